@@ -1,0 +1,80 @@
+# make demo                  real photographs through real weights: builds the demo index and serves it
+# make demo IMAGES=DIR       the same network over your own folder of images (or of class folders)
+# make test                  lint and tests
+#
+# Everything is installed into VENV. Where packages come from is up to the machine's own configuration of uv and pip.
+
+PYTHON ?= python3
+VENV   ?= .venv
+OUT    ?= demo-data
+HOST   ?= 127.0.0.1
+PORT   ?= 8000
+# Layers nearer to the input have larger maps: features.4 as well would take twice the time and the disk.
+LAYERS ?= features.7,features.12,classifier
+INDEX  ?= $(OUT)/indexes/$(if $(IMAGES),$(shell basename "$(IMAGES)"),demo)
+
+# DEVICE=cpu leaves out the CUDA libraries (some GB), with torch's own CPU builds. Unset, the registry's builds are
+# installed, which run with and without a GPU.
+DEVICE ?=
+# EDITABLE= (empty) copies the code into VENV instead of pointing to this folder.
+EDITABLE ?= -e
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -c constraints.txt
+UV  := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt --build-constraints constraints.txt
+ifeq ($(DEVICE),cpu)
+UV += --torch-backend cpu --override cpu-overrides.txt faiss-cpu
+install_packages = $(UV) $(1)
+else
+# pip is tried where only pip has been told how to reach a registry.
+install_packages = $(UV) $(1) || $(PIP) $(1)
+endif
+export UV_SYSTEM_CERTS ?= true
+
+.PHONY: help demo test lint install dependencies constraints
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+demo: $(VENV)/.installed-demo
+	$(BIN)/python -m indexer.demo $(if $(IMAGES),--only weights) --out "$(OUT)"
+	@# An index that is there already gets the images that are new; build then only checks that it fits.
+	@test ! -e "$(INDEX)/manifest.json" || $(BIN)/python -m indexer add "$(INDEX)"
+	$(BIN)/python -m indexer build "$(or $(IMAGES),$(OUT)/photos)" --model squeezenet1_1 \
+	  --weights "$(OUT)/squeezenet1_1.pth" --layers $(LAYERS) --out "$(INDEX)"
+	$(BIN)/python -m service "$(INDEX)" --host $(HOST) --port $(PORT)
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+
+install: $(VENV)/.installed
+
+# The packages alone, for a layer of an image that outlives changes of the code.
+dependencies: $(VENV)/.dependencies
+
+# Pin everything anew, to the newest that pyproject.toml allows. Pins hold on every platform, so no markers are kept.
+constraints: | $(BIN)/uv
+	printf 'uv\nhatchling\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+	  --no-annotate --no-header pyproject.toml - | sed 's/ ;.*//' > constraints.new
+	mv constraints.new constraints.txt
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "unitscope needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt uv
+
+$(VENV)/.dependencies: pyproject.toml constraints.txt | $(BIN)/uv
+	$(UV) -r pyproject.toml
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/uv
+	$(call install_packages,$(EDITABLE) .)
+	@touch $@
+
+$(VENV)/.installed-%: pyproject.toml constraints.txt | $(BIN)/uv
+	$(call install_packages,$(EDITABLE) '.[$*]')
+	@touch $@

@@ -1,0 +1,200 @@
+"""The command line: ``python -m indexer COMMAND``."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from indexer.errors import UnitscopeError
+from indexer.jobs.build import BATCH_SIZE, SHARD_SIZE, BuildRequest, Reporter, add, build
+from indexer.jobs.compact import compact
+from indexer.jobs.info import describe, saturated_activations, skipped_images
+from indexer.jobs.remove import remove
+from indexer.jobs.verify import repair, verify
+from indexer.store.manifest import Manifest
+
+_SKIPPED_SHOWN = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 if it did what was asked, 1 if not, with a line on standard error that says why."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except UnitscopeError as error:
+        print(f"unitscope: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("unitscope: interrupted; the same command resumes", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m indexer", description="See what every neuron fires for.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_build(commands)
+    one = _command(commands, "add", _run_add, "index images that are new in the image root, or those of a list")
+    one.add_argument("images", nargs="?", type=Path, help="a CSV or JSON-lines list; default: the image root")
+    _add_network_options(one)
+    one = _command(commands, "remove", _run_remove, "hide images from every answer")
+    one.add_argument("--id", type=int, action="append", default=[], help="an image's id (repeatable)")
+    one.add_argument("--path", action="append", default=[], help="an image's path below the image root (repeatable)")
+    one.add_argument("--class", dest="class_", help="all images of a class")
+    _command(commands, "compact", _run_compact, "erase removed images from disk")
+    one = _command(commands, "verify", _run_verify, "compare every file with its checksum")
+    one.add_argument("--repair", action="store_true", help="rebuild what is damaged from the original images")
+    _add_network_options(one)
+    one = _command(commands, "info", _run_info, "say what an index is")
+    one.add_argument("--json", action="store_true", help="for programs")
+    one.add_argument("--skipped", action="store_true", help="list the images that could not be used, and why")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(run=run)
+    if name != "build":
+        command.add_argument("index", type=Path, metavar="INDEX")
+    return command
+
+
+def _add_network_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--weights", help="where the weights are now, if not where they were")
+    command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
+
+
+def _add_build(commands: Any) -> None:
+    command = _command(commands, "build", _run_build, "build an index, or finish a build that was interrupted")
+    command.add_argument("images", type=Path, metavar="IMAGES", help="a folder of (class folders of) images, or a list")
+    command.add_argument("--out", type=Path, required=True, metavar="INDEX", help="the index's folder")
+    command.add_argument("--model", required=True, help="a torchvision classification model, or module:factory")
+    command.add_argument(
+        "--weights", default="DEFAULT", help="DEFAULT, another of torchvision's names, a file, or none"
+    )
+    command.add_argument("--layers", default="", help="module names, with commas; default: the last of each stage")
+    command.add_argument("--image-root", type=Path, help="what a list's paths are relative to; default: its folder")
+    command.add_argument("--keep-images", action="store_true", help="store the original files in the index too")
+    command.add_argument("--resize", type=_sizes, help="shorter side, or HEIGHTxWIDTH; default: the model's own")
+    command.add_argument("--crop", type=_sizes, help="HEIGHTxWIDTH of the centre crop; default: the model's own")
+    command.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="images a shard (%(default)s)")
+    command.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="images a forward pass (%(default)s)")
+    command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.lower().split("x"))
+
+
+class _Bar:
+    """A progress bar on standard error."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+        self.reporter = Reporter(stage=self._stage, total=self._total, progress=self._progress)
+
+    def _total(self, images: int) -> None:
+        self._bar = tqdm(total=images, unit="image", desc="indexing", file=sys.stderr)
+
+    def _progress(self, images: int) -> None:
+        if self._bar is not None:
+            self._bar.update(images)
+
+    def _stage(self, text: str) -> None:
+        self.close()
+        print(f"deriving {text}", file=sys.stderr)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _run_build(options: argparse.Namespace) -> int:
+    crop = options.crop * 2 if options.crop and len(options.crop) == 1 else options.crop
+    changed = {"resize": options.resize, "crop": crop}
+    request = BuildRequest(
+        images=options.images,
+        model=options.model,
+        weights=options.weights,
+        layers=[name.strip() for name in options.layers.split(",") if name.strip()],
+        image_root=options.image_root,
+        preprocessing={name: value for name, value in changed.items() if value is not None},
+        keep_images=options.keep_images,
+        shard_size=options.shard_size,
+        batch_size=options.batch_size,
+        device=options.device,
+    )
+    if options.weights == "none":
+        print("unitscope: RANDOM weights (--weights none): this network has learned nothing", file=sys.stderr)
+    bar = _Bar()
+    try:
+        manifest = build(options.out, request, bar.reporter)
+    finally:
+        bar.close()
+    return _summary(options.out, manifest)
+
+
+def _run_add(options: argparse.Namespace) -> int:
+    bar = _Bar()
+    try:
+        manifest = add(options.index, options.images, options.weights, options.device, bar.reporter)
+    finally:
+        bar.close()
+    return _summary(options.index, manifest)
+
+
+def _run_remove(options: argparse.Namespace) -> int:
+    return _summary(
+        options.index, remove(options.index, options.id, options.path, options.class_, _Bar().reporter.stage)
+    )
+
+
+def _run_compact(options: argparse.Namespace) -> int:
+    return _summary(options.index, compact(options.index, _Bar().reporter.stage))
+
+
+def _run_verify(options: argparse.Namespace) -> int:
+    faults = verify(options.index)
+    for fault in faults:
+        print(f"{fault.file}: {fault.cause}")
+    if not faults:
+        print("every file is as it was written")
+    elif options.repair:
+        return _summary(options.index, repair(options.index, options.weights, options.device, _Bar().reporter))
+    return 1 if faults else 0
+
+
+def _run_info(options: argparse.Namespace) -> int:
+    if options.skipped:
+        for path, reason in skipped_images(options.index):
+            print(f"{path}: {reason}")
+        return 0
+    found = describe(options.index)
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    for name, value in found.items():
+        if name == "layers":
+            print("layers:")
+            for layer in value:
+                print(f"  {layer['name']}: {layer['shape']}, receptive field {layer['receptive_field']}")
+        else:
+            print(f"{name}: {value}")
+    return 0
+
+
+def _summary(index: Path, manifest: Manifest) -> int:
+    skipped = skipped_images(index)
+    print(f"{index}: generation {manifest.generation}, {manifest.images} images, {len(manifest.shards)} shards")
+    for path, reason in skipped[:_SKIPPED_SHOWN]:
+        print(f"  skipped {path}: {reason}")
+    if len(skipped) > _SKIPPED_SHOWN:
+        print(f"  … {len(skipped)} were skipped in all; `info {index} --skipped` lists them")
+    for layer, count in saturated_activations(index, manifest).items():
+        if count:
+            print(f"  {layer}: {count} activations were clipped to the range of float16 (±65504)")
+    return 0

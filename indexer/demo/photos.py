@@ -1,0 +1,123 @@
+"""A folder of class folders, filled with photographs that packages happen to ship.
+
+1. A `Source` lists its `Photo`s; nothing is read until a photo is written.
+2. `prepare_photos` writes what is missing, each file atomically, and notes every finished source in
+   ``photos.json`` beside the folder: a second run does nothing, an interrupted one goes on where it stopped.
+
+`PACKAGE_SOURCES` are Python packages; the Debian one is in `indexer.demo.stamps`. Rights: see CREDITS.md.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from torchvision.models import SqueezeNet1_1_Weights
+from tqdm import tqdm
+
+from indexer.demo.packages import package_folder
+from indexer.errors import UnitscopeError
+from indexer.store import atomic
+
+
+class SourceUnavailable(UnitscopeError):
+    """A source of photographs cannot be had on this machine; the demo goes on without it."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photograph: the folder and name it gets, and how its file's bytes are read."""
+
+    class_: str
+    name: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A named lot of photographs; ``photos(workspace)`` lists them and may keep downloads in that folder."""
+
+    name: str
+    photos: Callable[[Path], list[Photo]]
+
+
+_SCIKIT_IMAGE = {
+    "animals-mammals-cats": ("chelsea.png",),
+    "coins": ("coins.png",),
+    "documents": ("page.png", "text.png"),
+    "food": ("coffee.png",),
+    "household": ("clock_motion.png",),
+    "medical": ("cell.png", "ihc.png", "microaneurysms.png", "retina.jpg"),
+    "people": ("astronaut.png", "camera.png"),
+    "space": ("hubble_deep_field.jpg",),
+    "space-moon": ("moon.png",),
+    "textures": ("brick.png", "grass.png", "gravel.png"),
+    "vehicles": ("motorcycle_left.png", "motorcycle_right.png", "rocket.jpg"),
+}
+_SCIKIT_LEARN = {"plants-flowers": ("flower.jpg",), "town": ("china.jpg",)}
+
+
+def _foolbox(workspace: Path) -> list[Photo]:
+    categories = SqueezeNet1_1_Weights.IMAGENET1K_V1.meta["categories"]
+    files = sorted((package_folder("foolbox") / "data").glob("imagenet_*.jpg"))
+    return [_file(categories[int(file.stem.rpartition("_")[2])].replace("/", "-"), file) for file in files]
+
+
+def _chosen(package: str, folder: str, chosen: dict[str, tuple[str, ...]], workspace: Path) -> list[Photo]:
+    files = package_folder(package) / folder
+    return [_file(class_, files / name) for class_, names in chosen.items() for name in names]
+
+
+def _file(class_: str, file: Path) -> Photo:
+    return Photo(class_, file.name, file.read_bytes)
+
+
+PACKAGE_SOURCES: Final = (
+    Source("foolbox", _foolbox),
+    Source("scikit-image", partial(_chosen, "skimage", "data", _SCIKIT_IMAGE)),
+    Source("scikit-learn", partial(_chosen, "sklearn", "datasets/images", _SCIKIT_LEARN)),
+)
+
+
+def prepare_photos(out: Path, sources: Sequence[Source], say: Callable[[str], None] = print) -> Path:
+    """Fill ``out/photos`` from the sources that are not finished yet.
+
+    Parameters
+    ----------
+    out : Path
+        The folder of the demo data; made where it is missing.
+    sources : sequence of Source
+    say : callable
+        Given a sentence about each source that this machine cannot have.
+
+    Returns
+    -------
+    Path
+        The folder of class folders.
+    """
+    folder, notes, workspace = out / "photos", out / "photos.json", out / "downloads"
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sources:
+        finished = json.loads(notes.read_text()) if notes.exists() else {}
+        if source.name in finished:
+            continue
+        workspace.mkdir(exist_ok=True)
+        try:
+            photos = source.photos(workspace)
+        except SourceUnavailable as reason:
+            say(f"Without the photos of {source.name}: {reason}")
+            continue
+        for photo in tqdm(photos, desc=source.name, unit="photo", disable=None):
+            _write(folder / photo.class_, photo)
+        atomic.write_bytes(notes, json.dumps({**finished, source.name: len(photos)}, indent=2).encode())
+        atomic.remove(workspace)
+    return folder
+
+
+def _write(folder: Path, photo: Photo) -> None:
+    if not (folder / photo.name).exists():
+        folder.mkdir(exist_ok=True)
+        atomic.remove_partial(folder)
+        atomic.write_bytes(folder / photo.name, photo.read())

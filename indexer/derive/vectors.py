@@ -1,0 +1,111 @@
+"""The FAISS index of a layer: activation vectors of the cells of every image, by cosine.
+
+Vector ``i`` is cell ``grid[i % len(grid)]`` of image ``i // len(grid)`` of the image table, scaled to length 1 (a
+vector of zeros stays one). The grid is all cells of a map of at most `CELLS`; larger maps, whose neighbouring cells see
+nearly the same pixels, give every second or third cell each way. What FAISS finds only proposes: the cells around it
+are scored from the kept maps.
+
+Up to `FLAT_BYTES` the index is flat float16, exact but for rounding; beyond, an inverted file over
+float16 whose number of probes is chosen so that recall@10, measured against exact search while it is filled, is at
+least `RECALL`.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from indexer.derive.images import LiveRows
+from indexer.shards.reader import Shard
+from indexer.store.manifest import LayerInfo
+
+CELLS = 256
+FLAT_BYTES = 1 << 31
+RECALL = 0.95
+_PROBE_STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_TRAINING_IMAGES = 2000
+_QUERIES = 64
+_BLOCK_IMAGES = 64
+
+
+def grid_step(height: int, width: int) -> int:
+    """The smallest step, the same each way, that leaves at most `CELLS` cells of a map."""
+    return next(step for step in range(1, max(height, width) + 1) if -(-height // step) * -(-width // step) <= CELLS)
+
+
+def grid(height: int, width: int) -> np.ndarray:
+    """Cells (G,) int64, y * W + x, whose vectors are indexed; the grid is centred."""
+    step = grid_step(height, width)
+    rows, columns = (np.arange((side - 1) % step // 2, side, step) for side in (height, width))
+    return (rows[:, None] * width + columns).ravel()
+
+
+def unit_vectors(maps: np.ndarray) -> np.ndarray:
+    """Maps (C, H, W) -> the vectors (G, C) float32 of the grid's cells, of length 1 or 0."""
+    vectors = maps.reshape(len(maps), -1)[:, grid(*maps.shape[1:])].T.astype(np.float32)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, length, out=vectors, where=length > 0)
+
+
+def write_vectors(path: Path, layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows]) -> dict[str, Any]:
+    """Build and write a layer's FAISS index; say what it is, for the manifest."""
+    count = (live[-1].end if live else 0) * len(grid(layer.height, layer.width))
+    if count * layer.channels * 2 <= FLAT_BYTES:
+        index = faiss.IndexScalarQuantizer(layer.channels, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+        for block in _blocks(layer, shards, live):
+            index.add(block)
+        about: dict[str, Any] = {"type": "flat float16"}
+    else:
+        index, about = _inverted_file(layer, shards, live, count)
+    faiss.write_index(index, str(path))
+    return {"metric": "cosine", "count": count, "grid_step": grid_step(layer.height, layer.width), **about}
+
+
+def _inverted_file(
+    layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows], count: int
+) -> tuple[faiss.Index, dict[str, Any]]:
+    lists = int(2 ** round(np.log2(2 * np.sqrt(count))))
+    index = faiss.index_factory(layer.channels, f"IVF{lists},SQfp16", faiss.METRIC_INNER_PRODUCT)
+    sample = _sample(layer, shards, live)
+    index.train(sample[:: max(1, len(sample) // (64 * lists))])
+    queries = sample[:: max(1, len(sample) // _QUERIES)][:_QUERIES]
+    best = faiss.ResultHeap(len(queries), 10, keep_max=True)
+    for block in _blocks(layer, shards, live):
+        exact = faiss.knn(queries, block, min(10, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+        best.add_result(exact[0], exact[1] + index.ntotal)
+        index.add(block)
+    best.finalize()
+    probes, recall = _choose_probes(index, queries, best.I)
+    return index, {"type": f"IVF{lists}, float16", "probes": probes, "recall_at_10": recall}
+
+
+def _choose_probes(index: faiss.Index, queries: np.ndarray, exact: np.ndarray) -> tuple[int, float]:
+    inverted = faiss.extract_index_ivf(index)
+    recall = 0.0
+    for probes in _PROBE_STEPS:
+        inverted.nprobe = min(probes, inverted.nlist)
+        found = index.search(queries, 10)[1]
+        recall = float(np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, exact, strict=True)]))
+        if recall >= RECALL or probes >= inverted.nlist:
+            break
+    return int(inverted.nprobe), recall
+
+
+def _sample(layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows]) -> np.ndarray:
+    places = [(part.shard, row) for part in live for row in part.rows.tolist()]
+    step = max(1, len(places) // _TRAINING_IMAGES)
+    return np.concatenate([unit_vectors(shards[shard].maps(layer.name, row)) for shard, row in places[::step]])
+
+
+def _blocks(layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows]) -> Iterator[np.ndarray]:
+    with ThreadPoolExecutor() as pool:
+        for part in live:
+            shard, rows = shards[part.shard], part.rows.tolist()
+            for first in range(0, len(rows), _BLOCK_IMAGES):
+                maps = pool.map(
+                    lambda row, shard=shard: shard.maps(layer.name, row), rows[first : first + _BLOCK_IMAGES]
+                )
+                yield np.concatenate([unit_vectors(image) for image in maps])

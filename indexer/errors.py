@@ -1,0 +1,82 @@
+"""The errors that unitscope raises on purpose.
+
+Every message is a sentence for a person: it names what was wrong and what would be right, and holds nothing that
+a client must not see, so the service may show it.
+"""
+
+
+class UnitscopeError(Exception):
+    """Base of every error below."""
+
+
+class InvalidRequest(UnitscopeError):
+    """An argument or parameter is wrong; the message names it and what would be right."""
+
+
+class NotFound(UnitscopeError):
+    """No such index, layer, neuron, cell, image or class."""
+
+
+class ImageRejected(UnitscopeError):
+    """An image file or an upload cannot be used.
+
+    Attributes
+    ----------
+    reason : str
+        Why, in a few words.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ImageUnavailable(UnitscopeError):
+    """The original of an indexed image cannot be shown.
+
+    Attributes
+    ----------
+    changed : bool
+        True where a file is there that is not the one indexed, False where there is none.
+    """
+
+    def __init__(self, message: str, *, changed: bool) -> None:
+        super().__init__(message)
+        self.changed = changed
+
+
+class ModelUnavailable(UnitscopeError):
+    """The network of an index cannot be loaded here, so nothing new can be sent through it."""
+
+
+class DamagedFile(UnitscopeError):
+    """A file of an index is truncated, altered, foreign or of an unknown format version.
+
+    Attributes
+    ----------
+    file : str
+        The file, relative to the index where it lies in one.
+    cause : str
+        What is wrong with it.
+    """
+
+    def __init__(self, file: str, cause: str) -> None:
+        super().__init__(f"{file}: {cause}")
+        self.file = file
+        self.cause = cause
+
+
+class NotAnIndex(UnitscopeError):
+    """A path holds no index that has been published."""
+
+
+class ConfigurationMismatch(UnitscopeError):
+    """A job's model, weights, preprocessing or layers differ from those of the index; the message says which."""
+
+
+class IndexBusy(UnitscopeError):
+    """Another job is writing this index."""
+
+
+class BadActivations(UnitscopeError):
+    """A model's output cannot be kept: NaN, infinity, or not a map; the message names the layer and the image."""

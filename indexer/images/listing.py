@@ -1,0 +1,150 @@
+"""Which images a job is about: a folder, or a CSV or JSON-lines list."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from indexer.errors import InvalidRequest
+from indexer.images.reading import extensions
+
+LIST_SUFFIXES = (".csv", ".jsonl", ".ndjson")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ImageFile:
+    """An image to index: path relative to the image root, with forward slashes, and its class if it has one."""
+
+    path: str
+    class_: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a source holds.
+
+    Attributes
+    ----------
+    root : Path
+        The image root; every path is relative to it.
+    files : list of ImageFile
+        Sorted by path, each path once.
+    skipped : list of (str, str)
+        Paths that look like images but may not be used, with the reason.
+    """
+
+    root: Path
+    files: list[ImageFile]
+    skipped: list[tuple[str, str]]
+
+
+def list_images(source: Path, root: Path | None = None) -> Listing:
+    """List the images of a folder or of a list file.
+
+    In a folder, an image's class is the first folder of its path, as in torchvision's ``ImageFolder``; images that
+    lie directly in the folder have none. A list is CSV with a header, or JSON lines, with ``path`` and optionally
+    ``class``; its paths are relative to ``root``, by default the list's own folder.
+
+    Raises
+    ------
+    InvalidRequest
+        The source is missing, malformed or holds no image.
+    """
+    if source.is_dir():
+        if root is not None and root.resolve() != source.resolve():
+            raise InvalidRequest("an image root goes with a list; a folder is its own root")
+        listing = _list_folder(source.resolve())
+    elif source.suffix.lower() in LIST_SUFFIXES and source.is_file():
+        listing = _list_file(source, (root or source.parent).resolve())
+    else:
+        raise InvalidRequest(f"{source} is neither a folder nor a list ({', '.join(LIST_SUFFIXES)})")
+    if not listing.files:
+        raise InvalidRequest(f"{source} holds no image")
+    return listing
+
+
+def _list_folder(root: Path) -> Listing:
+    files: list[ImageFile] = []
+    skipped: list[tuple[str, str]] = []
+    known = extensions()
+    for path in _walk(root, PurePosixPath()):
+        if path.suffix.lower() not in known:
+            continue
+        if _leaves_root(root, path):
+            skipped.append((str(path), "a symbolic link that leaves the image root"))
+        else:
+            files.append(ImageFile(str(path), path.parts[0] if len(path.parts) > 1 else None))
+    return Listing(root, sorted(files, key=lambda file: file.path), sorted(skipped))
+
+
+def _walk(root: Path, folder: PurePosixPath) -> Iterator[PurePosixPath]:
+    with os.scandir(root / folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(root, folder / entry.name)
+            else:
+                yield folder / entry.name
+
+
+def _leaves_root(root: Path, path: PurePosixPath) -> bool:
+    file = root / path
+    return file.is_symlink() and not file.resolve().is_relative_to(root)
+
+
+def _list_file(source: Path, root: Path) -> Listing:
+    read = _csv_rows if source.suffix.lower() == ".csv" else _json_rows
+    seen: dict[str, int] = {}
+    files: list[ImageFile] = []
+    for line, row in read(source):
+        path = _relative_path(source, line, row.get("path"))
+        if path in seen:
+            raise InvalidRequest(f"{source}, line {line}: {path} is listed already, on line {seen[path]}")
+        seen[path] = line
+        files.append(ImageFile(path, _class_name(source, line, row.get("class"))))
+    allowed = [file for file in files if not _leaves_root(root, PurePosixPath(file.path))]
+    skipped = [(file.path, "a symbolic link that leaves the image root") for file in set(files) - set(allowed)]
+    return Listing(root, sorted(allowed, key=lambda file: file.path), sorted(skipped))
+
+
+def _relative_path(source: Path, line: int, value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidRequest(f"{source}, line {line}: every row needs a 'path'")
+    path = PurePosixPath(value.strip())
+    if path.is_absolute() or ".." in path.parts or "\0" in value:
+        raise InvalidRequest(f"{source}, line {line}: {value!r} must be a path below the image root")
+    return str(path)
+
+
+def _class_name(source: Path, line: int, value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, (str, int)) or isinstance(value, bool):
+        raise InvalidRequest(f"{source}, line {line}: 'class' must be a name, not {value!r}")
+    return str(value)
+
+
+def _csv_rows(source: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    with source.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if "path" not in (reader.fieldnames or ()):
+            raise InvalidRequest(f"{source}: the header must name a 'path' column, it has {reader.fieldnames}")
+        for row in reader:
+            yield reader.line_num, dict(row)
+
+
+def _json_rows(source: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    with source.open(encoding="utf-8") as file:
+        for number, text in enumerate(file, start=1):
+            if not text.strip():
+                continue
+            try:
+                row = json.loads(text)
+            except json.JSONDecodeError as error:
+                raise InvalidRequest(f"{source}, line {number}: not JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise InvalidRequest(f"{source}, line {number}: every line is an object with a 'path'")
+            yield number, row

@@ -1,0 +1,193 @@
+"""The jobs that run images through the network: build a new index, add to one, resume either."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from indexer.derive.generation import derive_and_publish
+from indexer.derive.images import ImageTable
+from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, NotFound
+from indexer.images.listing import Listing, list_images
+from indexer.jobs.load import configuration_of, network_of
+from indexer.jobs.plan import Plan, unfinished_plan
+from indexer.jobs.run import run_plan
+from indexer.network.forward import Network
+from indexer.network.layers import default_layers
+from indexer.network.models import load_model
+from indexer.store import layout
+from indexer.store.lock import writing
+from indexer.store.manifest import Configuration, Manifest, read_manifest
+
+SHARD_SIZE = 1024
+BATCH_SIZE = 32
+
+
+@dataclass
+class Reporter:
+    """What a job tells while it runs: ``stage`` gets a line, ``total`` and ``progress`` numbers of images."""
+
+    stage: Callable[[str], None] = lambda text: None
+    total: Callable[[int], None] = lambda images: None
+    progress: Callable[[int], None] = lambda images: None
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What to build.
+
+    Attributes
+    ----------
+    images : Path
+        A folder, or a list of paths and classes, see `indexer.images.listing.list_images`.
+    model, weights : str
+        See `indexer.network.models`.
+    layers : sequence of str
+        Module names; empty for the last layer of each spatial stage.
+    preprocessing : dict
+        Fields of `Preprocessing` that differ from the model's own.
+    """
+
+    images: Path
+    model: str
+    weights: str
+    layers: Sequence[str] = ()
+    image_root: Path | None = None
+    preprocessing: dict[str, object] | None = None
+    keep_images: bool = False
+    shard_size: int = SHARD_SIZE
+    batch_size: int = BATCH_SIZE
+    device: str | None = None
+
+
+def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
+    """Build an index, or finish one whose build was interrupted.
+
+    An index that is complete already stays as it is.
+
+    Raises
+    ------
+    ConfigurationMismatch
+        An index, or an unfinished job, of another configuration is there.
+    InvalidRequest, IndexBusy, ModelUnavailable, BadActivations
+    """
+    if min(request.shard_size, request.batch_size) < 1:
+        raise InvalidRequest("shard size and batch size must be at least 1")
+    reporter = reporter or Reporter()
+    with writing(index):
+        network = _network(request)
+        configuration = configuration_of(network, request.keep_images)
+        manifest = _manifest(index)
+        if manifest is not None:
+            _refuse_other(manifest.configuration, configuration, f"the index {index}")
+        plan = unfinished_plan(index, manifest)
+        if plan is not None:
+            _refuse_other(plan.configuration, configuration, f"the unfinished job in {index}")
+            return _carry_out(index, manifest, plan, network, reporter)
+        if manifest is not None:
+            return manifest
+        listing = list_images(request.images, request.image_root)
+        plan = _plan(None, listing, configuration, network, request.shard_size, request.batch_size)
+        return _carry_out(index, None, plan, network, reporter)
+
+
+def add(
+    index: Path,
+    images: Path | None = None,
+    weights: str | None = None,
+    device: str | None = None,
+    reporter: Reporter | None = None,
+) -> Manifest:
+    """Add the images of the image root, or of a list, that the index does not know yet.
+
+    An interrupted job is finished first. Images whose file changed since are not indexed again: remove them, then add.
+
+    Raises
+    ------
+    NotAnIndex, ConfigurationMismatch, InvalidRequest, IndexBusy, ModelUnavailable, BadActivations
+    """
+    reporter = reporter or Reporter()
+    with writing(index):
+        manifest = read_manifest(index)
+        network = network_of(manifest.configuration, weights, device)
+        plan = unfinished_plan(index, manifest)
+        if plan is not None:
+            manifest = _carry_out(index, manifest, plan, network, reporter)
+        listing = _listing_of(manifest, images)
+        known = set(ImageTable(index, manifest.derived["images"]).paths())
+        new = [file for file in listing.files if file.path not in known]
+        if not new:
+            return manifest
+        listing = replace(listing, files=new)
+        plan = _plan(manifest, listing, manifest.configuration, network, manifest.shard_size, manifest.batch_size)
+        return _carry_out(index, manifest, plan, network, reporter)
+
+
+def _listing_of(manifest: Manifest, images: Path | None) -> Listing:
+    root = Path(manifest.image_root)
+    if images is None or (images.is_dir() and images.resolve() == root):
+        return list_images(root)
+    if images.is_dir():
+        raise InvalidRequest(f"the index is about images below {root}; {images} is not that folder")
+    return list_images(images, root)
+
+
+def _network(request: BuildRequest) -> Network:
+    model = load_model(request.model, request.weights)
+    if request.preprocessing:
+        model = replace(model, preprocessing=replace(model.preprocessing, **request.preprocessing))
+    layers = list(request.layers) or default_layers(model.module, model.preprocessing.input_size)
+    return Network(model, layers, torch.device(request.device) if request.device else None)
+
+
+def _manifest(index: Path) -> Manifest | None:
+    try:
+        return read_manifest(index)
+    except NotAnIndex:
+        return None
+
+
+def _refuse_other(there: Configuration, here: Configuration, what: str) -> None:
+    if there.digest != here.digest:
+        raise ConfigurationMismatch(f"{what} has another configuration: " + "; ".join(there.differences(here)))
+
+
+def _plan(
+    manifest: Manifest | None,
+    listing: Listing,
+    configuration: Configuration,
+    network: Network,
+    shard_size: int,
+    batch_size: int,
+) -> Plan:
+    numbers = [int(Path(shard.file).stem) for shard in manifest.shards] if manifest else []
+    return Plan(
+        configuration=configuration,
+        image_root=str(listing.root),
+        categories=network.model.categories,
+        first_id=manifest.next_id if manifest else 0,
+        first_shard=max(numbers, default=-1) + 1,
+        shard_size=shard_size,
+        batch_size=batch_size,
+        skipped=[list(pair) for pair in listing.skipped],
+        files=listing.files,
+    )
+
+
+def _carry_out(index: Path, manifest: Manifest | None, plan: Plan, network: Network, reporter: Reporter) -> Manifest:
+    plan.write(index)
+    reporter.total(len(plan.files))
+    shards = run_plan(index, plan, network, reporter.progress)
+    if manifest is None:
+        if not any(shard.rows for shard in shards):
+            layout.plan_path(index).unlink()
+            raise NotFound(f"none of the {len(plan.files)} images could be used")
+        manifest = Manifest(
+            0, plan.configuration, plan.image_root, 0, plan.shard_size, plan.batch_size, plan.categories
+        )
+    skipped = sorted({*map(tuple, manifest.skipped), *map(tuple, plan.skipped)})
+    grown = replace(manifest, shards=[*manifest.shards, *shards], next_id=plan.next_id, skipped=skipped)
+    published = derive_and_publish(index, grown, reporter.stage)
+    layout.plan_path(index).unlink()
+    return published

@@ -1,0 +1,66 @@
+"""Image files -> network input pixels, decoded ahead of need on several threads."""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexer.errors import ImageRejected
+from indexer.images.listing import ImageFile
+from indexer.images.preprocessing import Preprocessing
+from indexer.images.reading import read_picture
+from indexer.shards.writer import IndexedImage
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A usable image and its input pixels (h, w, 3) uint8."""
+
+    image: IndexedImage
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An image that cannot be used, and why."""
+
+    path: str
+    reason: str
+
+
+def decode(root: Path, id: int, file: ImageFile, preprocessing: Preprocessing, keep: bool) -> Decoded | Skipped:
+    """Read, decode and preprocess one image; ``keep`` hands its bytes on."""
+    try:
+        data = (root / file.path).read_bytes()
+        picture = read_picture(data)
+    except OSError as error:
+        return Skipped(file.path, f"cannot be read ({error.strerror})")
+    except ImageRejected as error:
+        return Skipped(file.path, error.reason)
+    image = IndexedImage(
+        id, file.path, file.class_, picture.width, picture.height, len(data), hashlib.sha256(data).digest(),
+        data if keep else None,
+    )  # fmt: skip
+    return Decoded(image, preprocessing.pixels(picture))
+
+
+def decode_ahead(
+    root: Path,
+    images: Iterable[tuple[int, ImageFile]],
+    preprocessing: Preprocessing,
+    keep: bool,
+    pool: ThreadPoolExecutor,
+    ahead: int,
+) -> Iterator[Decoded | Skipped]:
+    """Decode images in order, up to ``ahead`` of them before they are asked for."""
+    waiting: deque[Future[Decoded | Skipped]] = deque()
+    for id, file in images:
+        waiting.append(pool.submit(decode, root, id, file, preprocessing, keep))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -1,0 +1,67 @@
+"""What an index is, for a person or a program."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from indexer.derive.generation import open_shards
+from indexer.store import layout
+from indexer.store.manifest import Manifest, read_manifest
+
+
+def describe(index: Path) -> dict[str, Any]:
+    """Model, layers, counts and bytes of an index.
+
+    Raises
+    ------
+    NotAnIndex, DamagedFile
+    """
+    manifest = read_manifest(index)
+    configuration = manifest.configuration
+    return {
+        "generation": manifest.generation,
+        "model": configuration.model,
+        "weights": configuration.weights,
+        "weights_sha256": configuration.weights_digest,
+        "preprocessing": configuration.preprocessing.to_json(),
+        "layers": [
+            {"name": layer.name, "shape": [layer.channels, layer.height, layer.width],
+             "receptive_field": layer.field.kind, "vectors": manifest.vectors.get(layer.name)}
+            for layer in configuration.layers
+        ],
+        "image_root": manifest.image_root,
+        "images": manifest.images,
+        "removed": len(manifest.removed),
+        "skipped": len(manifest.skipped) + sum(shard.skipped for shard in manifest.shards),
+        "shards": len(manifest.shards),
+        "bytes": {"shards": _bytes(index, [shard.file for shard in manifest.shards]),
+                  "derived": _bytes(index, list(manifest.derived.values()))},
+        "unfinished_job": layout.plan_path(index).exists(),
+    }  # fmt: skip
+
+
+def skipped_images(index: Path) -> list[tuple[str, str]]:
+    """Every image that could not be used, and why.
+
+    Raises
+    ------
+    NotAnIndex, DamagedFile
+    """
+    manifest = read_manifest(index)
+    with ExitStack() as stack:
+        shards = open_shards(index, manifest, stack)
+        found = [pair for shard in shards for pair in shard.skipped()]
+    return sorted([*map(tuple, manifest.skipped), *found])
+
+
+def saturated_activations(index: Path, manifest: Manifest) -> dict[str, int]:
+    """Activations of each layer that were clipped to the range of float16."""
+    with ExitStack() as stack:
+        shards = open_shards(index, manifest, stack)
+        return {
+            layer.name: sum(shard.saturated(layer.name) for shard in shards) for layer in manifest.configuration.layers
+        }
+
+
+def _bytes(index: Path, files: list[str]) -> int:
+    return sum((index / file).stat().st_size for file in files if (index / file).exists())

@@ -1,0 +1,49 @@
+"""Between a network and the configuration that an index records of it."""
+
+from dataclasses import replace
+
+import torch
+
+from indexer.errors import ConfigurationMismatch
+from indexer.network.forward import Network
+from indexer.network.models import load_model
+from indexer.store.manifest import Configuration, LayerInfo
+
+
+def configuration_of(network: Network, keep_images: bool) -> Configuration:
+    """What an index of this network's activations records."""
+    layers = tuple(LayerInfo(name, *network.shapes[name], trace.field) for name, trace in network.traces.items())
+    model = network.model
+    return Configuration(model.name, model.weights, model.digest, model.preprocessing, layers, keep_images)
+
+
+def network_of(
+    configuration: Configuration, weights: str | None = None, device: str | None = None, model: str | None = None
+) -> Network:
+    """The network that an index was made with.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    weights : str, optional
+        Where its weights are now; by default where they were.
+    device : str, optional
+    model : str, optional
+        By default the recorded name. The recorded name of a person's own model is code to import: a caller that does
+        not trust the index must check it first.
+
+    Raises
+    ------
+    ConfigurationMismatch
+        These are other weights than those the index was made with.
+    ModelUnavailable, InvalidRequest
+    """
+    loaded = load_model(model or configuration.model, weights or configuration.weights)
+    if loaded.digest != configuration.weights_digest:
+        raise ConfigurationMismatch(
+            f"the weights {loaded.weights} are not those of the index: sha256 {loaded.digest[:12]}… here, "
+            f"{configuration.weights_digest[:12]}… there"
+        )
+    loaded = replace(loaded, preprocessing=configuration.preprocessing)
+    names = [layer.name for layer in configuration.layers]
+    return Network(loaded, names, torch.device(device) if device else None)

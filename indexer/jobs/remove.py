@@ -1,0 +1,52 @@
+"""Hide images from every answer, at once and completely: the next generation is derived without them."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from indexer.derive import images as image_table
+from indexer.derive.generation import Report, derive_and_publish
+from indexer.errors import InvalidRequest, NotFound
+from indexer.store.lock import writing
+from indexer.store.manifest import Manifest, read_manifest
+
+
+def remove(
+    index: Path,
+    ids: Collection[int] = (),
+    paths: Collection[str] = (),
+    class_: str | None = None,
+    report: Report = lambda stage: None,
+) -> Manifest:
+    """Remove images by id, by path, or a whole class; `indexer.jobs.compact.compact` then erases them from disk.
+
+    Raises
+    ------
+    NotFound
+        One of them is not in the index; nothing is removed then.
+    InvalidRequest
+        Nothing is named, or nothing would be left.
+    NotAnIndex, IndexBusy
+    """
+    if not ids and not paths and class_ is None:
+        raise InvalidRequest("name the images to remove: ids, paths or a class")
+    with writing(index):
+        manifest = read_manifest(index)
+        gone = _select(index, manifest, ids, paths, class_)
+        if len(gone) == manifest.images:
+            raise InvalidRequest("that would remove every image; delete the index instead")
+        return derive_and_publish(index, replace(manifest, removed=sorted({*manifest.removed, *gone})), report)
+
+
+def _select(
+    index: Path, manifest: Manifest, ids: Collection[int], paths: Collection[str], class_: str | None
+) -> set[int]:
+    table = image_table.ImageTable(index, manifest.derived["images"])
+    rows = {path: table.find_path(path) for path in paths} | {id: table.find_id(id) for id in ids}
+    unknown = [str(name) for name, row in rows.items() if row is None]
+    if unknown:
+        raise NotFound(f"not in the index: {', '.join(sorted(unknown)[:10])}")
+    found = [row for row in rows.values() if row is not None]
+    if class_ is not None:
+        found += table.rows_of_class(class_).tolist()
+    return set(table.id[found].tolist())

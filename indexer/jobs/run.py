@@ -1,0 +1,186 @@
+"""A plan -> its shards: decoding, forward passes and writing overlap.
+
+The main thread runs the network; a pool decodes ahead of it; one thread counts, compresses (on a pool of its own) and
+writes behind it. Each queue between them is bounded, so memory does not depend on the number of images.
+"""
+
+import itertools
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexer.errors import DamagedFile
+from indexer.jobs.decode import Decoded, Skipped, decode_ahead
+from indexer.jobs.plan import Plan, ShardPlan
+from indexer.network.forward import Network
+from indexer.shards.reader import Shard
+from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter, reduce_maps
+from indexer.store import atomic, layout
+from indexer.store.manifest import Configuration, ShardInfo
+
+_BATCHES_AHEAD = 2
+_WRITES_WAITING = 2
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Everything that decides the content of shards."""
+
+    index: Path
+    image_root: Path
+    configuration: Configuration
+    batch_size: int
+
+
+def index_shards(
+    task: ShardTask, plans: list[ShardPlan], network: Network, progress: Progress = lambda images: None
+) -> list[ShardInfo]:
+    """Write shards; each appears under its name only when it is whole. Running it again gives the same files."""
+    (task.index / layout.SHARDS).mkdir(parents=True, exist_ok=True)
+    threads = os.cpu_count() or 1
+    with (
+        ThreadPoolExecutor(threads) as decoders,
+        ThreadPoolExecutor(threads) as compressors,
+        ThreadPoolExecutor(1) as writer,
+    ):
+        behind = _Behind(writer)
+        images = ((id, file) for plan in plans for id, file in zip(plan.ids, plan.files, strict=True))
+        decoded = decode_ahead(
+            task.image_root, images, task.configuration.preprocessing, task.configuration.keep_images, decoders,
+            _BATCHES_AHEAD * task.batch_size,
+        )  # fmt: skip
+        finished = []
+        for plan in plans:
+            shard = _OpenShard(task, plan, compressors)
+            try:
+                for batch in _batches(itertools.islice(decoded, len(plan.ids)), task.batch_size):
+                    behind.submit(shard.add, batch.images, _forward(network, batch), batch.skipped)
+                    progress(len(batch.images) + len(batch.skipped))
+                finished.append(behind.submit(shard.finish))
+            except BaseException:
+                writer.submit(shard.abandon, *sys.exc_info())
+                raise
+        return [future.result() for future in finished]
+
+
+class _Behind:
+    """Work done in order behind the main thread; too far behind, and the main thread waits."""
+
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        self._executor = executor
+        self._waiting: deque[Future] = deque()
+
+    def submit(self, work: Callable, *arguments: object) -> Future:
+        while len(self._waiting) >= _WRITES_WAITING or (self._waiting and self._waiting[0].done()):
+            self._waiting.popleft().result()
+        self._waiting.append(self._executor.submit(work, *arguments))
+        return self._waiting[-1]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    images: list[IndexedImage]
+    pixels: np.ndarray | None
+    skipped: list[Skipped]
+
+
+def _batches(results: Iterator[Decoded | Skipped], size: int) -> Iterator[_Batch]:
+    usable: list[Decoded] = []
+    skipped: list[Skipped] = []
+    for result in results:
+        if isinstance(result, Skipped):
+            skipped.append(result)
+            continue
+        usable.append(result)
+        if len(usable) == size:
+            yield _batch(usable, skipped)
+            usable, skipped = [], []
+    if usable or skipped:
+        yield _batch(usable, skipped)
+
+
+def _batch(usable: list[Decoded], skipped: list[Skipped]) -> _Batch:
+    pixels = np.stack([result.pixels for result in usable]) if usable else None
+    return _Batch([result.image for result in usable], pixels, skipped)
+
+
+def _forward(network: Network, batch: _Batch) -> dict[str, LayerBatch]:
+    if batch.pixels is None:
+        return {}
+    paths = [image.path for image in batch.images]
+    return network.run(batch.pixels, lambda layer, maps: reduce_maps(layer, maps, paths))
+
+
+class _OpenShard:
+    def __init__(self, task: ShardTask, plan: ShardPlan, compressors: ThreadPoolExecutor) -> None:
+        self._file = layout.shard_file(plan.number)
+        self._path = task.index / self._file
+        self._plan = plan
+        self._stack = ExitStack()
+        attributes = {
+            "configuration": task.configuration.digest,
+            "number": plan.number,
+            "first_id": plan.ids[0],
+            "end_id": plan.ids[-1] + 1,
+        }
+        layers = {info.name: (info.channels, info.height, info.width) for info in task.configuration.layers}
+        partial = self._stack.enter_context(atomic.publishing(self._path))
+        self._writer = self._stack.enter_context(
+            ShardWriter(partial, layers, attributes, task.configuration.keep_images, compressors)
+        )
+
+    def add(self, images: list[IndexedImage], layers: dict[str, LayerBatch], skipped: list[Skipped]) -> None:
+        for result in skipped:
+            self._writer.skip(result.path, result.reason)
+        self._writer.add(images, layers)
+
+    def finish(self) -> ShardInfo:
+        rows, skipped = self._writer.close()
+        self._stack.close()
+        first, end = self._plan.ids[0], self._plan.ids[-1] + 1
+        return ShardInfo(self._file, rows, atomic.file_sha256(self._path), first, end, skipped)
+
+    def abandon(self, *error: object) -> None:
+        try:
+            self._stack.__exit__(*error)
+        except BaseException:  # the stack hands the error on; the main thread is raising it already
+            return
+
+
+def existing_shard(index: Path, plan: ShardPlan, configuration: Configuration) -> ShardInfo | None:
+    """The shard of a plan, if an interrupted job has written it; a file that is not it is written again."""
+    file = layout.shard_file(plan.number)
+    first, end = plan.ids[0], plan.ids[-1] + 1
+    try:
+        with Shard(index / file, file) as shard:
+            expected = {"configuration": configuration.digest, "first_id": first, "end_id": end}
+            if any(shard.attributes.get(name) != value for name, value in expected.items()):
+                return None
+            return ShardInfo(file, shard.rows, atomic.file_sha256(index / file), first, end, len(shard.skipped()))
+    except DamagedFile:
+        return None
+
+
+def run_plan(index: Path, plan: Plan, network: Network, progress: Progress) -> list[ShardInfo]:
+    """Write the shards of a plan that are not there yet; return all of them, in order."""
+    atomic.remove_partial(index / layout.SHARDS)
+    done: dict[int, ShardInfo] = {}
+    for shard in plan.shards():
+        info = existing_shard(index, shard, plan.configuration)
+        if info is not None:
+            done[shard.number] = info
+            progress(len(shard.ids))
+    missing = [shard for shard in plan.shards() if shard.number not in done]
+    task = ShardTask(index, Path(plan.image_root), plan.configuration, plan.batch_size)
+    for shard, info in zip(missing, index_shards(task, missing, network, progress), strict=True):
+        done[shard.number] = info
+    return [done[number] for number in sorted(done)]

@@ -1,0 +1,112 @@
+"""Check every file of an index, and rebuild those that are damaged."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from indexer.derive.generation import derive_and_publish, open_shards
+from indexer.derive.images import ImageTable
+from indexer.errors import DamagedFile, InvalidRequest
+from indexer.images.listing import ImageFile
+from indexer.jobs.build import Reporter
+from indexer.jobs.load import network_of
+from indexer.jobs.plan import ShardPlan
+from indexer.jobs.run import ShardTask, index_shards
+from indexer.shards.reader import Shard
+from indexer.store import atomic
+from indexer.store.lock import writing
+from indexer.store.manifest import Manifest, ShardInfo, read_manifest
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A damaged file of an index, relative to it, and what is wrong."""
+
+    file: str
+    cause: str
+
+
+def verify(index: Path) -> list[Fault]:
+    """Compare every file that the manifest lists with its checksum; an empty list means all is well.
+
+    Raises
+    ------
+    NotAnIndex, DamagedFile
+        There is no manifest, or it cannot be read.
+    """
+    manifest = read_manifest(index)
+    expected = {shard.file: shard.sha256 for shard in manifest.shards} | manifest.checksums
+    return [fault for file, sha256 in expected.items() if (fault := _check(index, file, sha256)) is not None]
+
+
+def _check(index: Path, file: str, sha256: str) -> Fault | None:
+    try:
+        found = atomic.file_sha256(index / file)
+        if file.startswith("shards/"):
+            Shard(index / file, file).close()
+    except FileNotFoundError:
+        return Fault(file, "is missing")
+    except OSError as error:
+        return Fault(file, f"cannot be read ({error.strerror})")
+    except DamagedFile as error:
+        return Fault(file, error.cause)
+    return None if found == sha256 else Fault(file, f"has sha256 {found[:12]}…, the manifest says {sha256[:12]}…")
+
+
+def repair(
+    index: Path, weights: str | None = None, device: str | None = None, reporter: Reporter | None = None
+) -> Manifest:
+    """Rebuild damaged shards, each alone, from the original images, then derive and publish.
+
+    Images that were removed, or whose file has changed since, are left out of a rebuilt shard.
+
+    Raises
+    ------
+    InvalidRequest
+        The image table that says what a shard held is damaged as well.
+    NotAnIndex, ConfigurationMismatch, ModelUnavailable, IndexBusy
+    """
+    reporter = reporter or Reporter()
+    with writing(index):
+        manifest = read_manifest(index)
+        faults = {fault.file for fault in verify(index)}
+        damaged = [shard for shard in manifest.shards if shard.file in faults]
+        if damaged:
+            manifest = _rebuild(index, manifest, damaged, weights, device, reporter)
+        return derive_and_publish(index, manifest, reporter.stage) if faults else manifest
+
+
+def _rebuild(
+    index: Path,
+    manifest: Manifest,
+    damaged: list[ShardInfo],
+    weights: str | None,
+    device: str | None,
+    reporter: Reporter,
+) -> Manifest:
+    plans = _plans(index, manifest, damaged)
+    network = network_of(manifest.configuration, weights, device)
+    reporter.total(sum(len(plan.ids) for plan in plans))
+    task = ShardTask(index, Path(manifest.image_root), manifest.configuration, manifest.batch_size)
+    rebuilt = dict(zip((s.file for s in damaged), index_shards(task, plans, network, reporter.progress), strict=True))
+    shards = [replace(rebuilt[s.file], first_id=s.first_id, end_id=s.end_id) if s.file in rebuilt else s
+              for s in manifest.shards]  # fmt: skip
+    manifest = replace(manifest, shards=shards)
+    with ExitStack() as stack:
+        open_shards(index, manifest, stack)
+    return manifest
+
+
+def _plans(index: Path, manifest: Manifest, damaged: list[ShardInfo]) -> list[ShardPlan]:
+    file = manifest.derived["images"]
+    if _check(index, file, manifest.checksums[file]):
+        raise InvalidRequest(f"{file} is damaged too, so what the shards held is not known; build the index again")
+    table = ImageTable(index, file)
+    plans = []
+    for shard in damaged:
+        first, end = np.searchsorted(table.id, [shard.first_id, shard.end_id]).tolist()
+        files = tuple(ImageFile(table.path(row), table.class_of(row)) for row in range(first, end))
+        plans.append(ShardPlan(int(Path(shard.file).stem), tuple(table.id[first:end].tolist()), files))
+    return plans

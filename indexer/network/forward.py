@@ -1,0 +1,140 @@
+"""One forward pass for all layers, stopped after the last of them.
+
+1. ``Network(loaded, layers)`` checks the layers and traces their receptive fields.
+2. ``network.run(pixels, reduce)`` calls ``reduce(layer, maps)`` while each layer's output is still what it is, and
+   returns what that gave. A tensor kept longer may be rewritten by an in-place operation behind the layer.
+3. ``network.maps(pictures)`` is the simple form: all maps, as float32 arrays.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+
+from indexer.errors import BadActivations, InvalidRequest
+from indexer.network.layers import check_layers
+from indexer.network.models import LoadedModel
+from indexer.receptive_field import LayerTrace, trace_layers
+
+R = TypeVar("R")
+
+
+class _LastLayerDone(Exception):
+    """Ends a forward pass; nothing after the last layer is needed."""
+
+
+def best_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class Network:
+    """A model and the layers that are looked at.
+
+    Attributes
+    ----------
+    model : LoadedModel
+    traces : dict of str to LayerTrace
+        Receptive field and dimensions of each layer, in the order asked for.
+    shapes : dict of str to (int, int, int)
+        Channels, height and width of each layer's maps.
+    """
+
+    def __init__(self, model: LoadedModel, layers: Sequence[str], device: torch.device | None = None) -> None:
+        check_layers(model.module, layers)
+        self.model = model
+        self.device = device or best_device()
+        self.traces: dict[str, LayerTrace] = trace_layers(model.module, layers, model.preprocessing.input_size)
+        self._module = model.module.to(self.device, memory_format=torch.channels_last)
+        self._last: str | None = None
+        self.shapes = self._probe()
+
+    def _probe(self) -> dict[str, tuple[int, int, int]]:
+        height, width = self.model.preprocessing.input_size
+        order: list[str] = []
+
+        def shape(layer: str, maps: torch.Tensor) -> tuple[int, int, int]:
+            order.append(layer)
+            return tuple(maps.shape[1:])
+
+        shapes = self.run(np.zeros((1, height, width, 3), np.uint8), shape)
+        for layer in self.traces:
+            if order.count(layer) != 1:
+                raise InvalidRequest(
+                    f"layer {layer!r} runs {order.count(layer)} times in one forward pass, so its output is not one map"
+                    "; name the module around it"
+                )
+        self._last = order[-1]
+        return {layer: shapes[layer] for layer in self.traces}
+
+    def run(self, pixels: np.ndarray, reduce: Callable[[str, torch.Tensor], R]) -> dict[str, R]:
+        """Send a batch through the network.
+
+        Parameters
+        ----------
+        pixels : ndarray (B, h, w, 3) uint8
+            As `Preprocessing.pixels` gives them.
+        reduce : callable
+            Called once a layer with its name and its maps, a tensor (B, C, H, W) on the network's device that is
+            valid during the call only.
+
+        Returns
+        -------
+        dict of str to whatever ``reduce`` returned
+
+        Raises
+        ------
+        BadActivations
+            A layer's output is not a map.
+        """
+        results: dict[str, R] = {}
+        with torch.inference_mode():
+            batch = torch.from_numpy(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+            handles = self._attach(results, reduce)
+            try:
+                self._module(self.model.preprocessing.normalise(batch))
+            except _LastLayerDone:
+                pass
+            finally:
+                for handle in handles:
+                    handle.remove()
+        return results
+
+    def _attach(self, results: dict[str, R], reduce: Callable[[str, torch.Tensor], R]) -> list:
+        def hook_of(layer: str):
+            def hook(module: object, inputs: object, output: object) -> None:
+                results[layer] = reduce(layer, as_maps(layer, output, self.traces[layer].dims))
+                if layer == self._last:
+                    raise _LastLayerDone
+
+            return hook
+
+        modules = dict(self._module.named_modules())
+        return [modules[layer].register_forward_hook(hook_of(layer)) for layer in self.traces]
+
+    def maps(self, pictures: Sequence[Image.Image]) -> dict[str, np.ndarray]:
+        """Maps (B, C, H, W) float32 of every layer for some RGB pictures."""
+        pixels = np.stack([self.model.preprocessing.pixels(picture) for picture in pictures])
+        return self.run(pixels, lambda layer, maps: maps.to("cpu", torch.float32, copy=True).contiguous().numpy())
+
+
+def as_maps(layer: str, output: object, dims: tuple[str, ...]) -> torch.Tensor:
+    """A layer's output as maps (B, C, H, W); ``dims`` says what each of its dimensions is.
+
+    Raises
+    ------
+    BadActivations
+        The output is no tensor, or its dimensions are not those of a map or a vector.
+    """
+    if not isinstance(output, torch.Tensor):
+        raise BadActivations(f"layer {layer!r} gives a {type(output).__name__}, not a tensor; name a module inside it")
+    if sorted(dims) == ["C", "N"] and output.dim() == 2:
+        return output[:, :, None, None]
+    if sorted(dims) == ["C", "N", "x", "y"] and output.dim() == 4:
+        return output.permute([dims.index(role) for role in ("N", "C", "y", "x")])
+    raise BadActivations(
+        f"layer {layer!r} gives a tensor of shape {tuple(output.shape)}, which is neither a map (N, C, H, W) nor a "
+        "vector (N, C) an image"
+    )

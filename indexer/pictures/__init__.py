@@ -1,0 +1,71 @@
+"""Pictures of what was found: patches, heat maps."""
+
+from PIL import Image
+
+from indexer.images.geometry import Box
+from indexer.pictures.crop import crop, encode, outline, region_around, scale
+from indexer.pictures.heat import heat_in_original, overlay
+from indexer.query.index import Index
+from indexer.query.records import ImageRecord
+
+__all__ = ["encode", "heat_map", "patch"]
+
+
+def patch(
+    index: Index,
+    image: ImageRecord,
+    layer: str,
+    y: int,
+    x: int,
+    *,
+    size: int | None = None,
+    context: float = 0.0,
+    outlined: bool = False,
+    heat: int | None = None,
+) -> Image.Image:
+    """The patch of a cell, cut out of the original at full resolution.
+
+    Parameters
+    ----------
+    size : int, optional
+        Length of the longer side in pixels; by default the original pixels.
+    context : float
+        Show more around it: this times its own sides, on each side.
+    outlined : bool
+        Outline the receptive field.
+    heat : int, optional
+        Lay the map of this neuron over it, on the scale of the neuron's highest activation in the index.
+
+    Raises
+    ------
+    NotFound, InvalidRequest, ImageUnavailable
+    """
+    box = index.box(image, layer, y, x)
+    region = region_around(box, context, image.width, image.height)
+    return _picture(index, image, layer, region, size, heat, box if outlined else None)
+
+
+def heat_map(index: Index, image: ImageRecord, layer: str, neuron: int, *, size: int | None = None) -> Image.Image:
+    """The whole picture with a neuron's map laid over it; see `patch`."""
+    return _picture(index, image, layer, Box(0, 0, image.width, image.height), size, neuron, None)
+
+
+def _picture(
+    index: Index, image: ImageRecord, layer: str, region: Box, size: int | None, heat: int | None, box: Box | None
+) -> Image.Image:
+    if heat is not None:
+        index.layer(layer).check_neuron(heat)
+    picture = crop(index.picture(image), region)
+    if heat is not None:
+        picture = _with_heat(index, image, layer, heat, picture, region)
+    picture = scale(picture, size)
+    return picture if box is None else outline(picture, box, region)
+
+
+def _with_heat(
+    index: Index, image: ImageRecord, layer: str, neuron: int, picture: Image.Image, region: Box
+) -> Image.Image:
+    found = index.layer(layer)
+    placement = index.manifest.configuration.preprocessing.placement(image.width, image.height)
+    heat = heat_in_original(index.activation_map(image.id, layer, neuron), found.info.field, placement, region)
+    return overlay(picture, heat, float(found.statistics["maximum"][neuron]))

@@ -1,0 +1,199 @@
+"""The files of one published generation, open: images, layers, maps, boxes, originals."""
+
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+import numpy as np
+from PIL import Image
+
+from indexer.derive.images import ImageTable
+from indexer.errors import DamagedFile, InvalidRequest, NotFound
+from indexer.images.geometry import Box
+from indexer.images.reading import read_picture
+from indexer.jobs.load import network_of
+from indexer.network.forward import Network
+from indexer.query.layer import Layer
+from indexer.query.originals import Originals
+from indexer.query.records import ImageRecord, Page
+from indexer.shards.reader import Shard
+from indexer.store.manifest import Manifest, read_manifest
+
+
+class Generation:
+    """One generation of an index, opened read-only and memory-mapped. Safe to use from several threads.
+
+    Attributes
+    ----------
+    path : Path
+    name : str
+        The folder's name.
+    manifest : Manifest
+    images : ImageTable
+    """
+
+    def __init__(self, path: Path, images: Path | None = None) -> None:
+        self.path = path.resolve()
+        self.name = self.path.name
+        self.manifest: Manifest = read_manifest(path)
+        self._image_root = images
+        self.images = ImageTable(path, self._derived("images"))
+        if len(self.images) != self.manifest.images:
+            raise DamagedFile(self._derived("images"), "does not hold the number of images that the manifest says")
+        self.layers = MappingProxyType({
+            info.name: Layer(
+                path, info, self._derived(f"layer {info.name}"), self._derived(f"vectors {info.name}"), len(self.images)
+            )
+            for info in self.manifest.configuration.layers
+        })  # fmt: skip
+        # Opened now, so that a shard that is deleted later by a newer generation can still be read.
+        self._shards = [self._open_shard(info.file) for info in self.manifest.shards]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the shards; what was answered stays valid."""
+        for shard in self._shards:
+            if isinstance(shard, Shard):
+                shard.close()
+
+    @property
+    def generation(self) -> int:
+        return self.manifest.generation
+
+    @property
+    def classes(self) -> list[str]:
+        return self.images.classes
+
+    def _derived(self, name: str) -> str:
+        try:
+            return self.manifest.derived[name]
+        except KeyError as error:
+            raise DamagedFile("manifest.json", f"lists no derived file {name!r}") from error
+
+    def _open_shard(self, file: str) -> Shard | DamagedFile:
+        try:
+            return Shard(self.path / file, file)
+        except DamagedFile as error:
+            return error  # questions that need no maps are answered all the same
+
+    # -- images ---------------------------------------------------------------------------------------------------
+
+    def layer(self, name: str) -> Layer:
+        """A layer by name; NotFound lists those there are."""
+        if name not in self.layers:
+            raise NotFound(f"the index has no layer {name!r}; it has {', '.join(self.layers)}")
+        return self.layers[name]
+
+    def image(self, id: int) -> ImageRecord:
+        """An image by id; NotFound."""
+        return self._record(self._row(id))
+
+    def find_images(
+        self, path: str | None = None, class_: str | None = None, limit: int = 50, offset: int = 0
+    ) -> Page[ImageRecord]:
+        """Images in order of ids, all or of one path or one class."""
+        rows = np.arange(len(self.images)) if class_ is None else self.images.rows_of_class(class_)
+        if path is not None:
+            row = self.images.find_path(path)
+            rows = rows[rows == (-1 if row is None else row)]
+        return Page([self._record(row) for row in page_of(rows, limit, offset).tolist()], len(rows), limit, offset)
+
+    def class_counts(self) -> dict[str, int]:
+        """Images of each class."""
+        codes = self.images.class_code
+        counts = np.bincount(codes[codes >= 0], minlength=len(self.classes))
+        return dict(zip(self.classes, counts.tolist(), strict=True))
+
+    def _row(self, id: int) -> int:
+        row = self.images.find_id(id)
+        if row is None:
+            raise NotFound(f"the index has no image {id}")
+        return row
+
+    def _record(self, row: int) -> ImageRecord:
+        table = self.images
+        return ImageRecord(
+            int(table.id[row]), table.path(row), table.class_of(row), int(table.width[row]), int(table.height[row]),
+            table.sha256(row),
+        )  # fmt: skip
+
+    # -- activations ----------------------------------------------------------------------------------------------
+
+    def activation_maps(self, image: int, layer: str) -> np.ndarray:
+        """Maps (C, H, W) float32 of a layer on an image, as kept: rounded to float16."""
+        return self._read_maps(self.layer(layer), self._row(image)).astype(np.float32)
+
+    def activation_map(self, image: int, layer: str, neuron: int) -> np.ndarray:
+        """Map (H, W) float32 of one neuron on an image, as kept: rounded to float16."""
+        found = self.layer(layer)
+        return self._read_map(found, self._row(image), found.check_neuron(neuron)).astype(np.float32)
+
+    def _shard(self, row: int) -> tuple[Shard, int]:
+        shard = self._shards[int(self.images.shard[row])]
+        if isinstance(shard, DamagedFile):
+            raise DamagedFile(shard.file, shard.cause)
+        return shard, int(self.images.row[row])
+
+    def _read_maps(self, layer: Layer, row: int) -> np.ndarray:
+        shard, place = self._shard(row)
+        return shard.maps(layer.name, place)
+
+    def _read_map(self, layer: Layer, row: int, neuron: int) -> np.ndarray:
+        shard, place = self._shard(row)
+        return shard.map(layer.name, place, neuron)
+
+    # -- where cells are ------------------------------------------------------------------------------------------
+
+    def box(self, image: ImageRecord, layer: str, y: int, x: int) -> Box:
+        """The receptive field of a cell in pixels of the original, clipped to it.
+
+        The whole image where the field is not known.
+        """
+        return self.box_in(image.width, image.height, layer, y, x)
+
+    def box_in(self, width: int, height: int, layer: str, y: int, x: int) -> Box:
+        """As `box`, for any picture of this width and height."""
+        self.layer(layer).check_cell(y, x)
+        field = self.layer(layer).info.field.box(y, x)
+        if field is None:
+            return Box(0, 0, width, height)
+        return self.manifest.configuration.preprocessing.placement(width, height).to_original(field)
+
+    def _row_box(self, layer: Layer, row: int, cell: int) -> Box:
+        y, x = divmod(cell, layer.info.width)
+        return self.box_in(int(self.images.width[row]), int(self.images.height[row]), layer.name, y, x)
+
+    # -- pictures and the network ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _originals(self) -> Originals:
+        kept = self._kept if self.manifest.configuration.keep_images else None
+        return Originals(self._image_root or Path(self.manifest.image_root), kept)
+
+    def _kept(self, image: ImageRecord) -> bytes:
+        shard, place = self._shard(self._row(image.id))
+        return shard.original(place)
+
+    def original(self, image: ImageRecord) -> bytes:
+        """The original file of an image; ImageUnavailable where it is gone or changed."""
+        return self._originals.read(image)
+
+    def picture(self, image: ImageRecord) -> Image.Image:
+        """The original picture, RGB, upright."""
+        return read_picture(self.original(image))
+
+    def network(self, weights: str | None = None, model: str | None = None, device: str | None = None) -> Network:
+        """Load the network that the index was made with; see `indexer.jobs.load.network_of`."""
+        return network_of(self.manifest.configuration, weights, device, model)
+
+
+def page_of(rows: np.ndarray, limit: int, offset: int) -> np.ndarray:
+    if limit < 1 or offset < 0:
+        raise InvalidRequest(f"limit must be at least 1 and offset at least 0, not {limit} and {offset}")
+    return rows[offset : offset + limit]

@@ -1,0 +1,294 @@
+"""An open index: one generation, every question a method.
+
+>>> index = indexer.open("INDEX")
+>>> [patch.activation for patch in index.top_patches("features.12", neuron=17, limit=9).items]
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from indexer.derive.distribution import DEFAULT_FRACTION
+from indexer.errors import InvalidRequest
+from indexer.query import likeness, top
+from indexer.query.generation import Generation, page_of
+from indexer.query.layer import Layer
+from indexer.query.records import Firing, ImageRecord, Page, Patch, SimilarImage, SimilarPatch
+from indexer.shards.format import as_kept
+
+PerImage = Literal["one", "all"]
+
+
+def open(path: str | Path, images: str | Path | None = None) -> "Index":
+    """Open the published generation of an index.
+
+    Parameters
+    ----------
+    path : str or Path
+        The index's folder.
+    images : str or Path, optional
+        The image root, if it is not where it was when the index was built.
+
+    Raises
+    ------
+    NotAnIndex, DamagedFile
+    """
+    return Index(Path(path), Path(images) if images is not None else None)
+
+
+class Index(Generation):
+    """See the module's description."""
+
+    # -- a neuron -------------------------------------------------------------------------------------------------
+
+    def top_patches(
+        self,
+        layer: str,
+        neuron: int,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        class_: str | None = None,
+        per_image: PerImage = "one",
+        iou: float | None = None,
+        y: int | None = None,
+        x: int | None = None,
+        min: float | None = None,
+    ) -> Page[Patch]:
+        """Where a neuron is most active, by descending activation, then image, then cell in row order.
+
+        Parameters
+        ----------
+        class_ : str, optional
+            Only images of this class.
+        per_image : {"one", "all"}
+            The peak of each image, as float32; or every cell of every image, as kept in float16.
+        iou : float, optional
+            With "all": leave out a patch that overlaps a better one of its image by more than this.
+        y, x : int, optional
+            Only this cell (both or none): the *unit* of Girshick et al. 2014.
+        min : float, optional
+            Only activations of at least this.
+
+        Raises
+        ------
+        NotFound, InvalidRequest
+        """
+        found = self.layer(layer)
+        found.check_neuron(neuron)
+        if (y is None) != (x is None):
+            raise InvalidRequest("y and x name one cell: give both, or neither")
+        if iou is not None and (per_image == "one" or y is not None):
+            raise InvalidRequest("iou goes with per_image=all and without y and x: only then can patches overlap")
+        cell = found.check_cell(y, x) if y is not None and x is not None else None
+        allowed = None if class_ is None else self.images.class_code == self.images.code_of(class_)
+        if per_image == "one" and cell is None:
+            rows = top.peaks_of(found, neuron, allowed, min)
+            page = page_of(rows, limit, offset)
+            cells, values = found.peak_cells[neuron][page], found.peaks[neuron][page]
+            hits = [top.Hit(*hit) for hit in zip(page.tolist(), cells.tolist(), values.tolist(), strict=True)]
+            return Page(self._patches(found, neuron, hits), len(rows), limit, offset)
+        rows = top.peaks_of(found, neuron, allowed, None)
+        hits = top.all_cells(
+            found, neuron, rows, limit + offset, lambda row: self._read_map(found, row, neuron),
+            cell=cell, minimum=min, box_of=lambda row, cell: self._row_box(found, row, cell), iou=iou,
+        )  # fmt: skip
+        total = None if iou is not None or min is not None else len(rows) * (found.info.cells if cell is None else 1)
+        return Page(self._patches(found, neuron, hits[offset:]), total, limit, offset)
+
+    def _patches(self, layer: Layer, neuron: int, hits: list[top.Hit]) -> list[Patch]:
+        neurons = np.full(len(hits), neuron, np.int64)
+        percentiles = layer.distribution.percentiles(neurons, np.array([hit.activation for hit in hits], np.float32))
+        return [
+            Patch(
+                self._record(hit.row), layer.name, neuron, *divmod(hit.cell, layer.info.width), hit.activation,
+                percentile, self._row_box(layer, hit.row, hit.cell),
+            )
+            for hit, percentile in zip(hits, percentiles.tolist(), strict=True)
+        ]  # fmt: skip
+
+    def neuron_statistics(self, layer: str) -> dict[str, np.ndarray]:
+        """Statistics (C,) of every neuron, see `indexer.derive.layer.STATISTICS`, and ``dead`` (C,) bool."""
+        found = self.layer(layer)
+        return {**found.statistics, "dead": found.dead}
+
+    def histogram(self, layer: str, neuron: int, bins: int = 40) -> tuple[np.ndarray, np.ndarray]:
+        """Edges (bins + 1,) and counts (bins,) of a neuron's activations."""
+        return self.layer(layer).histogram(neuron, bins)
+
+    def top_classes(self, layer: str, neuron: int, depth: int = 100) -> list[tuple[str, float]]:
+        """Classes of the ``depth`` images with the highest peaks, and their shares of these; largest first."""
+        found = self.layer(layer)
+        codes = self.images.class_code[found.order[found.check_neuron(neuron)][:depth]]
+        names, counts = np.unique(codes[codes >= 0], return_counts=True)
+        shares = [(self.classes[code], count / len(codes)) for code, count in zip(names, counts.tolist(), strict=True)]
+        return sorted(shares, key=lambda pair: (-pair[1], pair[0]))
+
+    def thresholds(self, layer: str, fraction: float = DEFAULT_FRACTION) -> np.ndarray:
+        """The activation (C,) float32 at and above which the top ``fraction`` of each neuron's activations lie."""
+        return self.layer(layer).distribution.thresholds(fraction)
+
+    def percentiles(self, layer: str, values: np.ndarray) -> np.ndarray:
+        """Share (C,), in percent, of each neuron's activations in the index that are below its value (C,)."""
+        found = self.layer(layer)
+        return found.distribution.percentiles(np.arange(found.info.channels), values)
+
+    # -- an image -------------------------------------------------------------------------------------------------
+
+    def neurons_firing(
+        self, image: int, *, layer: str | None = None, fraction: float | None = None, limit: int = 50, offset: int = 0
+    ) -> Page[Firing]:
+        """Neurons that fire on an image, by descending percentile of their peak, then by layer and neuron.
+
+        A neuron fires where its activation is positive and among its own top ``fraction``, by default 0.5 %.
+
+        Raises
+        ------
+        NotFound, InvalidRequest
+        """
+        row = self._row(image)
+        record = self._record(row)
+        names = list(self.layers) if layer is None else [self.layer(layer).name]
+        peaks = {name: (self.layers[name].peaks[:, row], self.layers[name].peak_cells[:, row]) for name in names}
+        return self._firing(peaks, record, record.width, record.height, fraction, limit, offset)
+
+    def neurons_firing_on(
+        self,
+        maps: dict[str, np.ndarray],
+        width: int,
+        height: int,
+        *,
+        fraction: float | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> Page[Firing]:
+        """As `neurons_firing`, for a picture of this size that is not in the index; ``maps`` are (C, H, W) by layer."""
+        peaks = {}
+        for name, layer_maps in maps.items():
+            flat = layer_maps.reshape(len(layer_maps), -1)
+            peaks[name] = (flat.max(axis=1), flat.argmax(axis=1))
+        return self._firing(peaks, None, width, height, fraction, limit, offset)
+
+    def _firing(
+        self,
+        peaks: dict[str, tuple[np.ndarray, np.ndarray]],
+        image: ImageRecord | None,
+        width: int,
+        height: int,
+        fraction: float | None,
+        limit: int,
+        offset: int,
+    ) -> Page[Firing]:
+        found: list[tuple[float, str, int, float]] = []
+        for name, (values, _) in peaks.items():
+            layer = self.layers[name]
+            lowest = layer.firing_from(fraction)
+            neurons = np.flatnonzero(as_kept(values) >= lowest)
+            percentiles = layer.distribution.percentiles(neurons, values[neurons])
+            found += [
+                (p, name, n, float(lowest[n])) for p, n in zip(percentiles.tolist(), neurons.tolist(), strict=True)
+            ]
+        found.sort(key=lambda entry: -entry[0])  # stable: ties stay in order of layers and neurons
+        items = []
+        for percentile, name, neuron, lowest in found[offset : offset + limit]:
+            values, cells = peaks[name]
+            y, x = divmod(int(cells[neuron]), self.layers[name].info.width)
+            items.append(
+                Firing(image, name, neuron, y, x, float(values[neuron]), percentile, lowest,
+                       self.box_in(width, height, name, y, x))
+            )  # fmt: skip
+        return Page(items, len(found), limit, offset)
+
+    # -- likeness -------------------------------------------------------------------------------------------------
+
+    def similar(
+        self,
+        layer: str,
+        image: int,
+        y: int,
+        x: int,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        exact: bool = False,
+        per_image: PerImage = "one",
+    ) -> Page[SimilarPatch]:
+        """The cells whose activation vectors are nearest to that of a cell of an indexed image, itself included."""
+        found = self.layer(layer)
+        cell = found.check_cell(y, x)
+        vector = self._read_maps(found, self._row(image)).reshape(found.info.channels, -1)[:, cell]
+        return self.nearest(
+            layer, vector.astype(np.float32), limit=limit, offset=offset, exact=exact, per_image=per_image
+        )
+
+    def nearest(
+        self,
+        layer: str,
+        vector: np.ndarray,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        exact: bool = False,
+        per_image: PerImage = "one",
+    ) -> Page[SimilarPatch]:
+        """The cells whose activation vectors have the highest cosine with a vector (C,).
+
+        Parameters
+        ----------
+        exact : bool
+            Score every cell of the index, instead of those that FAISS proposes.
+        per_image : {"one", "all"}
+            The nearest cell of each image, or every cell.
+        """
+        found, count, one = self.layer(layer), limit + offset, per_image == "one"
+        read = lambda row: self._read_maps(found, row)  # noqa: E731
+        if exact:
+            hits = likeness.scan(found, range(len(self.images)), read, likeness.cosine_to(vector), count, one=one)
+        else:
+            hits = likeness.nearest(found, vector, read, count, self._probes(layer), one=one)
+        return self._similar_page(found, hits, one, limit, offset)
+
+    def search(
+        self,
+        layer: str,
+        weights: dict[int, float],
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        exact: bool = False,
+        per_image: PerImage = "one",
+    ) -> Page[SimilarPatch]:
+        """The cells farthest along a direction: a weighted set of neurons, by the weighted sum of activations."""
+        found, count, one = self.layer(layer), limit + offset, per_image == "one"
+        direction = np.zeros(found.info.channels, np.float32)
+        for neuron, weight in weights.items():
+            direction[found.check_neuron(neuron)] = weight
+        if not np.isfinite(direction).all() or not direction.any():
+            raise InvalidRequest("weights must be finite numbers, at least one of them not 0")
+        read = lambda row: self._read_maps(found, row)  # noqa: E731
+        if exact:
+            hits = likeness.scan(found, range(len(self.images)), read, likeness.along(direction), count, one=one)
+        else:
+            hits = likeness.farthest(found, direction, read, count, self._probes(layer), one=one)
+        return self._similar_page(found, hits, one, limit, offset)
+
+    def nearest_images(self, layer: str, peaks: np.ndarray, limit: int = 10) -> Page[SimilarImage]:
+        """The images whose peaks, negative ones as 0, have the highest cosine with ``peaks`` (C,)."""
+        found = likeness.nearest_images(self.layer(layer), peaks, limit)
+        return Page([SimilarImage(self._record(row), score) for row, score in found], len(self.images), limit, 0)
+
+    def _probes(self, layer: str) -> int | None:
+        return self.manifest.vectors.get(layer, {}).get("probes")
+
+    def _similar_page(
+        self, layer: Layer, hits: list[likeness.Scored], one: bool, limit: int, offset: int
+    ) -> Page[SimilarPatch]:
+        items = [
+            SimilarPatch(
+                self._record(hit.row), layer.name, *divmod(hit.cell, layer.info.width), hit.score,
+                self._row_box(layer, hit.row, hit.cell),
+            )
+            for hit in hits[offset:]
+        ]  # fmt: skip
+        return Page(items, len(self.images) * (1 if one else layer.info.cells), limit, offset)

@@ -1,0 +1,133 @@
+"""One layer of an open index: its derived arrays, mapped, and its FAISS index, loaded when first needed."""
+
+import threading
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from indexer.derive.distribution import DEFAULT_FRACTION, Distribution
+from indexer.derive.layer import KIND, STATISTICS, VERSION
+from indexer.derive.vectors import grid
+from indexer.errors import DamagedFile, InvalidRequest, NotFound
+from indexer.store import mapped
+from indexer.store.manifest import LayerInfo
+
+_ARRAYS = ("peaks", "peak_cells", "order", "histogram/keys", "histogram/cumulative", "class_means")
+
+
+class Layer:
+    """A layer and what is known about its neurons.
+
+    Attributes
+    ----------
+    info : LayerInfo
+        Name, shape, receptive field.
+    peaks : ndarray (C, N) float32
+        Highest activation of each neuron on each image.
+    peak_cells : ndarray (C, N) uint32
+        Where it stands, y * W + x.
+    order : ndarray (C, N) uint32
+        Images by descending peak, then by id.
+    distribution : Distribution
+    statistics : dict of str to ndarray (C,) float64
+        See `indexer.derive.layer.STATISTICS`.
+    class_means : ndarray (K, C) float32
+        Mean peak on each class.
+    grid : ndarray (G,) int64
+        Cells whose vectors FAISS knows, see `indexer.derive.vectors`.
+    """
+
+    def __init__(self, index: Path, info: LayerInfo, file: str, vectors: str, images: int) -> None:
+        self.info = info
+        arrays = mapped.map_arrays(index / file, file, KIND, VERSION)
+        wanted = {*_ARRAYS, *(f"statistics/{name}" for name in STATISTICS)}
+        if not wanted <= arrays.keys():
+            raise DamagedFile(file, f"lacks {', '.join(sorted(wanted - arrays.keys()))}")
+        for name in ("peaks", "peak_cells", "order"):
+            if arrays[name].shape != (info.channels, images):
+                raise DamagedFile(file, f"{name} has shape {arrays[name].shape}, not {(info.channels, images)}")
+        self.peaks, self.peak_cells, self.order = arrays["peaks"], arrays["peak_cells"], arrays["order"]
+        self.distribution = Distribution(
+            info.channels, images * info.cells, arrays["histogram/keys"], arrays["histogram/cumulative"]
+        )
+        self.statistics = {name: arrays[f"statistics/{name}"] for name in STATISTICS}
+        self.class_means = arrays["class_means"]
+        self.grid = grid(info.height, info.width)
+        self._firing_from = np.asarray(self.distribution.firing_from(DEFAULT_FRACTION)) if images else np.empty(0)
+        self._vectors_file, self._vectors_path = vectors, index / vectors
+        self._vectors: faiss.Index | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return self.info.name
+
+    @property
+    def dead(self) -> np.ndarray:
+        """Whether each neuron (C,) is never positive on any image."""
+        return self.statistics["maximum"] <= 0
+
+    def check_neuron(self, neuron: int) -> int:
+        """Refuse a neuron that the layer has not.
+
+        Raises
+        ------
+        NotFound
+        """
+        if not 0 <= neuron < self.info.channels:
+            raise NotFound(f"layer {self.name} has the neurons 0 to {self.info.channels - 1}, not {neuron}")
+        return neuron
+
+    def check_cell(self, y: int, x: int) -> int:
+        """The number y * W + x of a cell.
+
+        Raises
+        ------
+        NotFound
+        """
+        if not (0 <= y < self.info.height and 0 <= x < self.info.width):
+            raise NotFound(
+                f"layer {self.name} has the cells 0,0 to {self.info.height - 1},{self.info.width - 1}, not {y},{x}"
+            )
+        return y * self.info.width + x
+
+    def firing_from(self, fraction: float | None) -> np.ndarray:
+        """Smallest activation (C,) float32 at which each neuron fires, for its own top ``fraction``."""
+        return self._firing_from if fraction is None else self.distribution.firing_from(fraction)
+
+    def vectors(self) -> faiss.Index:
+        """The FAISS index of the cells' unit vectors.
+
+        Raises
+        ------
+        DamagedFile
+        """
+        with self._lock:
+            if self._vectors is None:
+                self._vectors = self._load_vectors()
+            return self._vectors
+
+    def _load_vectors(self) -> faiss.Index:
+        try:
+            index = faiss.read_index(str(self._vectors_path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        except RuntimeError as error:
+            raise DamagedFile(self._vectors_file, "is missing, truncated or no FAISS index") from error
+        expected = (self.info.channels, self.peaks.shape[1] * len(self.grid))
+        if (index.d, index.ntotal) != expected:
+            raise DamagedFile(
+                self._vectors_file,
+                f"holds {index.ntotal} vectors of {index.d} numbers, not {expected[1]} of {expected[0]}",
+            )
+        return index
+
+    def histogram(self, neuron: int, bins: int) -> tuple[np.ndarray, np.ndarray]:
+        """Edges (bins + 1,) float64 and counts (bins,) int64 of a neuron's activations, equal bins over their range."""
+        if not 1 <= bins <= 1000:
+            raise InvalidRequest(f"bins must be 1 to 1000, not {bins}")
+        values, counts = self.distribution.of_neuron(self.check_neuron(neuron))
+        low, high = (float(values[0]), float(values[-1])) if len(values) else (0.0, 0.0)
+        heights, edges = np.histogram(
+            values, bins, (low, high) if high > low else (low - 0.5, low + 0.5), weights=counts
+        )
+        return edges, heights.astype(np.int64)

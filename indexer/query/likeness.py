@@ -1,0 +1,155 @@
+"""Cells near a vector, cells far along a direction, images near an image.
+
+FAISS proposes cells, the kept maps decide: every score is computed from the float16 activations. ``exact`` scores
+every cell of the index instead.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+
+from indexer.derive.vectors import grid_step
+from indexer.errors import InvalidRequest
+from indexer.query.layer import Layer
+
+_SPARE = 32
+_BOUND_IMAGES = 64
+
+ReadMaps = Callable[[int], np.ndarray]
+"""Row of the image table -> maps (C, H, W) float16."""
+Score = Callable[[np.ndarray], np.ndarray]
+"""Cell vectors (n, C) float32 -> scores (n,) float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A cell (row of the image table, cell number) and its score."""
+
+    row: int
+    cell: int
+    score: float
+
+
+def cosine_to(vector: np.ndarray) -> Score:
+    """Score by cosine with a vector (C,); a cell where nothing is active scores 0.
+
+    Raises
+    ------
+    InvalidRequest
+        The vector is zero or not finite, so it has no direction.
+    """
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if not np.isfinite(length) or length == 0:
+        raise InvalidRequest("no neuron is active there, so nothing is similar to it")
+    unit = (vector / length).astype(np.float32)
+
+    def score(vectors: np.ndarray) -> np.ndarray:
+        lengths = np.linalg.norm(vectors, axis=1)
+        return np.divide(vectors @ unit, lengths, out=np.zeros(len(vectors), np.float32), where=lengths > 0)
+
+    return score
+
+
+def along(direction: np.ndarray) -> Score:
+    """Score by inner product with a direction (C,)."""
+    return lambda vectors: vectors @ direction.astype(np.float32)
+
+
+def scan(
+    layer: Layer, rows: Iterable[int], read_maps: ReadMaps, score: Score, count: int, *, one: bool
+) -> list[Scored]:
+    """The best ``count`` cells of these images, every one of them scored; ``one`` keeps the best of each image."""
+    best: list[Scored] = []
+    for row in rows:
+        scores = score(read_maps(row).reshape(layer.info.channels, -1).T.astype(np.float32))
+        cells = np.argsort(-scores, kind="stable")[: 1 if one else count]
+        best.extend(Scored(row, cell, float(scores[cell])) for cell in cells.tolist())
+        if len(best) > 4 * count + 1000:
+            best = ranked(best)[:count]
+    return ranked(best)[:count]
+
+
+def ranked(cells: list[Scored]) -> list[Scored]:
+    """By descending score, then by row, then by cell."""
+    return sorted(cells, key=lambda hit: (-hit.score, hit.row, hit.cell))
+
+
+def nearest(
+    layer: Layer, vector: np.ndarray, read_maps: ReadMaps, count: int, probes: int | None, *, one: bool
+) -> list[Scored]:
+    """The cells nearest to a vector (C,) by cosine: proposed by FAISS, scored from the maps."""
+    score = cosine_to(vector)
+    total = layer.vectors().ntotal
+    step = grid_step(layer.info.height, layer.info.width)
+    wanted = min(total, (2 * count + _SPARE) * step * step)
+    while True:
+        found = _propose(layer, vector, wanted, probes)
+        images = len(np.unique(found // len(layer.grid)))
+        if not one or images >= count or wanted >= total or len(found) < wanted:
+            return _score_cells(layer, _cells_around(layer, found), read_maps, score, count, one)
+        wanted = min(total, 4 * wanted)
+
+
+def farthest(
+    layer: Layer, direction: np.ndarray, read_maps: ReadMaps, count: int, probes: int | None, *, one: bool
+) -> list[Scored]:
+    """The cells farthest along a direction (C,): proposed by FAISS and by the images' peaks, scored from the maps.
+
+    Peaks bound what an image can reach, up to neurons that are negative there; that finds the cells of directions of
+    few neurons, which approximate search by angle misses.
+    """
+    found = _propose(layer, direction, min(layer.vectors().ntotal, 10 * count + _SPARE), probes)
+    used = np.flatnonzero(direction > 0)
+    bounds = direction[used] @ layer.peaks[used] if len(used) else np.zeros(layer.peaks.shape[1])
+    rows = np.argsort(-bounds, kind="stable")[: count + _BOUND_IMAGES]
+    cells = layer.info.cells
+    more = (rows[:, None] * cells + np.arange(cells)).ravel()
+    proposed = np.union1d(_cells_around(layer, found), more)
+    return _score_cells(layer, proposed, read_maps, along(direction), count, one)
+
+
+def _cells_around(layer: Layer, found: np.ndarray) -> np.ndarray:
+    """Positions in the FAISS index -> row * cells + cell of every cell that is nearer to them than to another."""
+    rows, places = np.divmod(found, len(layer.grid))
+    height, width = layer.info.height, layer.info.width
+    y, x = np.divmod(layer.grid[places], width)
+    reach = grid_step(height, width) // 2
+    around = np.arange(-reach, reach + 1)
+    ys = np.clip(y[:, None, None] + around[:, None], 0, height - 1)
+    xs = np.clip(x[:, None, None] + around, 0, width - 1)
+    return np.unique(rows[:, None, None] * layer.info.cells + ys * width + xs)
+
+
+def _propose(layer: Layer, vector: np.ndarray, count: int, probes: int | None) -> np.ndarray:
+    parameters = faiss.SearchParametersIVF(nprobe=probes) if probes else None
+    unit = (vector / max(float(np.linalg.norm(vector)), 1e-30)).astype(np.float32)
+    found = layer.vectors().search(unit[None], count, params=parameters)[1][0]
+    return found[found >= 0]
+
+
+def _score_cells(
+    layer: Layer, found: np.ndarray, read_maps: ReadMaps, score: Score, count: int, one: bool
+) -> list[Scored]:
+    rows, cells = np.divmod(found, layer.info.cells)
+    scored: list[Scored] = []
+    for row in np.unique(rows).tolist():
+        wanted = np.sort(cells[rows == row])
+        vectors = read_maps(row).reshape(layer.info.channels, -1)[:, wanted].T.astype(np.float32)
+        hits = [Scored(row, cell, value) for cell, value in zip(wanted.tolist(), score(vectors).tolist(), strict=True)]
+        scored.extend(ranked(hits)[:1] if one else hits)
+    return ranked(scored)[:count]
+
+
+def nearest_images(layer: Layer, peaks: np.ndarray, count: int) -> list[tuple[int, float]]:
+    """Rows and cosines of the images whose peaks (positive part) are nearest to ``peaks`` (C,), exactly."""
+    query = np.maximum(peaks, 0).astype(np.float32)
+    length = float(np.linalg.norm(query))
+    if length == 0:
+        return []
+    positive = np.maximum(layer.peaks, 0)
+    lengths = np.sqrt(np.einsum("cn,cn->n", positive, positive))
+    scores = np.divide(query @ positive, lengths * length, out=np.zeros_like(lengths), where=lengths > 0)
+    rows = np.argsort(-scores, kind="stable")[:count]
+    return [(int(row), float(scores[row])) for row in rows]

@@ -1,0 +1,51 @@
+"""The original files of indexed images, found again and checked before anything is shown of them."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from indexer.errors import ImageUnavailable
+from indexer.query.records import ImageRecord
+
+
+class Originals:
+    """Originals below an image root, or kept in the shards.
+
+    Parameters
+    ----------
+    root : Path
+        The image root.
+    kept : callable or None
+        Reads an image's file from its shard, where the index keeps originals.
+    """
+
+    def __init__(self, root: Path, kept: Callable[[ImageRecord], bytes] | None) -> None:
+        self._root = root.resolve()
+        self._kept = kept
+
+    def read(self, image: ImageRecord) -> bytes:
+        """The bytes of an image's file, exactly as they were indexed.
+
+        Raises
+        ------
+        ImageUnavailable
+            The file is gone, or is another one now.
+        """
+        data = self._kept(image) if self._kept else self._find(image)
+        if hashlib.sha256(data).hexdigest() != image.sha256:
+            raise ImageUnavailable(
+                f"the file of image {image.id} ({image.path}) has changed since it was indexed; remove it and add it "
+                "again",
+                changed=True,
+            )
+        return data
+
+    def _find(self, image: ImageRecord) -> bytes:
+        path = (self._root / image.path).resolve()
+        missing = ImageUnavailable(f"the file of image {image.id} ({image.path}) is no longer there", changed=False)
+        if not path.is_relative_to(self._root):
+            raise missing
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise missing from error

@@ -1,0 +1,109 @@
+"""The cells where a neuron is most active, exactly, reading little.
+
+A neuron's peak on an image bounds every cell of it. So images are walked in descending order of their peak, and the
+walk stops when the next peak cannot beat the worst of the patches that were found.
+"""
+
+import bisect
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.images.geometry import Box
+from indexer.query.layer import Layer
+from indexer.shards.format import as_kept
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A cell: row of the image table, cell number y * W + x, activation."""
+
+    row: int
+    cell: int
+    activation: float
+
+
+def peaks_of(layer: Layer, neuron: int, allowed: np.ndarray | None, minimum: float | None) -> np.ndarray:
+    """Rows (n,) of the image table by descending peak, then by id.
+
+    Parameters
+    ----------
+    allowed : ndarray (N,) bool or None
+        Only these rows.
+    minimum : float or None
+        Only rows whose peak is at least this.
+    """
+    order = layer.order[neuron]
+    if minimum is not None:
+        peaks = layer.peaks[neuron]
+        order = order[: bisect.bisect_right(order, -minimum, key=lambda row: -peaks[row])]
+    return order if allowed is None else order[allowed[order]]
+
+
+def all_cells(
+    layer: Layer,
+    neuron: int,
+    rows: np.ndarray,
+    count: int,
+    read_map: Callable[[int], np.ndarray],
+    *,
+    cell: int | None = None,
+    minimum: float | None = None,
+    box_of: Callable[[int, int], Box] | None = None,
+    iou: float | None = None,
+) -> list[Hit]:
+    """The first ``count`` cells by descending activation, then by row, then in row order of cells.
+
+    Parameters
+    ----------
+    rows : ndarray (n,)
+        Rows to walk, by descending peak, as `peaks_of` gives them.
+    read_map : callable
+        Row -> map (H, W) float16.
+    cell : int, optional
+        Look at this cell of each image only (Girshick's pool5 *unit*).
+    minimum : float, optional
+        Leave out smaller activations.
+    box_of, iou : optional
+        Non-maximum suppression: leave out a cell whose box overlaps that of a better one on the same image by an
+        intersection over union above ``iou``.
+    """
+    # Maps are float16; rounding is monotonic, so the rounded peak bounds the rounded map.
+    bounds = as_kept(layer.peaks[neuron][rows]).astype(np.float32)
+    best: list[tuple[float, int, int]] = []
+    for bound, row in zip(bounds.tolist(), rows.tolist(), strict=True):
+        if (len(best) == count and bound < best[0][0]) or (minimum is not None and bound < minimum):
+            break
+        hits = _hits_of_image(read_map(row), row, cell, minimum)
+        if iou is not None and box_of is not None:
+            hits = _suppress(hits, box_of, iou)
+        for hit in hits:
+            key = (hit.activation, -hit.row, -hit.cell)
+            if len(best) < count:
+                heapq.heappush(best, key)
+            elif key > best[0]:
+                heapq.heapreplace(best, key)
+            else:
+                break  # the image's cells come in descending order
+    return [Hit(-row, -number, activation) for activation, row, number in sorted(best, reverse=True)]
+
+
+def _hits_of_image(map_: np.ndarray, row: int, cell: int | None, minimum: float | None) -> Iterator[Hit]:
+    values = map_.ravel().astype(np.float32)
+    cells = np.argsort(-values, kind="stable") if cell is None else np.array([cell])
+    for number in cells.tolist():
+        value = float(values[number])
+        if minimum is not None and value < minimum:
+            return
+        yield Hit(row, number, value)
+
+
+def _suppress(hits: Iterator[Hit], box_of: Callable[[int, int], Box], iou: float) -> Iterator[Hit]:
+    kept: list[Box] = []
+    for hit in hits:
+        box = box_of(hit.row, hit.cell)
+        if all(box.iou(other) <= iou for other in kept):
+            kept.append(box)
+            yield hit

@@ -1,0 +1,172 @@
+"""Sends the flow of an image through a graph, one node after the other."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from . import dims as roles
+from . import reach as reaches
+from . import rules_attention, rules_mixing, rules_pointwise, rules_resizing, rules_shapes, rules_windows
+from .flow import Flow
+from .progression import Progression
+from .registry import FUNCTIONS, METHODS, MODULES, Rule, Site, Unsupported
+
+RULE_FILES = (rules_attention, rules_mixing, rules_pointwise, rules_resizing, rules_shapes, rules_windows)
+
+# Two images, so that an operation that mixes the batch with places is not taken for one that does not.
+BATCH = 2
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor that depends on the input.
+
+    Attributes
+    ----------
+    tensor : torch.Tensor
+        Its shape and type, on the meta device.
+    flow : Flow or str
+        What it sees, or why that is not known.
+    """
+
+    tensor: torch.Tensor
+    flow: Flow | str
+
+
+def image_value(height: int, width: int, dtype: torch.dtype) -> Value:
+    """The input: images (BATCH, 3, height, width), every pixel of which sees itself."""
+    tensor = torch.empty(BATCH, 3, height, width, dtype=dtype, device="meta")
+    pixels = reaches.of_pixels(height, width)
+    axes = {"y": Progression(), "x": Progression()}
+    return Value(tensor, Flow(roles.image_dims(*tensor.shape), pixels, pixels, axes))
+
+
+def propagate(root: nn.Module, nodes: Iterable[fx.Node], image: Value, wanted: set[fx.Node]) -> dict[fx.Node, Any]:
+    """The values of the wanted nodes, each as it was when its node had run.
+
+    Parameters
+    ----------
+    nodes : iterable of fx.Node
+        In order, with results, as `LayerTracer` makes them.
+
+    Returns
+    -------
+    dict of node to Value, or to a tuple or a constant where the node gives one
+    """
+    values: dict[fx.Node, Any] = {}
+    found: dict[fx.Node, Any] = {}
+    for node in nodes:
+        if len(found) == len(wanted):
+            break
+        values[node] = _value(root, node, values, image)
+        if node in wanted:
+            found[node] = values[node]
+    return found
+
+
+def _value(root: nn.Module, node: fx.Node, values: dict[fx.Node, Any], image: Value) -> Any:
+    result = node.meta["result"]
+    if node.op == "placeholder" and result is not None and not values:
+        return image
+    args = fx.node.map_arg(node.args, values.__getitem__)
+    kwargs = fx.node.map_arg(node.kwargs, values.__getitem__)
+    if _picks_from_tuple(node, args):
+        return args[0][args[1]]
+    if not _values([args, kwargs]) or not any(isinstance(each, torch.Tensor) for each in _flat(result)):
+        return result
+    produced = _with_flows(result, _flows(root, node, args, kwargs, result))
+    if _is_in_place(node) and isinstance(node.args[0], fx.Node):
+        values[node.args[0]] = produced  # the tensor it names has changed
+    return produced
+
+
+def _picks_from_tuple(node: fx.Node, args: Sequence[Any]) -> bool:
+    return node.op == "call_function" and len(args) == 2 and type(args[0]) in (tuple, list)
+
+
+def _is_in_place(node: fx.Node) -> bool:
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    if node.op == "call_function":
+        return name.startswith("i") and getattr(node.target, "__module__", "") == "_operator"
+    return node.op == "call_method" and name.endswith("_")
+
+
+def _flows(root: nn.Module, node: fx.Node, args: Any, kwargs: Any, result: Any) -> Any:
+    """What a rule says of the result, or a reason."""
+    unknown = next((value.flow for value in _values([args, kwargs]) if isinstance(value.flow, str)), None)
+    if unknown:
+        return unknown
+    name = _name(node, root)
+    rule, first = _rule(root, node)
+    if rule is None:
+        return f"{name} is an operation whose receptive field is not known"
+    try:
+        return rule(Site(name, _shape(result)), *first, *_each(args, _flow), **_each(kwargs, _flow))
+    except Unsupported as reason:
+        return str(reason)
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        return f"{name} is used in a way that is not known: {error}"
+
+
+def _rule(root: nn.Module, node: fx.Node) -> tuple[Rule | None, list[Any]]:
+    if node.op == "call_module":
+        module = root.get_submodule(str(node.target))
+        return MODULES.get(type(module)), [module]
+    table: dict[Any, Rule] = METHODS if node.op == "call_method" else FUNCTIONS
+    return table.get(node.target), []
+
+
+def _name(node: fx.Node, root: nn.Module) -> str:
+    """The operation and where it runs, for a person."""
+    if node.op == "call_module":
+        return f"{type(root.get_submodule(str(node.target))).__name__} {node.target}"
+    what = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path = next((path for path, _ in reversed(stack) if path), "")
+    return f"{what} in {path}" if path else str(what)
+
+
+def _each(structure: Any, change: Callable[[Any], Any]) -> Any:
+    """The same structure with each item that is no tuple, list or dict changed."""
+    if isinstance(structure, tuple) and not isinstance(structure, torch.Size):
+        return tuple(_each(item, change) for item in structure)
+    if isinstance(structure, list):
+        return [_each(item, change) for item in structure]
+    if isinstance(structure, dict):
+        return {key: _each(item, change) for key, item in structure.items()}
+    return change(structure)
+
+
+def _flow(item: Any) -> Any:
+    return item.flow if isinstance(item, Value) else item
+
+
+def _flat(structure: Any) -> list[Any]:
+    items: list[Any] = []
+    _each(structure, items.append)
+    return items
+
+
+def _values(structure: Any) -> list[Value]:
+    return [item for item in _flat(structure) if isinstance(item, Value)]
+
+
+def _shape(result: Any) -> Any:
+    if isinstance(result, torch.Tensor):
+        return tuple(result.shape)
+    return tuple(_shape(item) for item in result) if isinstance(result, (tuple, list)) else None
+
+
+def _with_flows(result: Any, flows: Any) -> Any:
+    """The result's tensors with their flows, plain where they have none; a reason holds for each."""
+    if isinstance(result, (tuple, list)):
+        parts = [flows] * len(result) if isinstance(flows, str) else flows
+        return tuple(_with_flows(item, flow) for item, flow in zip(result, parts, strict=True))
+    if flows is None or not isinstance(result, torch.Tensor):
+        return result
+    if isinstance(flows, Flow) and flows.shape != tuple(result.shape):
+        return Value(result, f"the shape of the result, {tuple(result.shape)}, is not the expected {flows.shape}")
+    return Value(result, flows)

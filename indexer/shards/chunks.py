@@ -1,0 +1,120 @@
+"""Compressed chunks of maps, written and read around HDF5's lock.
+
+Chunks are compressed and decompressed outside of HDF5, on several threads, and are still what HDF5's Zstandard filter
+makes, so that any HDF5 program with that filter reads the dataset.
+"""
+
+import os
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import h5py
+import hdf5plugin  # noqa: F401 - registers the filter, without which HDF5's errors are cryptic
+import numpy as np
+import zstandard
+
+from indexer.errors import DamagedFile
+from indexer.shards.format import ZSTD_FILTER, ZSTD_LEVEL, chunk_shape
+
+_codecs = threading.local()
+
+
+def _compress(chunk: np.ndarray) -> bytes:
+    if not hasattr(_codecs, "compressor"):
+        _codecs.compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
+    return _codecs.compressor.compress(chunk)
+
+
+def _decompress(data: bytes, size: int) -> bytes:
+    if not hasattr(_codecs, "decompressor"):
+        _codecs.decompressor = zstandard.ZstdDecompressor()
+    return _codecs.decompressor.decompress(data, max_output_size=size)
+
+
+class ChunkWriter:
+    """Appends maps to a dataset (n, C, H, W) float16 of a group."""
+
+    def __init__(
+        self, group: h5py.Group, name: str, shape: tuple[int, int, int], compressors: ThreadPoolExecutor
+    ) -> None:
+        self._shape = shape
+        self._chunk = chunk_shape(*shape)
+        self._dataset = group.create_dataset(
+            name,
+            shape=(0, *shape),
+            maxshape=(None, *shape),
+            chunks=self._chunk,
+            dtype=np.float16,
+            compression=ZSTD_FILTER,
+            compression_opts=(ZSTD_LEVEL,),
+        )
+        self._pool = compressors
+        self._rows = 0
+        self._waiting = np.empty((0, *shape), np.float16)
+
+    def add(self, maps: np.ndarray) -> None:
+        """Append maps (B, C, H, W) float16."""
+        maps = np.concatenate([self._waiting, maps]) if len(self._waiting) else maps
+        whole = len(maps) - len(maps) % self._chunk[0]
+        self._write(maps[:whole])
+        self._waiting = maps[whole:]
+
+    def close(self) -> h5py.Dataset:
+        """Write what is left and return the dataset."""
+        self._write(self._waiting)
+        return self._dataset
+
+    def _write(self, maps: np.ndarray) -> None:
+        if not len(maps):
+            return
+        self._dataset.resize(self._rows + len(maps), axis=0)
+        chunks: list[tuple[tuple[int, int, int, int], Future[bytes]]] = []
+        for row in range(0, len(maps), self._chunk[0]):
+            for channel in range(0, self._shape[0], self._chunk[1]):
+                part = maps[row : row + self._chunk[0], channel : channel + self._chunk[1]]
+                chunks.append(((self._rows + row, channel, 0, 0), self._pool.submit(_compress, self._padded(part))))
+        for offset, data in chunks:
+            self._dataset.id.write_direct_chunk(offset, data.result())
+        self._rows += len(maps)
+
+    def _padded(self, part: np.ndarray) -> np.ndarray:
+        if part.shape == self._chunk:
+            return np.ascontiguousarray(part)
+        full = np.zeros(self._chunk, np.float16)
+        full[: part.shape[0], : part.shape[1]] = part
+        return full
+
+
+class ChunkReader:
+    """Reads maps of a dataset (n, C, H, W) float16 by image, from any thread.
+
+    HDF5 is asked only where a chunk lies; the bytes are read and decompressed here.
+    """
+
+    def __init__(self, dataset: h5py.Dataset, descriptor: int, lock: threading.Lock, file: str) -> None:
+        self._dataset, self._descriptor, self._lock, self._file = dataset, descriptor, lock, file
+        self._chunk = dataset.chunks
+        self._bytes = int(np.prod(self._chunk)) * 2
+        self.shape: tuple[int, ...] = dataset.shape
+
+    def maps(self, row: int) -> np.ndarray:
+        """All maps (C, H, W) float16 of one image."""
+        parts = [self._read(row, channel) for channel in range(0, self.shape[1], self._chunk[1])]
+        return np.concatenate(parts)[: self.shape[1]] if len(parts) > 1 else parts[0][: self.shape[1]]
+
+    def map(self, row: int, channel: int) -> np.ndarray:
+        """The map (H, W) float16 of one neuron on one image."""
+        return self._read(row, channel - channel % self._chunk[1])[channel % self._chunk[1]]
+
+    def _read(self, row: int, channel: int) -> np.ndarray:
+        try:
+            with self._lock:
+                info = self._dataset.id.get_chunk_info_by_coord((row - row % self._chunk[0], channel, 0, 0))
+            if info.byte_offset is None:
+                raise DamagedFile(self._file, f"lacks the maps of row {row}")
+            data = _decompress(os.pread(self._descriptor, info.size, info.byte_offset), self._bytes)
+        except (zstandard.ZstdError, OSError, RuntimeError, ValueError, MemoryError) as error:
+            raise DamagedFile(self._file, f"the maps of row {row} cannot be read ({error})") from error
+        if len(data) != self._bytes:
+            raise DamagedFile(self._file, f"the maps of row {row} have the wrong length")
+        return np.frombuffer(data, np.float16).reshape(self._chunk)[row % self._chunk[0]]

@@ -1,0 +1,137 @@
+"""A shard file -> its images and activations."""
+
+import threading
+from pathlib import Path
+from typing import Self
+
+import h5py
+import numpy as np
+
+from indexer.errors import DamagedFile
+from indexer.shards import format as shard_format
+from indexer.shards.chunks import ChunkReader
+from indexer.shards.histogram import Histogram
+from indexer.shards.writer import IndexedImage
+from indexer.store import mapped
+
+
+class Shard:
+    """An open shard. Its maps may be read from any thread.
+
+    The file stays readable when it is deleted meanwhile.
+
+    Attributes
+    ----------
+    name : str
+        As errors call it.
+    rows : int
+        Images in it.
+    """
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        self.name = name or path.name
+        self._h5 = mapped.open_file(path, self.name, shard_format.KIND, shard_format.VERSION)
+        self._descriptor = open(path, "rb")  # noqa: SIM115 - closed with the shard
+        self._lock = threading.Lock()
+        self._readers: dict[str, ChunkReader] = {}
+        try:
+            self.ids = self._column("id", np.int64)
+        except BaseException:
+            self.close()
+            raise
+        self.rows = len(self.ids)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with self._lock:
+            self._h5.close()
+            self._descriptor.close()
+
+    @property
+    def attributes(self) -> dict[str, str | int]:
+        return {key: value.item() if hasattr(value, "item") else value for key, value in self._h5.attrs.items()}
+
+    def images(self) -> list[IndexedImage]:
+        """The image table, without original files."""
+        columns = {name: self._column(name, np.int64).tolist() for name in ("id", "width", "height", "bytes")}
+        digests = self._get("images/sha256")
+        paths, classes = self._strings("images/path"), self._strings("images/class")
+        return [
+            IndexedImage(
+                id=columns["id"][row],
+                path=paths[row],
+                class_=classes[row] or None,
+                width=columns["width"][row],
+                height=columns["height"][row],
+                bytes=columns["bytes"][row],
+                sha256=digests[row].tobytes(),
+            )
+            for row in range(self.rows)
+        ]
+
+    def skipped(self) -> list[tuple[str, str]]:
+        """Images of this run that could not be used: path and reason."""
+        return list(zip(self._strings("skipped/path"), self._strings("skipped/reason"), strict=True))
+
+    def original(self, row: int) -> bytes:
+        """The original file of an image, where the index keeps originals."""
+        end = self._get("originals/end")
+        first = int(end[row - 1]) if row else 0
+        with self._lock:
+            return self._h5["originals/data"][first : int(end[row])].tobytes()
+
+    def peaks(self, layer: str) -> tuple[np.ndarray, np.ndarray]:
+        """Peaks (C, n) float32 and their cells (C, n) uint32."""
+        return self._get(f"layers/{layer}/peaks"), self._get(f"layers/{layer}/peak_cells")
+
+    def histogram(self, layer: str) -> Histogram:
+        """The histogram of a layer over this shard's images."""
+        keys = self._get(f"layers/{layer}/histogram/keys")
+        channels = self._reader(layer).shape[1]
+        return Histogram(channels, keys, self._get(f"layers/{layer}/histogram/counts"))
+
+    def saturated(self, layer: str) -> int:
+        """How many activations of a layer were clipped to the range of float16."""
+        with self._lock:
+            return int(self._h5[f"layers/{layer}/maps"].attrs["saturated"])
+
+    def maps(self, layer: str, row: int) -> np.ndarray:
+        """All maps (C, H, W) float16 of a layer on one image."""
+        return self._reader(layer).maps(row)
+
+    def map(self, layer: str, row: int, neuron: int) -> np.ndarray:
+        """The map (H, W) float16 of one neuron on one image."""
+        return self._reader(layer).map(row, neuron)
+
+    def _reader(self, layer: str) -> ChunkReader:
+        reader = self._readers.get(layer)
+        if reader is None:
+            with self._lock:
+                try:
+                    dataset = self._h5[f"layers/{layer}/maps"]
+                    reader = ChunkReader(dataset, self._descriptor.fileno(), self._lock, self.name)
+                except (KeyError, RuntimeError, TypeError, OSError) as error:
+                    raise DamagedFile(self.name, f"lacks the maps of layer {layer!r}") from error
+            self._readers[layer] = reader
+        return reader
+
+    def _column(self, name: str, dtype: type) -> np.ndarray:
+        return self._get(f"images/{name}").astype(dtype)
+
+    def _strings(self, name: str) -> list[str]:
+        return [text.decode("utf-8", "surrogateescape") for text in self._get(name).tolist()]
+
+    def _get(self, name: str) -> np.ndarray:
+        with self._lock:
+            try:
+                dataset = self._h5[name]
+                if not isinstance(dataset, h5py.Dataset):
+                    raise DamagedFile(self.name, f"{name!r} is not an array")
+                return dataset[()]
+            except (KeyError, OSError, RuntimeError, ValueError) as error:
+                raise DamagedFile(self.name, f"{name!r} cannot be read ({error})") from error

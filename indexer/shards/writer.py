@@ -1,0 +1,201 @@
+"""Activations of a run of images -> one shard file.
+
+1. ``with ShardWriter(path, ...) as shard:``
+2. ``shard.add(images, layers)`` for each batch, in order of ids; `reduce_maps` makes what it takes.
+3. ``shard.close()`` writes what is only known at the end. The file has no name of its own before: the caller writes it
+   under a partial name (`indexer.store.atomic.publishing`).
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import h5py
+import numpy as np
+import torch
+
+from indexer.errors import BadActivations
+from indexer.shards import format as shard_format
+from indexer.shards.chunks import ChunkWriter
+from indexer.shards.histogram import Counter
+from indexer.store import mapped
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedImage:
+    """An image as a shard lists it; ``data`` is its file where the index keeps originals."""
+
+    id: int
+    path: str
+    class_: str | None
+    width: int
+    height: int
+    bytes: int
+    sha256: bytes
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBatch:
+    """What is kept of one layer for a batch.
+
+    Attributes
+    ----------
+    maps : ndarray (B, C, H, W) float16
+    peaks : ndarray (B, C) float32
+        Highest activation of each neuron, before rounding to float16.
+    peak_cells : ndarray (B, C) uint32
+        The cell, y * W + x, where it stands; the first in row order on ties.
+    saturated : int
+        How many activations were clipped to the range of float16.
+    """
+
+    maps: np.ndarray
+    peaks: np.ndarray
+    peak_cells: np.ndarray
+    saturated: int
+
+
+def reduce_maps(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBatch:
+    """Reduce maps (B, C, H, W) of a layer to what is kept, on the device where they are.
+
+    Raises
+    ------
+    BadActivations
+        NaN or infinity; names the layer and the first such image.
+    """
+    flat = maps.to(torch.float32).flatten(2)
+    peaks, cells = flat.max(dim=2)
+    lowest = flat.amin(dim=2)
+    _refuse_non_finite(layer, peaks, lowest, paths)
+    saturated = 0
+    if bool((peaks > shard_format.HALF_MAX).any() | (lowest < -shard_format.HALF_MAX).any()):
+        saturated = int((flat.abs() > shard_format.HALF_MAX).sum())
+        flat = flat.clamp(-shard_format.HALF_MAX, shard_format.HALF_MAX)
+    half = flat.to(torch.float16).view(maps.shape).contiguous()
+    return LayerBatch(
+        half.cpu().numpy(), peaks.cpu().numpy(), cells.to(torch.int64).cpu().numpy().astype(np.uint32), saturated
+    )
+
+
+def _refuse_non_finite(layer: str, peaks: torch.Tensor, lowest: torch.Tensor, paths: Sequence[str]) -> None:
+    # max and min hand on NaN, so these two see every kind of bad value.
+    bad = ~(torch.isfinite(peaks) & torch.isfinite(lowest))
+    if bool(bad.any()):
+        image, neuron = (int(i) for i in bad.nonzero()[0])
+        raise BadActivations(
+            f"layer {layer!r}, neuron {neuron} gives NaN or infinity on the image {paths[image]}; "
+            "the model or its weights are broken for it, nothing of it was kept"
+        )
+
+
+class ShardWriter:
+    """Writes one shard; see the module's description."""
+
+    def __init__(
+        self,
+        path: Path,
+        layers: dict[str, tuple[int, int, int]],
+        attributes: dict[str, str | int],
+        keep_images: bool,
+        compressors: ThreadPoolExecutor,
+    ) -> None:
+        self._file = h5py.File(path, "w", libver="latest")
+        mapped.mark(self._file, shard_format.KIND, shard_format.VERSION)
+        self._file.attrs.update(attributes)
+        self._images: list[IndexedImage] = []
+        self._skipped: list[tuple[str, str]] = []
+        self._keep_images = keep_images
+        self._layers = {
+            name: _LayerWriter(self._file.create_group(f"layers/{name}"), shape, compressors)
+            for name, shape in layers.items()
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+    def add(self, images: Sequence[IndexedImage], layers: dict[str, LayerBatch]) -> None:
+        """Append a batch; the order of the images is that of the rows."""
+        self._images.extend(images)
+        for name, batch in layers.items():
+            self._layers[name].add(batch)
+
+    def skip(self, path: str, reason: str) -> None:
+        """Note an image that could not be used."""
+        self._skipped.append((path, reason))
+
+    def close(self) -> tuple[int, int]:
+        """Finish the file.
+
+        Returns
+        -------
+        (int, int)
+            Images kept and images skipped.
+        """
+        for layer in self._layers.values():
+            layer.close()
+        _write_images(self._file.create_group("images"), self._images)
+        _write_strings(self._file.create_group("skipped"), "path", [path for path, _ in self._skipped])
+        _write_strings(self._file["skipped"], "reason", [reason for _, reason in self._skipped])
+        if self._keep_images:
+            _write_originals(self._file.create_group("originals"), [image.data or b"" for image in self._images])
+        self._file.close()
+        return len(self._images), len(self._skipped)
+
+
+@dataclass
+class _LayerWriter:
+    group: h5py.Group
+    shape: tuple[int, int, int]
+    compressors: ThreadPoolExecutor
+    peaks: list[np.ndarray] = field(default_factory=list)
+    peak_cells: list[np.ndarray] = field(default_factory=list)
+    saturated: int = 0
+
+    def __post_init__(self) -> None:
+        self.chunks = ChunkWriter(self.group, "maps", self.shape, self.compressors)
+        self.counter = Counter(self.shape[0])
+
+    def add(self, batch: LayerBatch) -> None:
+        self.chunks.add(batch.maps)
+        self.counter.add(batch.maps)
+        self.peaks.append(batch.peaks)
+        self.peak_cells.append(batch.peak_cells)
+        self.saturated += batch.saturated
+
+    def close(self) -> None:
+        self.chunks.close().attrs["saturated"] = self.saturated
+        channels = self.shape[0]
+        none = np.empty((0, channels))
+        for name, rows, dtype in (("peaks", self.peaks, np.float32), ("peak_cells", self.peak_cells, np.uint32)):
+            stacked = np.concatenate([*rows, none.astype(dtype)])
+            self.group.create_dataset(name, data=np.ascontiguousarray(stacked.T))
+        histogram = self.counter.histogram()
+        self.group.create_dataset("histogram/keys", data=histogram.keys, compression=shard_format.ZSTD_FILTER)
+        self.group.create_dataset("histogram/counts", data=histogram.counts, compression=shard_format.ZSTD_FILTER)
+
+
+def _write_images(group: h5py.Group, images: Sequence[IndexedImage]) -> None:
+    for name, dtype in (("id", np.int64), ("width", np.int32), ("height", np.int32), ("bytes", np.int64)):
+        group.create_dataset(name, data=np.array([getattr(image, name) for image in images], dtype))
+    digests = np.frombuffer(b"".join(image.sha256 for image in images), np.uint8)
+    group.create_dataset("sha256", data=digests.reshape(len(images), 32))
+    _write_strings(group, "path", [image.path for image in images])
+    _write_strings(group, "class", [image.class_ or "" for image in images])
+
+
+def _write_strings(group: h5py.Group, name: str, strings: Sequence[str]) -> None:
+    # File names may hold bytes that are no UTF-8 (surrogateescape keeps them).
+    data = [text.encode("utf-8", "surrogateescape") for text in strings]
+    longest = max([1, *map(len, data)])
+    group.create_dataset(name, data=np.array(data, dtype=h5py.string_dtype("utf-8", longest)))
+
+
+def _write_originals(group: h5py.Group, files: Sequence[bytes]) -> None:
+    group.create_dataset("data", data=np.frombuffer(b"".join(files), np.uint8))
+    group.create_dataset("end", data=np.cumsum([len(file) for file in files], dtype=np.int64))

@@ -1,0 +1,79 @@
+"""Files that are either whole or not there: written under a partial name, flushed to disk, then renamed."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+PARTIAL_SUFFIX = ".partial"
+_BLOCK = 1 << 20
+
+
+@contextlib.contextmanager
+def publishing(path: Path) -> Iterator[Path]:
+    """Yield a partial name to write a file or a folder under; rename it to ``path`` when the block ends well.
+
+    Where the block fails, what it wrote is removed. A file already at ``path`` is replaced.
+    """
+    partial = path.with_name(path.name + PARTIAL_SUFFIX)
+    remove(partial)
+    try:
+        yield partial
+        _flush_tree(partial)
+        os.replace(partial, path)
+        flush_folder(path.parent)
+    except BaseException:
+        remove(partial)
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file atomically."""
+    with publishing(path) as partial:
+        partial.write_bytes(data)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all it holds; nothing happens where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what interrupted writers left in a folder."""
+    if folder.is_dir():
+        for path in folder.glob(f"*{PARTIAL_SUFFIX}"):
+            remove(path)
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def flush_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    _flush(folder)
+
+
+def _flush_tree(path: Path) -> None:
+    if path.is_dir():
+        for child in path.iterdir():
+            _flush_tree(child)
+    _flush(path)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

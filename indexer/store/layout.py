@@ -1,0 +1,45 @@
+"""Where the files of an index are.
+
+::
+
+    INDEX/
+      manifest.json                  the published generation; the only file that is ever replaced
+      plan.jsonl                     the job under way, if any: what it indexes, in which shards
+      lock
+      shards/000000.h5               kept activations of a run of images
+      derived/000001/images.h5       the image table
+      derived/000001/LAYER.h5        peaks by neuron, order, histogram, statistics
+      derived/000001/LAYER.faiss     the cells' activation vectors
+"""
+
+from pathlib import Path
+from urllib.parse import quote
+
+MANIFEST = "manifest.json"
+PLAN = "plan.jsonl"
+SHARDS = "shards"
+DERIVED = "derived"
+IMAGES = "images.h5"
+
+
+def manifest_path(index: Path) -> Path:
+    return index / MANIFEST
+
+
+def plan_path(index: Path) -> Path:
+    return index / PLAN
+
+
+def shard_file(number: int) -> str:
+    """A shard's path relative to the index."""
+    return f"{SHARDS}/{number:06d}.h5"
+
+
+def derived_folder(generation: int) -> str:
+    """The folder of a generation's derived files, relative to the index."""
+    return f"{DERIVED}/{generation:06d}"
+
+
+def layer_file(layer: str, suffix: str) -> str:
+    """A layer's file name within a generation's folder; module names may hold any character but a dot."""
+    return quote(layer, safe="") + suffix

@@ -1,0 +1,241 @@
+"""manifest.json: what an index is and which files make up its published generation."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from indexer.errors import DamagedFile, NotAnIndex
+from indexer.images.preprocessing import Preprocessing
+from indexer.receptive_field import ReceptiveField
+from indexer.store import atomic, layout
+
+FORMAT = "unitscope index"
+VERSION = 1
+_MAX_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer: its name, the shape of its maps and the receptive field of their cells."""
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    field: ReceptiveField
+
+    @property
+    def cells(self) -> int:
+        return self.height * self.width
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "channels": self.channels,
+            "height": self.height,
+            "width": self.width,
+            "receptive_field": self.field.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "LayerInfo":
+        shape = (int(data["channels"]), int(data["height"]), int(data["width"]))
+        if min(shape) < 1 or shape[0] > 65536:
+            raise ValueError(f"layer {data['name']!r} has the impossible shape {shape}")
+        return cls(str(data["name"]), *shape, ReceptiveField.from_json(data["receptive_field"]))
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What decides an activation: an index holds activations of one configuration only.
+
+    Attributes
+    ----------
+    model, weights : str
+        Names, as `indexer.network.models.load_model` takes them.
+    weights_digest : str
+        sha256 over the parameters; decides, where the path of the weights does not.
+    preprocessing : Preprocessing
+    layers : tuple of LayerInfo
+    keep_images : bool
+        Whether shards hold the original files.
+    """
+
+    model: str
+    weights: str
+    weights_digest: str
+    preprocessing: Preprocessing
+    layers: tuple[LayerInfo, ...]
+    keep_images: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "model": {"name": self.model, "weights": self.weights, "weights_digest": self.weights_digest},
+            "preprocessing": self.preprocessing.to_json(),
+            "layers": [layer.to_json() for layer in self.layers],
+            "keep_images": self.keep_images,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Configuration":
+        model = data["model"]
+        return cls(
+            model=str(model["name"]),
+            weights=str(model["weights"]),
+            weights_digest=str(model["weights_digest"]),
+            preprocessing=Preprocessing.from_json(data["preprocessing"]),
+            layers=tuple(LayerInfo.from_json(layer) for layer in data["layers"]),
+            keep_images=bool(data["keep_images"]),
+        )
+
+    @property
+    def digest(self) -> str:
+        """sha256 over all that decides an activation; where the weights lie does not."""
+        content = self.to_json()
+        del content["model"]["weights"]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def differences(self, other: "Configuration") -> list[str]:
+        """What differs, a line each, this one's value first."""
+        mine, theirs = _flat(self.to_json()), _flat(other.to_json())
+        mine.pop("model.weights"), theirs.pop("model.weights")
+        names = [name for name in mine if mine[name] != theirs.get(name)]
+        return [f"{name}: {mine[name]} there, {theirs.get(name)} here" for name in names]
+
+
+def _flat(data: dict[str, Any]) -> dict[str, Any]:
+    flat = {f"model.{key}": value for key, value in data["model"].items()}
+    flat |= {f"preprocessing.{key}": list(value) if isinstance(value, (list, tuple)) else value
+             for key, value in data["preprocessing"].items()}  # fmt: skip
+    flat["layers"] = [
+        f"{layer['name']} ({layer['channels']}, {layer['height']}, {layer['width']})" for layer in data["layers"]
+    ]
+    return flat | {"keep_images": data["keep_images"]}
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """A shard: its file relative to the index, number of images (rows), sha256, and the run of ids it covers.
+
+    ``first_id`` inclusive, ``end_id`` exclusive; ids in between that are not rows are images that were skipped.
+    """
+
+    file: str
+    rows: int
+    sha256: str
+    first_id: int
+    end_id: int
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One generation of an index.
+
+    Attributes
+    ----------
+    generation : int
+        Counts up by one with every publication.
+    configuration : Configuration
+    image_root : str
+        Absolute path that image paths are relative to.
+    next_id : int
+        The id the next image added gets; ids are never reused.
+    shard_size : int
+        Images a shard covers.
+    shards : list of ShardInfo
+    removed : list of int
+        Ids still in a shard that are hidden from every answer.
+    images : int
+        Number of images that answers are about.
+    skipped : list of (str, str)
+        Paths that were not even tried, and why; what a shard tried and skipped, it lists itself.
+    derived : dict of str to str
+        Derived files relative to the index: "images", and for each layer "layer NAME" and "vectors NAME".
+    checksums : dict of str to str
+        sha256 of each derived file.
+    vectors : dict of str to dict
+        For each layer how its vectors are indexed.
+    """
+
+    generation: int
+    configuration: Configuration
+    image_root: str
+    next_id: int
+    shard_size: int
+    batch_size: int
+    categories: list[str] = field(default_factory=list)
+    shards: list[ShardInfo] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    images: int = 0
+    derived: dict[str, str] = field(default_factory=dict)
+    checksums: dict[str, str] = field(default_factory=dict)
+    vectors: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        body = {name: getattr(self, name) for name in (
+            "generation", "image_root", "next_id", "shard_size", "batch_size", "categories", "removed", "skipped",
+            "images", "derived", "checksums", "vectors")}  # fmt: skip
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            **body,
+            "configuration": self.configuration.to_json(),
+            "shards": [asdict(shard) for shard in self.shards],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Manifest":
+        fields = {key: value for key, value in data.items() if key not in ("format", "version")}
+        fields["configuration"] = Configuration.from_json(data["configuration"])
+        fields["shards"] = [ShardInfo(**shard) for shard in data["shards"]]
+        manifest = cls(**fields)
+        for file in (*(shard.file for shard in manifest.shards), *manifest.derived.values()):
+            _check_inside(file)
+        return manifest
+
+
+def _check_inside(file: str) -> None:
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts or "\0" in file:
+        raise ValueError(f"the file {file!r} lies outside the index")
+
+
+def read_manifest(index: Path) -> Manifest:
+    """Read and check the manifest of an index.
+
+    Raises
+    ------
+    NotAnIndex
+        There is none.
+    DamagedFile
+        It is not one, or of a newer format.
+    """
+    path = layout.manifest_path(index)
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DamagedFile(layout.MANIFEST, f"is larger than {_MAX_BYTES} bytes")
+        data = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotAnIndex(f"{index} holds no index (there is no {layout.MANIFEST})") from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedFile(layout.MANIFEST, "is not JSON; restore it or build the index again") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise DamagedFile(layout.MANIFEST, "is not the manifest of a unitscope index")
+    if data.get("version") != VERSION:
+        raise DamagedFile(
+            layout.MANIFEST, f"has format version {data.get('version')}, this program reads version {VERSION}"
+        )
+    try:
+        return Manifest.from_json(data)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise DamagedFile(layout.MANIFEST, f"lacks or garbles a field ({type(error).__name__}: {error})") from error
+
+
+def publish(index: Path, manifest: Manifest) -> None:
+    """Make a generation the visible one: one atomic rename."""
+    data = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False)
+    atomic.write_bytes(layout.manifest_path(index), data.encode() + b"\n")

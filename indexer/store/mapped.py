@@ -1,0 +1,102 @@
+"""Arrays of an HDF5 file read through memory mapping.
+
+h5py serialises every call in a process behind one lock; a contiguous, uncompressed dataset is just bytes at an offset
+of the file, so threads can read it through `numpy.memmap` and processes share its pages.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from indexer.errors import DamagedFile
+
+
+def write_arrays(path: Path, kind: str, version: int, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays as contiguous datasets of a new file that says what it is."""
+    with h5py.File(path, "w", libver="latest") as file:
+        mark(file, kind, version)
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array)
+
+
+def mark(file: h5py.File, kind: str, version: int) -> None:
+    """Write the magic and the format version into a file."""
+    file.attrs["format"] = kind
+    file.attrs["version"] = version
+
+
+def check_mark(file: h5py.File, name: str, kind: str, version: int) -> None:
+    """Refuse a file that is not of this kind and version.
+
+    Raises
+    ------
+    DamagedFile
+    """
+    if file.attrs.get("format") != kind:
+        raise DamagedFile(name, f"is not a {kind}")
+    found = file.attrs.get("version")
+    if found != version:
+        raise DamagedFile(name, f"has format version {found}, this program reads version {version}")
+
+
+def open_file(path: Path, name: str, kind: str, version: int) -> h5py.File:
+    """Open an HDF5 file for reading and check its mark.
+
+    Raises
+    ------
+    DamagedFile
+        It is missing, truncated, no HDF5 file, or not of this kind and version.
+    """
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError as error:
+        raise DamagedFile(name, "is missing") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DamagedFile(name, "is truncated or no HDF5 file") from error
+    try:
+        check_mark(file, name, kind, version)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def map_arrays(path: Path, name: str, kind: str, version: int) -> dict[str, np.ndarray]:
+    """Map every dataset of a file written by `write_arrays`, read-only.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Dataset paths to arrays; empty datasets are ordinary arrays.
+
+    Raises
+    ------
+    DamagedFile
+    """
+    with open_file(path, name, kind, version) as file:
+        return _map(path, name, file)
+
+
+def _map(path: Path, name: str, file: h5py.File) -> dict[str, np.ndarray]:
+    data = np.memmap(path, np.uint8, "r")  # one mapping, one descriptor, for all of them
+    arrays: dict[str, np.ndarray] = {}
+
+    def visit(key: str, item: Any) -> None:
+        if not isinstance(item, h5py.Dataset):
+            return
+        if item.size == 0:
+            arrays[key] = np.empty(item.shape, item.dtype)
+            return
+        offset = item.id.get_offset()
+        end = (offset or 0) + item.size * item.dtype.itemsize
+        if offset is None or end > len(data) or item.dtype.hasobject:
+            raise DamagedFile(name, f"does not hold the bytes of {key!r}")
+        arrays[key] = np.asarray(data[offset:end]).view(item.dtype).reshape(item.shape)
+
+    try:
+        file.visititems(visit)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise DamagedFile(name, f"cannot be read ({error})") from error
+    return arrays

@@ -1,0 +1,70 @@
+"""Fixtures for all tests: photographs of odd shapes, and an index of them built by the real job."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer.jobs.build import BuildRequest, build
+
+INPUT = (96, 128)
+"""Height and width of the network's input in the tests: rectangular, so that swapped axes fail."""
+
+LAYERS = ("features.7", "features.12", "classifier")
+
+
+def random_photo(rng: np.random.Generator, width: int, height: int) -> Image.Image:
+    """Soft blobs of colour: enough structure for neurons to differ on."""
+    small = rng.integers(0, 256, (max(2, height // 16), max(2, width // 16), 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def write_photos(folder: Path, seed: int, count: int, classes: tuple[str, ...] = ("birds", "boats")) -> Path:
+    """Write photographs of different sizes, in class folders; sizes are never square."""
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        width, height = (int(side) for side in rng.integers(90, 260, 2))
+        path = folder / classes[number % len(classes)] / f"photo {number:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        random_photo(rng, width + (width == height), height).save(path)
+    return folder
+
+
+def build_request(images: Path, **changes: object) -> BuildRequest:
+    """A small, quick job: squeezenet1_1 with random weights on rectangular input."""
+    settings: dict[str, object] = {
+        "images": images,
+        "model": "squeezenet1_1",
+        "weights": "none",
+        "layers": LAYERS,
+        "preprocessing": {"resize": (110,), "crop": INPUT},
+        "shard_size": 16,
+        "batch_size": 8,
+    }
+    return BuildRequest(**(settings | changes))
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 photographs in two classes, and two files that are no images."""
+    folder = write_photos(tmp_path_factory.mktemp("photos"), seed=0, count=40)
+    (folder / "birds" / "broken.jpg").write_bytes(b"this is no image")
+    cut = (folder / "boats" / "photo 001.png").read_bytes()
+    (folder / "boats" / "cut short.png").write_bytes(cut[: len(cut) // 2])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_index(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of `photo_folder`: three shards, three layers. Read-only: tests that change one build their own."""
+    path = tmp_path_factory.mktemp("indexes") / "small"
+    build(path, build_request(photo_folder))
+    return path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _offline() -> None:
+    """Nothing in the tests may reach for a model hub."""
+    os.environ["TORCH_HOME"] = os.devnull

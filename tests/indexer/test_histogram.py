@@ -1,0 +1,97 @@
+"""Streamed = whole, merged = whole, and every reading of a histogram equals numpy on the values themselves."""
+
+import numpy as np
+import pytest
+
+from indexer.derive.distribution import Distribution
+from indexer.errors import InvalidRequest
+from indexer.shards import histogram as module
+from indexer.shards.histogram import Counter, Histogram, decode, recode
+
+
+def maps_of(seed: int, images: int, channels: int = 5, height: int = 3, width: int = 7) -> np.ndarray:
+    """Sparse, with ties, zeros of both signs, negative and extreme values; neuron 2 is dead, neuron 3 constant."""
+    rng = np.random.default_rng(seed)
+    maps = np.round(rng.normal(0, 3, (images, channels, height, width)), 1) * (rng.random(size=1) + 0.5)
+    maps = maps * (rng.random(maps.shape) < 0.4)
+    maps[:, 2] = -np.abs(maps[:, 2])
+    maps[:, 3] = 1.5
+    maps[0, 4, 0, :4] = [65504, -65504, 6e-8, -0.0]
+    return maps.astype(np.float16)
+
+
+def counted(maps: np.ndarray, batch: int) -> Histogram:
+    counter = Counter(maps.shape[1])
+    for first in range(0, len(maps), batch):
+        counter.add(maps[first : first + batch])
+    return counter.histogram()
+
+
+def same(one: Histogram, other: Histogram) -> bool:
+    return np.array_equal(one.keys, other.keys) and np.array_equal(one.counts, other.counts)
+
+
+def test_codes_sort_as_values_do() -> None:
+    every = np.arange(65536, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)]
+    np.testing.assert_array_equal(decode(recode(finite)), finite)
+    by_value = np.sort(finite)
+    assert (np.diff(recode(by_value).astype(int)) >= 0).all()
+    assert recode(np.float16([-0.0, 0.0])).tolist() == [0x8000, 0x8000]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_counts_are_those_of_numpy(seed: int) -> None:
+    maps = maps_of(seed, images=11)
+    found = counted(maps, batch=4)
+    assert found.counts.sum() == maps.size
+    for neuron in range(maps.shape[1]):
+        values, counts = np.unique(maps[:, neuron] + np.float16(0), return_counts=True)
+        mine = found.neurons == neuron
+        np.testing.assert_array_equal(found.values[mine], values.astype(np.float32))
+        np.testing.assert_array_equal(found.counts[mine], counts)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_batches_merging_and_subtracting(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = maps_of(seed, images=12)
+    whole = counted(maps, batch=12)
+    assert same(counted(maps, batch=5), whole)
+    assert same(Histogram.merge([counted(maps[:3], 2), counted(maps[3:4], 1), counted(maps[4:], 8)]), whole)
+    assert same(whole.subtract(counted(maps[:3], 3)), counted(maps[3:], 9))
+    monkeypatch.setattr(module, "_COMPACT_AT", 10)
+    assert same(counted(maps, batch=2), whole)
+
+
+def test_different_layers_do_not_mix() -> None:
+    with pytest.raises(ValueError, match="5 neurons cannot meet one of 4"):
+        counted(maps_of(0, 2), 1).subtract(counted(maps_of(0, 2)[:, :4], 1))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("fraction", [1.0, 0.5, 0.05, 0.005, 1e-9])
+def test_thresholds_and_percentiles(seed: int, fraction: float) -> None:
+    maps = maps_of(seed, images=9)
+    distribution = Distribution.of(counted(maps, batch=4))
+    by_neuron = maps.transpose(1, 0, 2, 3).reshape(maps.shape[1], -1).astype(np.float64)
+    assert distribution.size == by_neuron.shape[1]
+    rank = max(1, int(fraction * by_neuron.shape[1] + 1e-6))
+    expected = np.sort(by_neuron, axis=1)[:, -rank]
+    np.testing.assert_array_equal(distribution.thresholds(fraction), expected)
+    assert (distribution.firing_from(fraction) > 0).all()
+    probes = np.array([-1e5, -1, 0, 0.25, 1.5, 65504])
+    for probe in probes:
+        neurons = np.arange(maps.shape[1])
+        below = distribution.below(neurons, np.full(maps.shape[1], probe))
+        np.testing.assert_array_equal(below, (by_neuron < max(probe, -65504)).sum(axis=1))
+    mean, std = distribution.moments()
+    np.testing.assert_allclose(mean, by_neuron.mean(axis=1))
+    np.testing.assert_allclose(std, by_neuron.std(axis=1), atol=1e-9)
+    values, counts = distribution.of_neuron(1)
+    np.testing.assert_array_equal(np.repeat(values, counts), np.sort(by_neuron[1]) + 0.0)
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.01, float("nan")])
+def test_a_fraction_is_a_share(fraction: float) -> None:
+    with pytest.raises(InvalidRequest, match="above 0 and at most 1"):
+        Distribution.of(counted(maps_of(0, 2), 1)).thresholds(fraction)

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+
+from indexer.errors import InvalidRequest
+from indexer.images.listing import ImageFile, list_images
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    for name in (
+        "dog/b.jpg", "dog/deep/a.PNG", "cat/z.webp", "top.gif", "cat/readme.txt", ".hidden/x.jpg", "cat/.y.jpg",
+    ):  # fmt: skip
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"-")
+    return root
+
+
+def test_a_folder_of_class_folders(folder: Path) -> None:
+    listing = list_images(folder)
+    assert listing.root == folder
+    assert listing.files == [
+        ImageFile("cat/z.webp", "cat"),
+        ImageFile("dog/b.jpg", "dog"),
+        ImageFile("dog/deep/a.PNG", "dog"),
+        ImageFile("top.gif", None),
+    ]
+    assert listing.skipped == []
+
+
+def test_links_may_not_leave_the_root(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.jpg").write_bytes(b"-")
+    (folder / "dog" / "out.jpg").symlink_to(tmp_path / "secret.jpg")
+    (folder / "dog" / "in.jpg").symlink_to(folder / "top.gif")
+    (folder / "away").symlink_to(tmp_path, target_is_directory=True)
+    listing = list_images(folder)
+    assert [file.path for file in listing.files if "in.jpg" in file.path] == ["dog/in.jpg"]
+    assert listing.skipped == [("dog/out.jpg", "a symbolic link that leaves the image root")]
+    lines = tmp_path / "list.jsonl"
+    lines.write_text('{"path": "dog/out.jpg"}\n{"path": "top.gif"}\n')
+    listing = list_images(lines, folder)
+    assert [file.path for file in listing.files] == ["top.gif"]
+    assert listing.skipped == [("dog/out.jpg", "a symbolic link that leaves the image root")]
+
+
+def test_lists(folder: Path) -> None:
+    table = folder / "list.csv"
+    table.write_text("class,path\ndog,dog/b.jpg\n,top.gif\n")
+    expected = [ImageFile("dog/b.jpg", "dog"), ImageFile("top.gif", None)]
+    assert list_images(table).files == expected
+    lines = folder / "list.jsonl"
+    lines.write_text('{"path": "./top.gif"}\n\n{"path": "dog/b.jpg", "class": "dog"}\n')
+    assert list_images(lines).files == expected
+    assert list_images(lines, folder.parent).root == folder.parent
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("list.csv", "file,class\na.jpg,x\n", "'path' column"),
+        ("list.csv", "path\na.jpg\na.jpg\n", "listed already, on line 2"),
+        ("list.csv", "path\n/etc/passwd\n", "below the image root"),
+        ("list.jsonl", '{"path": "../a.jpg"}\n', "below the image root"),
+        ("list.jsonl", '{"class": "x"}\n', "needs a 'path'"),
+        ("list.jsonl", '{"path": "a.jpg", "class": [1]}\n', "'class' must be a name"),
+        ("list.jsonl", "path: a.jpg\n", "line 1: not JSON"),
+        ("list.jsonl", "[]\n", "an object with a 'path'"),
+        ("list.csv", "path\n", "holds no image"),
+        ("list.txt", "a.jpg\n", "neither a folder nor a list"),
+    ],
+)
+def test_a_wrong_list_says_where(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InvalidRequest, match=message):
+        list_images(tmp_path / name)
+
+
+def test_a_root_goes_with_a_list_only(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="its own root"):
+        list_images(folder, tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidRequest, match="holds no image"):
+        list_images(tmp_path / "empty")

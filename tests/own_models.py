@@ -1,0 +1,64 @@
+"""Networks of a person's own, as ``module:factory`` names them."""
+
+import torch
+from torch import nn
+
+PREPROCESSING = {"resize": (24,), "crop": (20, 28), "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+
+
+def small() -> tuple[nn.Module, dict]:
+    """Two convolutions: "0" is linear, with neuron 0 always negative and neuron 1 a constant; "1" is its ReLU."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.ReLU(inplace=True), nn.Conv2d(6, 4, 3), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(4, 3),
+    )  # fmt: skip
+    with torch.no_grad():
+        model[0].bias[0] = -100
+        model[0].weight[1] = 0
+        model[0].bias[1] = 2.5
+    return model, PREPROCESSING
+
+
+def large() -> tuple[nn.Module, dict]:
+    """`small`, its first activations far beyond float16."""
+    model, preprocessing = small()
+    with torch.no_grad():
+        model[0].weight[2] *= 1e7
+    return model, preprocessing
+
+
+class _Poisoned(nn.Module):
+    """NaN on images that are bright on average."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        maps = self.conv(x)
+        return torch.where(x.mean(dim=(1, 2, 3), keepdim=True) > 1.5, torch.full_like(maps, torch.nan), maps)
+
+
+def poisoned() -> tuple[nn.Module, dict]:
+    return nn.Sequential(_Poisoned(), nn.ReLU()), PREPROCESSING
+
+
+class _Twice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(self.conv(self.act(x)))
+
+
+def twice() -> tuple[nn.Module, dict]:
+    return _Twice(), PREPROCESSING
+
+
+def nothing() -> str:
+    return "no model"
+
+
+def unknown_preprocessing() -> tuple[nn.Module, object]:
+    return nn.Conv2d(3, 3, 3), lambda picture: picture
