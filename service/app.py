@@ -1,0 +1,89 @@
+"""The WSGI application.
+
+``create_app(settings)`` registers a route for every operation of openapi.yaml; there are no others.
+"""
+
+import re
+import secrets
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import flask
+from flask import Flask, Response, g
+
+import indexer
+from service import problems
+from service.catalog import Catalog
+from service.contract import Contract
+from service.dispatch import Services
+from service.gate import Gate
+from service.networks import Networks
+from service.settings import Settings
+from service.views import VIEWS
+
+MAX_FORM_PARTS = 20
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Request(flask.Request):
+    """A request whose uploads stay in memory; their size is bounded."""
+
+    max_form_parts = MAX_FORM_PARTS
+
+    def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
+        return BytesIO()
+
+
+class Application(Flask):
+    """A Flask application with its shared services."""
+
+    request_class = Request
+    services: Services
+
+
+def create_app(settings: Settings) -> Application:
+    """Make the application; no index is opened before it is asked for.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such directory.
+    """
+    if not settings.directory.is_dir():
+        raise FileNotFoundError(f"there is no directory {settings.directory}")
+    app = Application("service", static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=settings.max_upload_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.url_map.merge_slashes = False
+    app.services = _services(settings)
+    problems.install(app)
+    app.before_request(_name_request)
+    app.after_request(_finish)
+    for operation in app.services.contract.operations:
+        way, view = VIEWS[operation.id]
+        handler = way(operation, view, app.services)
+        app.add_url_rule(operation.rule, operation.id, handler, methods=[operation.method])
+    return app
+
+
+def _services(settings: Settings) -> Services:
+    open_index = partial(indexer.open, images=settings.images)
+    return Services(
+        settings=settings,
+        contract=Contract.load(),
+        catalog=Catalog(Path(settings.directory), open_index, settings.check_seconds),
+        gate=Gate(settings.forward_passes, settings.forward_queue, settings.forward_wait),
+        networks=Networks(settings.model, settings.weights),
+    )
+
+
+def _name_request() -> None:
+    given = flask.request.headers.get("X-Request-Id", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _finish(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

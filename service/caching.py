@@ -1,0 +1,68 @@
+"""What an answer may be kept for, and how a client finds out that what it has is still right."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flask import Request, Response
+from werkzeug.http import quote_etag
+
+from indexer.query.index import Index
+from indexer.query.records import ImageRecord
+
+REVALIDATE: Final = "no-cache"
+FOR_EVER: Final = "max-age=31536000, immutable"
+NEVER: Final = "no-store"
+PICTURE_FORMAT: Final = 1
+"""Count up when the same request for a picture gives other pixels than before."""
+
+
+def tag(*parts: Any) -> str:
+    """A digest of strings, numbers, None and containers of them."""
+    return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The versions of an index's pictures, as links carry them.
+
+    Attributes
+    ----------
+    index : Index
+    network : str
+        Digest of the index's configuration.
+    """
+
+    index: Index
+    network: str
+
+    def of_patch(self, image: ImageRecord) -> str:
+        """Changes with what decides how a patch looks: the file, the network, and how patches are drawn."""
+        return tag(image.sha256, self.network, PICTURE_FORMAT)
+
+    def of_heat(self, image: ImageRecord, layer: str, neuron: int) -> str:
+        """Changes also with a neuron's maximum in the index, on the scale of which its map is shown."""
+        maximum = float(self.index.layer(layer).statistics["maximum"][neuron])
+        return tag(image.sha256, self.network, PICTURE_FORMAT, layer, neuron, maximum)
+
+
+def known(request: Request, etag: str) -> bool:
+    """Whether the client says that it has this state. ``*`` is for `finish`: it asks whether there is anything."""
+    return not request.if_none_match.star_tag and request.if_none_match.contains_weak(etag)
+
+
+def not_modified(etag: str, control: str) -> Response:
+    """The answer to a client that has it already."""
+    response = Response(status=304)
+    response.headers["ETag"] = quote_etag(etag)
+    response.headers["Cache-Control"] = control
+    return response
+
+
+def finish(request: Request, response: Response, etag: str, control: str) -> Response:
+    """Tag an answer."""
+    if request.if_none_match.star_tag or known(request, etag):
+        return not_modified(etag, control)
+    response.headers["ETag"] = quote_etag(etag)
+    response.headers["Cache-Control"] = control
+    return response

@@ -1,0 +1,263 @@
+"""Which indexes are served, and the generation of each that is open.
+
+1. ``catalog = Catalog(directory, open_index, check_seconds)``; nothing is opened yet.
+2. ``catalog.ask(name, question)`` calls ``question`` with one open generation. A generation that is replaced meanwhile
+   is closed when its last question is answered.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from indexer.errors import DamagedFile, NotAnIndex, NotFound, UnitscopeError
+from indexer.query.index import Index
+from indexer.store import layout
+from service.errors import IndexUnavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+OpenIndex = Callable[[Path], Index]
+Stamp = tuple[int, ...]
+_NAMES_IN_ERROR = 20
+_REOPEN_CHECKS = 10
+"""A damaged generation is opened anew at most every so many checks for a newer one."""
+
+
+@dataclass
+class Held:
+    """An open generation.
+
+    Attributes
+    ----------
+    index : Index
+    state : str
+        Digest of the manifest: the same for the same generation wherever it is served, another for any other.
+    network : str
+        Digest of what decides an activation: the same for every generation.
+    uses : int
+        Leases under way.
+    retired : bool
+        Replaced by another generation, to be closed after the last lease.
+    """
+
+    index: Index
+    state: str
+    network: str
+    uses: int = 0
+    retired: bool = False
+
+
+class _Place:
+    """One index: the directory, and the generation of it that is open."""
+
+    def __init__(self, path: Path, open_index: OpenIndex, check_seconds: float) -> None:
+        self._path = path
+        self._open_index = open_index
+        self._check_seconds = check_seconds
+        self._lock = threading.Lock()
+        self._checking = threading.Lock()
+        self._held: Held | None = None
+        self._failure: UnitscopeError = IndexUnavailable("the index is not open yet")
+        self._stamp: Stamp | None = None
+        self._check_at = 0.0
+        self._reopen_at = 0.0
+
+    @contextmanager
+    def lease(self) -> Iterator[Held]:
+        held = self._take()
+        try:
+            yield held
+        finally:
+            self._give_back(held)
+
+    def replaced(self, held: Held) -> bool:
+        """Whether there is another to ask than this one, which turned out damaged.
+
+        A newer generation is looked for at once. Without one, the same is opened anew from time to time: it may have
+        been repaired.
+        """
+        with self._checking:
+            self._check()
+            if self._held is held and time.monotonic() >= self._reopen_at:
+                self._stamp = None
+                self._check()
+            return self._held is not None and self._held is not held
+
+    def close(self) -> None:
+        self._replace(None, IndexUnavailable("the index is no longer served"), None)
+
+    def _take(self) -> Held:
+        self._check_if_due()
+        with self._lock:
+            if self._held is None:
+                raise self._failure
+            self._held.uses += 1
+            return self._held
+
+    def _give_back(self, held: Held) -> None:
+        with self._lock:
+            held.uses -= 1
+            unused = held.retired and held.uses == 0
+        if unused:
+            held.index.close()
+
+    def _check_if_due(self) -> None:
+        if time.monotonic() < self._check_at:
+            return
+        # While one request looks, and perhaps opens, the others go on with what is open.
+        if self._checking.acquire(blocking=self._held is None):
+            try:
+                if time.monotonic() >= self._check_at:
+                    self._check()
+                    self._check_at = time.monotonic() + self._check_seconds
+            finally:
+                self._checking.release()
+
+    def _check(self) -> None:
+        try:
+            stamp = _stamp(self._path)
+            if stamp != self._stamp:
+                self._replace(*self._open(stamp))
+        except NotAnIndex:
+            self._replace(None, IndexUnavailable("the index is gone, or not published yet"), None)
+        except UnitscopeError as error:
+            self._replace(None, error, None)
+        except OSError as error:
+            self._replace(None, DamagedFile(layout.MANIFEST, f"cannot be read ({os.strerror(error.errno or 0)})"), None)
+
+    def _open(self, stamp: Stamp) -> tuple[Held, UnitscopeError, Stamp]:
+        while True:
+            try:
+                index = self._open_index(self._path)
+            except DamagedFile:
+                # The files of a generation go when two newer ones are there: then this was not damage.
+                before, stamp = stamp, _stamp(self._path)
+                if stamp == before:
+                    raise
+            else:
+                self._reopen_at = time.monotonic() + _REOPEN_CHECKS * self._check_seconds
+                return _hold(index), self._failure, stamp
+
+    def _replace(self, held: Held | None, failure: UnitscopeError, stamp: Stamp | None) -> None:
+        with self._lock:
+            old, self._held, self._failure, self._stamp = self._held, held, failure, stamp
+            if old is not None:
+                old.retired = True
+            unused = old is not None and old.uses == 0
+        if unused:
+            old.index.close()
+
+
+class Catalog:
+    """All indexes under a directory, by name; a directory that is itself an index holds that one only."""
+
+    def __init__(self, directory: Path, open_index: OpenIndex, check_seconds: float) -> None:
+        self._directory = directory.resolve()
+        self._open_index = open_index
+        self._check_seconds = check_seconds
+        self._lock = threading.Lock()
+        self._places: dict[str, _Place] = {}
+        self._single = False
+        self._list_at = 0.0
+
+    def ask(self, name: str, question: Callable[[Held], T]) -> T:
+        """What a question gives on one open generation of an index.
+
+        A generation that was replaced loses its files, and a damaged one may have been repaired, so a question that
+        fails on damage may be asked once more.
+
+        Raises
+        ------
+        NotFound
+            No such index.
+        IndexUnavailable, DamagedFile
+            It cannot be opened now.
+        """
+        place = self._place(name)
+        with place.lease() as held:
+            try:
+                return question(held)
+            except DamagedFile:
+                if not place.replaced(held):
+                    raise
+        with place.lease() as newer:
+            return question(newer)
+
+    def names(self) -> list[str]:
+        """The indexes served, sorted.
+
+        Raises
+        ------
+        IndexUnavailable
+            The directory cannot be read.
+        """
+        with self._lock:
+            if time.monotonic() >= self._list_at:
+                self._update()
+                self._list_at = time.monotonic() + self._check_seconds
+            return sorted(self._places)
+
+    def close(self) -> None:
+        """Close every index once its leases have ended."""
+        with self._lock:
+            for place in self._places.values():
+                place.close()
+            self._places.clear()
+
+    def _place(self, name: str) -> _Place:
+        names = self.names()
+        with self._lock:
+            place = self._places.get(name)
+        if place is None:
+            raise NotFound(f"there is no index {name[:100]!r}; {_listing(names)}")
+        return place
+
+    def _update(self) -> None:
+        paths = {path.name or "index": path for path in self._paths()}
+        for name in self._places.keys() - paths.keys():
+            self._places.pop(name).close()
+        for name in paths.keys() - self._places.keys():
+            self._places[name] = _Place(paths[name], self._open_index, self._check_seconds)
+
+    def _paths(self) -> list[Path]:
+        self._single = self._single or layout.manifest_path(self._directory).is_file()
+        if self._single:
+            return [self._directory]
+        try:
+            return [path for path in self._directory.iterdir() if _is_index(path)]
+        except OSError as error:
+            raise IndexUnavailable("the directory of the indexes cannot be read") from error
+
+
+def _is_index(path: Path) -> bool:
+    printable = path.name.isprintable()  # a name that is not UTF-8 could not stand in a URL
+    return printable and not path.name.startswith(".") and layout.manifest_path(path).is_file()
+
+
+def _listing(names: list[str]) -> str:
+    if not names:
+        return "there are none yet"
+    more = f" and {len(names) - _NAMES_IN_ERROR} more" if len(names) > _NAMES_IN_ERROR else ""
+    return f"there are {', '.join(names[:_NAMES_IN_ERROR])}{more}"
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = os.stat(layout.manifest_path(path))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotAnIndex(f"{path.name} holds no index") from error
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
+def _hold(index: Index) -> Held:
+    state = hashlib.sha256(json.dumps(index.manifest.to_json(), sort_keys=True).encode()).hexdigest()
+    return Held(index, state, index.manifest.configuration.digest)

@@ -1,0 +1,143 @@
+"""From a request to its view: which arguments, which index, and what need not be done because the client has it.
+
+There are four kinds of views, each with its own way here:
+
+- `answer`: JSON from one index, the same for as long as its generation is
+- `picture`: a picture from one index, the same for as long as the image and the network are
+- `ask`: JSON from one index for a question with a body
+- `operation`: anything about the service as a whole
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Request, Response, request
+
+from indexer.query.index import Index
+from service import caching
+from service.caching import Versions
+from service.catalog import Catalog, Held
+from service.contract import Contract, Operation
+from service.gate import Gate
+from service.links import Links
+from service.networks import Networks
+from service.paging import link_header
+from service.settings import Settings
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the requests of one application share."""
+
+    settings: Settings
+    contract: Contract
+    catalog: Catalog
+    gate: Gate
+    networks: Networks
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a view may ask: one open generation of an index, and the URLs and picture versions of what is in it."""
+
+    name: str
+    index: Index
+    versions: Versions
+    links: Links
+    services: Services
+    request: Request
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that has not been drawn yet.
+
+    Attributes
+    ----------
+    version : str
+        What decides how it looks, as links carry it.
+    key : tuple
+        What this one shows and how; with the version it decides every byte.
+    draw : callable () -> (bytes, str)
+        The file and its media type.
+    """
+
+    version: str
+    key: tuple[Any, ...]
+    draw: Callable[[], tuple[bytes, str]]
+
+
+Handler = Callable[..., Response]
+
+
+def answer(operation: Operation, view: Callable[..., Json], services: Services) -> Handler:
+    def handle(**path: str) -> Response:
+        arguments = operation.arguments(request, path)
+        name = arguments.pop("index")
+
+        def from_generation(held: Held) -> Response:
+            etag = caching.tag(held.state, services.contract.digest, request.path, sorted(arguments.items()))
+            if caching.known(request, etag):
+                return caching.not_modified(etag, caching.REVALIDATE)
+            body = view(_question(name, held, services), **arguments)
+            response = as_json(body)
+            if "offset" in arguments:
+                response.headers["Link"] = link_header(request, body)
+            return caching.finish(request, response, etag, caching.REVALIDATE)
+
+        return services.catalog.ask(name, from_generation)
+
+    return handle
+
+
+def picture(operation: Operation, view: Callable[..., Picture], services: Services) -> Handler:
+    def handle(**path: str) -> Response:
+        arguments = operation.arguments(request, path)
+        name, version = arguments.pop("index"), arguments.pop("version")
+
+        def from_generation(held: Held) -> Response:
+            drawing = view(_question(name, held, services), **arguments)
+            etag = caching.tag(operation.id, drawing.version, drawing.key)
+            control = caching.FOR_EVER if version == drawing.version else caching.REVALIDATE
+            if caching.known(request, etag):
+                return caching.not_modified(etag, control)
+            data, media_type = drawing.draw()
+            return caching.finish(request, Response(data, content_type=media_type), etag, control)
+
+        return services.catalog.ask(name, from_generation)
+
+    return handle
+
+
+def ask(operation: Operation, view: Callable[..., Json], services: Services) -> Handler:
+    def handle(**path: str) -> Response:
+        arguments = operation.arguments(request, path)
+        name = arguments.pop("index")
+        body = services.catalog.ask(name, lambda held: view(_question(name, held, services), **arguments))
+        response = as_json(body)
+        response.headers["Cache-Control"] = caching.NEVER
+        return response
+
+    return handle
+
+
+def operation(operation: Operation, view: Callable[..., Response], services: Services) -> Handler:
+    def handle(**path: str) -> Response:
+        return view(services, **operation.arguments(request, path))
+
+    return handle
+
+
+def as_json(body: Json) -> Response:
+    """A JSON answer; a number that JSON cannot hold is an error here, not at the client."""
+    content = json.dumps(body, allow_nan=False, separators=(",", ":"))
+    return Response(content, content_type="application/json")
+
+
+def _question(name: str, held: Held, services: Services) -> Question:
+    versions = Versions(held.index, held.network)
+    return Question(name, held.index, versions, Links(request.script_root, name, versions), services, request)

@@ -1,0 +1,56 @@
+"""What can go wrong in the service itself; the errors of an index are in `indexer.errors`."""
+
+from dataclasses import asdict, dataclass
+
+from indexer.errors import InvalidRequest, UnitscopeError
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a request: where (path, query, body), what, and what would be right."""
+
+    where: str
+    name: str
+    detail: str
+
+    def as_dict(self) -> dict[str, str]:
+        fields = asdict(self)
+        return {"in": fields.pop("where"), **fields}
+
+    def __str__(self) -> str:
+        place = "the body" if self.where == "body" and not self.name else f"{self.where} parameter {self.name}"
+        return f"{place} {self.detail}"
+
+
+class ContractViolation(InvalidRequest):
+    """A request that openapi.yaml does not allow; ``faults`` lists everything that is wrong with it."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class LengthMissing(UnitscopeError):
+    """A body without its length, which could not be told from one that was cut short."""
+
+
+class UnsupportedBody(UnitscopeError):
+    """A body of a type that the route does not take."""
+
+
+class IndexUnavailable(UnitscopeError):
+    """An index that is known but cannot be answered from now."""
+
+
+class Busy(UnitscopeError):
+    """The queue for the network is full.
+
+    Attributes
+    ----------
+    retry_after : int
+        Seconds after which another try is worth it.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

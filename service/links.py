@@ -1,0 +1,81 @@
+"""URLs of one index's resources."""
+
+from urllib.parse import quote
+
+from indexer.query.records import ImageRecord
+from service.caching import Versions
+
+
+def index_url(script_root: str, name: str) -> str:
+    """The URL of an index, which need not be open for it."""
+    return f"{quote(script_root)}/v1/indexes/{_segment(name)}"
+
+
+class Links:
+    """URLs, without scheme and host, of what an index holds.
+
+    Those of pictures carry the picture's version, so that they may be kept for ever.
+    """
+
+    def __init__(self, script_root: str, name: str, versions: Versions) -> None:
+        self.index = index_url(script_root, name)
+        self._versions = versions
+
+    def layers(self) -> str:
+        return f"{self.index}/layers"
+
+    def layer(self, layer: str) -> str:
+        return f"{self.index}/layers/{_segment(layer)}"
+
+    def neurons(self, layer: str) -> str:
+        return f"{self.layer(layer)}/neurons"
+
+    def neuron(self, layer: str, neuron: int) -> str:
+        return f"{self.layer(layer)}/neurons/{neuron}"
+
+    def patches(self, layer: str, neuron: int) -> str:
+        return f"{self.neuron(layer, neuron)}/patches"
+
+    def images(self, class_: str | None = None) -> str:
+        return f"{self.index}/images" + ("" if class_ is None else f"?class={_segment(class_)}")
+
+    def image(self, image: ImageRecord) -> str:
+        return f"{self.index}/images/{image.id}"
+
+    def file(self, image: ImageRecord) -> str:
+        return f"{self.image(image)}/file{self._version(image)}"
+
+    def firing(self, image: ImageRecord) -> str:
+        return f"{self.image(image)}/neurons"
+
+    def patch(self, image: ImageRecord, layer: str, y: int, x: int) -> str:
+        return f"{self._cell(image, layer, y, x)}/patch.jpg{self._version(image)}"
+
+    def similar(self, image: ImageRecord, layer: str, y: int, x: int) -> str:
+        return f"{self._cell(image, layer, y, x)}/similar"
+
+    def heatmap(self, image: ImageRecord, layer: str, neuron: int) -> str:
+        version = self._versions.of_heat(image, layer, neuron)
+        return f"{self.image(image)}/layers/{_segment(layer)}/neurons/{neuron}/heatmap.png?version={version}"
+
+    def classes(self) -> str:
+        return f"{self.index}/classes"
+
+    def class_(self, class_: str) -> str:
+        return f"{self.index}/classes/{_segment(class_)}"
+
+    def lookup(self) -> str:
+        return f"{self.index}/lookup"
+
+    def search(self) -> str:
+        return f"{self.index}/search"
+
+    def _cell(self, image: ImageRecord, layer: str, y: int, x: int) -> str:
+        return f"{self.image(image)}/layers/{_segment(layer)}/cells/{y},{x}"
+
+    def _version(self, image: ImageRecord) -> str:
+        return f"?version={self._versions.of_patch(image)}"
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="", errors="surrogateescape")  # a file's name need not be UTF-8

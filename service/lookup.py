@@ -1,0 +1,89 @@
+"""What the network of an index sees in a picture that is not in it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.errors import InvalidRequest
+from indexer.query.index import Index
+from indexer.query.layer import Layer
+from indexer.query.records import Firing, SimilarImage, SimilarPatch
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The answer about one picture.
+
+    Attributes
+    ----------
+    layer : str
+        Where nearest patches and images were looked for.
+    y, x : int
+        The cell that the patches are near to.
+    """
+
+    layer: str
+    y: int
+    x: int
+    firing: list[Firing]
+    patches: list[SimilarPatch]
+    images: list[SimilarImage]
+
+
+def look_up(
+    index: Index,
+    maps: dict[str, np.ndarray],
+    width: int,
+    height: int,
+    *,
+    layer: str | None,
+    fraction: float | None,
+    limit: int,
+    cell: tuple[int, int] | None,
+) -> Lookup:
+    """Ask an index about the maps (C, H, W), by layer, of a picture of this width and height.
+
+    Without a layer, neurons of all are given, and what is nearest is looked for in the last. Without a cell, it is
+    that of the first neuron that fires in that layer, or where most is active if none does.
+
+    Raises
+    ------
+    NotFound
+        No such layer or cell.
+    """
+    near = index.layer(layer or list(index.layers)[-1])
+    own = maps[near.name]
+    asked = {near.name: own} if layer else maps
+    firing = index.neurons_firing_on(asked, width, height, fraction=fraction, limit=limit).items
+    if cell is None:
+        y, x = _strongest(firing, near, own)
+    else:
+        near.check_cell(*cell)
+        y, x = cell
+    vector = own[:, y, x]
+    patches = index.nearest(near.name, vector, limit=limit).items if vector.any() else []
+    images = index.nearest_images(near.name, own.max(axis=(1, 2)), limit).items
+    return Lookup(near.name, y, x, firing, patches, images)
+
+
+def cell_of(y: int | None, x: int | None) -> tuple[int, int] | None:
+    """A cell, or None where none was asked for.
+
+    Raises
+    ------
+    InvalidRequest
+        Only one of the two is given.
+    """
+    if y is None and x is None:
+        return None
+    if y is None or x is None:
+        raise InvalidRequest("y and x name one cell: give both, or neither")
+    return y, x
+
+
+def _strongest(firing: list[Firing], layer: Layer, maps: np.ndarray) -> tuple[int, int]:
+    for neuron in firing:
+        if neuron.layer == layer.name:
+            return neuron.y, neuron.x
+    y, x = divmod(int(np.square(maps, dtype=np.float64).sum(axis=0).argmax()), layer.info.width)
+    return y, x

@@ -1,0 +1,46 @@
+"""Lists and the links between their pages."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from flask import Request
+
+from indexer.query.records import Page
+
+T = TypeVar("T")
+
+
+def listing(page: Page[T], shape: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    """The JSON of a page."""
+    items = [shape(item) for item in page.items]
+    return {"items": items, "total": page.total, "limit": page.limit, "offset": page.offset}
+
+
+def cut(items: Sequence[T], limit: int, offset: int) -> Page[T]:
+    """A page of a list that is all there."""
+    return Page(list(items[offset : offset + limit]), len(items), limit, offset)
+
+
+def whole(items: Sequence[T]) -> Page[T]:
+    """A list that is always given on one page."""
+    return Page(list(items), len(items), len(items), 0)
+
+
+def link_header(request: Request, body: dict[str, Any]) -> str:
+    """The value of ``Link`` for a list: first, prev, next and last, each where it is known and there is one."""
+    limit, offset, total = body["limit"], body["offset"], body["total"]
+    pages = {"first": 0}
+    if offset > 0:
+        pages["prev"] = max(offset - limit, 0)
+    if len(body["items"]) == limit if total is None else offset + limit < total:
+        pages["next"] = offset + limit
+    if total is not None:
+        pages["last"] = max((total - 1) // limit * limit, 0)
+    return ", ".join(f'<{_url(request, limit, start)}>; rel="{name}"' for name, start in pages.items())
+
+
+def _url(request: Request, limit: int, offset: int) -> str:
+    query = [(name, value) for name, value in request.args.items(multi=True) if name not in ("limit", "offset")]
+    path = quote(request.script_root + request.path, safe="/,")
+    return f"{path}?{urlencode([*query, ('limit', limit), ('offset', offset)])}"

@@ -1,0 +1,147 @@
+"""Everything that goes wrong -> one kind of body: problem details (RFC 9457)."""
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from flask import Flask, Response, g, request
+from PIL import UnidentifiedImageError
+from werkzeug.exceptions import HTTPException
+
+from indexer.errors import (
+    DamagedFile,
+    ImageRejected,
+    ImageUnavailable,
+    InvalidRequest,
+    ModelUnavailable,
+    NotAnIndex,
+    NotFound,
+    UnitscopeError,
+)
+from service.errors import Busy, ContractViolation, IndexUnavailable, LengthMissing, UnsupportedBody
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE_PREFIX: Final = "urn:problem-type:unitscope:"
+RETRY_INDEX_SECONDS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: the last part of its type, its HTTP status and its title."""
+
+    name: str
+    status: int
+    title: str
+
+
+NOT_FOUND = Kind("not-found", 404, "Not found")
+METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "Method not allowed")
+IMAGE_CHANGED = Kind("image-changed", 409, "The original has changed")
+IMAGE_GONE = Kind("image-gone", 410, "The original is gone")
+LENGTH_REQUIRED = Kind("length-required", 411, "The length is missing")
+TOO_LARGE = Kind("too-large", 413, "Too large")
+UNSUPPORTED = Kind("unsupported-media-type", 415, "Unsupported media type")
+INVALID = Kind("invalid-request", 422, "Invalid request")
+REJECTED = Kind("image-rejected", 422, "The image cannot be used")
+TOO_MANY = Kind("too-many-requests", 429, "Too many requests")
+INTERNAL = Kind("internal-error", 500, "The service failed")
+NO_INDEX = Kind("index-unavailable", 503, "The index is not available")
+NO_MODEL = Kind("model-unavailable", 503, "The network is not available")
+BUSY = Kind("busy", 503, "Too many uploads are waiting")
+BAD_REQUEST = Kind("bad-request", 400, "Bad request")
+
+_BY_STATUS = {kind.status: kind for kind in (NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED, TOO_MANY)}
+_BY_ERROR: Final[tuple[tuple[type[UnitscopeError], Kind], ...]] = (
+    (NotFound, NOT_FOUND),
+    (InvalidRequest, INVALID),
+    (ImageRejected, REJECTED),
+    (LengthMissing, LENGTH_REQUIRED),
+    (UnsupportedBody, UNSUPPORTED),
+    (ModelUnavailable, NO_MODEL),
+    (Busy, BUSY),
+    (DamagedFile, NO_INDEX),
+    (NotAnIndex, NO_INDEX),
+    (IndexUnavailable, NO_INDEX),
+)
+_INTERNAL_DETAIL = "Something went wrong inside the service; its log has the cause under the request id."
+
+
+def install(app: Flask) -> None:
+    """Answer every exception of the application with a problem."""
+    app.register_error_handler(UnitscopeError, _of_domain)
+    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(Exception, _of_anything)
+
+
+def kind_of_status(status: int | None) -> Kind:
+    """The kind of an HTTP status that something below the application chose."""
+    return _BY_STATUS.get(status or 500, INTERNAL if (status or 500) >= 500 else BAD_REQUEST)
+
+
+def body(kind: Kind, detail: str, instance: str, request_id: str, errors: list[dict[str, str]] | None = None) -> bytes:
+    """The JSON of a problem."""
+    fields: dict[str, Any] = {
+        "type": TYPE_PREFIX + kind.name,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "instance": instance,
+        "request_id": request_id,
+    }
+    return json.dumps(fields | ({"errors": errors} if errors else {})).encode()
+
+
+def _problem(kind: Kind, detail: str, errors: list[dict[str, str]] | None = None) -> Response:
+    content = body(kind, detail, quote(request.script_root + request.path, safe="/,"), g.request_id, errors)
+    response = Response(content, kind.status, content_type=MEDIA_TYPE)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _of_domain(error: UnitscopeError) -> Response:
+    kind = _kind(error)
+    if kind is INTERNAL:
+        return _of_anything(error)
+    errors = [fault.as_dict() for fault in error.faults] if isinstance(error, ContractViolation) else None
+    response = _problem(kind, str(error), errors)
+    if isinstance(error, Busy):
+        response.headers["Retry-After"] = str(error.retry_after)
+    elif kind is NO_INDEX:
+        log.warning("request %s: %s", g.request_id, error)
+        response.headers["Retry-After"] = str(RETRY_INDEX_SECONDS)
+    return response
+
+
+def _kind(error: UnitscopeError) -> Kind:
+    if isinstance(error, ImageUnavailable):
+        return IMAGE_CHANGED if error.changed else IMAGE_GONE
+    if isinstance(error, ImageRejected) and isinstance(error.__cause__, UnidentifiedImageError):
+        return UNSUPPORTED
+    return next((kind for known, kind in _BY_ERROR if isinstance(error, known)), INTERNAL)
+
+
+def _of_http(error: HTTPException) -> Response:
+    kind = kind_of_status(error.code)
+    response = _problem(kind, _http_detail(kind))
+    if kind is METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+    return response
+
+
+def _http_detail(kind: Kind) -> str:
+    if kind is NOT_FOUND:
+        return "there is nothing at this path; /openapi.yaml lists what there is"
+    if kind is METHOD_NOT_ALLOWED:
+        return f"{request.method} is not known here; the Allow header names what is"
+    if kind is TOO_LARGE:
+        return f"the body may have at most {request.max_content_length} bytes"
+    return kind.title
+
+
+def _of_anything(error: Exception) -> Response:
+    log.error("request %s failed", g.request_id, exc_info=error)
+    return _problem(INTERNAL, _INTERNAL_DETAIL)

@@ -1,0 +1,136 @@
+"""The settings of the service, as data: name, default and help.
+
+Each is a flag (``--max-upload-bytes``) and an environment variable (``UNITSCOPE_MAX_UPLOAD_BYTES``); the flag wins.
+docs/settings.md lists them.
+"""
+
+# ruff: noqa: RUF009 - _setting makes a field
+import argparse
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+ENVIRONMENT_PREFIX = "UNITSCOPE_"
+
+
+class WrongSetting(ValueError):
+    """A setting has a value that it may not have; the message names both and what would be right."""
+
+
+def _setting(parse: Callable[[str], Any], help_: str, default: Any = MISSING) -> Any:
+    return field(default=default, metadata={"parse": parse, "help": help_})
+
+
+def _number(low: float, high: float, kind: Callable[[str], Any] = int) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise WrongSetting(f"must be a number from {low} to {high}, not {text!r}")
+        return value
+
+    return parse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the service is told; see the help of each field."""
+
+    directory: Path = _setting(Path, "An index, or a folder of indexes. Given without a flag on the command line.")
+    host: str = _setting(str, "The address to listen on. 127.0.0.1 is reached from this machine alone.", "127.0.0.1")
+    port: int = _setting(_number(0, 65535), "The port to listen on; 0 takes a free one.", 8000)
+    images: Path | None = _setting(
+        Path, "Where the original images are, if not where they were when they were indexed.", None
+    )
+    model: str | None = _setting(
+        str, "The `module:factory` that makes the network, for an index that was built from one.", None
+    )
+    weights: str | None = _setting(
+        str, "The weights of the network for uploads, if not where they were when the index was built.", None
+    )
+    threads: int = _setting(_number(2, 256), "How many requests are worked on at a time.", 8)
+    max_upload_bytes: int = _setting(_number(1, 2**31), "The largest upload, in bytes.", 20_000_000)
+    max_pixels: int = _setting(_number(1, 2**31), "The largest upload, in pixels.", 64_000_000)
+    forward_passes: int = _setting(_number(1, 64), "How many uploads are decoded and in the network at a time.", 1)
+    forward_queue: int = _setting(_number(0, 255), "How many more uploads wait; the rest are sent away with 503.", 3)
+    forward_wait: float = _setting(_number(0, 600, float), "How many seconds an upload waits before its 503.", 10.0)
+    check_seconds: float = _setting(
+        _number(0, 3600, float), "How many seconds may pass before a new generation of an index is noticed.", 0.5
+    )
+
+    def __post_init__(self) -> None:
+        if self.forward_passes + self.forward_queue >= self.threads:
+            raise WrongSetting(
+                f"threads ({self.threads}) must be more than forward-passes ({self.forward_passes}) and "
+                f"forward-queue ({self.forward_queue}) together, so that uploads cannot hold up everything else"
+            )
+
+    @classmethod
+    def read(cls, arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """From command-line arguments (by default the process's own), then the environment, then the defaults.
+
+        Exits with status 2 and a message where something is wrong, as `argparse` does.
+        """
+        parser = cls._parser(required_directory=environment_name("directory") not in environment)
+        flags = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+        try:
+            return cls(**cls._from_environment(environment) | flags)
+        except WrongSetting as error:
+            parser.error(str(error))
+
+    @classmethod
+    def _from_environment(cls, environment: Mapping[str, str]) -> dict[str, Any]:
+        given = {}
+        for item in fields(cls):
+            variable = environment_name(item.name)
+            if variable in environment:
+                try:
+                    given[item.name] = item.metadata["parse"](environment[variable])
+                except WrongSetting as error:
+                    raise WrongSetting(f"{variable} {error}") from None
+        return given
+
+    @classmethod
+    def _parser(cls, *, required_directory: bool) -> argparse.ArgumentParser:
+        parser = argparse.ArgumentParser(
+            prog="python -m service",
+            description="Answer questions about indexes over HTTP.",
+            epilog=f"Every flag is also an environment variable, {environment_name('port')} for --port.",
+        )
+        for item in fields(cls):
+            options = {"metavar": "VALUE", "type": _as_argument(item.metadata["parse"]), "help": _help(item)}
+            if item.name == "directory":
+                options |= {"metavar": "DIR", "nargs": None if required_directory else "?"}
+                parser.add_argument("directory", **options)
+            else:
+                parser.add_argument(flag(item.name), **options)
+        return parser
+
+
+def environment_name(name: str) -> str:
+    """The environment variable of a setting."""
+    return ENVIRONMENT_PREFIX + name.upper()
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def _help(item: Field) -> str:
+    default = "" if item.default in (MISSING, None) else f" Default: {item.default}."
+    return (item.metadata["help"] + default).replace("%", "%%")
+
+
+def _as_argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    def argument(text: str) -> Any:
+        try:
+            return parse(text)
+        except WrongSetting as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return argument

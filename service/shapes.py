@@ -1,0 +1,149 @@
+"""Records of the library -> JSON of the contract, flat and with links."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
+from indexer.receptive_field import AxisField, ReceptiveField
+from indexer.store.manifest import LayerInfo
+from service.links import Links
+from service.lookup import Lookup
+
+Json = dict[str, Any]
+
+
+def layer(links: Links, info: LayerInfo, dead: int) -> Json:
+    return {
+        "layer": info.name,
+        "channels": info.channels,
+        "height": info.height,
+        "width": info.width,
+        "neurons": info.channels,
+        "dead_neurons": dead,
+        "receptive_field": receptive_field(info.field),
+        "links": {"self": links.layer(info.name), "neurons": links.neurons(info.name)},
+    }
+
+
+def receptive_field(field: ReceptiveField) -> Json:
+    return {"kind": field.kind, "reason": field.reason, "y": _axis(field.y), "x": _axis(field.x)}
+
+
+def _axis(axis: AxisField | None) -> Json | None:
+    if axis is None:
+        return None
+    if len(axis.intervals) == 1:  # one cell has no distance to the next
+        first, end = axis.intervals[0]
+        return {"size": end - first, "stride": None, "start": first}
+    return {"size": axis.size, "stride": axis.stride, "start": axis.start}
+
+
+def neuron(links: Links, layer_name: str, number: int, statistics: Mapping[str, np.ndarray]) -> Json:
+    """One row of a layer's statistics, each an array (C,)."""
+    values = {name: column[number].item() for name, column in statistics.items()}
+    own = {"self": links.neuron(layer_name, number), "patches": links.patches(layer_name, number)}
+    return {"layer": layer_name, "neuron": number, **values, "links": own}
+
+
+def image(links: Links, record: ImageRecord) -> Json:
+    return {
+        **_image(record),
+        "width": record.width,
+        "height": record.height,
+        "sha256": record.sha256,
+        "links": {"self": links.image(record), "file": links.file(record), "neurons": links.firing(record)},
+    }
+
+
+def patch(links: Links, record: Patch) -> Json:
+    return {
+        **_image(record.image),
+        **_unit(record),
+        "activation": record.activation,
+        "percentile": record.percentile,
+        "box": record.box.as_dict(),
+        "links": _unit_links(links, record.image, record),
+    }
+
+
+def firing(links: Links, record: Firing) -> Json:
+    """A neuron that fires on an indexed image."""
+    assert record.image is not None
+    return {**_image(record.image), **_firing(record), "links": _unit_links(links, record.image, record)}
+
+
+def upload_firing(links: Links, record: Firing) -> Json:
+    """A neuron that fires on an uploaded image."""
+    own = {
+        "neuron": links.neuron(record.layer, record.neuron),
+        "patches": links.patches(record.layer, record.neuron),
+    }
+    return {**_firing(record), "links": own}
+
+
+def similar_patch(links: Links, record: SimilarPatch) -> Json:
+    place = record.image, record.layer, record.y, record.x
+    own = {"patch": links.patch(*place), "image": links.image(record.image), "similar": links.similar(*place)}
+    return {
+        **_image(record.image),
+        "layer": record.layer,
+        "cell": cell(record.y, record.x),
+        "score": record.score,
+        "box": record.box.as_dict(),
+        "links": own,
+    }
+
+
+def similar_image(links: Links, record: SimilarImage) -> Json:
+    own = {"image": links.image(record.image), "file": links.file(record.image)}
+    return {**_image(record.image), "score": record.score, "links": own}
+
+
+def lookup(links: Links, width: int, height: int, found: Lookup) -> Json:
+    """What was found about an uploaded picture of this width and height."""
+    return {
+        "width": width,
+        "height": height,
+        "layer": found.layer,
+        "cell": cell(found.y, found.x),
+        "neurons": [upload_firing(links, record) for record in found.firing],
+        "patches": [similar_patch(links, record) for record in found.patches],
+        "images": [similar_image(links, record) for record in found.images],
+    }
+
+
+def class_(links: Links, name: str, images: int) -> Json:
+    return {"class": name, "images": images, "links": {"self": links.class_(name), "images": links.images(name)}}
+
+
+def cell(y: int, x: int) -> Json:
+    return {"y": y, "x": x}
+
+
+def _image(record: ImageRecord) -> Json:
+    return {"image": record.id, "path": record.path, "class": record.class_}
+
+
+def _unit(record: Patch | Firing) -> Json:
+    return {"layer": record.layer, "neuron": record.neuron, "cell": cell(record.y, record.x)}
+
+
+def _firing(record: Firing) -> Json:
+    return {
+        **_unit(record),
+        "activation": record.activation,
+        "percentile": record.percentile,
+        "threshold": record.threshold,
+        "box": record.box.as_dict(),
+    }
+
+
+def _unit_links(links: Links, image: ImageRecord, record: Patch | Firing) -> Json:
+    return {
+        "patch": links.patch(image, record.layer, record.y, record.x),
+        "image": links.image(image),
+        "heatmap": links.heatmap(image, record.layer, record.neuron),
+        "similar": links.similar(image, record.layer, record.y, record.x),
+    }

@@ -1,0 +1,46 @@
+"""The views, one a route, by the name that openapi.yaml gives it (``operationId``)."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from service import dispatch
+from service.contract import Operation
+from service.dispatch import Handler, Services
+from service.views import cells, classes, images, indexes, layers, operations, queries
+
+Way = Callable[[Operation, Callable[..., Any], Services], Handler]
+
+WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
+    dispatch.operation: (
+        operations.get_root,
+        operations.get_health,
+        operations.get_readiness,
+        operations.get_contract,
+        indexes.list_indexes,
+    ),
+    dispatch.answer: (
+        indexes.get_index,
+        layers.list_layers,
+        layers.get_layer,
+        layers.list_neurons,
+        layers.get_neuron,
+        layers.list_patches,
+        images.list_images,
+        images.get_image,
+        images.list_firing,
+        cells.list_similar,
+        classes.list_classes,
+        classes.get_class,
+    ),
+    dispatch.picture: (
+        images.get_image_file,
+        images.get_heatmap,
+        cells.get_patch,
+    ),
+    dispatch.ask: (
+        queries.lookup_image,
+        queries.search_direction,
+    ),
+}
+
+VIEWS: Final = {view.__name__: (way, view) for way, views in WAYS.items() for view in views}

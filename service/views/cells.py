@@ -1,0 +1,36 @@
+"""One location of a map on an image: its patch, and patches like it."""
+
+from indexer import pictures
+from service import shapes
+from service.dispatch import Json, Picture, Question
+from service.paging import listing
+
+
+def list_similar(question: Question, image: int, layer: str, y: int, x: int, **options: object) -> Json:
+    page = question.index.similar(layer, image, y, x, **options)
+    return listing(page, lambda patch: shapes.similar_patch(question.links, patch))
+
+
+def get_patch(
+    question: Question,
+    image: int,
+    layer: str,
+    y: int,
+    x: int,
+    size: int | None,
+    context: float,
+    outline: bool,
+    heat: int | None,
+) -> Picture:
+    index = question.index
+    record, found = index.image(image), index.layer(layer)
+    cell = found.check_cell(y, x)
+    neuron = None if heat is None else found.check_neuron(heat)
+    versions = question.versions
+    version = versions.of_patch(record) if neuron is None else versions.of_heat(record, layer, neuron)
+
+    def draw() -> tuple[bytes, str]:
+        options = {"size": size, "context": context, "outlined": outline, "heat": heat}
+        return pictures.encode(pictures.patch(index, record, layer, y, x, **options), "JPEG"), "image/jpeg"
+
+    return Picture(version, (layer, cell, size, context, outline), draw)

@@ -1,0 +1,18 @@
+"""Classes of images."""
+
+from indexer.errors import NotFound
+from service import shapes
+from service.dispatch import Json, Question
+from service.paging import cut, listing
+
+
+def list_classes(question: Question, limit: int, offset: int) -> Json:
+    counts = list(question.index.class_counts().items())
+    return listing(cut(counts, limit, offset), lambda entry: shapes.class_(question.links, *entry))
+
+
+def get_class(question: Question, class_: str) -> Json:
+    counts = question.index.class_counts()
+    if class_ not in counts:
+        raise NotFound(f"there is no class {class_[:100]!r}; {question.links.classes()} lists those there are")
+    return shapes.class_(question.links, class_, counts[class_])

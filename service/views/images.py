@@ -1,0 +1,52 @@
+"""Indexed images: the files, what fires on them, and where."""
+
+import io
+
+from PIL import Image
+
+from indexer import pictures
+from indexer.images.reading import FORMATS
+from service import shapes
+from service.dispatch import Json, Picture, Question
+from service.paging import listing
+
+
+def list_images(question: Question, **options: object) -> Json:
+    page = question.index.find_images(**options)
+    return listing(page, lambda image: shapes.image(question.links, image))
+
+
+def get_image(question: Question, image: int) -> Json:
+    return shapes.image(question.links, question.index.image(image))
+
+
+def list_firing(question: Question, image: int, **options: object) -> Json:
+    page = question.index.neurons_firing(image, **options)
+    return listing(page, lambda firing: shapes.firing(question.links, firing))
+
+
+def get_image_file(question: Question, image: int) -> Picture:
+    record = question.index.image(image)
+
+    def read() -> tuple[bytes, str]:
+        data = question.index.original(record)
+        return data, media_type(data)
+
+    return Picture(question.versions.of_patch(record), (record.id,), read)
+
+
+def get_heatmap(question: Question, image: int, layer: str, neuron: int, size: int | None) -> Picture:
+    index = question.index
+    record, number = index.image(image), index.layer(layer).check_neuron(neuron)
+
+    def draw() -> tuple[bytes, str]:
+        picture = pictures.heat_map(index, record, layer, number, size=size)
+        return pictures.encode(picture, "PNG"), "image/png"
+
+    return Picture(question.versions.of_heat(record, layer, number), (size,), draw)
+
+
+def media_type(data: bytes) -> str:
+    """The media type of an image file that the index could read."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        return image.get_format_mimetype() or f"image/x-{(image.format or 'unknown').lower()}"

@@ -1,0 +1,54 @@
+"""What is served."""
+
+from flask import Response, request
+
+from indexer.errors import UnitscopeError
+from service import caching
+from service.catalog import Held
+from service.dispatch import Json, Question, Services, as_json
+from service.links import index_url
+from service.paging import listing, whole
+from service.views.layers import layer_json
+
+
+def list_indexes(services: Services) -> Response:
+    names = services.catalog.names()
+    response = as_json(listing(whole(names), lambda name: _summary(services, name)))
+    return caching.finish(request, response, caching.tag(response.get_data()), caching.REVALIDATE)
+
+
+def get_index(question: Question) -> Json:
+    index, links = question.index, question.links
+    configuration = index.manifest.configuration
+    return {
+        "name": question.name,
+        "generation": index.generation,
+        "images": index.manifest.images,
+        "classes": len(index.classes),
+        "model": {"name": configuration.model, "weights_sha256": configuration.weights_digest},
+        "preprocessing": configuration.preprocessing.to_json(),
+        "layers": [layer_json(question, name) for name in index.layers],
+        "links": {
+            "self": links.index,
+            "layers": links.layers(),
+            "images": links.images(),
+            "classes": links.classes(),
+            "lookup": links.lookup(),
+            "search": links.search(),
+        },
+    }
+
+
+def _summary(services: Services, name: str) -> Json:
+    own = {"links": {"index": index_url(request.script_root, name)}}
+    try:
+        return services.catalog.ask(name, lambda held: _counts(name, held)) | own
+    except UnitscopeError as error:
+        unknown = dict.fromkeys(("generation", "images", "layers", "classes"))
+        return {"name": name, "ready": False, "detail": str(error), **unknown, **own}
+
+
+def _counts(name: str, held: Held) -> Json:
+    index = held.index
+    counts = {"images": index.manifest.images, "layers": len(index.layers), "classes": len(index.classes)}
+    return {"name": name, "ready": True, "detail": None, "generation": index.generation, **counts}

@@ -1,0 +1,37 @@
+"""For whoever runs the service."""
+
+from flask import Response, request
+
+from indexer.errors import UnitscopeError
+from service import caching
+from service.dispatch import Json, Services, as_json
+from service.errors import IndexUnavailable
+
+
+def get_root(services: Services) -> Response:
+    return Response(status=302, headers={"Location": f"{request.script_root}/v1/indexes"})
+
+
+def get_health(services: Services) -> Response:
+    return as_json({"status": "ok"})
+
+
+def get_readiness(services: Services) -> Response:
+    states = [_state(services, name) for name in services.catalog.names()]
+    if states and not any(state["ready"] for state in states):
+        raise IndexUnavailable("; ".join(f"{state['name']}: {state['detail']}" for state in states))
+    status = "ready" if all(state["ready"] for state in states) else "degraded"
+    return as_json({"status": status, "indexes": states})
+
+
+def get_contract(services: Services) -> Response:
+    response = Response(services.contract.text, content_type="application/yaml")
+    return caching.finish(request, response, caching.tag(services.contract.digest), caching.REVALIDATE)
+
+
+def _state(services: Services, name: str) -> Json:
+    try:
+        generation = services.catalog.ask(name, lambda held: held.index.generation)
+    except UnitscopeError as error:
+        return {"name": name, "ready": False, "generation": None, "detail": str(error)}
+    return {"name": name, "ready": True, "generation": generation, "detail": None}

@@ -1,0 +1,26 @@
+"""Questions with a body."""
+
+from typing import Any
+
+from service import shapes
+from service.dispatch import Json, Question
+from service.lookup import cell_of, look_up
+from service.paging import listing
+from service.uploads import uploaded_picture
+
+
+def lookup_image(question: Question, y: int | None, x: int | None, layer: str | None, **options: Any) -> Json:
+    cell, index, services = cell_of(y, x), question.index, question.services
+    if layer is not None:
+        index.layer(layer)  # refuse what cannot be answered before the network has worked for it
+    with services.gate.enter():
+        picture = uploaded_picture(question.request, services.settings.max_pixels)
+        maps = services.networks.maps(index, picture)
+    found = look_up(index, maps, picture.width, picture.height, layer=layer, cell=cell, **options)
+    return shapes.lookup(question.links, picture.width, picture.height, found)
+
+
+def search_direction(question: Question, layer: str, weights: dict[str, float], **options: Any) -> Json:
+    by_number = {int(neuron): weight for neuron, weight in weights.items()}
+    page = question.index.search(layer, by_number, **options)
+    return listing(page, lambda patch: shapes.similar_patch(question.links, patch))

@@ -1,0 +1,57 @@
+"""Fixtures of the service's tests: applications over real indexes, with clients that hold them to the contract."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import indexer
+from indexer.query.index import Index
+from service.app import Application, create_app
+from service.settings import Settings
+from tests.service.conforming import ConformingClient
+
+Serve = Callable[..., ConformingClient]
+
+
+def make_app(directory: Path, **settings: Any) -> Application:
+    app = create_app(Settings(directory=directory, **settings))
+    app.test_client_class = ConformingClient
+    return app
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serve a directory; gives a client. What was opened is closed after the test."""
+    apps: list[Application] = []
+
+    def client_of(directory: Path, **settings: Any) -> ConformingClient:
+        apps.append(make_app(directory, **settings))
+        return apps[-1].test_client()
+
+    yield client_of
+    for app in apps:
+        app.services.catalog.close()
+
+
+@pytest.fixture(scope="session")
+def client(small_index: Path) -> Iterator[ConformingClient]:
+    """Serves `small_index`, which is called "small"."""
+    app = make_app(small_index)
+    yield app.test_client()
+    app.services.catalog.close()
+
+
+@pytest.fixture(scope="session")
+def index(small_index: Path) -> Iterator[Index]:
+    """`small_index`, open as a library."""
+    with indexer.open(small_index) as index:
+        yield index
+
+
+@pytest.fixture
+def own_index(small_index: Path, tmp_path: Path) -> Path:
+    """A copy of `small_index` that a test may change, called "own"."""
+    return Path(shutil.copytree(small_index, tmp_path / "own"))

@@ -1,0 +1,68 @@
+"""Settings: flags, environment, defaults, and their documentation."""
+
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings, WrongSetting, environment_name, flag
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+ROW = re.compile(r"^\| `([^`]+)` \| `([^`]+)` \| (?:`([^`]*)`)? ?\| (.+) \|$", re.MULTILINE)
+ROWS = {cells[1]: cells for cells in ROW.findall(DOCUMENT)}
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    assert [row[1] for row in ROWS.values()] == [environment_name(item.name) for item in fields(Settings)]
+    for item in fields(Settings):
+        name, _, default, text = ROWS[environment_name(item.name)]
+        assert name == ("DIR" if item.name == "directory" else flag(item.name))
+        assert default == ("" if item.default in (MISSING, None) else str(item.default))
+        assert text == item.metadata["help"]
+
+
+def test_defaults(tmp_path: Path) -> None:
+    settings = Settings.read([str(tmp_path)], {})
+    assert settings == Settings(directory=tmp_path)
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+
+
+def test_flags_win_over_the_environment() -> None:
+    environment = {"UNITSCOPE_PORT": "81", "UNITSCOPE_HOST": "::1", "UNITSCOPE_DIRECTORY": "a", "UNITSCOPE_IMAGES": "p"}
+    settings = Settings.read(["b", "--port", "82"], environment)
+    assert (settings.directory, settings.host, settings.port, settings.images) == (Path("b"), "::1", 82, Path("p"))
+    assert Settings.read([], environment).directory == Path("a")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        ([], {}, "DIR"),
+        (["x", "--port", "65536"], {}, "argument --port: must be a number from 0 to 65535, not '65536'"),
+        (["x", "--threads", "many"], {}, "argument --threads: must be a number from 2 to 256, not 'many'"),
+        (["x", "--check-seconds", "nan"], {}, "argument --check-seconds: must be a number"),
+        (["x"], {"UNITSCOPE_MAX_PIXELS": "0"}, "UNITSCOPE_MAX_PIXELS must be a number from 1"),
+        (["x", "--threads", "4"], {}, "threads (4) must be more than forward-passes (1)"),
+        (["x", "--verbose"], {}, "unrecognized arguments: --verbose"),
+    ],
+)
+def test_wrong_settings_are_named(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], environment: dict[str, str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        Settings.read(arguments, environment)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_lists_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        Settings.read(["--help"], {})
+    text = capsys.readouterr().out
+    assert all(flag(item.name) in text for item in fields(Settings) if item.name != "directory")
+
+
+def test_uploads_cannot_take_every_thread() -> None:
+    with pytest.raises(WrongSetting):
+        Settings(directory=Path("x"), threads=5, forward_passes=2, forward_queue=3)
