@@ -1,6 +1,7 @@
 # make demo                  real photographs through real weights: builds the demo index and serves it
 # make demo IMAGES=DIR       the same network over your own folder of images (or of class folders)
-# make test                  lint and tests
+# make test                  lint and tests (the slowest sweeps only with PYTEST_ARGS="-m slow")
+# make bench                 speed, measured side by side
 #
 # Everything is installed into VENV. Where packages come from is up to the machine's own configuration of uv and pip.
 
@@ -31,7 +32,7 @@ install_packages = $(UV) $(1) || $(PIP) $(1)
 endif
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help demo test lint install dependencies constraints
+.PHONY: help demo bench test lint install dependencies constraints
 .DEFAULT_GOAL := help
 
 help:
@@ -44,6 +45,11 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/python -m indexer build "$(or $(IMAGES),$(OUT)/photos)" --model squeezenet1_1 \
 	  --weights "$(OUT)/squeezenet1_1.pth" --layers $(LAYERS) --out "$(INDEX)"
 	$(BIN)/python -m service "$(INDEX)" --host $(HOST) --port $(PORT)
+
+# Figures about speed; never part of the tests. Needs the demo data (make demo) or IMAGES=DIR.
+bench: $(VENV)/.installed-demo
+	$(BIN)/python -m indexer.demo $(if $(IMAGES),--only weights) --out "$(OUT)"
+	$(BIN)/python -m benchmarks.indexing --images "$(or $(IMAGES),$(OUT)/photos)" --weights "$(OUT)/squeezenet1_1.pth"
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

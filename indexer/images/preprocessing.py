@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as F
 
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
+
+if TYPE_CHECKING:
+    import torch
 
 # Half-width of Pillow's resampling filters, in pixels of the output when enlarging (Pillow, Resample.c).
 _SUPPORT = {"box": 0.5, "bilinear": 1.0, "hamming": 1.0, "bicubic": 2.0, "lanczos": 3.0}
@@ -71,22 +70,20 @@ class Preprocessing:
         -------
         ndarray (h, w, 3) uint8
         """
-        if self.resize is not None:
-            mode = InterpolationMode(self.interpolation)
-            picture = F.resize(picture, list(self.resize), mode, antialias=True)
-        if self.crop is not None:
-            picture = F.center_crop(picture, list(self.crop))
+        height, width = self._resized(*picture.size)
+        if (width, height) != picture.size:
+            picture = picture.resize((width, height), Image.Resampling[self.interpolation.upper()])
+        if self.crop is not None and self.crop != (height, width):
+            left, top = _offset(width, self.crop[1]), _offset(height, self.crop[0])
+            picture = picture.crop((left, top, left + self.crop[1], top + self.crop[0]))  # black beyond the edges
         return np.asarray(picture)
 
-    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+    def normalise(self, pixels: "torch.Tensor") -> "torch.Tensor":
         """Pixels (B, 3, h, w) uint8 -> input (B, 3, h, w) float32; the memory format is kept."""
-        mean, std = self._statistics
-        scaled = pixels.to(torch.float32).div_(255)
-        return scaled.sub_(mean.to(pixels.device)).div_(std.to(pixels.device))
+        import torch  # here, because reading an index needs none of it
 
-    @cached_property
-    def _statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return tuple(torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in (self.mean, self.std))
+        mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) for v in (self.mean, self.std))
+        return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
 
     def placement(self, width: int, height: int) -> "Placement":
         """Where a picture of this size lies on the network's input."""
@@ -141,9 +138,7 @@ class AxisPlacement:
     @property
     def offset(self) -> int:
         """The resized pixel that is the input's first; negative where the crop is padded."""
-        if self.cropped > self.resized:
-            return -((self.cropped - self.resized) // 2)
-        return round((self.resized - self.cropped) / 2.0)  # torchvision's rounding, half to even
+        return _offset(self.resized, self.cropped)
 
     def to_original(self, first: int, end: int) -> tuple[int, int]:
         """The original pixels [first, end) that the input pixels [first, end) are computed from.
@@ -182,3 +177,10 @@ class Placement:
         left, right = self.x.to_original(box.left, box.right)
         top, bottom = self.y.to_original(box.top, box.bottom)
         return Box(left, top, right, bottom)
+
+
+def _offset(length: int, cropped: int) -> int:
+    """Where torchvision's centre crop begins; negative where it pads."""
+    if cropped > length:
+        return -((cropped - length) // 2)
+    return round((length - cropped) / 2.0)  # half to even, as torchvision rounds

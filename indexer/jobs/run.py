@@ -21,7 +21,8 @@ from indexer.jobs.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
 from indexer.shards.reader import Shard
-from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter, reduce_maps
+from indexer.shards.reduce import reduce_maps
+from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter
 from indexer.store import atomic, layout
 from indexer.store.manifest import Configuration, ShardInfo
 

@@ -9,18 +9,23 @@ lower 16.
 3. ``histogram.cumulative()`` is what thresholds and percentiles are read from, see `indexer.query.distribution`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-_COMPACT_AT = 1 << 22  # keys buffered before they are sorted and counted: 16 MB
+_COMPACT_AT = 1 << 22  # entries that wait before they are merged: 50 MB
 
 
 def recode(half: np.ndarray) -> np.ndarray:
     """float16 -> uint16 that sorts as the values do; -0 counts as 0. Not for NaN."""
-    bits = (half + np.float16(0)).view(np.uint16)
-    return bits ^ np.where(bits >> 15, np.uint16(0xFFFF), np.uint16(0x8000))
+    bits = np.ascontiguousarray(half, np.float16).view(np.uint16)
+    if bits.max(initial=0) < 0x8000:  # nothing negative, as behind a ReLU
+        return bits | np.uint16(0x8000)
+    mask = (bits >> 15) * np.uint16(0x7FFF) | np.uint16(0x8000)
+    codes = bits ^ mask
+    codes[codes == 0x7FFF] = 0x8000
+    return codes
 
 
 def decode(codes: np.ndarray) -> np.ndarray:
@@ -52,27 +57,31 @@ class Histogram:
     counts: np.ndarray
 
     @classmethod
-    def merge(cls, histograms: Iterable["Histogram"]) -> "Histogram":
+    def empty(cls, channels: int) -> "Histogram":
+        return cls(channels, np.empty(0, np.uint32), np.empty(0, np.int64))
+
+    @classmethod
+    def merge(cls, histograms: Sequence["Histogram"]) -> "Histogram":
         """The histogram of all the activations together."""
-        merged: Histogram | None = None
+        channels = histograms[0].channels
         for histogram in histograms:
-            merged = histogram if merged is None else merged._plus(histogram, 1)
-        if merged is None:
-            raise ValueError("nothing to merge")
-        return merged
+            histograms[0]._check(histogram)
+        keys = np.concatenate([histogram.keys for histogram in histograms])
+        counts = np.concatenate([histogram.counts for histogram in histograms])
+        order = np.argsort(keys, kind="stable")  # linear for runs that are sorted already
+        keys, counts = keys[order], counts[order]
+        first = np.flatnonzero(np.diff(keys, prepend=~keys[:1]))
+        return cls(channels, keys[first], np.add.reduceat(counts, first) if len(first) else counts)
 
     def subtract(self, other: "Histogram") -> "Histogram":
         """Without the activations of ``other``, which must be among these."""
-        return self._plus(other, -1)
+        left = Histogram.merge([self, Histogram(other.channels, other.keys, -other.counts)])
+        kept = left.counts != 0
+        return Histogram(self.channels, left.keys[kept], left.counts[kept])
 
-    def _plus(self, other: "Histogram", sign: int) -> "Histogram":
+    def _check(self, other: "Histogram") -> None:
         if self.channels != other.channels:
             raise ValueError(f"a histogram of {self.channels} neurons cannot meet one of {other.channels}")
-        keys, counts = _sum_by_key(
-            np.concatenate([self.keys, other.keys]), np.concatenate([self.counts, sign * other.counts])
-        )
-        kept = counts != 0
-        return Histogram(self.channels, keys[kept], counts[kept])
 
     @property
     def neurons(self) -> np.ndarray:
@@ -90,44 +99,20 @@ class Counter:
 
     def __init__(self, channels: int) -> None:
         self.channels = channels
-        self._buffer: list[np.ndarray] = []
-        self._buffered = 0
-        self._counted: Histogram | None = None
-        self._zeros = np.zeros(channels, np.int64)
+        self._waiting: list[Histogram] = []
 
     def add(self, maps: np.ndarray) -> None:
         """Count maps (B, C, H, W) float16 without NaN."""
-        batch, channels = maps.shape[:2]
-        flat = maps.reshape(batch * channels, -1)
-        nonzero = flat != 0
-        counts = nonzero.sum(axis=1)
-        self._zeros += (flat.shape[1] - counts).reshape(batch, channels).sum(axis=0)
-        neurons = np.repeat(np.tile(np.arange(channels, dtype=np.uint32), batch), counts)
-        self._buffer.append(keys_of(neurons, flat[nonzero]))
-        self._buffered += len(neurons)
-        if self._buffered >= _COMPACT_AT:
-            self._compact()
-
-    def _compact(self) -> None:
-        keys = np.concatenate([*self._buffer, np.empty(0, np.uint32)])
-        found, counts = np.unique(keys, return_counts=True)
-        fresh = Histogram(self.channels, found, counts.astype(np.int64))
-        self._counted = fresh if self._counted is None else Histogram.merge([self._counted, fresh])
-        self._buffer, self._buffered = [], 0
+        codes = np.ascontiguousarray(recode(maps).transpose(1, 0, 2, 3)).reshape(self.channels, -1)
+        codes.sort(axis=1, kind="stable")  # for 16 bits a radix sort: linear
+        starts = np.ones(codes.shape, bool)
+        np.not_equal(codes[:, 1:], codes[:, :-1], out=starts[:, 1:])
+        first = np.flatnonzero(starts)
+        keys = ((first // codes.shape[1]).astype(np.uint32) << np.uint32(16)) | codes.ravel()[first]
+        self._waiting.append(Histogram(self.channels, keys, np.diff(first, append=codes.size)))
+        if sum(len(part.keys) for part in self._waiting) >= _COMPACT_AT:
+            self._waiting = [Histogram.merge(self._waiting)]
 
     def histogram(self) -> Histogram:
         """All that was counted so far."""
-        self._compact()
-        assert self._counted is not None
-        some = np.flatnonzero(self._zeros)
-        zeros = Histogram(self.channels, keys_of(some, np.zeros(len(some), np.float16)), self._zeros[some])
-        return Histogram.merge([self._counted, zeros])
-
-
-def _sum_by_key(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if not len(keys):
-        return keys, counts
-    order = np.argsort(keys, kind="stable")  # linear for two runs that are sorted already
-    keys, counts = keys[order], counts[order]
-    first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-    return keys[first], np.add.reduceat(counts, first)
+        return Histogram.merge(self._waiting or [Histogram.empty(self.channels)])

@@ -1,7 +1,7 @@
 """Activations of a run of images -> one shard file.
 
 1. ``with ShardWriter(path, ...) as shard:``
-2. ``shard.add(images, layers)`` for each batch, in order of ids; `reduce_maps` makes what it takes.
+2. ``shard.add(images, layers)`` for each batch, in order of ids; `indexer.shards.reduce` makes what it takes.
 3. ``shard.close()`` writes what is only known at the end. The file has no name of its own before: the caller writes it
    under a partial name (`indexer.store.atomic.publishing`).
 """
@@ -14,9 +14,7 @@ from typing import Self
 
 import h5py
 import numpy as np
-import torch
 
-from indexer.errors import BadActivations
 from indexer.shards import format as shard_format
 from indexer.shards.chunks import ChunkWriter
 from indexer.shards.histogram import Counter
@@ -56,39 +54,6 @@ class LayerBatch:
     peaks: np.ndarray
     peak_cells: np.ndarray
     saturated: int
-
-
-def reduce_maps(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBatch:
-    """Reduce maps (B, C, H, W) of a layer to what is kept, on the device where they are.
-
-    Raises
-    ------
-    BadActivations
-        NaN or infinity; names the layer and the first such image.
-    """
-    flat = maps.to(torch.float32).flatten(2)
-    peaks, cells = flat.max(dim=2)
-    lowest = flat.amin(dim=2)
-    _refuse_non_finite(layer, peaks, lowest, paths)
-    saturated = 0
-    if bool((peaks > shard_format.HALF_MAX).any() | (lowest < -shard_format.HALF_MAX).any()):
-        saturated = int((flat.abs() > shard_format.HALF_MAX).sum())
-        flat = flat.clamp(-shard_format.HALF_MAX, shard_format.HALF_MAX)
-    half = flat.to(torch.float16).view(maps.shape).contiguous()
-    return LayerBatch(
-        half.cpu().numpy(), peaks.cpu().numpy(), cells.to(torch.int64).cpu().numpy().astype(np.uint32), saturated
-    )
-
-
-def _refuse_non_finite(layer: str, peaks: torch.Tensor, lowest: torch.Tensor, paths: Sequence[str]) -> None:
-    # max and min hand on NaN, so these two see every kind of bad value.
-    bad = ~(torch.isfinite(peaks) & torch.isfinite(lowest))
-    if bool(bad.any()):
-        image, neuron = (int(i) for i in bad.nonzero()[0])
-        raise BadActivations(
-            f"layer {layer!r}, neuron {neuron} gives NaN or infinity on the image {paths[image]}; "
-            "the model or its weights are broken for it, nothing of it was kept"
-        )
 
 
 class ShardWriter:
