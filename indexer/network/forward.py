@@ -16,7 +16,8 @@ from PIL import Image
 from indexer.errors import BadActivations, InvalidRequest
 from indexer.network.layers import check_layers
 from indexer.network.models import LoadedModel
-from indexer.receptive_field import LayerTrace, trace_layers
+from indexer.receptive_field import LayerTrace
+from indexer.receptive_field.trace import trace_layers
 
 R = TypeVar("R")
 

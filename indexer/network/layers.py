@@ -1,12 +1,15 @@
 """Which modules of a model are its layers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 import torch
 from torch import nn
+from torchvision.ops import Permute
 
 from indexer.errors import InvalidRequest
+
+_EXITS = (nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, Permute)
 
 
 def check_layers(model: nn.Module, layers: Sequence[str]) -> None:
@@ -31,8 +34,9 @@ def check_layers(model: nn.Module, layers: Sequence[str]) -> None:
 def default_layers(model: nn.Module, input_size: tuple[int, int]) -> list[str]:
     """The last layer of each spatial stage, in the order they run.
 
-    A stage is a run of modules, among those called once with a map as output, whose maps share one height and width.
-    Containers stand for what they hold: of the modules that end with the same tensor the outermost is taken.
+    A stage is a run of modules whose maps share one height and width. Considered are the modules of the model and
+    their children that run once and give a map; containers that span several stages, and what only reshapes a map
+    for the classifier, are not.
 
     Parameters
     ----------
@@ -40,13 +44,18 @@ def default_layers(model: nn.Module, input_size: tuple[int, int]) -> list[str]:
         In evaluation mode, on the CPU.
     input_size : (int, int)
         Height and width of the input.
+
+    Raises
+    ------
+    InvalidRequest
+        No module gives a map.
     """
-    outputs = _run(model, input_size)
     stages: list[tuple[tuple[int, int], str]] = []
-    for name, tensor in outputs:
-        if tensor.dim() != 4 or min(tensor.shape[2:]) < 2:
+    sizes = _map_sizes(model, input_size)
+    for name, size in sizes.items():
+        children = {other_size for other, other_size in sizes.items() if other.startswith(f"{name}.")}
+        if len(children | {size}) > 1:
             continue
-        size = (tensor.shape[2], tensor.shape[3])
         if stages and stages[-1][0] == size:
             stages.pop()
         stages.append((size, name))
@@ -55,24 +64,27 @@ def default_layers(model: nn.Module, input_size: tuple[int, int]) -> list[str]:
     return [name for _, name in stages]
 
 
-def _run(model: nn.Module, input_size: tuple[int, int]) -> list[tuple[str, torch.Tensor]]:
-    outputs: list[tuple[str, torch.Tensor]] = []
-    calls: dict[str, int] = {}
+def _map_sizes(model: nn.Module, input_size: tuple[int, int]) -> dict[str, tuple[int, int]]:
+    """The last two sides of each candidate's output, in the order the modules end."""
+    outputs: dict[str, list[tuple[int, int]]] = {}
 
-    def keep(name: str):
+    def note(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
-            calls[name] = calls.get(name, 0) + 1
-            if isinstance(output, torch.Tensor):
-                outputs.append((name, output.to("meta")))
+            if isinstance(output, torch.Tensor) and output.dim() == 4 and min(output.shape[1:]) > 1:
+                outputs.setdefault(name, []).append((output.shape[2], output.shape[3]))
 
         return hook
 
-    handles = [module.register_forward_hook(keep(name)) for name, module in model.named_modules() if name]
+    candidates = [
+        (name, module)
+        for name, module in model.named_modules()
+        if name and name.count(".") <= 1 and not isinstance(module, _EXITS)
+    ]
+    handles = [module.register_forward_hook(note(name)) for name, module in candidates]
     try:
         with torch.inference_mode():
             model(torch.zeros(1, 3, *input_size))
     finally:
         for handle in handles:
             handle.remove()
-    # A container's hook runs after those of its parts, so the outermost of equals comes last and is the one kept.
-    return [(name, tensor) for name, tensor in outputs if calls[name] == 1]
+    return {name: sizes[0] for name, sizes in outputs.items() if len(sizes) == 1}

@@ -1,6 +1,6 @@
 """Which input pixels can influence which cells of a layer.
 
-1. `trace_layers(model, ["features.12"], (height, width))` gives a `LayerTrace` per layer.
+1. `trace.trace_layers(model, ["features.12"], (height, width))` gives a `LayerTrace` per layer.
 2. `trace.field.box(y, x)` is the box of input pixels of one cell; `trace.field.kind` says whether it is exact.
 3. `field.to_json()` and `ReceptiveField.from_json` keep it in a manifest.
 
@@ -14,7 +14,6 @@ pooling and branches are exact. A field is the hull of all pixels with influence
 and so does what any one of the layer's channels sees.
 """
 
-from .field import AxisField, LayerTrace, ReceptiveField
-from .trace import trace_layers
+from .field import AxisField, LayerTrace, ReceptiveField  # not `trace`: reading an index needs no torch
 
-__all__ = ["AxisField", "LayerTrace", "ReceptiveField", "trace_layers"]
+__all__ = ["AxisField", "LayerTrace", "ReceptiveField"]

@@ -41,27 +41,17 @@ class ShapedProxy(fx.Proxy):
     def result(self) -> Any:
         return self.node.meta["result"]
 
-    @property
-    def shape(self) -> torch.Size:
-        return self.result.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.result.ndim
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.result.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.result.device
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.result, name)
+        if isinstance(value, torch.Tensor):
+            return self.tracer.create_proxy("call_function", getattr, (self, name), {})
+        return super().__getattr__(name) if callable(value) else value
 
     def size(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self.shape[dim]
+        return self.result.size() if dim is None else self.result.size(dim)
 
     def dim(self) -> int:
-        return self.ndim
+        return self.result.dim()
 
     def numel(self) -> int:
         return self.result.numel()

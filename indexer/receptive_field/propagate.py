@@ -1,6 +1,7 @@
 """Sends the flow of an image through a graph, one node after the other."""
 
-from collections.abc import Callable, Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,18 +74,39 @@ def _value(root: nn.Module, node: fx.Node, values: dict[fx.Node, Any], image: Va
         return image
     args = fx.node.map_arg(node.args, values.__getitem__)
     kwargs = fx.node.map_arg(node.kwargs, values.__getitem__)
-    if _picks_from_tuple(node, args):
-        return args[0][args[1]]
+    if node.target in (operator.getitem, getattr) and type(args[0]) is tuple:
+        return _picked(node, args[0])
     if not _values([args, kwargs]) or not any(isinstance(each, torch.Tensor) for each in _flat(result)):
         return result
     produced = _with_flows(result, _flows(root, node, args, kwargs, result))
-    if _is_in_place(node) and isinstance(node.args[0], fx.Node):
-        values[node.args[0]] = produced  # the tensor it names has changed
+    if _is_in_place(node) and isinstance(args[0], Value) and isinstance(produced, Value):
+        _change_in_place(values, args[0].tensor, produced, _name(node, root))
     return produced
 
 
-def _picks_from_tuple(node: fx.Node, args: Sequence[Any]) -> bool:
-    return node.op == "call_function" and len(args) == 2 and type(args[0]) in (tuple, list)
+def _change_in_place(values: dict[fx.Node, Any], changed: torch.Tensor, produced: Value, name: str) -> None:
+    """Whatever else names the changed tensor has the new flow; what shows parts of it is no longer known."""
+    for node, value in values.items():
+        if isinstance(value, Value) and _storage(value.tensor) == _storage(changed):
+            same = _layout(value.tensor) == _layout(changed)
+            values[node] = produced if same else Value(value.tensor, f"{name} changes a part of it in place")
+
+
+def _layout(tensor: torch.Tensor) -> tuple[Any, ...]:
+    return tensor.shape, tensor.stride(), tensor.storage_offset()
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _picked(node: fx.Node, items: tuple[Any, ...]) -> Any:
+    """The item that a node takes out of a tuple, by place or by name."""
+    parent, result = node.args[0], node.meta["result"]
+    assert isinstance(parent, fx.Node)
+    if isinstance(result, tuple):
+        return items[node.args[1]]  # type: ignore[index]
+    return next(item for item, tensor in zip(items, parent.meta["result"], strict=True) if tensor is result)
 
 
 def _is_in_place(node: fx.Node) -> bool:
@@ -107,7 +129,7 @@ def _flows(root: nn.Module, node: fx.Node, args: Any, kwargs: Any, result: Any) 
         return rule(Site(name, _shape(result)), *first, *_each(args, _flow), **_each(kwargs, _flow))
     except Unsupported as reason:
         return str(reason)
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
         return f"{name} is used in a way that is not known: {error}"
 
 
@@ -163,7 +185,10 @@ def _shape(result: Any) -> Any:
 def _with_flows(result: Any, flows: Any) -> Any:
     """The result's tensors with their flows, plain where they have none; a reason holds for each."""
     if isinstance(result, (tuple, list)):
-        parts = [flows] * len(result) if isinstance(flows, str) else flows
+        matching = isinstance(flows, tuple) and len(flows) == len(result)
+        parts = (
+            flows if matching else [flows if isinstance(flows, str) else "it is one of several results"] * len(result)
+        )
         return tuple(_with_flows(item, flow) for item, flow in zip(result, parts, strict=True))
     if flows is None or not isinstance(result, torch.Tensor):
         return result

@@ -30,6 +30,13 @@ def transpose(site: Site, x: Flow, dim0: int, dim1: int) -> Flow:
     return permute(site, x, dims=order)
 
 
+@for_functions(getattr)
+def attribute(site: Site, x: Flow, name: str) -> Flow:
+    if name not in ("mT", "data"):
+        raise Unsupported(f"the attribute {name} of a tensor is not known")
+    return x if name == "data" else transpose(site, x, -2, -1)
+
+
 @for_names("reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze")
 def reshape(site: Site, x: Flow, *args: Any, **kwargs: Any) -> Flow:
     """Any operation that keeps the order of the elements: the result's shape says the rest."""

@@ -20,6 +20,8 @@ from .readout import dims_by_rank, layer_trace, unsupported
 def trace_layers(model: nn.Module, layers: Sequence[str], input_size: tuple[int, int]) -> dict[str, LayerTrace]:
     """The receptive fields of a model's layers and the meaning of their dimensions.
 
+    No other thread may run a model meanwhile: torch.fx replaces `nn.Module.__call__` while it traces.
+
     Parameters
     ----------
     model : nn.Module
@@ -46,7 +48,7 @@ def trace_layers(model: nn.Module, layers: Sequence[str], input_size: tuple[int,
     try:
         root = weightless(model)
     except Exception as error:  # a module may refuse to be copied
-        return _untraced(model, layers, size, f"the model cannot be copied: {_line(error)}")
+        return {layer: unsupported(f"the model cannot be copied: {_line(error)}", ()) for layer in layers}
     return _traced(model, root, layers, size)
 
 
