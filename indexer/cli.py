@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from indexer.commands import figures, learning
 from indexer.errors import UnitscopeError
 from indexer.jobs.build import BATCH_SIZE, SHARD_SIZE, BuildRequest, Reporter, add, build
 from indexer.jobs.compact import compact
@@ -51,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     one = _command(commands, "info", _run_info, "say what an index is")
     one.add_argument("--json", action="store_true", help="for programs")
     one.add_argument("--skipped", action="store_true", help="list the images that could not be used, and why")
+    learning.register(commands)
+    figures.register(commands)
     return parser
 
 

@@ -80,3 +80,7 @@ class IndexBusy(UnitscopeError):
 
 class BadActivations(UnitscopeError):
     """A model's output cannot be kept: NaN, infinity, or not a map; the message names the layer and the image."""
+
+
+class NotInstalled(UnitscopeError):
+    """What was asked for needs a package of an extra that is not installed here; the message says which extra."""

@@ -31,14 +31,21 @@ class Versions:
     index : Index
     network : str
         Digest of the index's configuration.
+    state : str
+        Digest of the index's generation.
     """
 
     index: Index
     network: str
+    state: str
 
     def of_patch(self, image: ImageRecord) -> str:
         """Changes with what decides how a patch looks: the file, the network, and how patches are drawn."""
         return tag(image.sha256, self.network, PICTURE_FORMAT)
+
+    def of_sheet(self) -> str:
+        """Changes with every generation: others may be the top patches then."""
+        return tag(self.state, PICTURE_FORMAT)
 
     def of_heat(self, image: ImageRecord, layer: str, neuron: int) -> str:
         """Changes also with a neuron's maximum in the index, on the scale of which its map is shown."""

@@ -1,8 +1,9 @@
 """From a request to its view: which arguments, which index, and what need not be done because the client has it.
 
-There are four kinds of views, each with its own way here:
+There are five kinds of views, each with its own way here:
 
-- `answer`: JSON from one index, the same for as long as its generation is
+- `answer`: JSON, or a document, from one index, the same for as long as its generation is
+- `across`: the same from several indexes side by side
 - `picture`: a picture from one index, the same for as long as the image and the network are
 - `ask`: JSON from one index for a question with a body
 - `operation`: anything about the service as a whole
@@ -71,10 +72,18 @@ class Picture:
     draw: Callable[[], tuple[bytes, str]]
 
 
+@dataclass(frozen=True)
+class Document:
+    """An answer that is no JSON: a text and its media type."""
+
+    text: str
+    media_type: str
+
+
 Handler = Callable[..., Response]
 
 
-def answer(operation: Operation, view: Callable[..., Json], services: Services) -> Handler:
+def answer(operation: Operation, view: Callable[..., Json | Document], services: Services) -> Handler:
     def handle(**path: str) -> Response:
         arguments = operation.arguments(request, path)
         name = arguments.pop("index")
@@ -84,12 +93,29 @@ def answer(operation: Operation, view: Callable[..., Json], services: Services) 
             if caching.known(request, etag):
                 return caching.not_modified(etag, caching.REVALIDATE)
             body = view(_question(name, held, services), **arguments)
-            response = as_json(body)
-            if "offset" in arguments:
-                response.headers["Link"] = link_header(request, body)
-            return caching.finish(request, response, etag, caching.REVALIDATE)
+            return _finished(body, arguments, etag)
 
         return services.catalog.ask(name, from_generation)
+
+    return handle
+
+
+def across(operation: Operation, view: Callable[..., Json | Document], services: Services) -> Handler:
+    def handle() -> Response:
+        arguments = operation.arguments(request, {})
+        names = arguments.pop("index", None) or [arguments.pop("a"), arguments.pop("b")]
+
+        def from_generations(held: tuple[Held, ...]) -> Response:
+            if len(held) < len(names):
+                return services.catalog.ask(names[len(held)], lambda one: from_generations((*held, one)))
+            states = [one.state for one in held]
+            etag = caching.tag(states, names, services.contract.digest, request.path, sorted(arguments.items()))
+            if caching.known(request, etag):
+                return caching.not_modified(etag, caching.REVALIDATE)
+            questions = [_question(name, one, services) for name, one in zip(names, held, strict=True)]
+            return _finished(view(questions, **arguments), arguments, etag)
+
+        return from_generations(())
 
     return handle
 
@@ -138,6 +164,16 @@ def as_json(body: Json) -> Response:
     return Response(content, content_type="application/json")
 
 
+def _finished(body: Json | Document, arguments: Json, etag: str) -> Response:
+    if isinstance(body, Document):
+        response = Response(body.text.encode("utf-8", "replace"), content_type=f"{body.media_type}; charset=utf-8")
+    else:
+        response = as_json(body)
+        if "offset" in arguments:
+            response.headers["Link"] = link_header(request, body)
+    return caching.finish(request, response, etag, caching.REVALIDATE)
+
+
 def _question(name: str, held: Held, services: Services) -> Question:
-    versions = Versions(held.index, held.network)
+    versions = Versions(held.index, held.network, held.state)
     return Question(name, held.index, versions, Links(request.script_root, name, versions), services, request)

@@ -27,14 +27,32 @@ class Links:
     def layer(self, layer: str) -> str:
         return f"{self.index}/layers/{_segment(layer)}"
 
-    def neurons(self, layer: str) -> str:
-        return f"{self.layer(layer)}/neurons"
+    def neurons(self, layer: str, state: str | None = None) -> str:
+        return f"{self.layer(layer)}/neurons" + ("" if state is None else f"?state={state}")
 
     def neuron(self, layer: str, neuron: int) -> str:
         return f"{self.layer(layer)}/neurons/{neuron}"
 
     def patches(self, layer: str, neuron: int) -> str:
         return f"{self.neuron(layer, neuron)}/patches"
+
+    def sheet(self, layer: str, neuron: int) -> str:
+        return f"{self.neuron(layer, neuron)}/sheet.png?version={self._versions.of_sheet()}"
+
+    def saliency(self, image: ImageRecord, layer: str, y: int, x: int, neuron: int) -> str:
+        return f"{self._cell(image, layer, y, x)}/saliency.png?neuron={neuron}&version={self._versions.of_patch(image)}"
+
+    def correlated(self, layer: str, neuron: int) -> str:
+        return f"{self.neuron(layer, neuron)}/correlated"
+
+    def layer_classes(self, layer: str) -> str:
+        return f"{self.layer(layer)}/classes"
+
+    def layer_class(self, layer: str, class_: str) -> str:
+        return f"{self.layer_classes(layer)}/{_segment(class_)}"
+
+    def pair(self, layer: str, a: str, b: str) -> str:
+        return f"{self.layer(layer)}/pair?a={_segment(a)}&b={_segment(b)}"
 
     def images(self, class_: str | None = None) -> str:
         return f"{self.index}/images" + ("" if class_ is None else f"?class={_segment(class_)}")
@@ -64,8 +82,14 @@ class Links:
     def class_(self, class_: str) -> str:
         return f"{self.index}/classes/{_segment(class_)}"
 
+    def report(self) -> str:
+        return f"{self.index}/report"
+
     def lookup(self) -> str:
         return f"{self.index}/lookup"
+
+    def concept(self) -> str:
+        return f"{self.index}/concept"
 
     def search(self) -> str:
         return f"{self.index}/search"

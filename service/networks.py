@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from indexer.errors import BadActivations, ImageRejected, ModelUnavailable, UnitscopeError
+from indexer.network.attribution import Unit, unit_of
 from indexer.network.forward import Network
 from indexer.query.index import Index
 
@@ -54,6 +55,16 @@ class Networks:
             if not np.isfinite(batch).all():
                 raise ImageRejected(f"the network gives numbers that are not finite for this image, in layer {layer}")
         return {layer: batch[0] for layer, batch in maps.items()}
+
+    def unit(self, index: Index, layer: str, neuron: int, y: int, x: int) -> Unit:
+        """A cell of a neuron as a function of the input, for one caller alone.
+
+        Raises
+        ------
+        ModelUnavailable
+        """
+        with self._lock:
+            return unit_of(self._network(index), layer, neuron, y, x)
 
     def _network(self, index: Index) -> Network:
         key = index.manifest.configuration.digest

@@ -55,6 +55,14 @@ class Parameter:
     schema: dict[str, Any]
     validator: jsonschema_rs.Draft202012Validator
 
+    def read_all(self, texts: list[str]) -> list[Any]:
+        """The values of a list, one a text; raises `WrongText`."""
+        reader = _READERS[self.schema["items"]["type"]]
+        values = [reader(text) for text in texts]
+        if not self.validator.is_valid(values):
+            raise WrongText
+        return values
+
     def read(self, text: str) -> Any:
         """The value that a text stands for; raises `WrongText`."""
         value = _READERS[self.schema["type"]](text)
@@ -68,7 +76,12 @@ class Parameter:
 
 def read_one(parameter: Parameter, texts: list[str], given: dict[str, Any]) -> Iterator[Fault]:
     """Put the value of a parameter, or its default, into ``given``; yields what is wrong with it."""
-    if len(texts) > 1:
+    if parameter.schema["type"] == "array" and texts:
+        try:
+            given[parameter.name] = parameter.read_all(texts)
+        except WrongText:
+            yield parameter.fault()
+    elif len(texts) > 1:
         yield parameter.fault("must be given once")
     elif texts:
         try:
@@ -84,6 +97,8 @@ def read_one(parameter: Parameter, texts: list[str], given: dict[str, Any]) -> I
 def wanted(schema: dict[str, Any]) -> str:
     """What a value of a simple schema may be, in words."""
     kind = schema["type"]
+    if kind == "array":
+        return f"given {schema['minItems']} to {schema['maxItems']} times, each {wanted(schema['items'])}"
     if "enum" in schema:
         return "one of " + ", ".join(schema["enum"])
     if kind == "boolean":

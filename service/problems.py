@@ -18,6 +18,7 @@ from indexer.errors import (
     ModelUnavailable,
     NotAnIndex,
     NotFound,
+    NotInstalled,
     UnitscopeError,
 )
 from service.errors import Busy, ContractViolation, IndexUnavailable, LengthMissing, UnsupportedBody
@@ -49,9 +50,10 @@ INVALID = Kind("invalid-request", 422, "Invalid request")
 REJECTED = Kind("image-rejected", 422, "The image cannot be used")
 TOO_MANY = Kind("too-many-requests", 429, "Too many requests")
 INTERNAL = Kind("internal-error", 500, "The service failed")
+NOT_INSTALLED = Kind("not-installed", 501, "Not installed here")
 NO_INDEX = Kind("index-unavailable", 503, "The index is not available")
 NO_MODEL = Kind("model-unavailable", 503, "The network is not available")
-BUSY = Kind("busy", 503, "Too many uploads are waiting")
+BUSY = Kind("busy", 503, "Too many requests for the network are waiting")
 BAD_REQUEST = Kind("bad-request", 400, "Bad request")
 
 _BY_STATUS = {kind.status: kind for kind in (NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED, TOO_MANY)}
@@ -62,6 +64,7 @@ _BY_ERROR: Final[tuple[tuple[type[UnitscopeError], Kind], ...]] = (
     (LengthMissing, LENGTH_REQUIRED),
     (UnsupportedBody, UNSUPPORTED),
     (ModelUnavailable, NO_MODEL),
+    (NotInstalled, NOT_INSTALLED),
     (Busy, BUSY),
     (DamagedFile, NO_INDEX),
     (NotAnIndex, NO_INDEX),

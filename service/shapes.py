@@ -1,15 +1,17 @@
 """Records of the library -> JSON of the contract, flat and with links."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
+from indexer.query.concepts import Concept, Selective
+from indexer.query.neurons import Table
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
 from indexer.receptive_field import AxisField, ReceptiveField
 from indexer.store.manifest import LayerInfo
 from service.links import Links
 from service.lookup import Lookup
+from service.paging import listing
 
 Json = dict[str, Any]
 
@@ -40,11 +42,15 @@ def _axis(axis: AxisField | None) -> Json | None:
     return {"size": axis.size, "stride": axis.stride, "start": axis.start}
 
 
-def neuron(links: Links, layer_name: str, number: int, statistics: Mapping[str, np.ndarray]) -> Json:
-    """One row of a layer's statistics, each an array (C,)."""
-    values = {name: column[number].item() for name, column in statistics.items()}
-    own = {"self": links.neuron(layer_name, number), "patches": links.patches(layer_name, number)}
-    return {"layer": layer_name, "neuron": number, **values, "links": own}
+def neuron(links: Links, layer_name: str, number: int, table: Table) -> Json:
+    """One row of a layer's statistics."""
+    own = {
+        "self": links.neuron(layer_name, number),
+        "patches": links.patches(layer_name, number),
+        "correlated": links.correlated(layer_name, number),
+        "sheet": links.sheet(layer_name, number),
+    }
+    return {"layer": layer_name, "neuron": number, **table.row(number), "links": own}
 
 
 def image(links: Links, record: ImageRecord) -> Json:
@@ -114,8 +120,30 @@ def lookup(links: Links, width: int, height: int, found: Lookup) -> Json:
     }
 
 
-def class_(links: Links, name: str, images: int) -> Json:
-    return {"class": name, "images": images, "links": {"self": links.class_(name), "images": links.images(name)}}
+def concept(links: Links, found: Concept) -> Json:
+    """Neurons that tell images, or cells, from the others."""
+    page = found.neurons
+    return {
+        "compared": found.compared,
+        "inside": found.inside,
+        "outside": found.outside,
+        **listing(page, lambda record: {**asdict(record), "links": _concept_links(links, record)}),
+    }
+
+
+def _concept_links(links: Links, record: Selective) -> Json:
+    place = record.layer, record.neuron
+    return {"neuron": links.neuron(*place), "patches": links.patches(*place), "sheet": links.sheet(*place)}
+
+
+def class_(links: Links, name: str, images: int, layers: Iterable[str]) -> Json:
+    """A class, and where it is told from others: the layers."""
+    return {
+        "class": name,
+        "images": images,
+        "layers": [{"layer": layer, "links": {"self": links.layer_class(layer, name)}} for layer in layers],
+        "links": {"self": links.class_(name), "images": links.images(name)},
+    }
 
 
 def cell(y: int, x: int) -> Json:
@@ -146,4 +174,5 @@ def _unit_links(links: Links, image: ImageRecord, record: Patch | Firing) -> Jso
         "image": links.image(image),
         "heatmap": links.heatmap(image, record.layer, record.neuron),
         "similar": links.similar(image, record.layer, record.y, record.x),
+        "saliency": links.saliency(image, record.layer, record.y, record.x, record.neuron),
     }

@@ -1,5 +1,6 @@
-"""The image of an upload: the body itself, or the part ``image`` of a form."""
+"""The image of an upload: the body itself, or the part ``image`` of a form; or several of these parts."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from flask import Request
@@ -39,3 +40,22 @@ def uploaded_picture(request: Request, max_pixels: int) -> Image.Image:
         The file is no image that can be used.
     """
     return read_picture(uploaded_bytes(request), max_pixels)
+
+
+def uploaded_pictures(request: Request, max_pixels: int, *, one: bool) -> Iterator[Image.Image]:
+    """The pictures of a form, upright, RGB, each decoded when it is asked for; ``one`` refuses more than one.
+
+    Raises
+    ------
+    ContractViolation
+        The form holds anything else than parts ``image``.
+    ImageRejected
+        A file is no image that can be used.
+    """
+    parts = [*request.form.items(multi=True), *request.files.items(multi=True)]
+    files = request.files.getlist(PART)
+    if not files or len(files) != len(parts) or (one and len(files) > 1):
+        amount = f"one file, the part {PART!r}, as there is a box" if one else f"files only, each a part {PART!r}"
+        raise ContractViolation([Fault("body", "", f"must be a form with {amount}")])
+    for file in files:
+        yield read_picture(file.read(), max_pixels)

@@ -76,6 +76,8 @@ class ImageTable:
     ----------
     id, shard, row, width, height, bytes, class_code : ndarray (N,)
         ``shard`` counts in the manifest's list, ``row`` within the shard; class_code is -1 for none.
+    digests : ndarray (N, 32) uint8
+        sha256 of each file.
     classes : list of str
         Sorted.
     """
@@ -87,7 +89,7 @@ class ImageTable:
             raise DamagedFile(file, f"lacks {', '.join(sorted(missing))}")
         self.id, self.shard, self.row = (self._arrays[name] for name in ("id", "shard", "row"))
         self.width, self.height, self.bytes = (self._arrays[name] for name in ("width", "height", "bytes"))
-        self.class_code = self._arrays["class"]
+        self.class_code, self.digests = self._arrays["class"], self._arrays["sha256"]
         self.classes = [_text(name) for name in self._arrays["classes"].tolist()]
 
     def __len__(self) -> int:
@@ -106,7 +108,7 @@ class ImageTable:
         return None if code < 0 else self.classes[code]
 
     def sha256(self, row: int) -> str:
-        return self._arrays["sha256"][row].tobytes().hex()
+        return self.digests[row].tobytes().hex()
 
     def find_id(self, id: int) -> int | None:
         """The row of an id, or None."""

@@ -7,6 +7,7 @@
     histogram/keys (M,) uint32, histogram/cumulative (M,) int64
     statistics/NAME (C,)                               see `STATISTICS`
     class_means (K, C) float32                         mean peak by class
+    classes/NAME                                       the other fields of `indexer.derive.selectivity.Selectivity`
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import numpy as np
 
 from indexer.derive.distribution import DEFAULT_FRACTION, FRACTIONS, Distribution
 from indexer.derive.images import LiveRows
+from indexer.derive.selectivity import Selectivity, selectivity_of
 from indexer.shards.format import as_kept
 from indexer.shards.histogram import Counter, Histogram
 from indexer.shards.reader import Shard
@@ -35,6 +37,8 @@ STATISTICS = {
     "firing_images": "share of images on which the neuron fires",
     **{name: f"threshold above which {share:.1%} of the activations lie" for name, share in FRACTIONS.items()},
 }
+
+CLASS_ARRAYS = ("images", "firing", "auc", "index", "entropy")
 
 
 def write_layer(
@@ -68,10 +72,9 @@ def write_layer(
 
 
 def _histogram(layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows]) -> Histogram:
-    merged = Histogram.merge(
-        [Histogram(layer.channels, np.empty(0, np.uint32), np.empty(0, np.int64)),
-         *(shards[part.shard].histogram(layer.name) for part in live)]
-    )  # fmt: skip
+    merged = Histogram.empty(layer.channels)
+    for part in live:
+        merged = Histogram.merge([merged, shards[part.shard].histogram(layer.name)])
     for part in live:
         gone = np.setdiff1d(np.arange(shards[part.shard].rows), part.rows)
         if len(gone):
@@ -86,8 +89,6 @@ def _write_by_neuron(file: h5py.File, peaks: h5py.Dataset, distribution: Distrib
     channels, images = peaks.shape
     order = file.create_dataset("order", (channels, images), np.uint32)
     firing_from = distribution.firing_from(DEFAULT_FRACTION) if distribution.size else np.zeros(channels)
-    in_class = [np.flatnonzero(classes == code) for code in range(int(classes.max(initial=-1)) + 1)]
-    means = np.zeros((len(in_class), channels), np.float32)
     statistics = {name: np.zeros(channels) for name in ("maximum", "positive_images", "firing_images")}
     for neuron in range(channels if images else 0):
         row = peaks[neuron]
@@ -96,10 +97,15 @@ def _write_by_neuron(file: h5py.File, peaks: h5py.Dataset, distribution: Distrib
         statistics["positive_images"][neuron] = np.mean(row > 0)
         # Thresholds are float16, so the peak is compared as it is kept.
         statistics["firing_images"][neuron] = np.mean(as_kept(row) >= firing_from[neuron])
-        means[:, neuron] = [row[rows].mean() for rows in in_class]
-    file.create_dataset("class_means", data=means)
+    _write_selectivity(file, selectivity_of(peaks, order, firing_from, classes))
     for name, values in {**statistics, **_of_distribution(distribution, firing_from)}.items():
         file.create_dataset(f"statistics/{name}", data=np.asarray(values, np.float64))
+
+
+def _write_selectivity(file: h5py.File, found: Selectivity) -> None:
+    file.create_dataset("class_means", data=found.means)
+    for name in CLASS_ARRAYS:
+        file.create_dataset(f"classes/{name}", data=getattr(found, name))
 
 
 def _of_distribution(distribution: Distribution, firing_from: np.ndarray) -> dict[str, np.ndarray]:

@@ -36,13 +36,14 @@ def heat_in_original(map_: np.ndarray, field: ReceptiveField, placement: Placeme
 
 
 def _weights(axis: AxisField | None, cells: int, place: AxisPlacement, first: int, end: int) -> np.ndarray:
-    centres = _centres(axis, cells, place.cropped)
+    centres = cell_centres(axis, cells, place.cropped)
     pixels = np.array([place.to_input(pixel + 0.5) for pixel in range(first, end)])
     weights = np.stack([np.interp(pixels, centres, unit) for unit in np.eye(cells)], axis=1)
     return weights * ((pixels >= 0) & (pixels <= place.cropped))[:, None]
 
 
-def _centres(axis: AxisField | None, cells: int, length: int) -> np.ndarray:
+def cell_centres(axis: AxisField | None, cells: int, length: int) -> np.ndarray:
+    """Centres of receptive fields along an axis, in input pixels; where it is not known, of equal parts of it."""
     if axis is None:
         return (np.arange(cells) + 0.5) * length / cells
     if axis.size is not None and axis.stride is not None and axis.start is not None:

@@ -3,7 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from PIL import Image
@@ -12,13 +12,14 @@ from indexer.derive.images import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
-from indexer.jobs.load import network_of
-from indexer.network.forward import Network
 from indexer.query.layer import Layer
 from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Page
 from indexer.shards.reader import Shard
 from indexer.store.manifest import Manifest, read_manifest
+
+if TYPE_CHECKING:
+    from indexer.network.forward import Network
 
 
 class Generation:
@@ -43,7 +44,8 @@ class Generation:
             raise DamagedFile(self._derived("images"), "does not hold the number of images that the manifest says")
         self.layers = MappingProxyType({
             info.name: Layer(
-                path, info, self._derived(f"layer {info.name}"), self._derived(f"vectors {info.name}"), len(self.images)
+                path, info, self._derived(f"layer {info.name}"), self._derived(f"vectors {info.name}"),
+                self.images.class_code,
             )
             for info in self.manifest.configuration.layers
         })  # fmt: skip
@@ -188,8 +190,10 @@ class Generation:
         """The original picture, RGB, upright."""
         return read_picture(self.original(image))
 
-    def network(self, weights: str | None = None, model: str | None = None, device: str | None = None) -> Network:
+    def network(self, weights: str | None = None, model: str | None = None, device: str | None = None) -> "Network":
         """Load the network that the index was made with; see `indexer.jobs.load.network_of`."""
+        from indexer.jobs.load import network_of  # here, because questions need neither torch nor the network
+
         return network_of(self.manifest.configuration, weights, device, model)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from service import dispatch
 from service.contract import Operation
 from service.dispatch import Handler, Services
-from service.views import cells, classes, images, indexes, layers, operations, queries
+from service.views import cells, classes, concepts, figures, images, indexes, layers, learning, operations, queries
 
 Way = Callable[[Operation, Callable[..., Any], Services], Handler]
 
@@ -31,15 +31,32 @@ WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
         cells.list_similar,
         classes.list_classes,
         classes.get_class,
+        learning.list_correlated,
+        learning.list_layer_classes,
+        learning.get_layer_class,
+        learning.get_pair,
+        learning.get_likeness,
+        learning.get_confusion,
+        learning.get_report,
+    ),
+    dispatch.across: (
+        learning.compare_indexes,
+        learning.get_trend,
+        learning.draw_trend,
     ),
     dispatch.picture: (
         images.get_image_file,
         images.get_heatmap,
         cells.get_patch,
+        figures.get_neuron_sheet,
+        figures.get_layer_sheet,
+        figures.get_saliency,
     ),
     dispatch.ask: (
         queries.lookup_image,
         queries.search_direction,
+        concepts.find_concept,
+        concepts.lookup_concept,
     ),
 }
 

@@ -8,11 +8,17 @@ from service.paging import cut, listing
 
 def list_classes(question: Question, limit: int, offset: int) -> Json:
     counts = list(question.index.class_counts().items())
-    return listing(cut(counts, limit, offset), lambda entry: shapes.class_(question.links, *entry))
+    layers = told_apart_in(question)
+    return listing(cut(counts, limit, offset), lambda entry: shapes.class_(question.links, *entry, layers))
 
 
 def get_class(question: Question, class_: str) -> Json:
     counts = question.index.class_counts()
     if class_ not in counts:
         raise NotFound(f"there is no class {class_[:100]!r}; {question.links.classes()} lists those there are")
-    return shapes.class_(question.links, class_, counts[class_])
+    return shapes.class_(question.links, class_, counts[class_], told_apart_in(question))
+
+
+def told_apart_in(question: Question) -> list[str]:
+    """The layers, where there are classes to tell apart."""
+    return list(question.index.layers) if len(question.index.classes) > 1 else []

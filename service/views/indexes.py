@@ -35,6 +35,8 @@ def get_index(question: Question) -> Json:
             "classes": links.classes(),
             "lookup": links.lookup(),
             "search": links.search(),
+            "concept": links.concept(),
+            "report": links.report(),
         },
     }
 

@@ -1,7 +1,8 @@
 """Layers, their neurons, and what those fire for."""
 
-import numpy as np
+from typing import Any
 
+from indexer.query.neurons import aucs, table
 from service import shapes
 from service.dispatch import Json, Question
 from service.paging import cut, listing, whole
@@ -16,12 +17,12 @@ def get_layer(question: Question, layer: str) -> Json:
 
 
 def list_neurons(
-    question: Question, layer: str, sort: str, order: str, dead: bool | None, limit: int, offset: int
+    question: Question, layer: str, order: str, limit: int, offset: int, class_: str | None, **options: Any
 ) -> Json:
-    statistics = question.index.neuron_statistics(layer)
-    numbers = ranked(statistics, sort, dead, descending=order == "desc")
+    found = table(question.index, layer)
+    numbers = found.ranked(descending=order == "desc", class_=class_, **options)
     page = cut(numbers.tolist(), limit, offset)
-    return listing(page, lambda number: shapes.neuron(question.links, layer, number, statistics))
+    return listing(page, lambda number: shapes.neuron(question.links, layer, number, found))
 
 
 def get_neuron(question: Question, layer: str, neuron: int, bins: int, depth: int) -> Json:
@@ -30,12 +31,13 @@ def get_neuron(question: Question, layer: str, neuron: int, bins: int, depth: in
     classes = index.top_classes(layer, neuron, depth)
     bounds = edges.tolist()
     return {
-        **shapes.neuron(question.links, layer, neuron, index.neuron_statistics(layer)),
+        **shapes.neuron(question.links, layer, neuron, table(index, layer)),
         "histogram": [
             {"from": low, "to": high, "count": count}
             for low, high, count in zip(bounds, bounds[1:], counts.tolist(), strict=False)
         ],
         "top_classes": [{"class": name, "share": share} for name, share in classes],
+        "aucs": aucs(index, layer, neuron),
     }
 
 
@@ -49,12 +51,3 @@ def layer_json(question: Question, name: str) -> Json:
     info = question.index.layer(name).info
     dead = int(question.index.neuron_statistics(name)["dead"].sum())
     return shapes.layer(question.links, info, dead)
-
-
-def ranked(statistics: dict[str, np.ndarray], sort: str, dead: bool | None, *, descending: bool) -> np.ndarray:
-    """Numbers of neurons by one of their statistics, equals by number; only dead ones or only others where asked."""
-    numbers = np.arange(len(statistics["dead"]))
-    if dead is not None:
-        numbers = numbers[statistics["dead"] == dead]
-    keys = numbers if sort == "neuron" else statistics[sort][numbers]
-    return numbers[np.argsort(-keys if descending else keys, kind="stable")]

@@ -1,0 +1,90 @@
+"""``sheet`` and ``saliency``: pictures for a paper."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import indexer
+from indexer.errors import InvalidRequest, NotFound
+from indexer.network.attribution import METHODS, check_method, unit_of
+from indexer.pictures.saliency import saliency
+from indexer.pictures.sheet import CONTEXT, TILE, neuron_numbers, sheet
+from indexer.pictures.sheet_draw import FORMATS, save
+
+
+def register(commands: Any) -> None:
+    """Add the commands to a parser's subparsers."""
+    one = _command(commands, "sheet", _run_sheet, "draw the top patches of neurons, a line for each")
+    one.add_argument("--neurons", required=True, help="their numbers, with commas")
+    one.add_argument("--columns", type=int, default=10, help="patches a line (%(default)s)")
+    one.add_argument("--rows", type=int, default=1, help="lines a neuron (%(default)s)")
+    one.add_argument("--class", dest="class_", help="only images of this class")
+    one.add_argument("--out", type=Path, required=True, help=f"a file whose name ends in {', '.join(FORMATS)}")
+    one.add_argument("--size", type=int, default=TILE, help="side of a patch in pixels (%(default)s)")
+    one.add_argument("--context", type=float, default=CONTEXT, help="how much to show around it, by its longer side")
+    one = _command(commands, "saliency", _run_saliency, "draw why a neuron fires at a cell of an image")
+    one.add_argument("--neuron", type=int, required=True)
+    one.add_argument("--image", type=int, help="an image's id; default: the one on which the neuron is most active")
+    one.add_argument("--method", choices=METHODS, default=METHODS[0], help="%(default)s by default")
+    one.add_argument("--weights", help="where the weights are now, if not where they were")
+    one.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
+    one.add_argument("--out", type=Path, required=True, help="a file of a kind that Pillow writes, such as .png")
+    one.add_argument("--size", type=int, default=448, help="longer side of the picture in pixels (%(default)s)")
+    one.add_argument("--context", type=float, default=0.0, help="how much to show around it, by its sides")
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(run=run)
+    command.add_argument("index", type=Path, metavar="INDEX")
+    command.add_argument("--images", type=Path, help="the image root, if it is not where it was")
+    command.add_argument("--layer", required=True)
+    command.add_argument("--y", type=int, help="row of a cell; default: where the neuron is most active")
+    command.add_argument("--x", type=int, help="column of the cell")
+    return command
+
+
+def _run_sheet(options: argparse.Namespace) -> int:
+    names = ("columns", "rows", "size", "context", "class_", "y", "x")
+    with indexer.open(options.index, options.images) as index:
+        made = sheet(
+            index, options.layer, neuron_numbers(options.neurons), **{name: getattr(options, name) for name in names}
+        )
+    save(made, options.out)
+    return 0
+
+
+def _run_saliency(options: argparse.Namespace) -> int:
+    check_method(options.method)
+    with indexer.open(options.index, options.images) as index:
+        image, y, x = _place(index, options)
+        unit = unit_of(index.network(options.weights, device=options.device), options.layer, options.neuron, y, x)
+        picture = saliency(
+            index, unit, image, options.layer, y, x, method=options.method, size=options.size, context=options.context
+        )
+    try:
+        picture.save(options.out)
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"{options.out} cannot be written: {error}") from error
+    print(f"image {image.id} ({image.path}), cell {y},{x}")
+    return 0
+
+
+def _place(index: indexer.query.index.Index, options: argparse.Namespace) -> tuple:
+    """The image and the cell asked for, else where the neuron is most active."""
+    layer = index.layer(options.layer)
+    layer.check_neuron(options.neuron)
+    if (options.y is None) != (options.x is None):
+        raise InvalidRequest("--y and --x name one cell: give both, or neither")
+    if options.image is None:
+        best = index.top_patches(options.layer, options.neuron, limit=1, y=options.y, x=options.x).items
+        if not best:
+            raise NotFound("the index holds no images")
+        return best[0].image, best[0].y, best[0].x
+    image = index.image(options.image)
+    if options.y is not None:
+        layer.check_cell(options.y, options.x)
+        return image, options.y, options.x
+    highest = index.activation_map(image.id, options.layer, options.neuron).argmax()
+    return image, *(int(side) for side in divmod(highest, layer.info.width))

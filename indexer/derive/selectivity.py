@@ -1,0 +1,191 @@
+"""How well each neuron tells the classes of the images apart, from its peaks.
+
+Only images that have a class count, here: of the others nobody knows what they show.
+
+- *AUC* of a neuron and a class: the area under the ROC curve of the peaks for telling the class's images from those of
+  all other classes; the chance that the peak on an image of the class is the higher one, ties counting half
+  (Mann-Whitney). Exact, from ranks.
+- *Selectivity index* (Morcos et al. 2018, "On the importance of single directions for generalization"):
+  (m - r) / (m + r), with m the highest mean of a class and r the mean of the other classes' means. Means are of peaks,
+  and a peak below 0 counts as 0, as behind a ReLU; so it is 0 (no preference) to 1 (positive on one class only).
+- *Entropy*, in bits, of the classes among the images with the neuron's highest peaks, at most `ENTROPY_DEPTH` and only
+  where the peak is positive: 0 for one class, log2 of the number of classes for all alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from indexer.shards.format import as_kept
+
+ENTROPY_DEPTH = 100
+"""Entropy is that of the classes among so many top images."""
+
+SELECTIVE_AUC = 0.9
+"""A neuron is selective where it tells some class from the rest with at least this AUC ..."""
+
+ENOUGH_IMAGES = 5
+"""... and the class has at least so many images: with fewer, neurons reach it by chance. Smaller classes are nobody's
+best class either, unless all are smaller."""
+
+DENSE_CLASSES = 0.9
+"""A neuron is dense where it fires on images of at least this share of the classes ..."""
+
+DENSE_EVENNESS = 0.9
+"""... and about equally: the entropy of the shares of each class's images on which it fires is at least this much of
+what it would be if they were all the same."""
+
+DEAD, DENSE, SELECTIVE, MIXED, UNKNOWN = "dead", "dense", "selective", "mixed", "unknown"
+STATES = {
+    DEAD: "positive on no image",
+    SELECTIVE: f"tells a class of at least {ENOUGH_IMAGES} images from the rest with an AUC of {SELECTIVE_AUC:g}",
+    DENSE: f"not selective, and fires about equally on at least {DENSE_CLASSES:.0%} of the classes",
+    MIXED: "anything between dense and selective",
+    UNKNOWN: "not dead, and there are no two classes to tell apart",
+}
+"""The states of a neuron; the first that fits holds."""
+
+
+@dataclass(frozen=True)
+class Selectivity:
+    """What the neurons of a layer tell about the classes; NaN where something is not defined.
+
+    Attributes
+    ----------
+    images : ndarray (K,) int64
+        Images of each class.
+    means : ndarray (K, C) float32
+        Mean peak by class: the class's profile.
+    firing : ndarray (K, C) float32
+        Share of each class's images on which a neuron fires.
+    auc : ndarray (K, C) float32
+        NaN for a class that all images have.
+    index : ndarray (C,) float64
+        The selectivity index. NaN for less than two classes, and for a neuron that is positive nowhere.
+    entropy : ndarray (C,) float64
+        NaN for a neuron that is positive nowhere.
+    """
+
+    images: np.ndarray
+    means: np.ndarray
+    firing: np.ndarray
+    auc: np.ndarray
+    index: np.ndarray
+    entropy: np.ndarray
+
+    @cached_property
+    def best(self) -> np.ndarray:
+        """The class (C,) int64 with the highest AUC, the first of equals; -1 where all are 0.5.
+
+        Only of classes of at least `ENOUGH_IMAGES`, where there are any.
+        """
+        if len(self.images) < 2:
+            return np.full(self.auc.shape[1], -1)
+        known = np.where(self._large[:, None], self.auc, -1)
+        return np.where((self.auc == 0.5).all(axis=0), -1, known.argmax(axis=0))
+
+    @cached_property
+    def best_auc(self) -> np.ndarray:
+        """The AUC (C,) float64 for the best class; NaN for less than two classes."""
+        if len(self.images) < 2:
+            return np.full(self.auc.shape[1], np.nan)
+        return self.auc[self._large].max(axis=0).astype(np.float64)
+
+    @cached_property
+    def _large(self) -> np.ndarray:
+        large = self.images >= ENOUGH_IMAGES
+        return large if large.any() else ~large
+
+    def states(self, dead: np.ndarray) -> np.ndarray:
+        """The state (C,) of each neuron, see `STATES`; ``dead`` (C,) bool."""
+        if len(self.images) < 2:
+            return np.where(dead, DEAD, UNKNOWN)
+        large = self.images >= ENOUGH_IMAGES
+        selective = (self.auc[large] >= np.float32(SELECTIVE_AUC)).any(axis=0)
+        reach = (self.firing > 0).mean(axis=0)
+        even = entropy_of(self.firing) / np.log2(len(self.images))
+        dense = (reach >= DENSE_CLASSES) & (even >= DENSE_EVENNESS)
+        return np.select([dead, selective, dense], [DEAD, SELECTIVE, DENSE], MIXED)
+
+
+def selectivity_of(
+    peaks: Sequence[np.ndarray], order: Sequence[np.ndarray], firing_from: np.ndarray, classes: np.ndarray
+) -> Selectivity:
+    """Compute everything, a neuron at a time.
+
+    Parameters
+    ----------
+    peaks : (C, N) float32
+        Any object that gives one neuron's row by its number.
+    order : (C, N) uint32
+        Images by descending peak.
+    firing_from : ndarray (C,)
+        A neuron fires on an image whose peak, rounded to float16, is at least this.
+    classes : ndarray (N,) int32
+        Class of each image, -1 for none; every class has an image.
+    """
+    labelled = np.flatnonzero(classes >= 0)
+    codes, images = classes[labelled], np.bincount(classes[labelled]) if len(labelled) else np.empty(0, np.int64)
+    count, channels = len(images), len(firing_from)
+    means, firing, auc = (np.zeros((count, channels), np.float32) for _ in range(3))
+    index, entropy = np.full(channels, np.nan), np.full(channels, np.nan)
+    for neuron in range(channels if count else 0):
+        row, ranking = np.asarray(peaks[neuron]), np.asarray(order[neuron])
+        own = row[labelled]
+        fires = as_kept(own) >= firing_from[neuron]
+        means[:, neuron] = _means(own, codes, images)
+        firing[:, neuron] = _means(fires, codes, images)
+        ranking = ranking[classes[ranking] >= 0]
+        auc[:, neuron] = auc_by_class(row[ranking], classes[ranking], images)
+        index[neuron] = selectivity_index(_means(np.maximum(own, 0), codes, images))
+        top = ranking[:ENTROPY_DEPTH]
+        entropy[neuron] = entropy_of(np.bincount(classes[top[row[top] > 0]], minlength=count))
+    return Selectivity(images, means, firing, auc, index, entropy)
+
+
+def _means(values: np.ndarray, codes: np.ndarray, images: np.ndarray) -> np.ndarray:
+    return np.bincount(codes, values, len(images)) / images
+
+
+def auc_by_class(descending: np.ndarray, codes: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """The AUC of each class against the rest.
+
+    Parameters
+    ----------
+    descending : ndarray (n,)
+        Values, largest first.
+    codes : ndarray (n,) int
+        Class of each, 0 to K - 1.
+    images : ndarray (K,) int
+        How many values each class has, none of them 0.
+
+    Returns
+    -------
+    ndarray (K,) float64
+        NaN for a class that all values have.
+    """
+    first = np.flatnonzero(np.diff(descending, prepend=np.nan) != 0)  # where a run of equal values begins
+    length = np.diff(first, append=len(descending))
+    rank = len(descending) - np.repeat(first + (length - 1) / 2, length)  # 1 is the smallest; equals share the mean
+    wins = np.bincount(codes, rank, len(images)) - images * (images + 1) / 2
+    pairs = images * (len(descending) - images)
+    return np.divide(wins, pairs, out=np.full(len(images), np.nan), where=pairs > 0)
+
+
+def selectivity_index(means: np.ndarray) -> float:
+    """Morcos et al.'s index of class means (K,), none of them negative; NaN for K < 2 and for zeros."""
+    if len(means) < 2 or not means.any():
+        return np.nan
+    best = means.max()
+    rest = (means.sum() - best) / (len(means) - 1)
+    return float((best - rest) / (best + rest))
+
+
+def entropy_of(amounts: np.ndarray) -> np.ndarray:
+    """Entropy in bits of amounts along the first axis, of which none is negative; NaN where all are 0."""
+    total = amounts.sum(axis=0, dtype=np.float64)
+    shares = np.divide(amounts, total, out=np.full(amounts.shape, np.nan), where=total > 0)
+    logs = np.log2(shares, out=np.zeros(amounts.shape), where=shares > 0)
+    return np.abs(-(shares * logs).sum(axis=0))  # abs: no -0

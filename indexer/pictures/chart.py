@@ -1,0 +1,85 @@
+"""A trend as SVG: one small chart a layer, a line a figure."""
+
+from collections.abc import Sequence
+from typing import Any
+from xml.sax.saxutils import escape
+
+Json = dict[str, Any]
+_LINES = {
+    "mean_best_auc": ("#0b6e99", "mean best AUC"),
+    "selective": ("#2e8b57", "selective"),
+    "dense": ("#c77700", "dense"),
+    "dead": ("#b22222", "dead"),
+}
+_ACCURACY = ("#555555", "accuracy")
+_WIDTH, _HEIGHT, _COLUMNS = 380, 250, 2
+_LEFT, _TOP, _RIGHT, _BOTTOM = 40, 34, 14, 42
+_LEGEND = 28
+_TICKS = (0, 0.25, 0.5, 0.75, 1)
+_LABELS = 6
+
+
+def trend_chart(trend: Json) -> str:
+    """Draw what `indexer.query.trend.trend` gives; all lines are on one scale from 0 to 1."""
+    layers = trend["layers"]
+    columns = min(_COLUMNS, len(layers))
+    rows = -(-len(layers) // columns)
+    width, height = max(columns * _WIDTH, 460), rows * _HEIGHT + _LEGEND
+    parts = [_panel(trend, layer, n % columns * _WIDTH, n // columns * _HEIGHT) for n, layer in enumerate(layers)]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'font-family="sans-serif" font-size="11" fill="#222">\n<rect width="100%" height="100%" fill="white"/>\n'
+        + "\n".join(parts)
+        + f"\n{_legend(rows * _HEIGHT + 14, any(value is not None for value in trend['accuracy']))}\n</svg>\n"
+    )
+
+
+def _panel(trend: Json, layer: Json, x: int, y: int) -> str:
+    inner_width, inner_height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+    parts = [f'<text x="{_LEFT}" y="20" font-size="13" font-weight="bold">{_text(layer["layer"])}</text>']
+    for tick in _TICKS:
+        height = _TOP + inner_height * (1 - tick)
+        parts.append(f'<path d="M{_LEFT} {height:.1f}h{inner_width}" stroke="#ddd"/>')
+        parts.append(f'<text x="{_LEFT - 5}" y="{height + 4:.1f}" text-anchor="end">{tick:g}</text>')
+    steps = [_LEFT + inner_width * n / (len(trend["indexes"]) - 1) for n in range(len(trend["indexes"]))]
+    every = -(-len(steps) // _LABELS)
+    for n in range(0, len(steps), every):
+        anchor = "start" if n == 0 else "end" if n == len(steps) - 1 else "middle"
+        name = _text(_short(trend["indexes"][n]))
+        parts.append(f'<text x="{steps[n]:.1f}" y="{_HEIGHT - 26}" text-anchor="{anchor}">{name}</text>')
+    lines = [*((layer[name], colour, "") for name, (colour, _) in _LINES.items()),
+             (trend["accuracy"], _ACCURACY[0], ' stroke-dasharray="5 3"')]  # fmt: skip
+    for values, colour, dash in lines:
+        points = [
+            (step, _TOP + inner_height * (1 - value))
+            for step, value in zip(steps, values, strict=True)
+            if value is not None
+        ]
+        parts.append(_line(points, colour, dash))
+    return f'<g transform="translate({x} {y})">\n' + "\n".join(filter(None, parts)) + "\n</g>"
+
+
+def _line(points: Sequence[tuple[float, float]], colour: str, dash: str) -> str:
+    if not points:
+        return ""
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points)
+    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>{dots}'
+
+
+def _legend(y: int, accuracy: bool) -> str:
+    entries = [*_LINES.values(), *([_ACCURACY] if accuracy else [])]
+    parts, x = [], _LEFT
+    for colour, name in entries:
+        parts.append(f'<path d="M{x} {y - 4}h16" stroke="{colour}" stroke-width="3"/>')
+        parts.append(f'<text x="{x + 20}" y="{y}">{name}</text>')
+        x += 34 + 6 * len(name)
+    return "".join(parts)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 12 else name[:11] + "…"
+
+
+def _text(text: str) -> str:
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))

@@ -1,0 +1,67 @@
+"""Why a neuron fires: what of a patch its activation comes from, laid over the patch."""
+
+import numpy as np
+from PIL import Image
+
+from indexer.images.geometry import Box
+from indexer.network.attribution import Method, Unit, attribute
+from indexer.pictures.crop import crop, region_around, scale
+from indexer.pictures.heat import heat_in_original, overlay
+from indexer.query.index import Index
+from indexer.query.records import ImageRecord
+from indexer.receptive_field import ReceptiveField
+
+_PIXELS = ReceptiveField("unsupported", None, None, None)
+"""Every input pixel is a cell of its own: cells tile the input."""
+_FULL = 99.0
+"""The percentile of the pixels in the receptive field that gets the last colour; outliers would hide the rest."""
+_GREY = 0.5
+
+
+def saliency(
+    index: Index,
+    unit: Unit,
+    image: ImageRecord,
+    layer: str,
+    y: int,
+    x: int,
+    *,
+    method: Method,
+    size: int | None = None,
+    context: float = 0.0,
+) -> Image.Image:
+    """The patch of a cell, paled, and over it how much each input pixel has to do with the activation there.
+
+    Parameters
+    ----------
+    unit : Unit
+        The neuron at this cell.
+    method : str
+        See `indexer.network.attribution.attribute`.
+    size, context
+        As for `indexer.pictures.patch`.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB. A pixel's colour is the sum over channels of absolute attributions, interpolated between input pixels,
+        on a scale from 0 to the 99th percentile of the receptive field.
+
+    Raises
+    ------
+    NotFound, InvalidRequest, ImageUnavailable, NotInstalled
+    """
+    original = index.picture(image)
+    preprocessing = index.manifest.configuration.preprocessing
+    field = index.layer(layer).info.field.box(y, x)
+    strength = np.abs(attribute(unit, preprocessing.pixels(original), method, field)).sum(axis=0)
+    region = region_around(index.box(image, layer, y, x), context, image.width, image.height)
+    heat = heat_in_original(strength, _PIXELS, preprocessing.placement(image.width, image.height), region)
+    patch = crop(original, region)
+    paled = Image.blend(patch, patch.convert("L").convert("RGB"), _GREY)
+    return scale(overlay(paled, heat, _highest(strength, field)), size)
+
+
+def _highest(strength: np.ndarray, field: Box | None) -> float:
+    seen = strength if field is None else strength[field.top : field.bottom, field.left : field.right]
+    return float(np.percentile(seen, _FULL)) or float(strength.max())

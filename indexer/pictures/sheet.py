@@ -1,0 +1,164 @@
+"""The pool5 figure (Girshick et al. 2014): neurons by line, their top patches by column.
+
+>>> made = sheet(index, "features.12", [402, 412, 433], columns=10)
+>>> save(made, Path("figure.pdf"))
+
+Each tile is cut around a patch of another image, its receptive field outlined; the number in the corner is the
+activation as a share of the neuron's highest in the index. Only positive activations are shown: a place stays empty
+where there is no further image on which the neuron is active.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from indexer.errors import InvalidRequest
+from indexer.images.geometry import Box
+from indexer.pictures.crop import MAX_CONTEXT, crop, outline, scale
+from indexer.pictures.sheet_layout import Line, view_of
+from indexer.query.index import Index
+from indexer.query.records import Patch
+
+MAX_NEURONS = 50
+MAX_COLUMNS = 50
+TILE, MIN_TILE, MAX_TILE = 112, 32, 512
+CONTEXT = 0.1
+MAX_PIXELS = 40_000_000
+_POSITIVE = float(np.nextafter(np.float32(0), np.float32(1)))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One patch: the picture, its longer side as long as the sheet's tiles, and what stands in its corner."""
+
+    picture: Image.Image
+    text: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a sheet shows; `indexer.pictures.sheet_draw` draws it.
+
+    Attributes
+    ----------
+    title : str
+        Stands above the labels.
+    columns, size : int
+        Tiles a line, and the length of their sides in pixels.
+    lines : list of Line
+    tiles : list of list of Tile
+        By line, at most ``columns`` each.
+    """
+
+    title: str
+    columns: int
+    size: int
+    lines: list[Line]
+    tiles: list[list[Tile]]
+
+
+def sheet(
+    index: Index,
+    layer: str,
+    neurons: Sequence[int],
+    *,
+    columns: int = 10,
+    rows: int = 1,
+    size: int = TILE,
+    context: float = CONTEXT,
+    class_: str | None = None,
+    y: int | None = None,
+    x: int | None = None,
+) -> Sheet:
+    """Collect the patches of a contact sheet.
+
+    Parameters
+    ----------
+    neurons : sequence of int
+        1 to 50 neurons of the layer, in the order shown.
+    columns, rows : int
+        Tiles a line, and lines a neuron: the best ``columns * rows`` patches, of different images.
+    size : int
+        Side of a tile in pixels.
+    context : float
+        Show more around each patch: this times its longer side, on each side.
+    class_ : str, optional
+        Only images of this class.
+    y, x : int, optional
+        Only this cell: the neurons' *units* there.
+
+    Raises
+    ------
+    NotFound, InvalidRequest, ImageUnavailable
+    """
+    _check(len(neurons), columns, rows, size, context)
+    found = index.layer(layer)
+    wanted = {"limit": columns * rows, "class_": class_, "y": y, "x": x, "min": _POSITIVE}
+    patches = [index.top_patches(layer, neuron, **wanted).items for neuron in neurons]
+    maxima = [float(found.statistics["maximum"][neuron]) for neuron in neurons]
+    drawn = _draw(index, patches, size, context)
+    lines: list[Line] = []
+    tiles: list[list[Tile]] = []
+    for neuron, own, maximum, pictures in zip(neurons, patches, maxima, drawn, strict=True):
+        made = [Tile(p, f"{patch.activation / maximum:.2f}") for p, patch in zip(pictures, own, strict=True)]
+        for first in range(0, max(1, len(made)), columns):
+            note = f"max {_short(maximum)}" if own else ("dead" if maximum <= 0 else "not active")
+            lines.append(Line("", f"from {first + 1}", False) if first else Line(str(neuron), note))
+            tiles.append(made[first : first + columns])
+    return Sheet(layer if y is None else f"{layer} at {y},{x}", columns, size, lines, tiles)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+def _check(neurons: int, columns: int, rows: int, size: int, context: float) -> None:
+    for name, value, low, high in (
+        ("the number of neurons", neurons, 1, MAX_NEURONS),
+        ("columns", columns, 1, MAX_COLUMNS),
+        ("neurons times rows", neurons * rows, 1, MAX_NEURONS),
+        ("size", size, MIN_TILE, MAX_TILE),
+        ("context", context, 0, MAX_CONTEXT),
+    ):
+        if not low <= value <= high:
+            raise InvalidRequest(f"{name} must be {low} to {high:g}, not {value}")
+    if neurons * rows * columns * size * size > MAX_PIXELS:
+        raise InvalidRequest(
+            f"{neurons * rows} lines of {columns} tiles of {size} x {size} pixels are more than {MAX_PIXELS} pixels; "
+            "ask for smaller tiles or fewer of them"
+        )
+
+
+def _draw(index: Index, patches: list[list[Patch]], size: int, context: float) -> list[list[Image.Image]]:
+    """The tiles' pictures, in the order of the patches; every original is read once."""
+    places: dict[int, list[tuple[int, int]]] = {}
+    for line, own in enumerate(patches):
+        for column, patch in enumerate(own):
+            places.setdefault(patch.image.id, []).append((line, column))
+    drawn: dict[tuple[int, int], Image.Image] = {}
+    for where in places.values():
+        picture = index.picture(patches[where[0][0]][where[0][1]].image)
+        for line, column in where:
+            drawn[line, column] = tile_picture(picture, patches[line][column].box, size, context)
+    return [[drawn[line, column] for column in range(len(own))] for line, own in enumerate(patches)]
+
+
+def tile_picture(picture: Image.Image, box: Box, size: int, context: float) -> Image.Image:
+    """A box of a picture with its surroundings, outlined; the longer side is ``size`` pixels long."""
+    region = view_of(box, context, picture.width, picture.height)
+    return outline(scale(crop(picture, region), size), box, region)
+
+
+def neuron_numbers(text: str) -> list[int]:
+    """``"1,2,3"`` -> [1, 2, 3].
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        raise InvalidRequest(f"neurons must be numbers with commas between them, such as 17,230, not {text[:100]!r}")
+    return [int(part) for part in parts]

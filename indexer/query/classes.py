@@ -1,0 +1,182 @@
+"""Questions about the classes: which neurons know one, which classes a layer holds alike, and what tells two apart."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.derive.selectivity import SELECTIVE_AUC, Selectivity, auc_by_class
+from indexer.errors import InvalidRequest
+from indexer.query.index import Index
+from indexer.query.neurons import require_classes
+
+NEURONS = 10
+"""How many neurons are named as evidence, by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How well a layer covers a class.
+
+    Attributes
+    ----------
+    class_ : str
+    images : int
+    neurons_above : int
+        Neurons that tell it from the rest with at least the AUC asked for.
+    covered : bool
+        Whether there is any.
+    best_neuron : int
+    best_auc : float
+    """
+
+    class_: str
+    images: int
+    neurons_above: int
+    covered: bool
+    best_neuron: int
+    best_auc: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClassNeuron:
+    """A neuron and how well its peaks tell a class from the rest; ``mean`` is its mean peak on the class."""
+
+    neuron: int
+    auc: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two classes and the cosine of their standardised profiles, -1 to 1."""
+
+    a: str
+    b: str
+    likeness: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A neuron and how well its peaks tell the images of class a from those of class b; below 0.5, b's are higher."""
+
+    neuron: int
+    auc: float
+
+
+def coverage(index: Index, layer: str, auc: float = SELECTIVE_AUC) -> list[Coverage]:
+    """How well a layer covers each class, in order of names.
+
+    Parameters
+    ----------
+    auc : float
+        From here on a neuron counts, 0.5 to 1.
+
+    Raises
+    ------
+    NotFound
+    InvalidRequest
+        There are no two classes.
+    """
+    found = _selectivity(index, layer, "how well classes are covered")
+    if not 0.5 <= auc <= 1:
+        raise InvalidRequest(f"auc must be 0.5 to 1, not {auc}")
+    best = found.auc.argmax(axis=1)
+    above = (found.auc >= np.float32(auc)).sum(axis=1)
+    return [
+        Coverage(name, int(found.images[k]), int(above[k]), bool(above[k]), int(best[k]), float(found.auc[k, best[k]]))
+        for k, name in enumerate(index.classes)
+    ]
+
+
+def best_neurons(index: Index, layer: str, class_: str, limit: int = NEURONS) -> list[ClassNeuron]:
+    """The neurons with the highest AUC for a class; equals by number."""
+    found = _selectivity(index, layer, "a neuron's AUC")
+    code = index.images.code_of(class_)
+    numbers = np.argsort(-found.auc[code], kind="stable")[:limit].tolist()
+    return [ClassNeuron(n, float(found.auc[code, n]), float(found.means[code, n])) for n in numbers]
+
+
+def profile(index: Index, layer: str, class_: str) -> np.ndarray:
+    """The mean peak (C,) float32 of each neuron on a class."""
+    return index.layer(layer).selectivity.means[index.images.code_of(class_)]
+
+
+def likeness(index: Index, layer: str) -> np.ndarray:
+    """Cosine (K, K) float64 of the standardised profiles of all classes, in order of names.
+
+    A profile is the mean peaks of a class; standardised means less the mean over the classes and divided by the
+    standard deviation over them, neuron by neuron, so that every neuron weighs the same and what all classes share
+    does not count. Neurons that do not differ between classes are left out. Of two classes it is always -1.
+
+    Raises
+    ------
+    NotFound
+    InvalidRequest
+        There are no two classes.
+    """
+    means = _selectivity(index, layer, "likeness of classes").means.astype(np.float64)
+    means = means[:, (means != means[:1]).any(axis=0)]
+    scores = (means - means.mean(axis=0)) / means.std(axis=0)
+    length = np.linalg.norm(scores, axis=1, keepdims=True)
+    unit = np.divide(scores, length, out=np.zeros_like(scores), where=length > 0)
+    return np.clip(unit @ unit.T, -1, 1)
+
+
+def pairs(index: Index, layer: str) -> list[Pair]:
+    """All pairs of different classes, most alike first; equals by name."""
+    matrix, names = likeness(index, layer), index.classes
+    first, second = np.triu_indices(len(names), 1)
+    ranking = np.argsort(-matrix[first, second], kind="stable")
+    return [Pair(names[a], names[b], float(matrix[a, b])) for a, b in zip(first[ranking], second[ranking], strict=True)]
+
+
+def like(index: Index, layer: str, class_: str, limit: int = NEURONS) -> list[Pair]:
+    """The classes most like a class, which is ``a`` of each pair."""
+    code = index.images.code_of(class_)
+    row = likeness(index, layer)[code]
+    ranking = [k for k in np.argsort(-row, kind="stable").tolist() if k != code][:limit]
+    return [Pair(class_, index.classes[k], float(row[k])) for k in ranking]
+
+
+def shared(index: Index, layer: str, a: str, b: str, limit: int = NEURONS) -> list[tuple[int, float, float]]:
+    """Neurons that know both classes, with their AUC for a and for b against all others; by the lower of the two."""
+    found = _selectivity(index, layer, "what classes share")
+    auc = found.auc[list(_two(index, a, b))]
+    numbers = np.argsort(-auc.min(axis=0), kind="stable")[:limit].tolist()
+    return [(n, float(auc[0, n]), float(auc[1, n])) for n in numbers]
+
+
+def contrast(index: Index, layer: str, a: str, b: str, limit: int = NEURONS) -> list[Contrast]:
+    """The neurons that tell class a from class b best, by the distance of their AUC between the two from 0.5.
+
+    Raises
+    ------
+    NotFound
+    InvalidRequest
+        They are the same class.
+    """
+    found = index.layer(layer)
+    codes = _two(index, a, b)
+    rows = np.flatnonzero(np.isin(found.classes, codes))
+    of_a = (found.classes[rows] == codes[0]).astype(np.int64)
+    images = np.bincount(of_a, minlength=2)
+    auc = np.empty(found.info.channels)
+    for neuron in range(found.info.channels):
+        own = found.peaks[neuron][rows]
+        order = np.argsort(-own, kind="stable")
+        auc[neuron] = auc_by_class(own[order], of_a[order], images)[1]
+    numbers = np.argsort(-np.abs(auc - 0.5), kind="stable")[:limit].tolist()
+    return [Contrast(n, float(auc[n])) for n in numbers]
+
+
+def _selectivity(index: Index, layer: str, what: str) -> Selectivity:
+    found = index.layer(layer).selectivity
+    require_classes(index.classes, what)
+    return found
+
+
+def _two(index: Index, a: str, b: str) -> tuple[int, int]:
+    codes = index.images.code_of(a), index.images.code_of(b)
+    if a == b:
+        raise InvalidRequest(f"a and b must be two classes, not {a!r} twice")
+    return codes

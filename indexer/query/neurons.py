@@ -1,0 +1,171 @@
+"""Questions about the neurons of a layer: what they tell about the classes, and which go together.
+
+>>> table = neurons.table(index, "features.12")
+>>> [table.row(number) for number in table.ranked("auc", descending=True, state="selective")[:10]]
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from indexer.derive.selectivity import DEAD, STATES
+from indexer.errors import InvalidRequest, NotFound
+from indexer.query.generation import page_of
+from indexer.query.index import Index
+from indexer.query.layer import Layer
+from indexer.query.records import Page
+
+SORTS = (
+    "neuron", "maximum", "mean", "std", "positive_cells", "positive_images", "firing_cells", "firing_images",
+    "selectivity", "auc", "entropy",
+)  # fmt: skip
+_BLOCK_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Table:
+    """Statistics of all neurons of a layer.
+
+    Attributes
+    ----------
+    columns : dict of str to ndarray (C,)
+        Those of `Index.neuron_statistics`, and ``state`` (see `indexer.derive.selectivity.STATES`), ``best`` (code of
+        the class with the highest AUC, -1 for none), ``auc`` (that AUC), ``selectivity`` and ``entropy``.
+    classes : sequence of str
+        Names by code.
+    """
+
+    columns: dict[str, np.ndarray]
+    classes: Sequence[str]
+
+    def row(self, neuron: int) -> dict[str, Any]:
+        """One neuron's statistics as plain values; None where something is not defined."""
+        values = {name: _plain(column[neuron].item()) for name, column in self.columns.items() if name != "best"}
+        return {**values, "best_class": self.class_of(neuron)}
+
+    def class_of(self, neuron: int) -> str | None:
+        """The class with the neuron's highest AUC."""
+        code = int(self.columns["best"][neuron])
+        return None if code < 0 else self.classes[code]
+
+    def ranked(
+        self,
+        sort: str = "neuron",
+        *,
+        descending: bool = False,
+        state: str | None = None,
+        class_: str | None = None,
+        dead: bool | None = None,
+    ) -> np.ndarray:
+        """Numbers of neurons (n,) by one of `SORTS`; equals by number, those without the statistic last.
+
+        Parameters
+        ----------
+        state : str, optional
+            Only neurons in this state.
+        class_ : str, optional
+            Only neurons with their highest AUC for this class.
+        dead : bool, optional
+            Only dead neurons, or only the others.
+
+        Raises
+        ------
+        InvalidRequest
+            An unknown statistic or state, or one that needs two classes where there are none.
+        NotFound
+            No such class.
+        """
+        if sort not in SORTS:
+            raise InvalidRequest(f"sort must be one of {', '.join(SORTS)}, not {sort!r}")
+        numbers = np.flatnonzero(self._wanted(state, class_, dead))
+        keys = numbers.astype(np.float64) if sort == "neuron" else self.columns[sort][numbers]
+        return numbers[np.argsort(-keys if descending else keys, kind="stable")]  # NaN sorts last
+
+    def _wanted(self, state: str | None, class_: str | None, dead: bool | None) -> np.ndarray:
+        wanted = np.ones(len(self.columns["dead"]), bool)
+        if state is not None:
+            if state not in STATES:
+                raise InvalidRequest(f"state must be one of {', '.join(STATES)}, not {state!r}")
+            if state != DEAD:
+                require_classes(self.classes, f"state={state}")
+            wanted &= self.columns["state"] == state
+        if class_ is not None:
+            require_classes(self.classes, "a neuron's best class")
+            if class_ not in self.classes:
+                raise NotFound(f"the index has no class {class_[:100]!r}")
+            wanted &= self.columns["best"] == self.classes.index(class_)
+        return wanted if dead is None else wanted & (self.columns["dead"] == dead)
+
+
+def table(index: Index, layer: str) -> Table:
+    """The statistics of a layer's neurons; NotFound."""
+    found = index.layer(layer)
+    about = found.selectivity
+    columns = {
+        **index.neuron_statistics(layer),
+        "state": found.states,
+        "best": about.best,
+        "auc": about.best_auc,
+        "selectivity": about.index,
+        "entropy": about.entropy,
+    }
+    return Table(columns, index.classes)
+
+
+def aucs(index: Index, layer: str, neuron: int, limit: int = 20) -> list[dict[str, Any]]:
+    """The classes that a neuron tells from the rest best: ``class``, ``images``, ``auc``; none without two classes."""
+    found = index.layer(layer)
+    column = found.selectivity.auc[:, found.check_neuron(neuron)]
+    ranking = np.argsort(-column, kind="stable")[:limit].tolist() if len(column) > 1 else []
+    images = found.selectivity.images
+    return [{"class": index.classes[k], "images": int(images[k]), "auc": float(column[k])} for k in ranking]
+
+
+def correlated(index: Index, layer: str, neuron: int, limit: int = 20, offset: int = 0) -> Page[tuple[int, float]]:
+    """Other neurons by the Pearson correlation, over all images, of their peaks with this neuron's; highest first.
+
+    Neurons whose peak is the same on every image correlate with nothing: they are left out, and have no others.
+
+    Raises
+    ------
+    NotFound
+    """
+    found = index.layer(layer)
+    own = standardised(found.peaks[found.check_neuron(neuron)][None])[0]
+    together = np.concatenate([standardised(block) @ own for block in _blocks(found)])
+    numbers = np.flatnonzero(~np.isnan(together) & (np.arange(len(together)) != neuron))
+    ranking = numbers[np.argsort(-together[numbers], kind="stable")]
+    page = page_of(ranking, limit, offset)
+    return Page([(n, float(together[n])) for n in page.tolist()], len(ranking), limit, offset)
+
+
+def standardised(peaks: np.ndarray) -> np.ndarray:
+    """Rows (c, n) of mean 0 and length 1, float64, so that their products are correlations; NaN for constant rows."""
+    values = peaks.astype(np.float64)
+    constant = (peaks == peaks[:, :1]).all(axis=1)
+    values -= values.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.divide(values, length, out=np.full(values.shape, np.nan), where=~constant[:, None])
+
+
+def require_classes(classes: Sequence[str], what: str, at_least: int = 2) -> None:
+    """Refuse a question that needs classes where there are too few.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    if len(classes) < at_least:
+        has = "none" if not classes else f"only {classes[0]!r}"
+        raise InvalidRequest(f"{what} needs images of at least {at_least} classes; this index has {has}")
+
+
+def _blocks(layer: Layer) -> list[np.ndarray]:
+    rows = max(1, _BLOCK_BYTES // (8 * max(1, layer.peaks.shape[1])))
+    return [layer.peaks[first : first + rows] for first in range(0, layer.info.channels, rows)]
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value

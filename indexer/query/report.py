@@ -1,0 +1,114 @@
+"""An index at a glance: its neurons by state, uncovered classes, confused pairs, and what that suggests.
+
+`report` gives plain values that are JSON as they are; `indexer.query.report_text` writes them as Markdown and HTML.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from indexer.derive.selectivity import DEAD, DENSE, ENOUGH_IMAGES, MIXED, SELECTIVE, SELECTIVE_AUC, STATES, UNKNOWN
+from indexer.errors import InvalidRequest
+from indexer.query import classes
+from indexer.query.confusion import Confusion, confusion
+from indexer.query.findings import findings
+from indexer.query.index import Index
+
+PAIRS = 10
+"""How many pairs of classes are listed."""
+
+CLASSES = 20
+"""How many of the least covered classes are listed."""
+
+Json = dict[str, Any]
+
+
+def report(index: Index, auc: float = SELECTIVE_AUC) -> Json:
+    """Everything about an index that helps to decide what to do next.
+
+    Pairs of alike classes are of classes of at least `ENOUGH_IMAGES`. Without two classes, what needs them is left out:
+    ``classes`` of a layer and ``confusion`` are None.
+
+    Parameters
+    ----------
+    auc : float
+        From here on a neuron covers a class, 0.5 to 1.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    counts = index.class_counts()
+    found: Json = {
+        "index": index.name,
+        "generation": index.generation,
+        "model": index.manifest.configuration.model,
+        "images": len(index.images),
+        "classes": len(counts),
+        "smallest_class": min(counts.values(), default=0),
+        "unlabelled_images": len(index.images) - sum(counts.values()),
+        "auc": auc,
+        "states": dict(STATES),
+        "layers": [of_layer(index, name, auc) for name in index.layers],
+        "confusion": _answers(index),
+    }
+    return {**found, "findings": findings(found)}
+
+
+def of_layer(index: Index, name: str, auc: float = SELECTIVE_AUC) -> Json:
+    """A layer's part of the report."""
+    layer = index.layer(name)
+    states = {state: int((layer.states == state).sum()) for state in (DEAD, DENSE, SELECTIVE, MIXED, UNKNOWN)}
+    return {
+        "layer": name,
+        "neurons": layer.info.channels,
+        **states,
+        "mean_best_auc": mean_best_auc(index, name),
+        "classes": _of_classes(index, name, auc) if len(index.classes) > 1 else None,
+    }
+
+
+def mean_best_auc(index: Index, layer: str) -> float | None:
+    """The mean over the neurons of their highest AUC, dead ones included; None without two classes."""
+    best = index.layer(layer).selectivity.best_auc
+    return None if np.isnan(best).any() or not len(best) else float(best.mean())
+
+
+def _of_classes(index: Index, name: str, auc: float) -> Json:
+    covered = classes.coverage(index, name, auc)
+    large = {one.class_ for one in covered if one.images >= ENOUGH_IMAGES}
+    alike = [pair for pair in classes.pairs(index, name) if {pair.a, pair.b} <= large]
+    least = sorted(covered, key=lambda one: (one.best_auc, one.neurons_above))
+    return {
+        "uncovered": sum(not one.covered for one in covered),
+        "least_covered": [
+            {"class": one.class_, "images": one.images, "covered": one.covered, "neurons_above": one.neurons_above,
+             "best_neuron": one.best_neuron, "best_auc": one.best_auc}
+            for one in least[:CLASSES]
+        ],
+        "most_alike": [{"a": pair.a, "b": pair.b, "likeness": pair.likeness} for pair in alike[:PAIRS]],
+    }  # fmt: skip
+
+
+def of_confusion(found: Confusion) -> Json:
+    """The network's answers as plain values."""
+    pairs = [{"a": a, "b": b, "share": share} for a, b, share in found.pairs()[:PAIRS] if share > 0]
+    return {
+        "layer": found.layer,
+        "matched": found.matched,
+        "accuracy": found.accuracy,
+        "images": int(found.images.sum()),
+        "classes": found.classes,
+        "unmatched": found.unmatched,
+        "matrix": found.matrix.tolist(),
+        "elsewhere": found.elsewhere.tolist(),
+        "most_confused": pairs,
+    }
+
+
+def _answers(index: Index) -> Json | None:
+    try:
+        found = of_confusion(confusion(index)) if len(index.classes) > 1 else None
+    except InvalidRequest:  # no output layer, or none of its outputs is a class
+        return None
+    return found and {name: value for name, value in found.items() if name not in ("matrix", "elsewhere")}

@@ -1,0 +1,93 @@
+"""What neurons tell about classes: answers of the library -> JSON of the contract, with links to the evidence."""
+
+from typing import Any
+
+from indexer.derive.selectivity import DEAD, DENSE, MIXED, SELECTIVE, UNKNOWN
+from indexer.query.classes import Coverage
+from service.links import Links
+
+Json = dict[str, Any]
+
+
+def correlated(links: Links, layer: str, number: int, correlation: float) -> Json:
+    return {"layer": layer, "neuron": number, "correlation": correlation, "links": _neuron_links(links, layer, number)}
+
+
+def coverage(links: Links, layer: str, found: Coverage) -> Json:
+    return {
+        "class": found.class_,
+        "layer": layer,
+        "images": found.images,
+        "covered": found.covered,
+        "neurons_above": found.neurons_above,
+        "best_neuron": found.best_neuron,
+        "best_auc": found.best_auc,
+        "links": {
+            "self": links.layer_class(layer, found.class_),
+            "images": links.images(found.class_),
+            "patches": links.patches(layer, found.best_neuron),
+        },
+    }
+
+
+def class_neuron(links: Links, layer: str, number: int, **figures: float) -> Json:
+    return {"neuron": number, **figures, "links": _neuron_links(links, layer, number)}
+
+
+def like(links: Links, layer: str, class_: str, other: str, likeness: float) -> Json:
+    own = {"class": links.layer_class(layer, other), "pair": links.pair(layer, class_, other)}
+    return {"class": other, "likeness": likeness, "links": own}
+
+
+def report(links: Links, found: Json) -> Json:
+    """A report whose parts link to what they are about."""
+    return {
+        **found,
+        "layers": [_report_layer(links, layer) for layer in found["layers"]],
+        "links": {"index": links.index},
+    }
+
+
+def _report_layer(links: Links, layer: Json) -> Json:
+    name, about = layer["layer"], layer["classes"]
+    states = {state: links.neurons(name, state) for state in (DEAD, DENSE, SELECTIVE, MIXED, UNKNOWN)}
+    own = {"self": links.layer(name), "neurons": links.neurons(name), DEAD: states[DEAD]}
+    if about is None:
+        return {**layer, "links": own}
+    least = [{**one, "links": _class_links(links, name, one)} for one in about["least_covered"]]
+    alike = [{**one, "links": _pair_links(links, name, one)} for one in about["most_alike"]]
+    return {
+        **layer,
+        "classes": {**about, "least_covered": least, "most_alike": alike},
+        "links": {**own, **states, "classes": links.layer_classes(name)},
+    }
+
+
+def _class_links(links: Links, layer: str, one: Json) -> Json:
+    return {
+        "class": links.layer_class(layer, one["class"]),
+        "images": links.images(one["class"]),
+        "patches": links.patches(layer, one["best_neuron"]),
+    }
+
+
+def _pair_links(links: Links, layer: str, one: Json) -> Json:
+    return {
+        "a": links.layer_class(layer, one["a"]),
+        "b": links.layer_class(layer, one["b"]),
+        "pair": links.pair(layer, one["a"], one["b"]),
+    }
+
+
+def compared(links: tuple[Links, Links], layers: tuple[str, str], row: Json) -> Json:
+    """One neuron of the first index beside the second."""
+    own = {"a": links[0].patches(layers[0], row["neuron"])}
+    if row["b"] is not None:
+        own["b"] = links[1].patches(layers[1], row["neuron"])
+    if row["match"] is not None:
+        own["match"] = links[1].patches(layers[1], row["match"]["neuron"])
+    return {**row, "links": own}
+
+
+def _neuron_links(links: Links, layer: str, number: int) -> Json:
+    return {"neuron": links.neuron(layer, number), "patches": links.patches(layer, number)}

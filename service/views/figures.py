@@ -1,0 +1,54 @@
+"""Contact sheets, and why a neuron fires."""
+
+from indexer import pictures
+from indexer.network.attribution import Method, check_method
+from indexer.pictures.saliency import saliency
+from indexer.pictures.sheet import neuron_numbers, sheet
+from indexer.pictures.sheet_draw import raster
+from service.dispatch import Picture, Question
+
+
+def get_neuron_sheet(question: Question, layer: str, neuron: int, **options: object) -> Picture:
+    return _sheet(question, layer, [neuron], options)
+
+
+def get_layer_sheet(question: Question, layer: str, neurons: str, **options: object) -> Picture:
+    return _sheet(question, layer, neuron_numbers(neurons), options)
+
+
+def get_saliency(
+    question: Question,
+    image: int,
+    layer: str,
+    y: int,
+    x: int,
+    neuron: int,
+    method: Method,
+    size: int | None,
+    context: float,
+) -> Picture:
+    index, services = question.index, question.services
+    record, found = index.image(image), index.layer(layer)
+    key = (layer, found.check_cell(y, x), found.check_neuron(neuron), method, size, context)
+
+    def draw() -> tuple[bytes, str]:
+        check_method(method)
+        with services.gate.enter():
+            unit = services.networks.unit(index, layer, neuron, y, x)
+            options = {"method": method, "size": size, "context": context}
+            return pictures.encode(saliency(index, unit, record, layer, y, x, **options), "PNG"), "image/png"
+
+    return Picture(question.versions.of_patch(record), key, draw)
+
+
+def _sheet(question: Question, layer: str, neurons: list[int], options: dict) -> Picture:
+    index = question.index
+    for neuron in neurons:
+        index.layer(layer).check_neuron(neuron)
+
+    def draw() -> tuple[bytes, str]:
+        with question.services.gate.enter():  # it may read many originals
+            return pictures.encode(raster(sheet(index, layer, neurons, **options)), "PNG"), "image/png"
+
+    key = (layer, tuple(neurons), *sorted(options.items()))
+    return Picture(question.versions.of_sheet(), key, draw)

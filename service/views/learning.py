@@ -1,0 +1,90 @@
+"""What the network has learned: classes, confusions, reports, and indexes side by side."""
+
+import dataclasses
+
+from indexer.pictures.chart import trend_chart
+from indexer.query import classes
+from indexer.query.compare import compare
+from indexer.query.confusion import confusion
+from indexer.query.neurons import correlated
+from indexer.query.report import of_confusion, report
+from indexer.query.report_text import WRITERS
+from indexer.query.trend import trend
+from service import learned
+from service.dispatch import Document, Json, Question
+from service.paging import cut, listing
+
+
+def list_correlated(question: Question, layer: str, neuron: int, limit: int, offset: int) -> Json:
+    page = correlated(question.index, layer, neuron, limit, offset)
+    return listing(page, lambda pair: learned.correlated(question.links, layer, *pair))
+
+
+def list_layer_classes(question: Question, layer: str, auc: float, limit: int, offset: int) -> Json:
+    found = cut(classes.coverage(question.index, layer, auc), limit, offset)
+    return listing(found, lambda one: learned.coverage(question.links, layer, one))
+
+
+def get_layer_class(question: Question, layer: str, class_: str, auc: float, limit: int) -> Json:
+    index, links = question.index, question.links
+    code = index.images.code_of(class_)
+    best = classes.best_neurons(index, layer, class_, limit)
+    return {
+        **learned.coverage(links, layer, classes.coverage(index, layer, auc)[code]),
+        "neurons": [learned.class_neuron(links, layer, one.neuron, auc=one.auc, mean=one.mean) for one in best],
+        "like": [
+            learned.like(links, layer, class_, pair.b, pair.likeness)
+            for pair in classes.like(index, layer, class_, limit)
+        ],
+        "profile": classes.profile(index, layer, class_).tolist(),
+    }
+
+
+def get_pair(question: Question, layer: str, a: str, b: str, limit: int) -> Json:
+    index, links = question.index, question.links
+    shared = classes.shared(index, layer, a, b, limit)
+    apart = classes.contrast(index, layer, a, b, limit)
+    codes = index.images.code_of(a), index.images.code_of(b)
+    return {
+        "layer": layer,
+        "a": a,
+        "b": b,
+        "likeness": float(classes.likeness(index, layer)[codes]),
+        "shared": [learned.class_neuron(links, layer, n, auc_a=auc_a, auc_b=auc_b) for n, auc_a, auc_b in shared],
+        "apart": [learned.class_neuron(links, layer, one.neuron, auc=one.auc) for one in apart],
+        "links": {"a": links.layer_class(layer, a), "b": links.layer_class(layer, b)},
+    }
+
+
+def get_likeness(question: Question, layer: str) -> Json:
+    matrix = classes.likeness(question.index, layer).tolist()
+    return {"layer": layer, "classes": question.index.classes, "matrix": matrix}
+
+
+def get_confusion(question: Question) -> Json:
+    return of_confusion(confusion(question.index))
+
+
+def get_report(question: Question, auc: float, format: str) -> Json | Document:
+    found = learned.report(question.links, report(question.index, auc) | {"index": question.name})
+    if format == "json":
+        return found
+    media_type, write = WRITERS[format]
+    return Document(write(found), media_type)
+
+
+def compare_indexes(questions: list[Question], layer: str, layer_b: str | None, limit: int, offset: int) -> Json:
+    a, b = questions
+    found = compare(a.index, b.index, layer, layer_b)
+    rows = cut(range(len(found.match)), limit, offset)
+    rows = dataclasses.replace(rows, items=[found.row(neuron) for neuron in rows.items])
+    layers = found.a.layer.name, found.b.layer.name
+    return found.summary() | listing(rows, lambda row: learned.compared((a.links, b.links), layers, row))
+
+
+def get_trend(questions: list[Question], layer: str | None) -> Json:
+    return trend([question.index for question in questions], layer)
+
+
+def draw_trend(questions: list[Question], layer: str | None) -> Document:
+    return Document(trend_chart(get_trend(questions, layer)), "image/svg+xml")

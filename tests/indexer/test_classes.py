@@ -1,0 +1,226 @@
+"""Questions about neurons and classes, against scikit-learn, scipy and plain definitions over a planted network."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import pearsonr, zscore
+from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
+
+import indexer
+from indexer.errors import InvalidRequest, NotFound
+from indexer.query import classes, neurons
+from indexer.query.compare import compare
+from indexer.query.confusion import confusion
+from indexer.query.index import Index
+from indexer.query.report import report
+from indexer.query.report_text import to_html, to_markdown
+from indexer.query.trend import trend
+from tests.indexer.conftest import Case
+from tests.planted import build_planted, write_colours
+
+
+def test_correlated_neurons(case: Case) -> None:
+    for layer, peaks in case.peaks.items():
+        for neuron in range(len(peaks)):
+            page = neurons.correlated(case.index, layer, neuron, limit=100)
+            varying = [n for n in range(len(peaks)) if n != neuron and np.ptp(peaks[n]) > 0 and np.ptp(peaks[neuron])]
+            expected = {n: pearsonr(peaks[neuron], peaks[n]).statistic for n in varying}
+            assert dict(page.items) == pytest.approx(expected, abs=1e-9)
+            assert [value for _, value in page.items] == sorted((value for _, value in page.items), reverse=True)
+            assert page.total == len(expected)
+    assert neurons.correlated(case.index, "1", 0, limit=1).items[0] == (4, pytest.approx(1))
+    assert neurons.correlated(case.index, "1", 3).items == []
+
+
+def test_photographs_correlate_as_scipy_says(small_index: Path) -> None:
+    with indexer.open(small_index) as index:
+        peaks = np.array(index.layer("features.7").peaks, np.float64)
+        for neuron in (0, 100, 255):
+            for other, value in neurons.correlated(index, "features.7", neuron, limit=300).items:
+                assert value == pytest.approx(pearsonr(peaks[neuron], peaks[other]).statistic, abs=1e-9)
+
+
+def test_neurons_are_ranked_and_filtered(case: Case) -> None:
+    table = neurons.table(case.index, "1")
+    rows = [table.row(number) for number in range(6)]
+    for sort in neurons.SORTS:
+        for descending in (False, True):
+            found = [rows[n].get(sort, n) for n in table.ranked(sort, descending=descending).tolist()]
+            known = [value for value in found if value is not None]
+            assert known == sorted(known, reverse=descending)
+            assert found[: len(known)] == known, "what is not defined comes last"
+    for state in ("dead", "dense", "selective", "mixed", "unknown"):
+        assert table.ranked(state=state).tolist() == [n for n, row in enumerate(rows) if row["state"] == state]
+    for name in case.index.classes:
+        assert table.ranked(class_=name).tolist() == [n for n, row in enumerate(rows) if row["best_class"] == name]
+    assert table.ranked(state="dead", dead=False).tolist() == []
+    assert rows[3]["state"] == "dead"
+    assert rows[3]["selectivity"] is None
+
+
+def test_wrong_questions_about_neurons(case: Case, bare: Path) -> None:
+    table = neurons.table(case.index, "1")
+    with pytest.raises(InvalidRequest, match="sort must be one of neuron"):
+        table.ranked("size")
+    with pytest.raises(InvalidRequest, match="state must be one of dead"):
+        table.ranked(state="asleep")
+    with pytest.raises(NotFound, match="no class 'cars'"):
+        table.ranked(class_="cars")
+    with indexer.open(bare) as index:
+        found = neurons.table(index, "1")
+        assert found.ranked(state="dead").tolist() == [3]
+        assert found.row(0)["state"] == "unknown"
+        assert neurons.correlated(index, "1", 0, limit=1).items[0][0] == 4
+        with pytest.raises(InvalidRequest, match="at least 2 classes; this index has none"):
+            found.ranked(state="dense")
+
+
+def auc_of(case: Case, layer: str) -> np.ndarray:
+    """(K, C) by scikit-learn."""
+    known = case.codes >= 0
+    return np.array([[roc_auc_score(case.codes[known] == k, row[known]) for row in case.peaks[layer]]
+                     for k in range(len(case.index.classes))])  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", ["1", "4"])
+@pytest.mark.parametrize("level", [0.5, 0.9, 1.0])
+def test_coverage(case: Case, layer: str, level: float) -> None:
+    auc = auc_of(case, layer)
+    for k, found in enumerate(classes.coverage(case.index, layer, level)):
+        assert (found.class_, found.images) == (case.index.classes[k], np.sum(case.codes == k))
+        assert found.neurons_above == np.sum(auc[k] >= level - 1e-9)
+        assert found.covered == (found.neurons_above > 0)
+        assert found.best_auc == pytest.approx(auc[k].max(), abs=1e-6)
+        best = classes.best_neurons(case.index, layer, found.class_, limit=100)
+        assert [one.auc for one in best] == pytest.approx(sorted(auc[k], reverse=True), abs=1e-6)
+        assert best[0].neuron == found.best_neuron
+        for one in best:
+            mean = case.peaks[layer][one.neuron][case.codes == k].mean()
+            assert one.mean == pytest.approx(mean, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("layer", ["1", "4"])
+def test_likeness(case: Case, layer: str) -> None:
+    count = len(case.index.classes)
+    means = np.array([case.peaks[layer][:, case.codes == k].mean(axis=1) for k in range(count)])
+    scores = zscore(means[:, np.ptp(means, axis=0) > 0], axis=0)
+    expected = [[a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in scores] for a in scores]
+    found = classes.likeness(case.index, layer)
+    np.testing.assert_allclose(found, expected, atol=1e-4)  # profiles are kept as float32
+    listed = classes.pairs(case.index, layer)
+    assert len(listed) == count * (count - 1) // 2
+    assert [pair.likeness for pair in listed] == sorted((pair.likeness for pair in listed), reverse=True)
+    names = case.index.classes
+    assert all(pair.likeness == found[names.index(pair.a), names.index(pair.b)] for pair in listed)
+    for name in names:
+        like = classes.like(case.index, layer, name)
+        assert {pair.b for pair in like} == set(names) - {name}
+        assert [pair.likeness for pair in like] == sorted((pair.likeness for pair in like), reverse=True)
+
+
+def test_what_two_classes_share_and_what_tells_them_apart(case: Case) -> None:
+    auc = auc_of(case, "1")
+    names = case.index.classes
+    for a, b in (("0", "1"), ("2", "0"), ("1", "zebra")):
+        both = np.isin(case.codes, [names.index(a), names.index(b)])
+        of_a = case.codes[both] == names.index(a)
+        expected = [roc_auc_score(of_a, row[both]) for row in case.peaks["1"]]
+        found = classes.contrast(case.index, "1", a, b)
+        assert {one.neuron: one.auc for one in found} == pytest.approx(dict(enumerate(expected)))
+        distances = [abs(one.auc - 0.5) for one in found]
+        assert distances == sorted(distances, reverse=True)
+        shared = classes.shared(case.index, "1", a, b)
+        assert [min(pair) for _, *pair in shared] == sorted((min(pair) for _, *pair in shared), reverse=True)
+        for neuron, *pair in shared:
+            assert pair == pytest.approx(auc[[names.index(a), names.index(b)], neuron], abs=1e-6)
+    with pytest.raises(InvalidRequest, match="two classes, not '0' twice"):
+        classes.contrast(case.index, "1", "0", "0")
+
+
+def test_confusion(case: Case) -> None:
+    """Class "zebra" stands for no output."""
+    found = confusion(case.index)
+    assert (found.layer, found.matched, found.classes, found.unmatched) == ("4", "number", ["0", "1", "2"], ["zebra"])
+    rows = (case.codes >= 0) & (case.codes < 3)
+    answers = case.peaks["4"].argmax(axis=0)[rows]
+    np.testing.assert_array_equal(found.matrix, confusion_matrix(case.codes[rows], answers))
+    assert found.accuracy == pytest.approx(accuracy_score(case.codes[rows], answers))
+    assert found.elsewhere.tolist() == [0, 0, 0]
+    share = found.matrix / found.matrix.sum(axis=1, keepdims=True)
+    for a, b, both in found.pairs():
+        assert both == pytest.approx((share[int(a), int(b)] + share[int(b), int(a)]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("categories", "names", "matched", "left"),
+    [
+        (["Red", "green", "BLUE"], ["blue", "green", "red"], "name", []),
+        (["red", "green", "red"], ["green", "red", "yellow"], "name", ["yellow"]),
+        (["x", "y", "z"], ["0", "2", "7"], "number", ["7"]),
+        ([], ["blue", "green", "red"], "order", []),
+    ],
+)
+def test_classes_are_matched_with_outputs(
+    tmp_path: Path, categories: list[str], names: list[str], matched: str, left: list[str]
+) -> None:
+    photos = write_colours(
+        tmp_path / "photos", 5, dict(zip(names, [("red", 4), ("green", 4), ("blue", 4)], strict=True))
+    )
+    with indexer.open(build_planted(photos, tmp_path / "index")) as index:
+        index.manifest.categories[:] = categories
+        found = confusion(index)
+        assert (found.matched, found.unmatched) == (matched, left)
+        answers = np.array(index.layer("4").peaks).argmax(axis=0)
+        meaning = {
+            "name": [category.lower() for category in categories], "number": ["0", "1", "2"], "order": sorted(names),
+        }[matched]  # fmt: skip
+        for k, name in enumerate(found.classes):
+            own = answers[index.images.class_code == index.classes.index(name)]
+            said = [meaning[answer] for answer in own]
+            assert found.matrix[k].tolist() == [said.count(other) for other in found.classes]
+            assert found.elsewhere[k] == sum(one not in found.classes for one in said)
+            assert found.images[k] == len(own)
+
+
+def test_no_output_and_no_match(small_index: Path, tmp_path: Path) -> None:
+    with indexer.open(small_index) as index, pytest.raises(InvalidRequest, match="no class of the index is the name"):
+        confusion(index)  # 1000 categories, "birds" and "boats" are none of them
+    photos = write_colours(tmp_path / "photos", 6, {"a": ("red", 2), "b": ("blue", 2)})
+    with indexer.open(build_planted(photos, tmp_path / "index")) as index:
+        with pytest.raises(InvalidRequest, match="output is not indexed"):
+            confusion(index)  # three outputs, two classes, no categories
+        assert report(index)["confusion"] is None
+
+
+CLASS_QUESTIONS: list[Callable[[Index], object]] = [
+    lambda index: classes.coverage(index, "1"), lambda index: classes.likeness(index, "1"),
+    lambda index: classes.pairs(index, "1"), lambda index: neurons.table(index, "1").ranked(state="selective"),
+]  # fmt: skip
+
+
+def test_one_class_only(tmp_path: Path) -> None:
+    photos = write_colours(tmp_path / "photos", 7, {"red": ("red", 6)})
+    with indexer.open(build_planted(photos, tmp_path / "index")) as index:
+        for question in CLASS_QUESTIONS:
+            with pytest.raises(InvalidRequest, match="at least 2 classes; this index has only 'red'"):
+                question(index)
+        found = report(index)
+        assert found["layers"][0]["classes"] is None
+        assert found["layers"][0]["dead"] == 1
+        json.dumps(found, allow_nan=False)
+
+
+def test_no_classes(bare: Path) -> None:
+    with indexer.open(bare) as index:
+        for question in CLASS_QUESTIONS:
+            with pytest.raises(InvalidRequest, match="at least 2 classes; this index has none"):
+                question(index)
+        found = report(index)
+        assert any("no two classes" in sentence for sentence in found["findings"])
+        for text in (to_markdown(found), to_html(found), json.dumps(found, allow_nan=False)):
+            assert "bare" in text
+        assert compare(index, index, "1").summary()["a"]["dead"] == 1
+        assert trend([index, index])["layers"][0]["selective"] == [None, None]

@@ -1,0 +1,187 @@
+"""Reports, comparisons and trends over a planted network, and the commands that print them."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from scipy.stats import pearsonr
+from sklearn.metrics import roc_auc_score
+
+import indexer
+from indexer.cli import main
+from indexer.errors import InvalidRequest, NotFound
+from indexer.jobs.build import build
+from indexer.pictures.chart import trend_chart
+from indexer.query import classes, neurons
+from indexer.query.compare import common_rows, compare
+from indexer.query.confusion import confusion
+from indexer.query.report import report
+from indexer.query.report_text import to_html, to_markdown
+from indexer.query.trend import trend
+from tests.conftest import build_request
+from tests.indexer.conftest import Case
+from tests.planted import build_planted, write_colours
+
+
+def test_report(case: Case) -> None:
+    found = report(case.index)
+    for layer in found["layers"]:
+        states = case.index.layer(layer["layer"]).states.tolist()
+        assert {state: layer[state] for state in found["states"]} == {s: states.count(s) for s in found["states"]}
+        covered = classes.coverage(case.index, layer["layer"])
+        assert layer["classes"]["uncovered"] == sum(not one.covered for one in covered)
+        lowest = [one["best_auc"] for one in layer["classes"]["least_covered"]]
+        assert lowest == sorted(one.best_auc for one in covered)
+        assert all("zebra" not in (pair["a"], pair["b"]) for pair in layer["classes"]["most_alike"])
+    assert found["confusion"]["accuracy"] == confusion(case.index).accuracy
+    assert found["smallest_class"] == 1
+    assert found["unlabelled_images"] == 3
+    assert any("1 of 6 neurons (17%) are positive on no image" in sentence for sentence in found["findings"])
+
+
+def test_report_as_text(tmp_path: Path) -> None:
+    """Names are shown as they are, whatever they hold."""
+    wanted = {"<b>&": ("red", 6), "a|b*": ("blue", 6)}
+    with indexer.open(build_planted(write_colours(tmp_path / "p", 8, wanted), tmp_path / "index")) as index:
+        found = report(index)
+    page, text = to_html(found), to_markdown(found)
+    assert "<b>" not in page
+    assert "&lt;b&gt;&amp;" in page
+    assert "a\\|b\\*" in text
+    for table in text.split("\n\n"):
+        if table.startswith("|"):
+            bars = {line.replace("\\|", "").count("|") for line in table.splitlines()}
+            assert len(bars) == 1
+    for sentence in found["findings"]:
+        assert page.count("<li>") == len(found["findings"]), sentence
+
+
+def test_compare(steps: list[Path]) -> None:
+    with indexer.open(steps[0]) as a, indexer.open(steps[2]) as b:
+        found = compare(a, b, "1")
+        about = found.summary()
+        assert (about["woke_up"], about["died"], about["images"]) == ([3], [0], 30)
+        for side, index in (("a", a), ("b", b)):
+            assert about[side]["mean_best_auc"] == pytest.approx(neurons.table(index, "1").columns["auc"].mean())
+        own, other = np.array(a.layer("1").peaks, np.float64), np.array(b.layer("1").peaks, np.float64)
+        for neuron in range(6):
+            row = found.row(neuron)
+            if np.ptp(own[neuron]) == 0:
+                assert row["match"] is None
+                continue
+            values = [pearsonr(own[neuron], one).statistic if np.ptp(one) else -2 for one in other]
+            assert row["match"]["correlation"] == pytest.approx(max(values))
+            assert values[row["match"]["neuron"]] == pytest.approx(max(values))
+        assert found.row(0)["match"]["neuron"] == 4
+        assert found.row(3)["b"]["state"] != "dead"
+        assert not compare(a, b, "1", "4").same_neurons
+        assert compare(a, b, "1", "4").summary()["died"] is None
+
+
+def test_compare_on_the_images_in_common(tmp_path: Path, case: Case) -> None:
+    """Some images are in one index only, some twice, in another order; figures are of those in common."""
+    index = case.index
+    root = Path(index.manifest.image_root)
+    records = index.find_images(limit=100).items
+    chosen = [record for record in records if record.class_ != "2"][::-2]
+    for number, record in enumerate([*chosen, chosen[0]]):
+        place = tmp_path / "photos" / (record.class_ or "") / f"{number:03}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes((root / record.path).read_bytes())
+    with indexer.open(build_planted(tmp_path / "photos", tmp_path / "other")) as other:
+        rows = common_rows(index, other)
+        assert len(rows[0]) == len(chosen)
+        for row, same in zip(*rows, strict=True):
+            assert index.images.sha256(row) == other.images.sha256(same)
+        found = compare(index, other, "1")
+        assert found.summary()["images"] == len(chosen)
+        codes = case.codes[rows[0]]
+        names = [index.classes[k] for k in np.unique(codes[codes >= 0])]
+        assert found.a.classes == found.b.classes == names
+        for neuron in range(6):
+            values = case.peaks["1"][neuron][rows[0]]
+            for k, name in enumerate(names):
+                expected = roc_auc_score(codes[codes >= 0] == index.classes.index(name), values[codes >= 0])
+                assert found.a.selectivity.auc[k, neuron] == pytest.approx(expected, abs=1e-6)
+                assert found.b.selectivity.auc[k, neuron] == pytest.approx(expected, abs=1e-6)
+
+
+def test_nothing_to_compare(steps: list[Path], small_index: Path) -> None:
+    with indexer.open(steps[0]) as a, indexer.open(small_index) as b:
+        with pytest.raises(InvalidRequest, match="0 images in common"):
+            compare(a, b, "1", "features.7")
+        with pytest.raises(NotFound, match="it has 1, 4"):
+            compare(a, b, "2")
+        with pytest.raises(InvalidRequest, match="no layer in common"):
+            trend([a, b])
+        with pytest.raises(InvalidRequest, match="at least two"):
+            trend([a])
+
+
+def test_trend(steps: list[Path]) -> None:
+    opened = [indexer.open(path) for path in steps]
+    found = trend(opened)
+    assert found["indexes"] == ["step 0", "step 1", "step 2"]
+    assert [layer["layer"] for layer in found["layers"]] == ["1", "4"]
+    for n, index in enumerate(opened):
+        assert found["accuracy"][n] == confusion(index).accuracy
+        for layer in found["layers"]:
+            states = index.layer(layer["layer"]).states
+            for state in ("dead", "dense", "selective"):
+                assert layer[state][n] == np.mean(states == state)
+            best = neurons.table(index, layer["layer"]).columns["auc"]
+            assert layer["mean_best_auc"][n] == pytest.approx(best.mean())
+        index.close()
+    assert found["layers"][0]["dead"] == pytest.approx([1 / 6, 0, 1 / 6])
+    drawn = ElementTree.fromstring(trend_chart(found))
+    lines = [line.get("points", "").split() for line in drawn.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert len(lines) == 10, "four figures and the accuracy, for two layers"
+    assert all(len(points) == 3 for points in lines)
+
+
+def test_chart_leaves_out_what_is_not_known() -> None:
+    layer = {"layer": "a<b", "dead": [0, 0.5], "dense": [None, 1], "selective": [None, None], "mean_best_auc": [1, 1]}
+    drawn = ElementTree.fromstring(trend_chart({"indexes": ["x" * 40, "y"], "accuracy": [None] * 2, "layers": [layer]}))
+    lines = [line.get("points", "").split() for line in drawn.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert sorted(len(points) for points in lines) == [1, 2, 2]
+    assert "a<b" in [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_commands(steps: list[Path], bare: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, last = str(steps[0]), str(steps[2])
+    with indexer.open(first) as a, indexer.open(last) as b:
+        expected, compared, over_time = report(a, 0.8), compare(a, b, "1"), trend([a, b], "4")
+    assert main(["report", first, "--format", "json", "--auc", "0.8"]) == 0
+    assert json.loads(capsys.readouterr().out) == expected
+    assert main(["report", first, "--auc", "0.8"]) == 0
+    assert capsys.readouterr().out == to_markdown(expected)
+    assert main(["report", first, "--format", "html", "--auc", "0.8"]) == 0
+    assert capsys.readouterr().out == to_html(expected)
+    assert main(["compare", first, last, "--layer", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["woke_up"], found["died"], len(found["items"])) == ([3], [0], len(compared.match))
+    assert main(["compare", first, last, "--layer", "1"]) == 0
+    assert "woke up: 3\ndied: 0\n" in capsys.readouterr().out
+    assert main(["compare", first, last, "--layer", "1", "--layer-b", "4"]) == 0
+    assert "not the same neurons" in capsys.readouterr().out
+    assert main(["trend", first, last, "--layer", "4"]) == 0
+    assert json.loads(capsys.readouterr().out) == over_time
+    assert main(["trend", first, last, "--layer", "4", "--out", str(tmp_path / "trend.svg")]) == 0
+    assert (tmp_path / "trend.svg").read_text(encoding="utf-8") == trend_chart(over_time)
+    capsys.readouterr()
+    assert main(["trend", first]) == 1
+    assert capsys.readouterr().err == "unitscope: a trend needs at least two indexes, in order of training, not 1\n"
+    assert main(["report", first, "--auc", "0.2"]) == 1
+    assert "auc must be 0.5 to 1" in capsys.readouterr().err
+
+
+def test_a_copy_of_an_index_matches_itself(photo_folder: Path, small_index: Path, tmp_path: Path) -> None:
+    build(tmp_path / "again", build_request(photo_folder, layers=("features.7",)))
+    with indexer.open(small_index) as a, indexer.open(tmp_path / "again") as b:
+        found = compare(a, b, "features.7")
+    varying = found.match >= 0
+    assert varying.any()
+    assert found.correlation[varying] == pytest.approx(1)
+    assert (found.summary()["woke_up"], found.summary()["died"]) == ([], [])

@@ -1,0 +1,47 @@
+"""The requests that the README shows are requests that the service answers."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.service.conforming import ConformingClient
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+COMMANDS = sorted(set(re.findall(r"(curl [^`\n]*\$api[^`\n]*)", README)))
+TYPES = {"png": "image/png", "jpg": "image/jpeg", "html": "text/html"}
+TO_THE_TEST_INDEX = {
+    "images/342/": "images/1/",
+    "cells/8,11/": "cells/2,3/",
+    "vehicles-auto": "boats",
+    "y=6&x=6": "y=2&x=3",
+}
+
+
+def test_the_readme_shows_every_kind_of_question() -> None:
+    assert len(COMMANDS) >= 12
+    assert sum("-o " in command for command in COMMANDS) >= 4
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_readme(command: str, client: ConformingClient, photo_folder: Path) -> None:
+    words = shlex.split(command)
+    [url] = [word for word in words if word.startswith("$api")]
+    for shown, here in TO_THE_TEST_INDEX.items():
+        url = url.replace(shown, here)
+    url = url.replace("$api", "/v1/indexes/small")
+    if "--json" in words:
+        body = words[words.index("--json") + 1].replace("vehicles-auto", TO_THE_TEST_INDEX["vehicles-auto"])
+        response = client.post(url, json=json.loads(body))
+    elif "-F" in words:
+        with (photo_folder / "boats" / "photo 001.png").open("rb") as photo:
+            response = client.post(url, data={"image": (photo, "photo.png")})
+    else:
+        response = client.get(url)
+    assert response.status_code == 200
+    if "-o" in words:
+        assert response.mimetype == TYPES[words[words.index("-o") + 1].rpartition(".")[2]]
+    else:
+        assert response.json
