@@ -44,12 +44,14 @@ def in_turn(reference: Callable[[], object], measured: Callable[[], object], rou
     return times
 
 
-def publish(title: str, rows: list[Row], out: Path) -> None:
-    """Print a Markdown table and write the figures as JSON."""
+def heading(title: str) -> None:
+    """Print the head of a Markdown table; `Row.line` is what follows, as soon as it is measured."""
     print(f"\n{title}\n\n| what | reference (s) | unitscope (s) | ratio: median (spread) | |")
-    print("| --- | --- | --- | --- | --- |")
-    for row in rows:
-        print(row.line())
+    print("| --- | --- | --- | --- | --- |", flush=True)
+
+
+def write(title: str, rows: list[Row], out: Path) -> None:
+    """Write the figures as JSON."""
     out.parent.mkdir(parents=True, exist_ok=True)
     machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
     figures = [asdict(row) for row in rows]
