@@ -6,7 +6,7 @@ lower 16.
 
 1. ``counter = Counter(channels)``; ``counter.add(maps)`` for each batch; ``histogram = counter.histogram()``.
 2. ``Histogram.merge([...])`` over shards; ``a.subtract(b)`` for images that are removed.
-3. ``histogram.cumulative()`` is what thresholds and percentiles are read from, see `indexer.query.distribution`.
+3. `indexer.derive.distribution.Distribution` reads thresholds and percentiles off one.
 """
 
 from collections.abc import Sequence
@@ -110,7 +110,8 @@ class Counter:
         first = np.flatnonzero(starts)
         keys = ((first // codes.shape[1]).astype(np.uint32) << np.uint32(16)) | codes.ravel()[first]
         self._waiting.append(Histogram(self.channels, keys, np.diff(first, append=codes.size)))
-        if sum(len(part.keys) for part in self._waiting) >= _COMPACT_AT:
+        # What is merged already does not count: where it alone is that large, every batch would merge it again.
+        if sum(len(part.keys) for part in self._waiting[1:]) >= _COMPACT_AT:
             self._waiting = [Histogram.merge(self._waiting)]
 
     def histogram(self) -> Histogram:
