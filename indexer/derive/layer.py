@@ -18,9 +18,9 @@ import numpy as np
 
 from indexer.derive.distribution import DEFAULT_FRACTION, FRACTIONS, Distribution
 from indexer.derive.images import LiveRows
-from indexer.derive.selectivity import Selectivity, selectivity_of
+from indexer.derive.selectivity import Selectivity, Tally
 from indexer.shards.format import as_kept
-from indexer.shards.histogram import Counter, Histogram
+from indexer.shards.histogram import Counter
 from indexer.shards.reader import Shard
 from indexer.store import mapped
 from indexer.store.manifest import LayerInfo
@@ -37,7 +37,7 @@ STATISTICS = {
     "firing_images": "share of images on which the neuron fires",
     **{name: f"threshold above which {share:.1%} of the activations lie" for name, share in FRACTIONS.items()},
 }
-
+_BLOCK_BYTES = 1 << 25
 CLASS_ARRAYS = ("images", "firing", "auc", "index", "entropy")
 
 
@@ -57,32 +57,23 @@ def write_layer(
         Class of each image of the table, -1 for none.
     """
     images = live[-1].end if live else 0
-    distribution = Distribution.of(_histogram(layer, shards, live))
     with h5py.File(path, "w", libver="latest") as file:
         mapped.mark(file, KIND, VERSION)
         peaks = file.create_dataset("peaks", (layer.channels, images), np.float32)
         cells = file.create_dataset("peak_cells", (layer.channels, images), np.uint32)
+        counted, gone = Counter(layer.channels), Counter(layer.channels)
         for part in live:
-            shard_peaks, shard_cells = shards[part.shard].peaks(layer.name)
+            shard = shards[part.shard]
+            shard_peaks, shard_cells = shard.peaks(layer.name)
             peaks[:, part.start : part.end] = shard_peaks[:, part.rows]
             cells[:, part.start : part.end] = shard_cells[:, part.rows]
+            counted.merge(shard.histogram(layer.name))
+            for row in np.setdiff1d(np.arange(shard.rows), part.rows).tolist():
+                gone.add(shard.maps(layer.name, row)[None])
+        distribution = Distribution.of(counted.histogram().subtract(gone.histogram()))
         file.create_dataset("histogram/keys", data=distribution.keys)
         file.create_dataset("histogram/cumulative", data=distribution.cumulative)
         _write_by_neuron(file, peaks, distribution, classes)
-
-
-def _histogram(layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows]) -> Histogram:
-    merged = Histogram.empty(layer.channels)
-    for part in live:
-        merged = Histogram.merge([merged, shards[part.shard].histogram(layer.name)])
-    for part in live:
-        gone = np.setdiff1d(np.arange(shards[part.shard].rows), part.rows)
-        if len(gone):
-            counter = Counter(layer.channels)
-            for row in gone.tolist():
-                counter.add(shards[part.shard].maps(layer.name, row)[None])
-            merged = merged.subtract(counter.histogram())
-    return merged
 
 
 def _write_by_neuron(file: h5py.File, peaks: h5py.Dataset, distribution: Distribution, classes: np.ndarray) -> None:
@@ -90,14 +81,20 @@ def _write_by_neuron(file: h5py.File, peaks: h5py.Dataset, distribution: Distrib
     order = file.create_dataset("order", (channels, images), np.uint32)
     firing_from = distribution.firing_from(DEFAULT_FRACTION) if distribution.size else np.zeros(channels)
     statistics = {name: np.zeros(channels) for name in ("maximum", "positive_images", "firing_images")}
-    for neuron in range(channels if images else 0):
-        row = peaks[neuron]
-        order[neuron] = np.argsort(-row, kind="stable")
-        statistics["maximum"][neuron] = row.max()
-        statistics["positive_images"][neuron] = np.mean(row > 0)
-        # Thresholds are float16, so the peak is compared as it is kept.
-        statistics["firing_images"][neuron] = np.mean(as_kept(row) >= firing_from[neuron])
-    _write_selectivity(file, selectivity_of(peaks, order, firing_from, classes))
+    tally = Tally(channels, classes)
+    block = max(1, _BLOCK_BYTES // max(1, peaks.dtype.itemsize * images))
+    for first in range(0, channels if images else 0, block):
+        rows = peaks[first : first + block]
+        orders = np.empty(rows.shape, np.uint32)
+        for neuron, (row, descending) in enumerate(zip(rows, orders, strict=True), first):
+            descending[:] = np.argsort(-row, kind="stable")
+            fires = as_kept(row) >= firing_from[neuron]  # thresholds are float16, so the peak is compared as it is kept
+            statistics["maximum"][neuron] = row[descending[0]]
+            statistics["positive_images"][neuron] = np.mean(row > 0)
+            statistics["firing_images"][neuron] = np.mean(fires)
+            tally.add(neuron, row, descending, fires)
+        order[first : first + block] = orders
+    _write_selectivity(file, tally.selectivity())
     for name, values in {**statistics, **_of_distribution(distribution, firing_from)}.items():
         file.create_dataset(f"statistics/{name}", data=np.asarray(values, np.float64))
 

@@ -12,7 +12,7 @@ Only images that have a class count, here: of the others nobody knows what they 
   where the peak is positive: 0 for one class, log2 of the number of classes for all alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -110,39 +110,66 @@ class Selectivity:
         return np.select([dead, selective, dense], [DEAD, SELECTIVE, DENSE], MIXED)
 
 
-def selectivity_of(
-    peaks: Sequence[np.ndarray], order: Sequence[np.ndarray], firing_from: np.ndarray, classes: np.ndarray
-) -> Selectivity:
-    """Compute everything, a neuron at a time.
+class Tally:
+    """Gathers what neurons tell about the classes, a neuron at a time.
+
+    1. ``tally = Tally(channels, classes)``
+    2. ``tally.add(neuron, peaks, order, fires)`` for every neuron; one that is left out tells nothing.
+    3. ``tally.selectivity()``
 
     Parameters
     ----------
-    peaks : (C, N) float32
-        Any object that gives one neuron's row by its number.
-    order : (C, N) uint32
-        Images by descending peak.
-    firing_from : ndarray (C,)
-        A neuron fires on an image whose peak, rounded to float16, is at least this.
+    channels : int
     classes : ndarray (N,) int32
         Class of each image, -1 for none; every class has an image.
     """
-    labelled = np.flatnonzero(classes >= 0)
-    codes, images = classes[labelled], np.bincount(classes[labelled]) if len(labelled) else np.empty(0, np.int64)
-    count, channels = len(images), len(firing_from)
-    means, firing, auc = (np.zeros((count, channels), np.float32) for _ in range(3))
-    index, entropy = np.full(channels, np.nan), np.full(channels, np.nan)
-    for neuron in range(channels if count else 0):
-        row, ranking = np.asarray(peaks[neuron]), np.asarray(order[neuron])
-        own = row[labelled]
-        fires = as_kept(own) >= firing_from[neuron]
-        means[:, neuron] = _means(own, codes, images)
-        firing[:, neuron] = _means(fires, codes, images)
-        ranking = ranking[classes[ranking] >= 0]
-        auc[:, neuron] = auc_by_class(row[ranking], classes[ranking], images)
-        index[neuron] = selectivity_index(_means(np.maximum(own, 0), codes, images))
-        top = ranking[:ENTROPY_DEPTH]
-        entropy[neuron] = entropy_of(np.bincount(classes[top[row[top] > 0]], minlength=count))
-    return Selectivity(images, means, firing, auc, index, entropy)
+
+    def __init__(self, channels: int, classes: np.ndarray) -> None:
+        self._classes = classes
+        self._labelled = np.flatnonzero(classes >= 0)
+        self._codes = classes[self._labelled]
+        self._images = np.bincount(self._codes) if len(self._codes) else np.empty(0, np.int64)
+        count = len(self._images)
+        self._means, self._firing, self._auc = (np.zeros((count, channels), np.float32) for _ in range(3))
+        self._index, self._entropy = np.full(channels, np.nan), np.full(channels, np.nan)
+
+    def add(self, neuron: int, peaks: np.ndarray, order: np.ndarray, fires: np.ndarray) -> None:
+        """Take in a neuron.
+
+        Parameters
+        ----------
+        neuron : int
+        peaks : ndarray (N,) float32
+        order : ndarray (N,) uint32
+            Images by descending peak.
+        fires : ndarray (N,) bool
+            Whether the neuron fires on each image.
+        """
+        if not len(self._images):
+            return
+        own, codes, images = peaks[self._labelled], self._codes, self._images
+        self._means[:, neuron] = _means(own, codes, images)
+        self._firing[:, neuron] = _means(fires[self._labelled], codes, images)
+        self._index[neuron] = selectivity_index(_means(np.maximum(own, 0), codes, images))
+        ranked = self._classes[order]
+        order, ranked = order[ranked >= 0], ranked[ranked >= 0]
+        descending = peaks[order]
+        self._auc[:, neuron] = auc_by_class(descending, ranked, images)
+        positive = descending[:ENTROPY_DEPTH] > 0
+        self._entropy[neuron] = entropy_of(np.bincount(ranked[:ENTROPY_DEPTH][positive], minlength=len(images)))
+
+    def selectivity(self) -> Selectivity:
+        """What all neurons tell."""
+        return Selectivity(self._images, self._means, self._firing, self._auc, self._index, self._entropy)
+
+
+def selectivity_of(peaks: Iterable[np.ndarray], firing_from: np.ndarray, classes: np.ndarray) -> Selectivity:
+    """Of a layer whose order is not kept: rows of peaks (N,), and from where (C,) each neuron fires."""
+    tally = Tally(len(firing_from), classes)
+    for neuron, row in enumerate(peaks):
+        order = np.argsort(-row, kind="stable")
+        tally.add(neuron, row, order, as_kept(row) >= firing_from[neuron])
+    return tally.selectivity()
 
 
 def _means(values: np.ndarray, codes: np.ndarray, images: np.ndarray) -> np.ndarray:

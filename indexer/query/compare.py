@@ -180,8 +180,7 @@ def _side(index: Index, layer: Layer, rows: np.ndarray) -> Side:
     codes = layer.classes[rows]
     present, codes[codes >= 0] = np.unique(codes[codes >= 0], return_inverse=True)
     names = [index.classes[code] for code in present.tolist()]
-    order = [np.argsort(-row, kind="stable") for row in peaks]
-    found = selectivity_of(peaks, order, layer.firing_from(None), codes)
+    found = selectivity_of(peaks, layer.firing_from(None), codes)
     return Side(index, layer, rows, names, dead, found, found.states(dead))
 
 

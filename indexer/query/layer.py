@@ -9,7 +9,7 @@ import numpy as np
 
 from indexer.derive.distribution import DEFAULT_FRACTION, Distribution
 from indexer.derive.layer import CLASS_ARRAYS, KIND, STATISTICS, VERSION
-from indexer.derive.selectivity import Selectivity, selectivity_of
+from indexer.derive.selectivity import Selectivity
 from indexer.derive.vectors import grid
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.store import mapped
@@ -34,6 +34,8 @@ class Layer:
     distribution : Distribution
     statistics : dict of str to ndarray (C,) float64
         See `indexer.derive.layer.STATISTICS`.
+    selectivity : Selectivity
+        What the neurons tell about the classes.
     classes : ndarray (N,) int32
         Class of each image, -1 for none.
     grid : ndarray (G,) int64
@@ -43,7 +45,7 @@ class Layer:
     def __init__(self, index: Path, info: LayerInfo, file: str, vectors: str, classes: np.ndarray) -> None:
         self.info, self.classes, images = info, classes, len(classes)
         arrays = mapped.map_arrays(index / file, file, KIND, VERSION)
-        wanted = {*_ARRAYS, *(f"statistics/{name}" for name in STATISTICS)}
+        wanted = {*_ARRAYS, *(f"statistics/{name}" for name in STATISTICS), *(f"classes/{n}" for n in CLASS_ARRAYS)}
         if not wanted <= arrays.keys():
             raise DamagedFile(file, f"lacks {', '.join(sorted(wanted - arrays.keys()))}")
         for name in ("peaks", "peak_cells", "order"):
@@ -54,8 +56,9 @@ class Layer:
             info.channels, images * info.cells, arrays["histogram/keys"], arrays["histogram/cumulative"]
         )
         self.statistics = {name: arrays[f"statistics/{name}"] for name in STATISTICS}
-        self._by_class = {name: arrays[f"classes/{name}"] for name in CLASS_ARRAYS if f"classes/{name}" in arrays}
-        self._by_class["means"] = arrays["class_means"]
+        self.selectivity = Selectivity(
+            means=arrays["class_means"], **{name: arrays[f"classes/{name}"] for name in CLASS_ARRAYS}
+        )
         self.grid = grid(info.height, info.width)
         self._firing_from = np.asarray(self.distribution.firing_from(DEFAULT_FRACTION)) if images else np.empty(0)
         self._vectors_file, self._vectors_path = vectors, index / vectors
@@ -70,14 +73,6 @@ class Layer:
     def dead(self) -> np.ndarray:
         """Whether each neuron (C,) is never positive on any image."""
         return self.statistics["maximum"] <= 0
-
-    @cached_property
-    def selectivity(self) -> Selectivity:
-        """What the neurons tell about the classes."""
-        if len(self._by_class) > len(CLASS_ARRAYS):
-            return Selectivity(**self._by_class)
-        # Derived before these figures were kept.
-        return selectivity_of(self.peaks, self.order, self._firing_from, self.classes)
 
     @cached_property
     def states(self) -> np.ndarray:

@@ -5,7 +5,7 @@ stays small. A key is the neuron in the upper 16 bits and the float16, recoded s
 lower 16.
 
 1. ``counter = Counter(channels)``; ``counter.add(maps)`` for each batch; ``histogram = counter.histogram()``.
-2. ``Histogram.merge([...])`` over shards; ``a.subtract(b)`` for images that are removed.
+2. ``counter.merge(histogram)`` over shards; ``a.subtract(b)`` for images that are removed.
 3. `indexer.derive.distribution.Distribution` reads thresholds and percentiles off one.
 """
 
@@ -75,6 +75,8 @@ class Histogram:
 
     def subtract(self, other: "Histogram") -> "Histogram":
         """Without the activations of ``other``, which must be among these."""
+        if not len(other.keys):
+            return self
         left = Histogram.merge([self, Histogram(other.channels, other.keys, -other.counts)])
         kept = left.counts != 0
         return Histogram(self.channels, left.keys[kept], left.counts[kept])
@@ -109,7 +111,11 @@ class Counter:
         np.not_equal(codes[:, 1:], codes[:, :-1], out=starts[:, 1:])
         first = np.flatnonzero(starts)
         keys = ((first // codes.shape[1]).astype(np.uint32) << np.uint32(16)) | codes.ravel()[first]
-        self._waiting.append(Histogram(self.channels, keys, np.diff(first, append=codes.size)))
+        self.merge(Histogram(self.channels, keys, np.diff(first, append=codes.size)))
+
+    def merge(self, other: Histogram) -> None:
+        """Count what was counted elsewhere."""
+        self._waiting.append(other)
         # What is merged already does not count: where it alone is that large, every batch would merge it again.
         if sum(len(part.keys) for part in self._waiting[1:]) >= _COMPACT_AT:
             self._waiting = [Histogram.merge(self._waiting)]

@@ -59,7 +59,12 @@ def test_batches_merging_and_subtracting(seed: int, monkeypatch: pytest.MonkeyPa
     assert same(counted(maps, batch=5), whole)
     assert same(Histogram.merge([counted(maps[:3], 2), counted(maps[3:4], 1), counted(maps[4:], 8)]), whole)
     assert same(whole.subtract(counted(maps[:3], 3)), counted(maps[3:], 9))
+    assert whole.subtract(Histogram.empty(whole.channels)) is whole
     monkeypatch.setattr(module, "_COMPACT_AT", 10)
+    elsewhere = Counter(whole.channels)
+    for part in (maps[:3], maps[3:4], maps[4:]):
+        elsewhere.merge(counted(part, batch=2))
+    assert same(elsewhere.histogram(), whole)
     assert same(counted(maps, batch=2), whole)
 
 

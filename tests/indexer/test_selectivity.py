@@ -17,8 +17,7 @@ FLOAT32 = 1e-6
 
 
 def compute(peaks: np.ndarray, classes: np.ndarray, firing_from: np.ndarray | None = None) -> Selectivity:
-    order = np.argsort(-peaks, axis=1, kind="stable")
-    return selectivity_of(peaks, order, np.zeros(len(peaks)) if firing_from is None else firing_from, classes)
+    return selectivity_of(peaks, np.zeros(len(peaks)) if firing_from is None else firing_from, classes)
 
 
 def check(found: Selectivity, peaks: np.ndarray, classes: np.ndarray, firing_from: np.ndarray) -> None:
@@ -128,16 +127,6 @@ def test_derived_figures(real: Index) -> None:
     states = real.layer("1").states.tolist()
     assert states[3] == "dead"
     assert [real.classes[k] for k in real.layer("1").selectivity.best[[0, 1, 2, 4]]] == ["red", "green", "blue", "red"]
-
-
-def test_an_index_without_the_figures_answers_the_same(real: Index) -> None:
-    """One that was derived before they were kept."""
-    layer = real.layer("1")
-    kept = layer.selectivity
-    layer._by_class = {"means": layer._by_class["means"]}
-    del layer.selectivity
-    for name in ("images", "means", "firing", "auc", "index", "entropy"):
-        np.testing.assert_array_equal(getattr(layer.selectivity, name), getattr(kept, name))
 
 
 def test_photographs(small_index: Path) -> None:
