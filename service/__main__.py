@@ -23,11 +23,12 @@ def main() -> int:
     logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells how it was loaded
     from service.app import create_app  # takes seconds; a wrong flag is answered at once
     from service.server import addresses, make_server
+    from service.tokens import WrongTokens
 
     try:
         app = create_app(settings)
         server = make_server(app, settings)
-    except OSError as error:
+    except (OSError, WrongTokens) as error:
         print(f"unitscope: {error}", file=sys.stderr)
         return 2
     print(f"unitscope answers at {' and '.join(addresses(server))} (end with Ctrl-C)", flush=True)

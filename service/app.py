@@ -14,7 +14,9 @@ import flask
 from flask import Flask, Response, g
 
 import indexer
-from service import problems
+from service import compression, problems
+from service.admission import Admission
+from service.browsers import Browsers
 from service.catalog import Catalog
 from service.contract import Contract
 from service.dispatch import Services
@@ -58,8 +60,11 @@ def create_app(settings: Settings) -> Application:
     app.url_map.merge_slashes = False
     app.services = _services(settings)
     problems.install(app)
+    browsers, admission = Browsers(settings.origins), Admission(settings, app.services.contract)
     app.before_request(_name_request)
-    app.after_request(_finish)
+    app.before_request(lambda: browsers.preflight(flask.request))
+    app.before_request(lambda: admission.check(flask.request))
+    app.after_request(partial(_finish, browsers))
     for operation in app.services.contract.operations:
         way, view = VIEWS[operation.id]
         handler = way(operation, view, app.services)
@@ -83,7 +88,8 @@ def _name_request() -> None:
     g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
-def _finish(response: Response) -> Response:
+def _finish(browsers: Browsers, response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    browsers.finish(flask.request, response)
+    compression.compress(flask.request, response)
     return response

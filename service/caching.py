@@ -1,4 +1,7 @@
-"""What an answer may be kept for, and how a client finds out that what it has is still right."""
+"""What an answer may be kept for, and how a client finds out that what it has is still right.
+
+ETags are weak: they name a state, which may be sent in several codings, or be drawn by libraries of other versions.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -61,7 +64,7 @@ def known(request: Request, etag: str) -> bool:
 def not_modified(etag: str, control: str) -> Response:
     """The answer to a client that has it already."""
     response = Response(status=304)
-    response.headers["ETag"] = quote_etag(etag)
+    response.headers["ETag"] = quote_etag(etag, weak=True)
     response.headers["Cache-Control"] = control
     return response
 
@@ -70,6 +73,6 @@ def finish(request: Request, response: Response, etag: str, control: str) -> Res
     """Tag an answer."""
     if request.if_none_match.star_tag or known(request, etag):
         return not_modified(etag, control)
-    response.headers["ETag"] = quote_etag(etag)
+    response.headers["ETag"] = quote_etag(etag, weak=True)
     response.headers["Cache-Control"] = control
     return response

@@ -39,6 +39,8 @@ class Operation:
     content: dict[str, Any]
     json_body: "JsonBody | None"
     responses: dict[str, Any]
+    roles: frozenset[str] | None
+    """What a token must be allowed to do; None where no token is needed."""
 
     @property
     def rule(self) -> str:
@@ -175,6 +177,7 @@ class Contract:
             content=content,
             json_body=self._json_body(content["application/json"]["schema"]) if "application/json" in content else None,
             responses={status: self.resolve(response) for status, response in definition["responses"].items()},
+            roles=_roles(definition.get("security", self.document["security"])),
         )
 
     def _json_body(self, schema: dict[str, Any]) -> JsonBody:
@@ -195,8 +198,15 @@ def check_body_headers(request: Request, content: dict[str, Any]) -> None:
     given = request.mimetype
     if not any(given == accepted or _within(given, accepted) for accepted in content):
         raise UnsupportedBody(f"the body must be {' or '.join(content)}, not {given[:100] or 'without a type'}")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedBody("the body must be sent as it is, without a Content-Encoding")
     if request.content_length is None:
         raise LengthMissing("send the body with a Content-Length")
+
+
+def _roles(requirements: list[dict[str, list[str]]]) -> frozenset[str] | None:
+    needed = [roles for requirement in requirements for roles in requirement.values()]
+    return frozenset(needed[0]) if needed else None
 
 
 def _within(given: str, accepted: str) -> bool:

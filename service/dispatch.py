@@ -18,6 +18,7 @@ from flask import Request, Response, request
 
 from indexer.query.index import Index
 from service import caching
+from service.browsers import styled_policy
 from service.caching import Versions
 from service.catalog import Catalog, Held
 from service.contract import Contract, Operation
@@ -74,10 +75,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Document:
-    """An answer that is no JSON: a text and its media type."""
+    """An answer that is no JSON: a text, its media type, and the text of the style element that it has, if any."""
 
     text: str
     media_type: str
+    style: str | None = None
 
 
 Handler = Callable[..., Response]
@@ -167,6 +169,8 @@ def as_json(body: Json) -> Response:
 def _finished(body: Json | Document, arguments: Json, etag: str) -> Response:
     if isinstance(body, Document):
         response = Response(body.text.encode("utf-8", "replace"), content_type=f"{body.media_type}; charset=utf-8")
+        if body.style is not None:
+            response.headers["Content-Security-Policy"] = styled_policy(body.style)
     else:
         response = as_json(body)
         if "offset" in arguments:

@@ -54,3 +54,35 @@ class Busy(UnitscopeError):
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NotAuthenticated(UnitscopeError):
+    """A request without a token that is known, where one is needed.
+
+    Attributes
+    ----------
+    given : bool
+        Whether it carried any.
+    """
+
+    def __init__(self, message: str, *, given: bool) -> None:
+        super().__init__(message)
+        self.given = given
+
+
+class NotAllowed(UnitscopeError):
+    """A token that may not be used for what was asked."""
+
+
+class TooManyRequests(UnitscopeError):
+    """A client has used its allowance up.
+
+    Attributes
+    ----------
+    retry_after : int
+        Seconds after which another try is worth it.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

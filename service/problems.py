@@ -21,13 +21,23 @@ from indexer.errors import (
     NotInstalled,
     UnitscopeError,
 )
-from service.errors import Busy, ContractViolation, IndexUnavailable, LengthMissing, UnsupportedBody
+from service.errors import (
+    Busy,
+    ContractViolation,
+    IndexUnavailable,
+    LengthMissing,
+    NotAllowed,
+    NotAuthenticated,
+    TooManyRequests,
+    UnsupportedBody,
+)
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:problem-type:unitscope:"
 RETRY_INDEX_SECONDS: Final = 5
+CHALLENGE: Final = 'Bearer realm="unitscope"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,8 @@ class Kind:
     title: str
 
 
+NOT_AUTHENTICATED = Kind("not-authenticated", 401, "A token is needed")
+NOT_ALLOWED = Kind("not-allowed", 403, "The token may not be used for this")
 NOT_FOUND = Kind("not-found", 404, "Not found")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "Method not allowed")
 IMAGE_CHANGED = Kind("image-changed", 409, "The original has changed")
@@ -63,6 +75,9 @@ _BY_ERROR: Final[tuple[tuple[type[UnitscopeError], Kind], ...]] = (
     (ImageRejected, REJECTED),
     (LengthMissing, LENGTH_REQUIRED),
     (UnsupportedBody, UNSUPPORTED),
+    (NotAuthenticated, NOT_AUTHENTICATED),
+    (NotAllowed, NOT_ALLOWED),
+    (TooManyRequests, TOO_MANY),
     (ModelUnavailable, NO_MODEL),
     (NotInstalled, NOT_INSTALLED),
     (Busy, BUSY),
@@ -111,8 +126,12 @@ def _of_domain(error: UnitscopeError) -> Response:
         return _of_anything(error)
     errors = [fault.as_dict() for fault in error.faults] if isinstance(error, ContractViolation) else None
     response = _problem(kind, str(error), errors)
-    if isinstance(error, Busy):
+    if isinstance(error, (Busy, TooManyRequests)):
         response.headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, NotAuthenticated):
+        response.headers["WWW-Authenticate"] = CHALLENGE + (', error="invalid_token"' if error.given else "")
+    elif isinstance(error, NotAllowed):
+        response.headers["WWW-Authenticate"] = CHALLENGE + ', error="insufficient_scope"'
     elif kind is NO_INDEX:
         log.warning("request %s: %s", g.request_id, error)
         response.headers["Retry-After"] = str(RETRY_INDEX_SECONDS)

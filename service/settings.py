@@ -7,12 +7,14 @@ docs/settings.md lists them.
 # ruff: noqa: RUF009 - _setting makes a field
 import argparse
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 ENVIRONMENT_PREFIX = "UNITSCOPE_"
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
 class WrongSetting(ValueError):
@@ -34,6 +36,14 @@ def _number(low: float, high: float, kind: Callable[[str], Any] = int) -> Callab
         return value
 
     return parse
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise WrongSetting(f"must be origins such as https://host:port, separated by commas, not {origin!r}")
+    return origins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +71,16 @@ class Settings:
     check_seconds: float = _setting(
         _number(0, 3600, float), "How many seconds may pass before a new generation of an index is noticed.", 0.5
     )
+    origins: tuple[str, ...] = _setting(
+        _origins, "Origins whose pages may read answers (CORS), such as `https://host:port`, separated by commas.", ()
+    )
+    tokens: Path | None = _setting(
+        Path, "A file of token hashes, see `python -m service.tokens`. With it, requests under /v1 need a token.", None
+    )
+    rate: float = _setting(
+        _number(0, 1e6, float), "How many requests a second a client may make on average; 0 sets no limit.", 0.0
+    )
+    burst: int = _setting(_number(1, 10**6), "How many requests a client may make at once before that counts.", 100)
 
     def __post_init__(self) -> None:
         if self.forward_passes + self.forward_queue >= self.threads:
@@ -122,7 +142,7 @@ def flag(name: str) -> str:
 
 
 def _help(item: Field) -> str:
-    default = "" if item.default in (MISSING, None) else f" Default: {item.default}."
+    default = "" if item.default in (MISSING, None, ()) else f" Default: {item.default}."
     return (item.metadata["help"] + default).replace("%", "%%")
 
 

@@ -12,7 +12,7 @@ Cell = tuple[str, str | None]
 """A text and where it links to."""
 
 _STATES = ("dead", "dense", "selective", "mixed", "unknown")
-_STYLE = (
+STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .8rem;border-bottom:1px solid #ccc;"
     "text-align:right}td:first-child,th:first-child{text-align:left}h2{margin-top:2rem}"
@@ -40,7 +40,7 @@ def to_html(report: Json) -> str:
         parts += [f"<h2>{e(heading)}</h2>", "<table>", _html_row("th", [(name, None) for name in header])]
         parts += [*(_html_row("td", row) for row in rows), "</table>"]
     parts += ["<dl>", *(f"<dt>{e(name)}</dt><dd>{e(text)}</dd>" for name, text in report["states"].items()), "</dl>"]
-    head = f'<meta charset="utf-8"><title>{e(_title(report))}</title><style>{_STYLE}</style>'
+    head = f'<meta charset="utf-8"><title>{e(_title(report))}</title><style>{STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(parts) + "\n</body></html>\n"
 
 

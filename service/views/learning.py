@@ -8,7 +8,7 @@ from indexer.query.compare import compare
 from indexer.query.confusion import confusion
 from indexer.query.neurons import correlated
 from indexer.query.report import of_confusion, report
-from indexer.query.report_text import WRITERS
+from indexer.query.report_text import STYLE, WRITERS
 from indexer.query.trend import trend
 from service import learned
 from service.dispatch import Document, Json, Question
@@ -70,7 +70,7 @@ def get_report(question: Question, auc: float, format: str) -> Json | Document:
     if format == "json":
         return found
     media_type, write = WRITERS[format]
-    return Document(write(found), media_type)
+    return Document(write(found), media_type, STYLE if format == "html" else None)
 
 
 def compare_indexes(questions: list[Question], layer: str, layer_b: str | None, limit: int, offset: int) -> Json:

@@ -13,7 +13,7 @@ from service.problems import MEDIA_TYPE
 
 CONTRACT = Contract.load()
 OPERATIONS = {operation.id: operation for operation in CONTRACT.operations}
-DECLARED_ONLY = {"ETag", "Link", "Location", "Retry-After", "Allow"}
+DECLARED_ONLY = {"ETag", "Link", "Location", "Retry-After", "Allow", "WWW-Authenticate"}
 """Headers that an answer may carry only where the contract says so."""
 
 

@@ -32,7 +32,8 @@ def test_what_a_client_has_is_not_sent_again(client: ConformingClient, url: str)
     first = client.get(url)
     assert first.headers["Cache-Control"] == "no-cache"
     etag = first.headers["ETag"]
-    for condition in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+    assert etag.startswith('W/"')
+    for condition in (etag, etag.removeprefix("W/"), f'"other", {etag}', "*"):
         again = client.get(url, headers={"If-None-Match": condition})
         assert (again.status_code, again.get_data()) == (304, b"")
         assert again.headers["ETag"] == etag

@@ -37,7 +37,8 @@ def test_every_reference_stands_for_something_and_every_component_is_used() -> N
     for reference in used:
         assert CONTRACT.resolve({"$ref": reference})
     components = {f"#/components/{kind}/{name}" for kind, group in DOCUMENT["components"].items() for name in group}
-    assert components == used
+    by_name = {f"#/components/securitySchemes/{name}" for rule in DOCUMENT["security"] for name in rule}
+    assert components == used | by_name
 
 
 def test_every_path_has_a_route_and_every_route_a_path(client: ConformingClient) -> None:
@@ -67,6 +68,9 @@ def test_operation_is_described(operation: Any) -> None:
     assert in_path == set(re.findall(r"\{(\w+)\}", operation.path))
     if "{index}" in operation.path:
         assert {"404", "422", "503"} <= definition["responses"].keys()
+    if operation.path.startswith("/v1"):
+        assert operation.roles is not None
+        assert {"401", "429"} | ({"403"} if operation.roles else set()) <= definition["responses"].keys()
     if any(parameter.where == "query" for parameter in operation.parameters):
         assert "422" in definition["responses"]
 

@@ -175,8 +175,9 @@ def test_command_serves_until_it_is_told_to_end(small_index: Path, ending: signa
     assert "Traceback" not in errors
 
 
-def test_command_says_what_is_wrong(tmp_path: Path) -> None:
-    process, _ = start(str(tmp_path / "nowhere"))
+@pytest.mark.parametrize("arguments", [["{}/nowhere"], ["{}", "--tokens", "{}/nowhere"]], ids=["index", "tokens"])
+def test_command_says_what_is_wrong(tmp_path: Path, arguments: list[str]) -> None:
+    process, _ = start(*(argument.format(tmp_path) for argument in arguments))
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, "nowhere" in errors, "Traceback" in errors) == (2, True, False)
 

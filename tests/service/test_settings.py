@@ -18,7 +18,7 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
     for item in fields(Settings):
         name, _, default, text = ROWS[environment_name(item.name)]
         assert name == ("DIR" if item.name == "directory" else flag(item.name))
-        assert default == ("" if item.default in (MISSING, None) else str(item.default))
+        assert default == ("" if item.default in (MISSING, None, ()) else str(item.default))
         assert text == item.metadata["help"]
 
 

@@ -1,0 +1,233 @@
+"""Tokens and rates: who may ask, how often, and what the others are told."""
+
+import io
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service import rates, tokens
+from service.app import create_app
+from service.rates import Rates, network_of
+from service.settings import Settings
+from service.tokens import Tokens, WrongTokens
+from tests.service.conforming import CONTRACT, ConformingClient
+from tests.service.conftest import Serve
+
+IMAGES = "/v1/indexes/small/images"
+LOOKUP = "/v1/indexes/small/lookup?layer=features.12&limit=1"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "tokens"
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def upload(client: ConformingClient, photo_folder: Path, token: str):
+    photo = (photo_folder / "birds" / "photo 000.png").read_bytes()
+    return client.post(LOOKUP, data={"image": (io.BytesIO(photo), "a.png")}, headers=bearer(token))
+
+
+def test_a_token_opens_what_is_closed_without(serve: Serve, small_index: Path, file: Path) -> None:
+    token = tokens.add(file, "someone", ())
+    client = serve(small_index, tokens=file)
+    refused = client.get(IMAGES)
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, 'Bearer realm="unitscope"')
+    assert client.get(IMAGES, headers=bearer(token)).status_code == 200
+    assert client.get(IMAGES, headers={"Authorization": f"bearer  {token}"}).status_code == 200
+
+
+@pytest.mark.parametrize("operation", CONTRACT.operations, ids=lambda operation: operation.id)
+def test_everything_under_v1_is_closed_and_nothing_else(
+    serve: Serve, small_index: Path, file: Path, operation
+) -> None:
+    tokens.add(file, "someone", ())
+    url = operation.path.replace("{index}", "small").replace("{layer}", "features.12").replace("{class}", "birds")
+    for name in ("image", "neuron", "y", "x"):
+        url = url.replace(f"{{{name}}}", "1")
+    client = serve(small_index, tokens=file)
+    answer = client.open(url, method=operation.method)
+    assert (answer.status_code == 401) == url.startswith("/v1")
+    if operation.method == "GET":
+        assert client.head(url).status_code == answer.status_code
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "Bearer", "Bearer ", "Bearer wrong", "Basic dTpw", "Bearer a b", "Bearer \xe9", "Bearer " + "x" * 9999],
+)
+def test_what_is_no_token_is_told_so(serve: Serve, small_index: Path, file: Path, given: str) -> None:
+    tokens.add(file, "someone", ())
+    answer = serve(small_index, tokens=file).get(IMAGES, headers={"Authorization": given})
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+def test_the_hash_is_no_token(serve: Serve, small_index: Path, file: Path) -> None:
+    tokens.add(file, "someone", ())
+    digest = file.read_text().split()[-1]
+    assert serve(small_index, tokens=file).get(IMAGES, headers=bearer(digest)).status_code == 401
+
+
+def test_images_are_sent_with_the_role_for_it_only(
+    serve: Serve, small_index: Path, file: Path, photo_folder: Path
+) -> None:
+    asking, sending = tokens.add(file, "asking", ()), tokens.add(file, "sending", ("upload",))
+    client = serve(small_index, tokens=file)
+    refused = upload(client, photo_folder, asking)
+    assert refused.status_code == 403
+    assert 'error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
+    assert upload(client, photo_folder, sending).status_code == 200
+
+
+def test_roles_of_the_contract_are_those_of_the_file() -> None:
+    assert {role for operation in CONTRACT.operations for role in operation.roles or ()} == set(tokens.ROLES)
+
+
+def test_a_changed_file_counts_at_once(serve: Serve, small_index: Path, file: Path) -> None:
+    first = tokens.add(file, "first", ())
+    client = serve(small_index, tokens=file)
+    second = tokens.add(file, "second", ())
+    assert client.get(IMAGES, headers=bearer(second)).status_code == 200
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text(lines[1])
+    assert client.get(IMAGES, headers=bearer(first)).status_code == 401
+    assert client.get(IMAGES, headers=bearer(second)).status_code == 200
+    for broken in ("garbage\n", lines[1] + "second upload\n"):
+        file.write_text(broken)
+        assert client.get(IMAGES, headers=bearer(second)).status_code == 401
+    file.write_text(lines[1])
+    assert client.get(IMAGES, headers=bearer(second)).status_code == 200
+    file.unlink()
+    assert client.get(IMAGES, headers=bearer(second)).status_code == 401
+
+
+def test_the_file_holds_hashes_and_is_its_owners_alone(file: Path) -> None:
+    token = tokens.add(file, "someone", ("upload",))
+    assert len(token) >= 43
+    assert token not in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_every_hash_is_compared_in_constant_time(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [tokens.add(file, name, ()) for name in ("a", "b", "c")]
+    known, compared = Tokens(file), []
+    same = tokens.hmac.compare_digest
+    monkeypatch.setattr(tokens.hmac, "compare_digest", lambda a, b: compared.append(a) or same(a, b))
+    for text in (*made, "wrong"):
+        compared.clear()
+        try:
+            known.check(f"Bearer {text}", frozenset())
+        except tokens.NotAuthenticated:
+            assert text == "wrong"
+        assert len(compared) == 3
+
+
+@pytest.mark.parametrize("line", ["x", "a b c", "a - 12", "a admin " + "0" * 64, "a - " + "0" * 63 + "g"])
+def test_a_malformed_file_is_refused_at_the_start(file: Path, line: str) -> None:
+    file.write_text(f"\nok - {'0' * 64}\n{line}\n")
+    with pytest.raises(WrongTokens, match="line 3: must be a name"):
+        Tokens(file)
+    with pytest.raises(WrongTokens, match="cannot be read"):
+        Tokens(file.with_name("none"))
+
+
+def test_the_command_makes_a_token_once(file: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "service.tokens", "add", str(file), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+
+    made = run("someone", "--upload")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert Tokens(file).check(f"Bearer {made.stdout.strip()}", frozenset(tokens.ROLES)) == "someone"
+    again = run("someone")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "has a token for someone already" in again.stderr
+    assert tokens.main(["add", str(file), "a b"]) == 2
+    assert tokens.main(["add", str(file / "below"), "other"]) == 2
+
+
+def test_a_client_that_asks_too_often_is_told_when_to_come_back(serve: Serve, small_index: Path) -> None:
+    client = serve(small_index, rate=0.1, burst=3)
+    assert [client.get(IMAGES).status_code for _ in range(5)] == [200, 200, 200, 429, 429]
+    refused = client.get(IMAGES)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 10
+    assert refused.json["type"].endswith(":too-many-requests")
+    assert client.get("/healthz").status_code == 200
+    other = {"REMOTE_ADDR": "192.0.2.7"}
+    assert client.get(IMAGES, environ_overrides=other).status_code == 200
+
+
+def test_every_token_has_an_allowance_of_its_own(serve: Serve, small_index: Path, file: Path) -> None:
+    first, second = tokens.add(file, "first", ()), tokens.add(file, "second", ())
+    client = serve(small_index, tokens=file, rate=0.1, burst=1)
+    found = [client.get(IMAGES, headers=bearer(token)).status_code for token in (first, first, second, second)]
+    assert found == [200, 429, 200, 429]
+
+
+def test_a_bucket_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(rates.time, "monotonic", lambda: now)
+    buckets = Rates(per_second=2.0, burst=4)
+    assert [buckets.take("a") for _ in range(4)] == [0.0] * 4
+    assert buckets.take("a") == pytest.approx(0.5, abs=1e-5)
+    assert buckets.take("b") == 0.0
+    now += 0.5
+    assert (buckets.take("a"), buckets.take("a") > 0) == (0.0, True)
+    now += 1000
+    assert [buckets.take("a") > 0 for _ in range(6)] == [False] * 4 + [True] * 2
+
+
+@pytest.mark.parametrize("burst", [1, 7])
+@pytest.mark.parametrize("per_second", [0.3, 3.0, 1e6 / 3])
+def test_a_full_bucket_lets_its_burst_through_whatever_the_time(
+    monkeypatch: pytest.MonkeyPatch, burst: int, per_second: float
+) -> None:
+    for now in (0.1, 12345.678, 9e7 + 1 / 3):
+        monkeypatch.setattr(rates.time, "monotonic", lambda now=now: now)
+        buckets = Rates(per_second, burst)
+        assert [buckets.take("a") for _ in range(burst)] == [0.0] * burst
+
+
+def test_processes_share_the_buckets() -> None:
+    code = (
+        "import os\n"
+        "from service.rates import Rates\n"
+        "rates = Rates(per_second=0.001, burst=300)\n"
+        "children = []\n"
+        "for _ in range(4):\n"
+        "    read, write = os.pipe()\n"
+        "    if not os.fork():\n"
+        "        os.write(write, bytes([sum(rates.take('one') == 0 for _ in range(200))]))\n"
+        "        os._exit(0)\n"
+        "    children.append(read)\n"
+        "print(sum(os.read(read, 1)[0] for read in children))\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert int(found.stdout) == 300
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False), ("2001:db8::1", "2001:db8::2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True), ("fe80::1%eth0", "fe80::2", True), ("", "unix", False),
+    ],
+)  # fmt: skip
+def test_what_counts_as_one_client(one: str, other: str, same: bool) -> None:
+    assert (network_of(one) == network_of(other)) == same
+
+
+def test_nothing_is_asked_for_unless_it_is_set(small_index: Path) -> None:
+    app = create_app(Settings(directory=small_index))
+    client = app.test_client()
+    assert {client.get(IMAGES).status_code for _ in range(150)} == {200}
+    app.services.catalog.close()
