@@ -15,17 +15,12 @@ def correlated(links: Links, layer: str, number: int, correlation: float) -> Jso
 
 def coverage(links: Links, layer: str, found: Coverage) -> Json:
     return {
-        "class": found.class_,
         "layer": layer,
-        "images": found.images,
-        "covered": found.covered,
-        "neurons_above": found.neurons_above,
-        "best_neuron": found.best_neuron,
-        "best_auc": found.best_auc,
+        **found.as_dict(),
         "links": {
             "self": links.layer_class(layer, found.class_),
             "images": links.images(found.class_),
-            "patches": links.patches(layer, found.best_neuron),
+            "patches": links.patches(layer, _judge(found.own_neuron, found.best_neuron)),
         },
     }
 
@@ -67,8 +62,13 @@ def _class_links(links: Links, layer: str, one: Json) -> Json:
     return {
         "class": links.layer_class(layer, one["class"]),
         "images": links.images(one["class"]),
-        "patches": links.patches(layer, one["best_neuron"]),
+        "patches": links.patches(layer, _judge(one["own_neuron"], one["best_neuron"])),
     }
+
+
+def _judge(own: int | None, best: int) -> int:
+    """The neuron whose patches show how well a class is covered."""
+    return best if own is None else own
 
 
 def _pair_links(links: Links, layer: str, one: Json) -> Json:

@@ -1,11 +1,13 @@
 """Questions about the classes: which neurons know one, which classes a layer holds alike, and what tells two apart."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
-from indexer.derive.selectivity import SELECTIVE_AUC, Selectivity, auc_by_class
+from indexer.derive.selectivity import ENOUGH_IMAGES, SELECTIVE_AUC, Selectivity, auc_by_class
 from indexer.errors import InvalidRequest
+from indexer.query.confusion import outputs
 from indexer.query.index import Index
 from indexer.query.neurons import require_classes
 
@@ -17,15 +19,25 @@ NEURONS = 10
 class Coverage:
     """How well a layer covers a class.
 
+    A neuron that tells a class from the rest need not have been made for it: a network that was never shown a ship may
+    still tell ships from most else by its airplane neuron. So a class is judged by its own neurons. In the model's
+    output, where a class is one of the answers, that is the neuron of this answer; elsewhere those that tell this class
+    from the rest better than any other class. A class of too few images (`ENOUGH_IMAGES`) is no neuron's best one and
+    is judged by all.
+
     Attributes
     ----------
     class_ : str
     images : int
     neurons_above : int
-        Neurons that tell it from the rest with at least the AUC asked for.
+        Neurons, its own or not, that tell it from the rest with at least the AUC asked for.
     covered : bool
-        Whether there is any.
+        Whether one of its own does.
+    own_neuron : int or None
+        Of its own neurons the one with the highest AUC for it; None where it has none.
+    own_auc : float or None
     best_neuron : int
+        Of all neurons the one with the highest AUC for it.
     best_auc : float
     """
 
@@ -33,8 +45,19 @@ class Coverage:
     images: int
     neurons_above: int
     covered: bool
+    own_neuron: int | None
+    own_auc: float | None
     best_neuron: int
     best_auc: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; ``class_`` is called ``class``."""
+        return {name.rstrip("_"): value for name, value in asdict(self).items()}
+
+    @property
+    def order(self) -> tuple[float, float, int]:
+        """Least covered first."""
+        return -1.0 if self.own_auc is None else self.own_auc, self.best_auc, self.neurons_above
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +103,27 @@ def coverage(index: Index, layer: str, auc: float = SELECTIVE_AUC) -> list[Cover
     found = _selectivity(index, layer, "how well classes are covered")
     if not 0.5 <= auc <= 1:
         raise InvalidRequest(f"auc must be 0.5 to 1, not {auc}")
-    best = found.auc.argmax(axis=1)
-    above = (found.auc >= np.float32(auc)).sum(axis=1)
-    return [
-        Coverage(name, int(found.images[k]), int(above[k]), bool(above[k]), int(best[k]), float(found.auc[k, best[k]]))
-        for k, name in enumerate(index.classes)
-    ]
+    own = _own_neurons(index, layer, found)
+    return [_coverage_of(name, int(found.images[k]), found.auc[k], own[k], auc) for k, name in enumerate(index.classes)]
+
+
+def _own_neurons(index: Index, layer: str, found: Selectivity) -> np.ndarray:
+    """Which neurons each class is judged by, (K, C) bool; see `Coverage`."""
+    codes = np.arange(len(found.images))[:, None]
+    answers, told_best = outputs(index, layer) == codes, found.best == codes
+    few = found.images < ENOUGH_IMAGES
+    return np.where(answers.any(axis=1, keepdims=True), answers, told_best | few[:, None])
+
+
+def _coverage_of(name: str, images: int, aucs: np.ndarray, own: np.ndarray, auc: float) -> Coverage:
+    """From a class's AUC of every neuron (C,) and which neurons are its own (C,)."""
+    best, known = int(aucs.argmax()), bool(own.any())
+    neuron = int(np.where(own, aucs, -1).argmax())
+    enough = aucs >= np.float32(auc)
+    return Coverage(
+        name, images, int(enough.sum()), bool((enough & own).any()), neuron if known else None,
+        float(aucs[neuron]) if known else None, best, float(aucs[best]),
+    )  # fmt: skip
 
 
 def best_neurons(index: Index, layer: str, class_: str, limit: int = NEURONS) -> list[ClassNeuron]:

@@ -98,6 +98,17 @@ def output_layer(index: Index) -> str | None:
     return fitting[-1] if fitting and width > 1 else None
 
 
+def outputs(index: Index, layer: str) -> np.ndarray:
+    """The code of the class (C,) int64 that each neuron of a layer is the model's answer for; -1 for none.
+
+    All are -1 but in the output layer, and there too if no class stands for an output.
+    """
+    channels = index.layer(layer).info.channels
+    if layer != output_layer(index):
+        return np.full(channels, -1)
+    return _meaning(index.classes, index.manifest.categories, channels)[1]
+
+
 def _meaning(classes: Sequence[str], categories: Sequence[str], channels: int) -> tuple[str, np.ndarray]:
     """How classes were matched, and the class code (channels,) that each channel stands for, -1 for none."""
     code = {_key(name): number for number, name in enumerate(classes)}

@@ -63,8 +63,9 @@ def _covered(report: Json) -> Iterator[str]:
         named = [one["class"] for one in about["least_covered"] if not one["covered"]]
         more = about["uncovered"] - len(named[:_NAMED])
         yield (
-            f"{layer['layer']}: for {about['uncovered']} of {report['classes']} classes no neuron reaches an AUC of "
-            f"{report['auc']:g}; least covered: {', '.join(named[:_NAMED])}{f' and {more} more' if more else ''}."
+            f"{layer['layer']}: {about['uncovered']} of {report['classes']} classes have no neuron of their own that "
+            f"reaches an AUC of {report['auc']:g}; least covered: {', '.join(named[:_NAMED])}"
+            f"{f' and {more} more' if more else ''}."
         )
     last = report["layers"][-1]["classes"] if report["layers"] else None
     if last is not None and last["uncovered"]:

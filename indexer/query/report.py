@@ -78,16 +78,12 @@ def _of_classes(index: Index, name: str, auc: float) -> Json:
     covered = classes.coverage(index, name, auc)
     large = {one.class_ for one in covered if one.images >= ENOUGH_IMAGES}
     alike = [pair for pair in classes.pairs(index, name) if {pair.a, pair.b} <= large]
-    least = sorted(covered, key=lambda one: (one.best_auc, one.neurons_above))
+    least = sorted(covered, key=lambda one: one.order)
     return {
         "uncovered": sum(not one.covered for one in covered),
-        "least_covered": [
-            {"class": one.class_, "images": one.images, "covered": one.covered, "neurons_above": one.neurons_above,
-             "best_neuron": one.best_neuron, "best_auc": one.best_auc}
-            for one in least[:CLASSES]
-        ],
+        "least_covered": [one.as_dict() for one in least[:CLASSES]],
         "most_alike": [{"a": pair.a, "b": pair.b, "likeness": pair.likeness} for pair in alike[:PAIRS]],
-    }  # fmt: skip
+    }
 
 
 def of_confusion(found: Confusion) -> Json:

@@ -69,7 +69,7 @@ def _tables(report: Json) -> list[tuple[str, Sequence[str], list[list[Cell]]]]:
         if layer["classes"] is None:
             continue
         least = layer["classes"]["least_covered"]
-        header = ["Class", "Images", f"Neurons of AUC ≥ {report['auc']:g}", "Best neuron", "Its AUC"]
+        header = ["Class", "Images", "Own neuron", "Its AUC", "Best of all", f"Neurons of AUC ≥ {report['auc']:g}"]
         tables.append((f"{layer['layer']}: least covered classes", header, [_class_row(one) for one in least]))
         alike = layer["classes"]["most_alike"]
         tables.append((f"{layer['layer']}: classes most alike", ["Class", "Class", "Cosine"], _pair_rows(alike)))
@@ -93,9 +93,10 @@ def _class_row(one: Json) -> list[Cell]:
     return [
         (one["class"], links.get("class")),
         (str(one["images"]), links.get("images")),
-        (str(one["neurons_above"]), None),
-        (str(one["best_neuron"]), links.get("patches")),
+        ("–" if one["own_neuron"] is None else str(one["own_neuron"]), links.get("patches")),
+        ("–" if one["own_auc"] is None else f"{one['own_auc']:.3f}", None),
         (f"{one['best_auc']:.3f}", None),
+        (str(one["neurons_above"]), None),
     ]
 
 

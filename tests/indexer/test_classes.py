@@ -85,6 +85,18 @@ def auc_of(case: Case, layer: str) -> np.ndarray:
                      for k in range(len(case.index.classes))])  # fmt: skip
 
 
+def own_neurons(case: Case, layer: str, auc: np.ndarray, k: int) -> list[int]:
+    """By the definition: the class's answer; else the neurons whose best class it is; of a tiny class all of them."""
+    name, images = case.index.classes[k], [int(np.sum(case.codes == other)) for other in range(len(auc))]
+    if layer == "4" and name.isdigit():
+        return [int(name)]
+    large = [other for other, count in enumerate(images) if count >= 5]
+    if k not in large:
+        return list(range(auc.shape[1]))
+    return [n for n in range(auc.shape[1])
+            if np.ptp(case.peaks[layer][n]) > 0 and max(large, key=lambda other: auc[other, n]) == k]  # fmt: skip
+
+
 @pytest.mark.parametrize("layer", ["1", "4"])
 @pytest.mark.parametrize("level", [0.5, 0.9, 1.0])
 def test_coverage(case: Case, layer: str, level: float) -> None:
@@ -92,7 +104,10 @@ def test_coverage(case: Case, layer: str, level: float) -> None:
     for k, found in enumerate(classes.coverage(case.index, layer, level)):
         assert (found.class_, found.images) == (case.index.classes[k], np.sum(case.codes == k))
         assert found.neurons_above == np.sum(auc[k] >= level - 1e-9)
-        assert found.covered == (found.neurons_above > 0)
+        own = own_neurons(case, layer, auc, k)
+        assert found.own_auc == (pytest.approx(max(auc[k][own]), abs=1e-6) if own else None)
+        assert found.own_neuron in own if own else found.own_neuron is None
+        assert found.covered == any(auc[k][n] >= level - 1e-9 for n in own)
         assert found.best_auc == pytest.approx(auc[k].max(), abs=1e-6)
         best = classes.best_neurons(case.index, layer, found.class_, limit=100)
         assert [one.auc for one in best] == pytest.approx(sorted(auc[k], reverse=True), abs=1e-6)
@@ -100,6 +115,20 @@ def test_coverage(case: Case, layer: str, level: float) -> None:
         for one in best:
             mean = case.peaks[layer][one.neuron][case.codes == k].mean()
             assert one.mean == pytest.approx(mean, rel=1e-6, abs=1e-6)
+
+
+def test_a_class_is_judged_by_its_own_answer(tmp_path: Path) -> None:
+    """The network answers red pictures with green's neuron and the other way round; other neurons do not make up."""
+    wanted = {"red": ("red", 9), "green": ("green", 9), "blue": ("blue", 9)}
+    photos = write_colours(tmp_path / "photos", 2, wanted, noise=10)
+    with indexer.open(build_planted(photos, tmp_path / "index")) as index:
+        index.manifest.categories[:] = ["green", "red", "blue"]
+        found = {one.class_: one for one in classes.coverage(index, "4")}
+        assert [(found[name].own_neuron, found[name].best_neuron) for name in wanted] == [(1, 0), (0, 1), (2, 2)]
+        assert {name: one.covered for name, one in found.items()} == {"red": False, "green": False, "blue": True}
+        assert found["red"].best_auc == found["green"].best_auc == 1
+        assert {one["class"] for one in report(index)["layers"][1]["classes"]["least_covered"][:2]} == {"red", "green"}
+        assert all(one.covered for one in classes.coverage(index, "1")), "the layer below tells them apart"
 
 
 @pytest.mark.parametrize("layer", ["1", "4"])

@@ -92,9 +92,7 @@ def test_classes_of_a_layer(client: ConformingClient, index: Index) -> None:
     found = pages(client, f"{LAYER}/classes?auc=0.95&limit=2")
     assert [item["class"] for item in found] == index.classes
     for item, one in zip(found, classes.coverage(index, "1", 0.95), strict=True):
-        assert (item["images"], item["covered"], item["neurons_above"], item["best_neuron"], item["best_auc"]) == (
-            one.images, one.covered, one.neurons_above, one.best_neuron, one.best_auc,
-        )  # fmt: skip
+        assert bare(item) == {"layer": "1", **one.as_dict()}
         detail = client.get(f"{item['links']['self']}?auc=0.95&limit=3").json
         assert {name: detail[name] for name in bare(item)} == bare(item)
         best = classes.best_neurons(index, "1", item["class"], 3)
