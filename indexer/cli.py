@@ -10,11 +10,13 @@ from typing import Any
 from tqdm import tqdm
 
 from indexer.commands import figures, learning
-from indexer.errors import UnitscopeError
+from indexer.errors import InvalidRequest, UnitscopeError
 from indexer.jobs.build import BATCH_SIZE, SHARD_SIZE, BuildRequest, Reporter, add, build
 from indexer.jobs.compact import compact
+from indexer.jobs.distributed import DaskEngine
 from indexer.jobs.info import describe, saturated_activations, skipped_images
 from indexer.jobs.remove import remove
+from indexer.jobs.run import Engine
 from indexer.jobs.verify import repair, verify
 from indexer.store.manifest import Manifest
 
@@ -41,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     one = _command(commands, "add", _run_add, "index images that are new in the image root, or those of a list")
     one.add_argument("images", nargs="?", type=Path, help="a CSV or JSON-lines list; default: the image root")
     _add_network_options(one)
+    _add_engine_options(one)
     one = _command(commands, "remove", _run_remove, "hide images from every answer")
     one.add_argument("--id", type=int, action="append", default=[], help="an image's id (repeatable)")
     one.add_argument("--path", action="append", default=[], help="an image's path below the image root (repeatable)")
@@ -70,6 +73,19 @@ def _add_network_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
 
 
+def _add_engine_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--engine", choices=("local", "dask"), default="local", help="what makes the shards: this machine, or a cluster"
+    )
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, as tcp://host:8786")
+
+
+def _engine(options: argparse.Namespace) -> Engine | None:
+    if (options.engine == "dask") != (options.scheduler is not None):
+        raise InvalidRequest("--engine dask and --scheduler ADDRESS go together: give both, or neither")
+    return DaskEngine(options.scheduler) if options.scheduler else None
+
+
 def _add_build(commands: Any) -> None:
     command = _command(commands, "build", _run_build, "build an index, or finish a build that was interrupted")
     command.add_argument("images", type=Path, metavar="IMAGES", help="a folder of (class folders of) images, or a list")
@@ -86,6 +102,7 @@ def _add_build(commands: Any) -> None:
     command.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="images a shard (%(default)s)")
     command.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="images a forward pass (%(default)s)")
     command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
+    _add_engine_options(command)
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -130,6 +147,7 @@ def _run_build(options: argparse.Namespace) -> int:
         shard_size=options.shard_size,
         batch_size=options.batch_size,
         device=options.device,
+        engine=_engine(options),
     )
     if options.weights == "none":
         print("unitscope: RANDOM weights (--weights none): this network has learned nothing", file=sys.stderr)
@@ -144,7 +162,9 @@ def _run_build(options: argparse.Namespace) -> int:
 def _run_add(options: argparse.Namespace) -> int:
     bar = _Bar()
     try:
-        manifest = add(options.index, options.images, options.weights, options.device, bar.reporter)
+        manifest = add(
+            options.index, options.images, options.weights, options.device, bar.reporter, _engine(options)
+        )
     finally:
         bar.close()
     return _summary(options.index, manifest)

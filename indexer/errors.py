@@ -61,9 +61,12 @@ class DamagedFile(UnitscopeError):
     """
 
     def __init__(self, file: str, cause: str) -> None:
-        super().__init__(f"{file}: {cause}")
+        super().__init__(file, cause)  # both, so that it can be pickled
         self.file = file
         self.cause = cause
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.cause}"
 
 
 class NotAnIndex(UnitscopeError):
@@ -76,6 +79,10 @@ class ConfigurationMismatch(UnitscopeError):
 
 class IndexBusy(UnitscopeError):
     """Another job is writing this index."""
+
+
+class EngineUnavailable(UnitscopeError):
+    """The engine that was to make the shards cannot: there is no scheduler or worker, or a shard failed too often."""
 
 
 class BadActivations(UnitscopeError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, No
 from indexer.images.listing import Listing, list_images
 from indexer.jobs.load import configuration_of, network_of
 from indexer.jobs.plan import Plan, unfinished_plan
-from indexer.jobs.run import run_plan
+from indexer.jobs.run import Engine, index_shards, run_plan
 from indexer.network.forward import Network
 from indexer.network.layers import default_layers
 from indexer.network.models import load_model
@@ -47,6 +48,8 @@ class BuildRequest:
         Module names; empty for the last layer of each spatial stage.
     preprocessing : dict
         Fields of `Preprocessing` that differ from the model's own.
+    engine : Engine, optional
+        What makes the shards; by default this process, on all its cores or its GPU.
     """
 
     images: Path
@@ -59,6 +62,7 @@ class BuildRequest:
     shard_size: int = SHARD_SIZE
     batch_size: int = BATCH_SIZE
     device: str | None = None
+    engine: Engine | None = None
 
 
 def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
@@ -78,18 +82,19 @@ def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) 
     with writing(index):
         network = _network(request)
         configuration = configuration_of(network, request.keep_images)
+        engine = request.engine or partial(index_shards, network=network)
         manifest = _manifest(index)
         if manifest is not None:
             _refuse_other(manifest.configuration, configuration, f"the index {index}")
         plan = unfinished_plan(index, manifest)
         if plan is not None:
             _refuse_other(plan.configuration, configuration, f"the unfinished job in {index}")
-            return _carry_out(index, manifest, plan, network, reporter)
+            return _carry_out(index, manifest, plan, engine, reporter)
         if manifest is not None:
             return manifest
         listing = list_images(request.images, request.image_root)
         plan = _plan(None, listing, configuration, network, request.shard_size, request.batch_size)
-        return _carry_out(index, None, plan, network, reporter)
+        return _carry_out(index, None, plan, engine, reporter)
 
 
 def add(
@@ -98,6 +103,7 @@ def add(
     weights: str | None = None,
     device: str | None = None,
     reporter: Reporter | None = None,
+    engine: Engine | None = None,
 ) -> Manifest:
     """Add the images of the image root, or of a list, that the index does not know yet.
 
@@ -111,9 +117,10 @@ def add(
     with writing(index):
         manifest = read_manifest(index)
         network = network_of(manifest.configuration, weights, device)
+        engine = engine or partial(index_shards, network=network)
         plan = unfinished_plan(index, manifest)
         if plan is not None:
-            manifest = _carry_out(index, manifest, plan, network, reporter)
+            manifest = _carry_out(index, manifest, plan, engine, reporter)
         listing = _listing_of(manifest, images)
         known = set(ImageTable(index, manifest.derived["images"]).paths())
         new = [file for file in listing.files if file.path not in known]
@@ -121,7 +128,7 @@ def add(
             return manifest
         listing = replace(listing, files=new)
         plan = _plan(manifest, listing, manifest.configuration, network, manifest.shard_size, manifest.batch_size)
-        return _carry_out(index, manifest, plan, network, reporter)
+        return _carry_out(index, manifest, plan, engine, reporter)
 
 
 def _listing_of(manifest: Manifest, images: Path | None) -> Listing:
@@ -175,10 +182,10 @@ def _plan(
     )
 
 
-def _carry_out(index: Path, manifest: Manifest | None, plan: Plan, network: Network, reporter: Reporter) -> Manifest:
+def _carry_out(index: Path, manifest: Manifest | None, plan: Plan, engine: Engine, reporter: Reporter) -> Manifest:
     plan.write(index)
     reporter.total(len(plan.files))
-    shards = run_plan(index, plan, network, reporter.progress)
+    shards = run_plan(index, plan, engine, reporter.progress)
     if manifest is None:
         if not any(shard.rows for shard in shards):
             layout.plan_path(index).unlink()

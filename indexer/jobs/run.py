@@ -5,6 +5,7 @@ writes behind it. Each queue between them is bounded, so memory does not depend 
 """
 
 import itertools
+import logging
 import os
 import sys
 from collections import deque
@@ -13,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -26,10 +28,13 @@ from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter
 from indexer.store import atomic, layout
 from indexer.store.manifest import Configuration, ShardInfo
 
+log = logging.getLogger(__name__)
+
 _BATCHES_AHEAD = 2
 _WRITES_WAITING = 2
 
 Progress = Callable[[int], None]
+"""Told numbers of images."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,10 @@ class ShardTask:
 def index_shards(
     task: ShardTask, plans: list[ShardPlan], network: Network, progress: Progress = lambda images: None
 ) -> list[ShardInfo]:
-    """Write shards; each appears under its name only when it is whole. Running it again gives the same files."""
+    """Write shards, which are decided by the task and the plan alone; the one way in which any engine makes them.
+
+    Each appears under its name only when it is whole. A shard that another run of the same plan wrote meanwhile stays.
+    """
     (task.index / layout.SHARDS).mkdir(parents=True, exist_ok=True)
     threads = os.cpu_count() or 1
     with (
@@ -123,9 +131,8 @@ def _forward(network: Network, batch: _Batch) -> dict[str, LayerBatch]:
 
 class _OpenShard:
     def __init__(self, task: ShardTask, plan: ShardPlan, compressors: ThreadPoolExecutor) -> None:
-        self._file = layout.shard_file(plan.number)
-        self._path = task.index / self._file
-        self._plan = plan
+        self._path = task.index / layout.shard_file(plan.number)
+        self._task, self._plan = task, plan
         self._stack = ExitStack()
         attributes = {
             "configuration": task.configuration.digest,
@@ -134,7 +141,7 @@ class _OpenShard:
             "end_id": plan.ids[-1] + 1,
         }
         layers = {info.name: (info.channels, info.height, info.width) for info in task.configuration.layers}
-        partial = self._stack.enter_context(atomic.publishing(self._path))
+        partial = self._stack.enter_context(atomic.creating(self._path))
         self._writer = self._stack.enter_context(
             ShardWriter(partial, layers, attributes, task.configuration.keep_images, compressors)
         )
@@ -145,10 +152,15 @@ class _OpenShard:
         self._writer.add(images, layers)
 
     def finish(self) -> ShardInfo:
-        rows, skipped = self._writer.close()
-        self._stack.close()
-        first, end = self._plan.ids[0], self._plan.ids[-1] + 1
-        return ShardInfo(self._file, rows, atomic.file_sha256(self._path), first, end, skipped)
+        self._writer.close()
+        try:
+            self._stack.close()
+        except FileExistsError:
+            log.info("%s was written by another run meanwhile", self._path.name)
+        found = existing_shard(self._task.index, self._plan, self._task.configuration)
+        if found is None:
+            raise DamagedFile(layout.shard_file(self._plan.number), "was replaced while it was written; run it again")
+        return found
 
     def abandon(self, *error: object) -> None:
         try:
@@ -158,7 +170,7 @@ class _OpenShard:
 
 
 def existing_shard(index: Path, plan: ShardPlan, configuration: Configuration) -> ShardInfo | None:
-    """The shard of a plan, if an interrupted job has written it; a file that is not it is written again."""
+    """The shard of a plan, if a job has written it."""
     file = layout.shard_file(plan.number)
     first, end = plan.ids[0], plan.ids[-1] + 1
     try:
@@ -171,17 +183,28 @@ def existing_shard(index: Path, plan: ShardPlan, configuration: Configuration) -
         return None
 
 
-def run_plan(index: Path, plan: Plan, network: Network, progress: Progress) -> list[ShardInfo]:
+class Engine(Protocol):
+    """Has shards made by `index_shards`, here or elsewhere."""
+
+    def __call__(self, task: ShardTask, plans: list[ShardPlan], *, progress: Progress) -> list[ShardInfo]:
+        """The shards of these plans, in their order; none of them is there yet."""
+
+
+def run_plan(index: Path, plan: Plan, engine: Engine, progress: Progress) -> list[ShardInfo]:
     """Write the shards of a plan that are not there yet; return all of them, in order."""
     atomic.remove_partial(index / layout.SHARDS)
     done: dict[int, ShardInfo] = {}
+    missing: list[ShardPlan] = []
     for shard in plan.shards():
         info = existing_shard(index, shard, plan.configuration)
-        if info is not None:
+        if info is None:
+            atomic.remove(index / layout.shard_file(shard.number))  # whatever it is, it is not this shard
+            missing.append(shard)
+        else:
             done[shard.number] = info
             progress(len(shard.ids))
-    missing = [shard for shard in plan.shards() if shard.number not in done]
-    task = ShardTask(index, Path(plan.image_root), plan.configuration, plan.batch_size)
-    for shard, info in zip(missing, index_shards(task, missing, network, progress), strict=True):
-        done[shard.number] = info
+    task = ShardTask(index.resolve(), Path(plan.image_root), plan.configuration, plan.batch_size)
+    if missing:
+        made = engine(task, missing, progress=progress)
+        done |= {shard.number: info for shard, info in zip(missing, made, strict=True)}
     return [done[number] for number in sorted(done)]

@@ -1,6 +1,8 @@
 """Check every file of an index, and rebuild those that are damaged."""
 
-from contextlib import ExitStack
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,13 +92,32 @@ def _rebuild(
     network = network_of(manifest.configuration, weights, device)
     reporter.total(sum(len(plan.ids) for plan in plans))
     task = ShardTask(index, Path(manifest.image_root), manifest.configuration, manifest.batch_size)
-    rebuilt = dict(zip((s.file for s in damaged), index_shards(task, plans, network, reporter.progress), strict=True))
+    with _set_aside([index / shard.file for shard in damaged]):
+        made = index_shards(task, plans, network, reporter.progress)
+    rebuilt = {shard.file: info for shard, info in zip(damaged, made, strict=True)}
     shards = [replace(rebuilt[s.file], first_id=s.first_id, end_id=s.end_id) if s.file in rebuilt else s
               for s in manifest.shards]  # fmt: skip
     manifest = replace(manifest, shards=shards)
     with ExitStack() as stack:
         open_shards(index, manifest, stack)
     return manifest
+
+
+@contextmanager
+def _set_aside(files: Sequence[Path]) -> Iterator[None]:
+    """Free the names of files for new ones; back with those that none took, if that fails."""
+    moved = {path: path.with_name(path.name + ".damaged") for path in files if path.exists()}
+    for path, aside in moved.items():
+        os.replace(path, aside)
+    try:
+        yield
+    except BaseException:
+        for path, aside in moved.items():
+            if not path.exists():
+                os.replace(aside, path)
+        raise
+    for aside in moved.values():
+        atomic.remove(aside)
 
 
 def _plans(index: Path, manifest: Manifest, damaged: list[ShardInfo]) -> list[ShardPlan]:

@@ -1,32 +1,61 @@
 """Files that are either whole or not there: written under a partial name, flushed to disk, then renamed."""
 
 import contextlib
+import errno
 import hashlib
 import os
+import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PARTIAL_SUFFIX = ".partial"
 _BLOCK = 1 << 20
 
 
-@contextlib.contextmanager
-def publishing(path: Path) -> Iterator[Path]:
+def publishing(path: Path) -> contextlib.AbstractContextManager[Path]:
     """Yield a partial name to write a file or a folder under; rename it to ``path`` when the block ends well.
 
     Where the block fails, what it wrote is removed. A file already at ``path`` is replaced.
     """
-    partial = path.with_name(path.name + PARTIAL_SUFFIX)
-    remove(partial)
+    return _published(path, os.replace)
+
+
+def creating(path: Path) -> contextlib.AbstractContextManager[Path]:
+    """As `publishing`, for a file that several writers may make at once: the first to end wins.
+
+    Raises
+    ------
+    FileExistsError
+        There is one already; it stays as it is.
+    """
+    return _published(path, _link)
+
+
+@contextlib.contextmanager
+def _published(path: Path, place: Callable[[Path, Path], None]) -> Iterator[Path]:
+    # A name of its own for each writer: two of one file do not write into each other's.
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
     try:
         yield partial
         _flush_tree(partial)
-        os.replace(partial, path)
+        place(partial, path)
         flush_folder(path.parent)
     except BaseException:
         remove(partial)
         raise
+
+
+def _link(partial: Path, path: Path) -> None:
+    try:
+        os.link(partial, path)
+        os.unlink(partial)
+    except FileExistsError:
+        raise
+    except OSError as error:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        os.replace(partial, path)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -1,0 +1,206 @@
+"""Shards made by a Dask cluster of processes: the same, byte for byte, whatever befalls workers and scheduler."""
+
+import random
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from indexer.cli import main
+from indexer.errors import BadActivations, ConfigurationMismatch, EngineUnavailable, NotInstalled
+from indexer.jobs import distributed
+from indexer.jobs.build import Reporter, add, build
+from indexer.jobs.distributed import DaskEngine, index_shard, versions
+from indexer.jobs.plan import ShardPlan, read_plan
+from indexer.jobs.run import ShardTask, existing_shard
+from indexer.jobs.verify import verify
+from tests.conftest import build_request, write_photos
+from tests.indexer.cluster import Cluster, kill
+
+TINY = {"model": "tests.own_models:small", "layers": ("0", "1"), "preprocessing": {}, "shard_size": 2, "batch_size": 1}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("cluster"), workers=2) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_photos(tmp_path_factory.mktemp("photos"), seed=6, count=25)
+    (folder / "birds" / "broken.jpg").write_bytes(b"this is no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+    index = tmp_path_factory.mktemp("local") / "index"
+    build(index, build_request(photos, **TINY))
+    return index
+
+
+def check_same(local: Path, index: Path) -> None:
+    there = sorted((index / "shards").iterdir())
+    assert [path.name for path in there] == [path.name for path in sorted((local / "shards").iterdir())]
+    assert all((local / "shards" / path.name).read_bytes() == path.read_bytes() for path in there)
+    assert (index / "manifest.json").read_bytes() == (local / "manifest.json").read_bytes()
+    assert verify(index) == []
+
+
+def build_meanwhile(cluster: Cluster, index: Path, photos: Path, trouble: Callable[[int], None]) -> list[int]:
+    """Build on the cluster; ``trouble`` is called whenever shards are done, with the number of images done."""
+    seen: list[int] = []
+
+    def progress(images: int) -> None:
+        seen.append(images)
+        trouble(sum(seen))
+
+    engine = DaskEngine(cluster.address, patience=60)
+    build(index, build_request(photos, **TINY, engine=engine), Reporter(progress=progress))
+    return seen
+
+
+def test_a_worker_is_lost(cluster: Cluster, local: Path, photos: Path, tmp_path: Path) -> None:
+    def trouble(done: int) -> None:
+        if done == 4:
+            kill(cluster.workers.pop())
+
+    seen = build_meanwhile(cluster, tmp_path / "index", photos, trouble)
+    assert seen == [2] * 13
+    check_same(local, tmp_path / "index")
+    cluster.workers.append(cluster.start_worker())
+
+
+def test_the_scheduler_is_lost(cluster: Cluster, local: Path, photos: Path, tmp_path: Path) -> None:
+    restarted: list[int] = []
+
+    def trouble(done: int) -> None:
+        if done >= 6 and not restarted:
+            restarted.append(done)
+            cluster.restart_scheduler()
+
+    assert sum(build_meanwhile(cluster, tmp_path / "index", photos, trouble)) == 26
+    assert restarted
+    check_same(local, tmp_path / "index")
+
+
+def test_adding(cluster: Cluster, photos: Path, tmp_path: Path) -> None:
+    names = [path.relative_to(photos).as_posix() for path in sorted(photos.rglob("*.png"))]
+    (tmp_path / "first.csv").write_text("\n".join(["path", *names[:9]]))
+    request = build_request(tmp_path / "first.csv", image_root=photos, **TINY)
+    grown: dict[str, bytes] = {}
+    for name, engine in (("here", None), ("there", DaskEngine(cluster.address))):
+        build(tmp_path / name, replace(request, engine=engine))
+        add(tmp_path / name, engine=engine)
+        grown[name] = (tmp_path / name / "manifest.json").read_bytes()
+    assert grown["here"] == grown["there"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_workers_are_killed_at_random(local: Path, tmp_path: Path, seed: int) -> None:
+    photos = write_photos(tmp_path / "photos", seed=seed, count=120)
+    build(tmp_path / "calm", build_request(photos, **TINY))
+    moments = random.Random(seed)
+    kills = 0
+    ended = threading.Event()
+
+    def reap(cluster: Cluster) -> None:
+        nonlocal kills
+        while not ended.wait(moments.uniform(0.2, 4)) and kills < 10:
+            kill(cluster.workers.pop(moments.randrange(len(cluster.workers))))
+            cluster.workers.append(cluster.start_worker())
+            kills += 1
+
+    with Cluster(tmp_path / "cluster", workers=3) as cluster:
+        reaper = threading.Thread(target=reap, args=(cluster,))
+        reaper.start()
+        for life in range(20):
+            build_meanwhile(cluster, tmp_path / f"index {life}", photos, lambda done: None)
+            check_same(tmp_path / "calm", tmp_path / f"index {life}")
+            if kills == 10:
+                break
+        ended.set()
+        reaper.join()
+    assert kills == 10
+
+
+@pytest.fixture
+def work(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ShardTask, ShardPlan]:
+    """A shard to be made, as the driver hands it out."""
+
+    def stop(task: ShardTask, plans: list[ShardPlan], *, progress: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "index", build_request(photos, **TINY, engine=stop))
+    plan = read_plan(tmp_path / "index")
+    return ShardTask(tmp_path / "index", photos, plan.configuration, plan.batch_size), plan.shards()[1]
+
+
+def test_a_shard_made_twice_at_once_is_there_once(work: tuple[ShardTask, ShardPlan]) -> None:
+    task, plan = work
+    network = distributed._kept_network(task.configuration)
+    found = [distributed.index_shards(task, [plan], network)[0] for _ in range(2)]
+    [path] = (task.index / "shards").iterdir()
+    written = path.stat()
+    assert found[0] == found[1] == index_shard(task, plan, versions()) == existing_shard(
+        task.index, plan, task.configuration
+    )
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+
+
+@pytest.mark.parametrize("name", ["unitscope", "torch"])
+def test_a_worker_of_another_version_refuses(work: tuple[ShardTask, ShardPlan], name: str) -> None:
+    with pytest.raises(ConfigurationMismatch, match=rf"{name} {versions()[name][:5]}.*, not 9\.9 as its driver"):
+        index_shard(*work, versions() | {name: "9.9"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"weights_digest": "0" * 64}, "not those of the index"), ({"layers": ()}, "layers: .* there, .* here")],
+)
+def test_a_worker_of_another_network_refuses(work: tuple, change: dict, message: str) -> None:
+    task, plan = work
+    if "layers" in change:
+        first, *rest = task.configuration.layers
+        change = {"layers": (replace(first, channels=5), *rest)}
+    with pytest.raises(ConfigurationMismatch, match=message):
+        index_shard(replace(task, configuration=replace(task.configuration, **change)), plan, versions())
+
+
+def test_the_driver_hears_that_a_worker_refuses(cluster: Cluster, photos: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(distributed, "versions", lambda: versions() | {"torch": "9.9"})
+    with pytest.raises(ConfigurationMismatch, match=r"worker tcp://.*torch .*, not 9\.9"):
+        build(tmp_path / "index", build_request(photos, **TINY, engine=DaskEngine(cluster.address)))
+
+
+def test_the_driver_hears_what_is_wrong_with_a_network(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (40, 30), "white").save(tmp_path / "photos" / "white.png")
+    changes = TINY | {"model": "tests.own_models:poisoned", "layers": ("1",)}
+    request = build_request(tmp_path / "photos", **changes, engine=DaskEngine(cluster.address))
+    with pytest.raises(BadActivations, match=r"layer '1', neuron 0 gives NaN or infinity on the image white.png"):
+        build(tmp_path / "index", request)
+
+
+def test_nobody_there(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match="no Dask scheduler with a worker answers at tcp"):
+        build(tmp_path / "index", build_request(photos, **TINY, engine=DaskEngine("tcp://127.0.0.1:9", patience=1)))
+
+
+def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(NotInstalled, match=r"unitscope\[distributed\]"):
+        DaskEngine("tcp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("options", [["--engine", "dask"], ["--scheduler", "tcp://127.0.0.1:9"]])
+def test_options_that_go_together(options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["build", str(tmp_path), "--model", "alexnet", "--out", str(tmp_path / "index"), *options]) == 1
+    assert "go together" in capsys.readouterr().err
