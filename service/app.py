@@ -20,6 +20,7 @@ from service.browsers import Browsers
 from service.catalog import Catalog
 from service.contract import Contract
 from service.dispatch import Services
+from service.explorer import Explorer
 from service.gate import Gate
 from service.networks import Networks
 from service.settings import Settings
@@ -78,6 +79,7 @@ def _services(settings: Settings) -> Services:
         settings=settings,
         contract=Contract.load(),
         catalog=Catalog(Path(settings.directory), open_index, settings.check_seconds),
+        explorer=Explorer.load(),
         gate=Gate(settings.forward_passes, settings.forward_queue, settings.forward_wait),
         networks=Networks(settings.model, settings.weights),
     )

@@ -44,8 +44,8 @@ class Operation:
 
     @property
     def rule(self) -> str:
-        """The path as a rule of Flask. Names of layers and classes may hold a slash, sent as %2F."""
-        rule = re.sub(r"\{(layer|class)\}", r"<path:\1>", self.path)
+        """The path as a rule of Flask. Names of layers and classes may hold a slash, sent as %2F; files too."""
+        rule = re.sub(r"\{(layer|class|file)\}", r"<path:\1>", self.path)
         return re.sub(r"\{(\w+)\}", r"<\1>", rule)
 
     def arguments(self, request: Request, path: dict[str, str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ There are five kinds of views, each with its own way here:
 - `answer`: JSON, or a document, from one index, the same for as long as its generation is
 - `across`: the same from several indexes side by side
 - `picture`: a picture from one index, the same for as long as the image and the network are
-- `ask`: JSON from one index for a question with a body
+- `ask`: JSON, or a picture, from one index for a question with a body
 - `operation`: anything about the service as a whole
 """
 
@@ -22,6 +22,7 @@ from service.browsers import styled_policy
 from service.caching import Versions
 from service.catalog import Catalog, Held
 from service.contract import Contract, Operation
+from service.explorer import Explorer
 from service.gate import Gate
 from service.links import Links
 from service.networks import Networks
@@ -38,6 +39,7 @@ class Services:
     settings: Settings
     contract: Contract
     catalog: Catalog
+    explorer: Explorer
     gate: Gate
     networks: Networks
 
@@ -141,12 +143,12 @@ def picture(operation: Operation, view: Callable[..., Picture], services: Servic
     return handle
 
 
-def ask(operation: Operation, view: Callable[..., Json], services: Services) -> Handler:
+def ask(operation: Operation, view: Callable[..., Json | Response], services: Services) -> Handler:
     def handle(**path: str) -> Response:
         arguments = operation.arguments(request, path)
         name = arguments.pop("index")
         body = services.catalog.ask(name, lambda held: view(_question(name, held, services), **arguments))
-        response = as_json(body)
+        response = body if isinstance(body, Response) else as_json(body)
         response.headers["Cache-Control"] = caching.NEVER
         return response
 

@@ -39,6 +39,9 @@ class Links:
     def sheet(self, layer: str, neuron: int) -> str:
         return f"{self.neuron(layer, neuron)}/sheet.png?version={self._versions.of_sheet()}"
 
+    def tiles(self, layer: str, neuron: int) -> str:
+        return f"{self.neuron(layer, neuron)}/tiles.jpg?version={self._versions.of_sheet()}"
+
     def saliency(self, image: ImageRecord, layer: str, y: int, x: int, neuron: int) -> str:
         return f"{self._cell(image, layer, y, x)}/saliency.png?neuron={neuron}&version={self._versions.of_patch(image)}"
 
@@ -62,6 +65,9 @@ class Links:
 
     def file(self, image: ImageRecord) -> str:
         return f"{self.image(image)}/file{self._version(image)}"
+
+    def picture(self, image: ImageRecord) -> str:
+        return f"{self.image(image)}/picture.jpg{self._version(image)}"
 
     def firing(self, image: ImageRecord) -> str:
         return f"{self.image(image)}/neurons"

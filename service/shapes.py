@@ -6,6 +6,7 @@ from typing import Any
 
 from indexer.query.concepts import Concept, Selective
 from indexer.query.neurons import Table
+from indexer.query.point import Spot
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
 from indexer.receptive_field import AxisField, ReceptiveField
 from indexer.store.manifest import LayerInfo
@@ -49,6 +50,7 @@ def neuron(links: Links, layer_name: str, number: int, table: Table) -> Json:
         "patches": links.patches(layer_name, number),
         "correlated": links.correlated(layer_name, number),
         "sheet": links.sheet(layer_name, number),
+        "tiles": links.tiles(layer_name, number),
     }
     return {"layer": layer_name, "neuron": number, **table.row(number), "links": own}
 
@@ -59,7 +61,12 @@ def image(links: Links, record: ImageRecord) -> Json:
         "width": record.width,
         "height": record.height,
         "sha256": record.sha256,
-        "links": {"self": links.image(record), "file": links.file(record), "neurons": links.firing(record)},
+        "links": {
+            "self": links.image(record),
+            "file": links.file(record),
+            "picture": links.picture(record),
+            "neurons": links.firing(record),
+        },
     }
 
 
@@ -89,6 +96,19 @@ def upload_firing(links: Links, record: Firing) -> Json:
     return {**_firing(record), "links": own}
 
 
+def spot(links: Links, image: ImageRecord, record: Spot) -> Json:
+    """What fires at a point of an indexed image, in one layer."""
+    place = image, record.layer, record.y, record.x
+    own = {"patch": links.patch(*place), "similar": links.similar(*place)}
+    return {**_spot(record), "neurons": [firing(links, one) for one in record.firing.items], "links": own}
+
+
+def upload_spot(links: Links, record: Spot) -> Json:
+    """What fires at a point of an uploaded image, in one layer."""
+    own = {"layer": links.layer(record.layer)}
+    return {**_spot(record), "neurons": [upload_firing(links, one) for one in record.firing.items], "links": own}
+
+
 def similar_patch(links: Links, record: SimilarPatch) -> Json:
     place = record.image, record.layer, record.y, record.x
     own = {"patch": links.patch(*place), "image": links.image(record.image), "similar": links.similar(*place)}
@@ -103,7 +123,8 @@ def similar_patch(links: Links, record: SimilarPatch) -> Json:
 
 
 def similar_image(links: Links, record: SimilarImage) -> Json:
-    own = {"image": links.image(record.image), "file": links.file(record.image)}
+    place = record.image
+    own = {"image": links.image(place), "file": links.file(place), "picture": links.picture(place)}
     return {**_image(record.image), "score": record.score, "links": own}
 
 
@@ -165,6 +186,15 @@ def _firing(record: Firing) -> Json:
         "percentile": record.percentile,
         "threshold": record.threshold,
         "box": record.box.as_dict(),
+    }
+
+
+def _spot(record: Spot) -> Json:
+    return {
+        "layer": record.layer,
+        "cell": cell(record.y, record.x),
+        "box": record.box.as_dict(),
+        "total": record.firing.total,
     }
 
 

@@ -1,5 +1,6 @@
 """Pictures of what was found: patches, heat maps."""
 
+import numpy as np
 from PIL import Image
 
 from indexer.images.geometry import Box
@@ -8,7 +9,7 @@ from indexer.pictures.heat import heat_in_original, overlay
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
 
-__all__ = ["encode", "heat_map", "patch"]
+__all__ = ["encode", "heat_map", "heat_map_of", "patch", "whole"]
 
 
 def patch(
@@ -45,9 +46,22 @@ def patch(
     return _picture(index, image, layer, region, size, heat, box if outlined else None)
 
 
+def whole(index: Index, image: ImageRecord, *, size: int | None = None) -> Image.Image:
+    """The whole picture, upright, RGB; see `patch`."""
+    return scale(index.picture(image), size)
+
+
 def heat_map(index: Index, image: ImageRecord, layer: str, neuron: int, *, size: int | None = None) -> Image.Image:
     """The whole picture with a neuron's map laid over it; see `patch`."""
     return _picture(index, image, layer, Box(0, 0, image.width, image.height), size, neuron, None)
+
+
+def heat_map_of(
+    index: Index, picture: Image.Image, map_: np.ndarray, layer: str, neuron: int, *, size: int | None = None
+) -> Image.Image:
+    """As `heat_map`, for an RGB picture that is not in the index, and the neuron's map (H, W) on it."""
+    region = Box(0, 0, *picture.size)
+    return scale(_heated(index, picture, map_, layer, neuron, picture.size, region), size)
 
 
 def _picture(
@@ -57,15 +71,23 @@ def _picture(
         index.layer(layer).check_neuron(heat)
     picture = crop(index.picture(image), region)
     if heat is not None:
-        picture = _with_heat(index, image, layer, heat, picture, region)
+        map_ = index.activation_map(image.id, layer, heat)
+        picture = _heated(index, picture, map_, layer, heat, (image.width, image.height), region)
     picture = scale(picture, size)
     return picture if box is None else outline(picture, box, region)
 
 
-def _with_heat(
-    index: Index, image: ImageRecord, layer: str, neuron: int, picture: Image.Image, region: Box
+def _heated(
+    index: Index,
+    picture: Image.Image,
+    map_: np.ndarray,
+    layer: str,
+    neuron: int,
+    original: tuple[int, int],
+    region: Box,
 ) -> Image.Image:
+    """A region of a picture, whose size was ``original``, with a neuron's map (H, W) over it."""
     found = index.layer(layer)
-    placement = index.manifest.configuration.preprocessing.placement(image.width, image.height)
-    heat = heat_in_original(index.activation_map(image.id, layer, neuron), found.info.field, placement, region)
+    placement = index.manifest.configuration.preprocessing.placement(*original)
+    heat = heat_in_original(map_, found.info.field, placement, region)
     return overlay(picture, heat, float(found.statistics["maximum"][neuron]))

@@ -11,7 +11,6 @@ where there is no further image on which the neuron is active.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 
 from indexer.errors import InvalidRequest
@@ -20,13 +19,13 @@ from indexer.pictures.crop import MAX_CONTEXT, crop, outline, scale
 from indexer.pictures.sheet_layout import Line, view_of
 from indexer.query.index import Index
 from indexer.query.records import Patch
+from indexer.query.top import LEAST_POSITIVE
 
 MAX_NEURONS = 50
 MAX_COLUMNS = 50
 TILE, MIN_TILE, MAX_TILE = 112, 32, 512
 CONTEXT = 0.1
 MAX_PIXELS = 40_000_000
-_POSITIVE = float(np.nextafter(np.float32(0), np.float32(1)))
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def sheet(
     """
     _check(len(neurons), columns, rows, size, context)
     found = index.layer(layer)
-    wanted = {"limit": columns * rows, "class_": class_, "y": y, "x": x, "min": _POSITIVE}
+    wanted = {"limit": columns * rows, "class_": class_, "y": y, "x": x, "min": LEAST_POSITIVE}
     patches = [index.top_patches(layer, neuron, **wanted).items for neuron in neurons]
     maxima = [float(found.statistics["maximum"][neuron]) for neuron in neurons]
     drawn = _draw(index, patches, size, context)

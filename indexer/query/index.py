@@ -170,6 +170,22 @@ class Index(Generation):
             peaks[name] = (flat.max(axis=1), flat.argmax(axis=1))
         return self._firing(peaks, None, width, height, fraction, limit, offset)
 
+    def neurons_firing_at(
+        self,
+        layer: str,
+        values: np.ndarray,
+        y: int,
+        x: int,
+        image: ImageRecord | None,
+        size: tuple[int, int],
+        *,
+        fraction: float | None = None,
+        limit: int = 50,
+    ) -> Page[Firing]:
+        """As `neurons_firing`, at one cell of a picture of this (width, height), with its ``values`` (C,)."""
+        cells = np.full(len(values), self.layer(layer).check_cell(y, x))
+        return self._firing({layer: (values, cells)}, image, *size, fraction, limit, 0)
+
     def _firing(
         self,
         peaks: dict[str, tuple[np.ndarray, np.ndarray]],

@@ -15,6 +15,9 @@ from indexer.images.geometry import Box
 from indexer.query.layer import Layer
 from indexer.shards.format import as_kept
 
+LEAST_POSITIVE = float(np.nextafter(np.float32(0), np.float32(1)))
+"""As a minimum: only activations above 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:

@@ -6,13 +6,27 @@ from typing import Any, Final
 from service import dispatch
 from service.contract import Operation
 from service.dispatch import Handler, Services
-from service.views import cells, classes, concepts, figures, images, indexes, layers, learning, operations, queries
+from service.views import (
+    cells,
+    classes,
+    concepts,
+    figures,
+    frontpage,
+    images,
+    indexes,
+    layers,
+    learning,
+    operations,
+    points,
+    queries,
+)
 
 Way = Callable[[Operation, Callable[..., Any], Services], Handler]
 
 WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
     dispatch.operation: (
-        operations.get_root,
+        frontpage.get_root,
+        frontpage.get_explorer_file,
         operations.get_health,
         operations.get_readiness,
         operations.get_contract,
@@ -28,6 +42,7 @@ WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
         images.list_images,
         images.get_image,
         images.list_firing,
+        points.get_point,
         cells.list_similar,
         classes.list_classes,
         classes.get_class,
@@ -46,9 +61,11 @@ WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
     ),
     dispatch.picture: (
         images.get_image_file,
+        images.get_image_picture,
         images.get_heatmap,
         cells.get_patch,
         figures.get_neuron_sheet,
+        figures.get_neuron_tiles,
         figures.get_layer_sheet,
         figures.get_saliency,
     ),
@@ -57,6 +74,8 @@ WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
         queries.search_direction,
         concepts.find_concept,
         concepts.lookup_concept,
+        points.lookup_point,
+        points.lookup_heatmap,
     ),
 }
 

@@ -1,7 +1,8 @@
-"""Contact sheets, and why a neuron fires."""
+"""Contact sheets, tiles, and why a neuron fires."""
 
 from indexer import pictures
 from indexer.network.attribution import Method, check_method
+from indexer.pictures.mosaic import mosaic
 from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import neuron_numbers, sheet
 from indexer.pictures.sheet_draw import raster
@@ -14,6 +15,16 @@ def get_neuron_sheet(question: Question, layer: str, neuron: int, **options: obj
 
 def get_layer_sheet(question: Question, layer: str, neurons: str, **options: object) -> Picture:
     return _sheet(question, layer, neuron_numbers(neurons), options)
+
+
+def get_neuron_tiles(question: Question, layer: str, neuron: int, **options: object) -> Picture:
+    index = question.index
+    index.layer(layer).check_neuron(neuron)
+
+    def draw() -> tuple[bytes, str]:
+        return pictures.encode(mosaic(index, layer, neuron, **options), "JPEG"), "image/jpeg"
+
+    return Picture(question.versions.of_sheet(), (layer, neuron, *sorted(options.items())), draw)
 
 
 def get_saliency(

@@ -35,6 +35,16 @@ def get_image_file(question: Question, image: int) -> Picture:
     return Picture(question.versions.of_patch(record), (record.id,), read)
 
 
+def get_image_picture(question: Question, image: int, size: int | None) -> Picture:
+    index = question.index
+    record = index.image(image)
+
+    def draw() -> tuple[bytes, str]:
+        return pictures.encode(pictures.whole(index, record, size=size), "JPEG"), "image/jpeg"
+
+    return Picture(question.versions.of_patch(record), (record.id, size), draw)
+
+
 def get_heatmap(question: Question, image: int, layer: str, neuron: int, size: int | None) -> Picture:
     index = question.index
     record, number = index.image(image), index.layer(layer).check_neuron(neuron)

@@ -8,10 +8,6 @@ from service.dispatch import Json, Services, as_json
 from service.errors import IndexUnavailable
 
 
-def get_root(services: Services) -> Response:
-    return Response(status=302, headers={"Location": f"{request.script_root}/v1/indexes"})
-
-
 def get_health(services: Services) -> Response:
     return as_json({"status": "ok"})
 

@@ -346,11 +346,6 @@ def test_lookup_of_all_layers_and_of_a_cell(client: ConformingClient, photo_fold
         assert client.post(f"{BASE}/lookup?{query}", data=data, content_type="image/png").status_code == status
 
 
-def test_root_leads_to_the_indexes(client: ConformingClient) -> None:
-    answer = client.get("/")
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/v1/indexes")
-
-
 def test_head_is_get_without_the_body(client: ConformingClient) -> None:
     for url in (BASE, f"{BASE}/images/1/file", f"{BASE}/images", "/openapi.yaml", "/healthz"):
         get, head = client.get(url), client.head(url)

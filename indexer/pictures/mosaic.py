@@ -1,0 +1,52 @@
+"""A neuron's top patches edge to edge, as one small picture: what a wall of neurons is made of.
+
+Unlike a contact sheet it has no labels, outlines or margins, so that a page can lay its own around it.
+"""
+
+from PIL import Image, ImageOps
+
+from indexer.errors import InvalidRequest
+from indexer.pictures.crop import crop
+from indexer.pictures.sheet_layout import view_of
+from indexer.query.index import Index
+from indexer.query.top import LEAST_POSITIVE
+
+MAX_TILES = 25
+GROUND = (128, 128, 128)
+"""Where there is no further image on which the neuron is active."""
+
+
+def mosaic(
+    index: Index, layer: str, neuron: int, *, columns: int = 3, rows: int = 3, size: int = 64, class_: str | None = None
+) -> Image.Image:
+    """The patches of the images on which a neuron is most active, best first, in rows.
+
+    Parameters
+    ----------
+    columns, rows : int
+        Tiles a row, and rows; 25 tiles at most.
+    size : int
+        Side of a tile in pixels. Of a patch that is not square, it shows the middle where the image is
+        too narrow for a square around all of it.
+    class_ : str, optional
+        Only images of this class.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB, columns * size wide and rows * size high.
+
+    Raises
+    ------
+    NotFound, InvalidRequest, ImageUnavailable
+    """
+    if columns * rows > MAX_TILES:
+        raise InvalidRequest(f"columns times rows must be at most {MAX_TILES}, not {columns * rows}")
+    patches = index.top_patches(layer, neuron, limit=columns * rows, class_=class_, min=LEAST_POSITIVE).items
+    page = Image.new("RGB", (columns * size, rows * size), GROUND)
+    for number, patch in enumerate(patches):
+        picture = index.picture(patch.image)
+        region = crop(picture, view_of(patch.box, 0, picture.width, picture.height))
+        tile = ImageOps.fit(region, (size, size), Image.Resampling.BILINEAR)
+        page.paste(tile, (number % columns * size, number // columns * size))
+    return page
