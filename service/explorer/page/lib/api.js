@@ -1,0 +1,124 @@
+/** The public API: JSON with a short memory, uploads with progress, and problems as errors. */
+
+const BASE = new URL('v1/', document.baseURI);
+const KEPT = 300;
+const FRESH_MS = 60_000;
+
+/** What went wrong, in the words of the service (RFC 9457) or, where it did not answer, in ours. */
+export class Problem extends Error {
+  constructor({ title, detail, status = 0, type = '', request_id: requestId = null }, retryAfter = null) {
+    super(detail);
+    Object.assign(this, { title, detail, status, requestId, retryAfter, kind: type.split(':').pop() });
+  }
+}
+
+const SILENT = {
+  title: 'The service does not answer',
+  detail: 'It may have been stopped, or the network is down. What is on the page stays; try again in a moment.',
+};
+
+/** The path of a resource below /v1; segments are encoded. */
+export const path = (...segments) => new URL(segments.map(encodeURIComponent).join('/'), BASE).pathname;
+
+/** A URL with more query parameters; those that are null, undefined or '' are left out. */
+export function withQuery(url, parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== '');
+  const query = new URLSearchParams(given).toString();
+  return query ? `${url}${url.includes('?') ? '&' : '?'}${query}` : url;
+}
+
+export const absolute = (url) => new URL(url, document.baseURI).href;
+
+// -- the calls that the view on screen has made, so that it can show them -------------------------------------------
+
+let calls = [];
+const watchers = new Set();
+
+function record(method, url) {
+  if (!calls.some((call) => call.url === url && call.method === method)) {
+    calls = [...calls, { method, url }];
+    watchers.forEach((watch) => watch(calls));
+  }
+}
+
+export function forgetCalls() {
+  calls = [];
+  watchers.forEach((watch) => watch(calls));
+}
+
+export function watchCalls(watch) {
+  watchers.add(watch);
+  watch(calls);
+  return () => watchers.delete(watch);
+}
+
+// -- reading --------------------------------------------------------------------------------------------------------
+
+const memory = new Map();
+
+async function problemOf(response) {
+  const retryAfter = Number(response.headers.get('Retry-After')) || null;
+  try {
+    return new Problem(await response.json(), retryAfter);
+  } catch {
+    return new Problem({ title: 'An odd answer', detail: `The service answered ${response.status}.` }, retryAfter);
+  }
+}
+
+async function ask(url) {
+  const response = await fetch(url).catch(() => { throw new Problem(SILENT); });
+  if (!response.ok) throw await problemOf(response);
+  return response.json();
+}
+
+/** The JSON at a URL. For a minute the same answer is given again, so that going back is instant. */
+export function get(url) {
+  record('GET', url);
+  const known = memory.get(url);
+  if (known && performance.now() - known.at < FRESH_MS) return known.answer;
+  const answer = ask(url);
+  memory.delete(url);
+  memory.set(url, { answer, at: performance.now() });
+  answer.catch(() => memory.delete(url));
+  if (memory.size > KEPT) memory.delete(memory.keys().next().value);
+  return answer;
+}
+
+/** Why a picture could not be shown: an <img> does not tell. */
+export async function whyNot(url) {
+  const response = await fetch(url).catch(() => null);
+  if (response === null) return new Problem(SILENT);
+  return response.ok ? null : problemOf(response);
+}
+
+// -- uploading ------------------------------------------------------------------------------------------------------
+
+/**
+ * Send an image file as the part `image` of a form.
+ *
+ * `kind` is 'json' or 'blob'; `onProgress` gets the share sent, 0 to 1. Rejects with a Problem.
+ */
+export function send(url, file, { kind = 'json', onProgress = () => {}, signal = null } = {}) {
+  record('POST', url);
+  const form = new FormData();
+  form.append('image', file);
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open('POST', url);
+    request.responseType = 'blob';
+    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    request.onerror = () => reject(new Problem(SILENT));
+    request.onload = async () => {
+      const response = new Response(request.response, { status: request.status, headers: retryHeader(request) });
+      if (!response.ok) reject(await problemOf(response));
+      else resolve(kind === 'blob' ? request.response : await response.json());
+    };
+    signal?.addEventListener('abort', () => request.abort());
+    request.send(form);
+  });
+}
+
+function retryHeader(request) {
+  const seconds = request.getResponseHeader('Retry-After');
+  return seconds ? { 'Retry-After': seconds } : {};
+}

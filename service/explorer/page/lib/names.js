@@ -1,0 +1,46 @@
+/** Where the views are, and where the API's resources behind them are. */
+
+import { path } from './api.js';
+import { href } from './route.js';
+
+export const api = {
+  indexes: () => path('indexes'),
+  index: (index) => path('indexes', index),
+  report: (index) => path('indexes', index, 'report'),
+  classes: (index) => path('indexes', index, 'classes'),
+  confusion: (index) => path('indexes', index, 'confusion'),
+  layer: (index, layer) => path('indexes', index, 'layers', layer),
+  neurons: (index, layer) => path('indexes', index, 'layers', layer, 'neurons'),
+  neuron: (index, layer, neuron) => path('indexes', index, 'layers', layer, 'neurons', String(neuron)),
+  likeness: (index, layer) => path('indexes', index, 'layers', layer, 'likeness'),
+  pair: (index, layer) => path('indexes', index, 'layers', layer, 'pair'),
+  layerClasses: (index, layer) => path('indexes', index, 'layers', layer, 'classes'),
+  layerClass: (index, layer, name) => path('indexes', index, 'layers', layer, 'classes', name),
+  images: (index) => path('indexes', index, 'images'),
+  image: (index, image) => path('indexes', index, 'images', String(image)),
+  lookup: (index) => path('indexes', index, 'lookup'),
+  compare: () => path('compare'),
+};
+
+/** The tiles of a neuron that is known by its number only; without a version they are revalidated. */
+export const tilesOf = (index, layer, neuron) => `${api.neuron(index, layer, neuron)}/tiles.jpg`;
+
+export const to = {
+  home: () => href([]),
+  index: (index) => href([index]),
+  layer: (index, layer, query) => href([index, 'layers', layer], query),
+  neuron: (index, layer, neuron, query) => href([index, 'layers', layer, 'neurons', String(neuron)], query),
+  images: (index, query) => href([index, 'images'], query),
+  image: (index, image, query) => href([index, 'images', String(image)], query),
+  lookup: (index) => href([index, 'lookup']),
+  classes: (index, query) => href([index, 'classes'], query),
+  class: (index, name, query) => href([index, 'classes', name], query),
+  report: (index) => href([index, 'report']),
+  compare: (query) => href(['compare'], query),
+};
+
+/** The deepest layer that still has places on the image, where there is one: its neurons say most. */
+export function tellingLayer(layers) {
+  const spatial = layers.filter((layer) => layer.height * layer.width > 1);
+  return (spatial.length ? spatial : layers).at(-1).layer;
+}

@@ -1,0 +1,106 @@
+/**
+ * Views are URLs: `#/index/layers/layer/neurons/7?class=…`. Links push an entry, small changes of a view replace it,
+ * and going back finds the place on the page where one was.
+ */
+
+import { useEffect, useState } from '../vendor/preact-htm.js';
+
+const listeners = new Set();
+const places = new Map();
+let entry = history.state?.entry ?? 0;
+let newest = entry;
+
+function parse(hash) {
+  const [path, query = ''] = hash.replace(/^#\/?/, '').split('?');
+  return { segments: path.split('/').filter(Boolean).map(decode), query: new URLSearchParams(query), path };
+}
+
+function decode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The fragment of a view. */
+export function href(segments, parameters = {}) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== '');
+  const query = new URLSearchParams(given).toString();
+  return `#/${segments.map(encodeURIComponent).join('/')}${query ? `?${query}` : ''}`;
+}
+
+function announce() {
+  const route = parse(location.hash);
+  listeners.forEach((listen) => listen(route));
+}
+
+/** Show a view; `stay` keeps the place on the page. */
+export function go(hash, { replace = false, stay = false } = {}) {
+  if (hash === location.hash) return;
+  places.set(entry, scrollY);
+  if (!replace) entry = newest += 1;
+  history[replace ? 'replaceState' : 'pushState']({ entry }, '', hash);
+  announce();
+  if (!stay) scrollTo(0, 0);
+}
+
+/** Change parameters of the view on screen; null takes one away. */
+export function change(parameters, { replace = false } = {}) {
+  const { path, query } = parse(location.hash);
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value === null || value === undefined || value === '') query.delete(name);
+    else query.set(name, value);
+  }
+  const text = query.toString();
+  go(`#/${path}${text ? `?${text}` : ''}`, { replace, stay: true });
+}
+
+function followLink(event) {
+  const link = event.target.closest?.('a[href^="#/"]');
+  const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+  if (!link || !plain || event.defaultPrevented) return;
+  event.preventDefault();
+  go(link.getAttribute('href'), { stay: 'stay' in link.dataset });
+}
+
+function travel(event) {
+  places.set(entry, scrollY);
+  entry = event.state?.entry ?? newest;
+  announce();
+  returnTo(places.get(entry) ?? 0);
+}
+
+/** Scroll back to where one was, as soon as the page is long enough again, unless the reader scrolls meanwhile. */
+function returnTo(y) {
+  const until = performance.now() + 2000;
+  let left = false;
+  const leave = () => { left = true; };
+  addEventListener('wheel', leave, { once: true, passive: true });
+  addEventListener('keydown', leave, { once: true });
+  const attempt = () => {
+    if (left) return;
+    const longEnough = document.documentElement.scrollHeight >= y + innerHeight;
+    if (longEnough || performance.now() > until) scrollTo(0, y);
+    else requestAnimationFrame(attempt);
+  };
+  requestAnimationFrame(attempt);
+}
+
+export function start() {
+  history.scrollRestoration = 'manual';
+  history.replaceState({ entry }, '', location.href);
+  addEventListener('click', followLink);
+  addEventListener('popstate', travel);
+}
+
+/** The route on screen: `segments`, `query` (URLSearchParams) and `path` (without the query). */
+export function useRoute() {
+  const [route, setRoute] = useState(() => parse(location.hash));
+  useEffect(() => {
+    listeners.add(setRoute);
+    setRoute(parse(location.hash));
+    return () => listeners.delete(setRoute);
+  }, []);
+  return route;
+}

@@ -1,0 +1,4 @@
+/** What every component is written with. */
+
+export { html, render, Component } from '../vendor/preact-htm.js';
+export { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from '../vendor/preact-htm.js';

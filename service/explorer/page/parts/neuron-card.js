@@ -1,0 +1,32 @@
+/** A neuron in small: its top patches and a line about it. */
+
+import { to } from '../lib/names.js';
+import { withQuery } from '../lib/api.js';
+import { html } from './html.js';
+import { Picture } from './picture.js';
+
+const TILE = devicePixelRatio > 1.3 ? 96 : 64;
+
+/** The tiles of a neuron, `columns` by `rows`. */
+export function Tiles({ src, layer, neuron, columns = 3, rows = 3, link = null, priority = null }) {
+  return html`<${Picture} src=${withQuery(src, { columns, rows, size: TILE })} ratio=${columns / rows} to=${link} fit="cover"
+    alt=${`Top patches of neuron ${neuron} of ${layer}`} priority=${priority} />`;
+}
+
+export const State = ({ state }) => html`<span class="state-chip" data-state=${state}>${state}</span>`;
+
+/** A card of the wall; `value` is the statistic that the wall is sorted by, in words. */
+export function NeuronCard({ index, neuron, value }) {
+  const link = to.neuron(index, neuron.layer, neuron.neuron);
+  return html`<article class="card">
+    ${neuron.dead
+      ? html`<a class="card-dead" href=${link}><span>dead</span><small>positive on no image</small></a>`
+      : html`<${Tiles} src=${neuron.links.tiles} layer=${neuron.layer} neuron=${neuron.neuron} link=${link} />`}
+    <p class="card-line"><b>${neuron.neuron}</b><${State} state=${neuron.state} />
+      <span class="card-value">${value}</span></p>
+    <p class="card-class">${neuron.best_class ?? ' '}</p>
+  </article>`;
+}
+
+export const CardWaiting = () => html`<article class="card" aria-busy="true"><div class="picture" data-is="loading"
+  style=${{ aspectRatio: '1' }}></div></article>`;

@@ -1,0 +1,40 @@
+/** A picture made by the API, with the link to the call that made it. */
+
+import { absolute, whyNot } from '../lib/api.js';
+import { html, useState } from './html.js';
+import { copy } from './toast.js';
+
+/** A link to an API call; a click copies it. */
+export function ApiLink({ url, what }) {
+  const take = (event) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    copy(absolute(url), `GET ${url}`);
+  };
+  return html`<a class="api-link" href=${url} onClick=${take} title="Copy the link to this API call"
+    aria-label=${`Copy the API link of ${what}`}>API</a>`;
+}
+
+/**
+ * `alt` says what is to be seen. The frame keeps its shape (`ratio`, width / height) from the start, so nothing moves
+ * when the picture comes. `children` are laid over it; `to` makes it a link.
+ */
+export function Picture({ src, alt, ratio = 1, to = null, fit = 'contain', priority = null, children }) {
+  const [state, setState] = useState({ src: null, is: 'loading', error: null });
+  const is = state.src === src ? state.is : 'loading';
+  const fail = async () => {
+    const error = await whyNot(src);
+    setState({ src, is: 'failed', error });
+  };
+  const image = is === 'failed'
+    ? html`<span class="picture-failed" role="img" aria-label=${`${alt}: cannot be shown`}>
+        ${state.error ? state.error.detail : 'This picture cannot be shown.'}</span>`
+    : html`<img key=${src} src=${src} alt=${alt} decoding="async" fetchpriority=${priority}
+        style=${{ objectFit: fit }} onLoad=${() => setState({ src, is: 'shown' })} onError=${fail} />`;
+  const body = html`${image}${children}`;
+  return html`<div class="picture" data-is=${is} style=${{ aspectRatio: String(ratio) }}>
+    ${to ? html`<a class="picture-to" href=${to}>${body}</a>` : body}
+    <${ApiLink} url=${src} what=${alt} />
+  </div>`;
+}

@@ -1,0 +1,47 @@
+/** What a view shows while it waits, when there is nothing, and when something went wrong. */
+
+import { html } from './html.js';
+
+export const Loading = ({ what = 'Loading' }) => html`<div class="state" role="status">
+  <span class="spinner" aria-hidden="true"></span><p>${what} …</p></div>`;
+
+export const Empty = ({ title, children }) => html`<div class="state">
+  <span class="state-mark" aria-hidden="true">∅</span><h2>${title}</h2><div class="state-text">${children}</div></div>`;
+
+const HELP = {
+  'not-found': 'The link may be of another index, or of one that has changed since.',
+  busy: 'Others are being served; it is usually free again within seconds.',
+  'model-unavailable': 'Whoever runs the service can tell it where the network is: --weights and --model.',
+  'index-unavailable': 'Whoever runs the service finds the reason in its log.',
+};
+
+/** A problem in words, what may help, and a way to go on. */
+export function Failure({ error, retry = null, children = null }) {
+  return html`<div class="state" role="alert">
+    <span class="state-mark" aria-hidden="true">!</span>
+    <h2>${error.title}</h2>
+    <div class="state-text">
+      <p>${sentence(error.detail)}</p>
+      ${HELP[error.kind] && html`<p class="quiet">${HELP[error.kind]}</p>`}
+      ${error.requestId && html`<p class="quiet">Request <code>${error.requestId}</code></p>`}
+      ${children}
+    </div>
+    ${retry && html`<button class="button" onClick=${retry}>Try again</button>`}
+  </div>`;
+}
+
+function sentence(text) {
+  const capital = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
+}
+
+/** A list's foot: how many are shown, and a button for more. */
+export function More({ list, shown, what, onMore }) {
+  if (list.error) return html`<${Failure} error=${list.error} retry=${list.retry} />`;
+  const of = list.total === null ? '' : ` of ${list.total.toLocaleString('en')}`;
+  return html`<div class="more">
+    <p class="quiet" aria-live="polite">${shown.toLocaleString('en')}${of} ${what}</p>
+    ${!list.complete && html`<button class="button" onClick=${onMore} aria-busy=${list.loading}>
+      ${list.loading ? 'Loading …' : 'Show more'}</button>`}
+  </div>`;
+}

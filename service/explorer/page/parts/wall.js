@@ -1,0 +1,69 @@
+/**
+ * A wall of cards of one size of which only those near the screen exist.
+ *
+ * `render(i)` makes card i; `want(first, end)` is told which are near. Arrow keys move between cards.
+ */
+
+import { useWidth } from '../lib/hooks.js';
+import { html, useEffect, useLayoutEffect, useRef, useState } from './html.js';
+
+const GAP = 12;
+const AHEAD = 1.5; // screens that exist above and below the one that is seen
+
+export function Wall({ count, label, least, height, render, want }) {
+  const list = useRef(null);
+  const width = useWidth(list);
+  const columns = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
+  const cardWidth = (width - GAP * (columns - 1)) / columns;
+  const step = Math.round(height(cardWidth)) + GAP;
+  const rows = Math.ceil(count / columns);
+  const [first, end] = useRange(list, step, rows);
+  const [from, until] = [first * columns, Math.min(end * columns, count)];
+  useEffect(() => { if (width) want(from, until); }, [want, from, until, width]);
+  const cards = [];
+  for (let i = from; width && i < until; i += 1) {
+    const place = `translate(${(i % columns) * (cardWidth + GAP)}px, ${Math.floor(i / columns) * step}px)`;
+    cards.push(html`<li key=${i} data-card=${i} aria-setsize=${count} aria-posinset=${i + 1}
+      style=${{ width: `${cardWidth}px`, height: `${step - GAP}px`, transform: place }}>${render(i)}</li>`);
+  }
+  return html`<ul class="wall" ref=${list} aria-label=${label} style=${{ height: `${Math.max(rows * step - GAP, 0)}px` }}
+    onKeyDown=${(event) => step && move(event, columns)}>${cards}</ul>`;
+}
+
+/** The rows [first, end) near the screen. */
+function useRange(list, step, rows) {
+  const [range, setRange] = useState([0, 0]);
+  useLayoutEffect(() => {
+    const measure = () => {
+      const top = list.current.getBoundingClientRect().top;
+      const ahead = innerHeight * AHEAD;
+      const first = Math.max(0, Math.floor((-top - ahead) / step));
+      const end = Math.min(rows, Math.max(first, Math.ceil((-top + innerHeight + ahead) / step)));
+      setRange((old) => (old[0] === first && old[1] === end ? old : [first, end]));
+    };
+    let frame = 0;
+    const later = () => {
+      cancelAnimationFrame(frame);
+      frame = requestAnimationFrame(measure);
+    };
+    measure();
+    addEventListener('scroll', later, { passive: true });
+    addEventListener('resize', later);
+    return () => {
+      cancelAnimationFrame(frame);
+      removeEventListener('scroll', later);
+      removeEventListener('resize', later);
+    };
+  }, [step, rows]);
+  return range;
+}
+
+function move(event, columns) {
+  const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+  const card = event.target.closest('[data-card]');
+  if (!by || !card || event.target.closest('input, select')) return;
+  const other = event.currentTarget.querySelector(`[data-card="${Number(card.dataset.card) + by}"] a`);
+  if (!other) return;
+  event.preventDefault();
+  other.focus();
+}

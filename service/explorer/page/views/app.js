@@ -1,0 +1,88 @@
+/** Which view a URL stands for. */
+
+import { forgetCalls } from '../lib/api.js';
+import { useAnswer } from '../lib/hooks.js';
+import { to } from '../lib/names.js';
+import { useRoute } from '../lib/route.js';
+import { DropAnywhere } from '../parts/drop.js';
+import { html, useEffect, useLayoutEffect, useRef } from '../parts/html.js';
+import { Shell } from '../parts/shell.js';
+import { Empty, Failure, Loading } from '../parts/states.js';
+
+/** Views are fetched when they are first shown. */
+const VIEWS = {
+  class: () => import('./class.js').then((module) => module.ClassView),
+  classes: () => import('./classes.js').then((module) => module.ClassesView),
+  compare: () => import('./compare.js').then((module) => module.CompareView),
+  home: () => import('./home.js').then((module) => module.HomeView),
+  image: () => import('./image.js').then((module) => module.ImageView),
+  images: () => import('./images.js').then((module) => module.ImagesView),
+  index: () => import('./index.js').then((module) => module.IndexView),
+  layer: () => import('./layer.js').then((module) => module.LayerView),
+  lookup: () => import('./lookup.js').then((module) => module.LookupView),
+  neuron: () => import('./neuron.js').then((module) => module.NeuronView),
+  report: () => import('./report.js').then((module) => module.ReportView),
+};
+
+const found = (view, place, crumbs, props = {}) => ({ view, place, crumbs, props });
+
+/** The view, its place in the navigation, the crumbs after the index, and its properties. */
+function resolve([index, kind, name, part, number, ...more]) {
+  if (index === undefined) return found('home', 'home', []);
+  if (index === 'compare' && kind === undefined) return found('compare', 'compare', [['Compare', to.compare()]]);
+  const extra = more.length > 0 || (kind !== 'layers' && part !== undefined);
+  if (extra) return null;
+  if (kind === undefined) return found('index', 'layers', []);
+  if (kind === 'layers' && name !== undefined) return inLayer(index, name, part, number);
+  if (kind === 'images' && name === undefined) return found('images', 'images', [['Images', to.images(index)]]);
+  if (kind === 'images') return found('image', 'images', imageCrumbs(index, name), { image: name });
+  if (kind === 'lookup') return found('lookup', 'lookup', [['Your image', to.lookup(index)]]);
+  if (kind === 'classes' && name === undefined) return found('classes', 'classes', [['Classes', to.classes(index)]]);
+  if (kind === 'classes') return found('class', 'classes', classCrumbs(index, name), { name });
+  if (kind === 'report') return found('report', 'report', [['Report', to.report(index)]]);
+  return null;
+}
+
+function inLayer(index, layer, part, number) {
+  const crumb = [layer, to.layer(index, layer)];
+  if (part === undefined) return found('layer', 'layers', [crumb], { layer });
+  if (part !== 'neurons' || !/^\d+$/.test(number ?? '')) return null;
+  return found('neuron', 'layers', [crumb, [number, to.neuron(index, layer, number)]], { layer, neuron: Number(number) });
+}
+
+const imageCrumbs = (index, image) => [['Images', to.images(index)], [`Image ${image}`, to.image(index, image)]];
+const classCrumbs = (index, name) => [['Classes', to.classes(index)], [name, to.class(index, name)]];
+
+const NoView = () => html`<${Empty} title="There is no such view">
+  <p>The link is incomplete or mistyped. <a href=${to.home()}>All indexes</a></p></${Empty}>`;
+
+const NOT_FETCHED = { title: 'A part of this page did not come', detail: 'The service may have been stopped. Try again in a moment.' };
+
+export function App() {
+  const route = useRoute();
+  const shown = resolve(route.segments) ?? found(null, null, []);
+  const index = route.segments[0] === 'compare' && route.segments.length === 1 ? null : route.segments[0] ?? null;
+  const crumbs = index ? [[index, to.index(index)], ...shown.crumbs] : shown.crumbs;
+  const before = useRef(route.path);
+  const parts = useRef(route.path);
+  if (parts.current !== route.path) {
+    parts.current = route.path;
+    forgetCalls();
+  }
+  useLayoutEffect(() => {
+    document.title = [...crumbs.map(([label]) => label).reverse(), 'unitscope'].join(' · ');
+  });
+  useEffect(() => {
+    if (before.current === route.path) return;
+    before.current = route.path;
+    document.getElementById('main').focus({ preventScroll: true });
+  }, [route.path]);
+  const { data: View, error, retry } = useAnswer(shown.view && VIEWS[shown.view], [shown.view]);
+  return html`<${Shell} index=${index} crumbs=${crumbs} place=${shown.place}>
+    ${shown.view === null && html`<${NoView} />`}
+    ${error && html`<${Failure} error=${NOT_FETCHED} retry=${retry} />`}
+    ${shown.view && !error && !View && html`<${Loading} />`}
+    ${View && html`<${View} key=${route.path} index=${index} query=${route.query} ...${shown.props} />`}
+    ${index && html`<${DropAnywhere} index=${index} />`}
+  </${Shell}>`;
+}

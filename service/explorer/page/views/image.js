@@ -1,0 +1,31 @@
+/** One indexed image and what fires on it. */
+
+import { fileName } from '../lib/format.js';
+import { useJson } from '../lib/hooks.js';
+import { withQuery } from '../lib/api.js';
+import { api, tellingLayer, to } from '../lib/names.js';
+import { indexedSource } from '../lib/sources.js';
+import { html, useMemo } from '../parts/html.js';
+import { Failure, Loading } from '../parts/states.js';
+import { Workbench } from '../parts/workbench.js';
+
+const LARGEST = 1024;
+
+export function ImageView({ index, image, query }) {
+  const about = useJson(api.image(index, image));
+  const layers = useJson(api.index(index));
+  const source = useMemo(() => about.data && indexedSource(about.data), [about.data]);
+  const error = about.error ?? layers.error;
+  if (error) return html`<${Failure} error=${error} retry=${about.error ? about.retry : layers.retry} />`;
+  if (!about.data || !layers.data) return html`<${Loading} what="Fetching the image" />`;
+  const data = about.data;
+  const size = Math.max(data.width, data.height) > LARGEST ? LARGEST : null;
+  const src = withQuery(data.links.picture, { size });
+  const picture = { width: data.width, height: data.height, src, call: src, alt: `Image ${data.image}, ${fileName(data.path)}` };
+  return html`
+    <header class="title"><h1>${fileName(data.path)}</h1>
+      <p>${data.class === null ? 'no class' : html`<a href=${to.images(index, { class: data.class })}>${data.class}</a>`}
+        ${' '}· ${data.width} × ${data.height} px · image ${data.image} · <a href=${data.links.file}>original file</a></p></header>
+    <${Workbench} index=${index} layers=${layers.data.layers} source=${source} image=${picture} query=${query}
+      layer=${query.get('layer') ?? tellingLayer(layers.data.layers)} />`;
+}

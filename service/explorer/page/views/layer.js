@@ -1,0 +1,87 @@
+/** A layer as a wall of its neurons. */
+
+import { count, fieldWords, number, percent, STATES } from '../lib/format.js';
+import { useJson, useSparse } from '../lib/hooks.js';
+import { withQuery } from '../lib/api.js';
+import { api, to } from '../lib/names.js';
+import { change, go } from '../lib/route.js';
+import { Choice, classOptions, Segmented } from '../parts/controls.js';
+import { html } from '../parts/html.js';
+import { CardWaiting, NeuronCard } from '../parts/neuron-card.js';
+import { Empty, Failure, Loading } from '../parts/states.js';
+import { Wall } from '../parts/wall.js';
+
+const PAGE = 100;
+
+/** What the wall is sorted by: its name, how a value reads, and which end comes first. */
+const SORTS = {
+  neuron: ['number', () => '', 'asc'],
+  auc: ['AUC for the best class', (neuron) => `AUC ${number(neuron.auc)}`, 'desc'],
+  selectivity: ['class selectivity', (neuron) => number(neuron.selectivity), 'desc'],
+  entropy: ['entropy of top classes', (neuron) => `${number(neuron.entropy)} bit`, 'asc'],
+  maximum: ['highest activation', (neuron) => number(neuron.maximum), 'desc'],
+  mean: ['mean activation', (neuron) => number(neuron.mean), 'desc'],
+  std: ['standard deviation', (neuron) => number(neuron.std), 'desc'],
+  firing_images: ['images it fires on', (neuron) => percent(neuron.firing_images), 'desc'],
+  positive_images: ['images it is positive on', (neuron) => percent(neuron.positive_images), 'desc'],
+  positive_cells: ['cells it is positive at', (neuron) => percent(neuron.positive_cells), 'desc'],
+};
+
+export function LayerView({ index, layer, query }) {
+  const sort = query.get('sort') in SORTS ? query.get('sort') : 'neuron';
+  const order = query.get('order') ?? SORTS[sort][2];
+  const [state, name] = [query.get('state'), query.get('class')];
+  const about = useJson(api.layer(index, layer));
+  const classes = useJson(withQuery(api.classes(index), { limit: 1000 }));
+  const url = withQuery(api.neurons(index, layer), { sort, order, state, class: name });
+  const neurons = useSparse(url, PAGE);
+  if (about.error) return html`<${Failure} error=${about.error} retry=${about.retry} />`;
+  return html`
+    <header class="title"><h1>${layer}</h1>
+      <p>${about.data ? shape(about.data) : 'Loading …'}</p></header>
+    <div class="controls" role="group" aria-label="Which neurons, and in which order">
+      <${Choice} label="Sort by" value=${sort} options=${Object.entries(SORTS).map(([key, [label]]) => [key, label])}
+        onChange=${(value) => change({ sort: value === 'neuron' ? null : value, order: null })} />
+      <button class="button order" onClick=${() => change({ order: order === 'asc' ? 'desc' : 'asc' })}
+        aria-label=${order === 'asc' ? 'Smallest first; change to largest first' : 'Largest first; change to smallest first'}>
+        ${order === 'asc' ? '↑' : '↓'}</button>
+      <${Segmented} label="State" value=${state ?? ''} onChange=${(value) => change({ state: value })}
+        options=${[['', 'all'], ...STATES.slice(0, 4).map((one) => [one, one])]} />
+      <${Choice} label="Best class" value=${name} options=${classOptions(classes.data?.items)}
+        onChange=${(value) => change({ class: value })} />
+      <${Finder} index=${index} layer=${layer} neurons=${about.data?.neurons} />
+    </div>
+    <${Found} index=${index} layer=${layer} neurons=${neurons} value=${SORTS[sort][1]} />`;
+}
+
+const shape = (layer) => `${count(layer.neurons)} neurons · map ${layer.height} × ${layer.width} · receptive field `
+  + `${fieldWords(layer.receptive_field)}${layer.dead_neurons ? ` · ${count(layer.dead_neurons)} dead` : ''}`;
+
+function Found({ index, layer, neurons, value }) {
+  const { total, at, want, error, retry } = neurons;
+  if (error && total === null) return html`<${Failure} error=${error} retry=${retry} />`;
+  if (total === null) return html`<${Loading} what="Fetching neurons" />`;
+  if (total === 0) {
+    return html`<${Empty} title="No neuron is like that">
+      <p><a href=${to.layer(index, layer)}>Show all neurons of ${layer}</a></p></${Empty}>`;
+  }
+  const card = (i) => {
+    const neuron = at(i);
+    return neuron ? html`<${NeuronCard} index=${index} neuron=${neuron} value=${value(neuron)} />` : html`<${CardWaiting} />`;
+  };
+  return html`<p class="quiet" role="status">${count(total)} ${total === 1 ? 'neuron' : 'neurons'}</p>
+    <${Wall} count=${total} label=${`Neurons of ${layer}`} least=${150} height=${(width) => width + 52} render=${card}
+      want=${want} />`;
+}
+
+/** Go to a neuron by its number. */
+function Finder({ index, layer, neurons }) {
+  const find = (event) => {
+    event.preventDefault();
+    const wanted = new FormData(event.target).get('neuron');
+    if (wanted !== '') go(to.neuron(index, layer, wanted));
+  };
+  return html`<form class="finder" onSubmit=${find}><label class="choice"><span>Go to neuron</span>
+    <input name="neuron" type="number" min="0" max=${neurons ? neurons - 1 : null} inputmode="numeric" required
+      placeholder=${neurons ? `0–${neurons - 1}` : ''} /></label><button class="button">Go</button></form>`;
+}

@@ -1,0 +1,67 @@
+/** An image of one's own: what fires on it, and the indexed patches and images nearest to it. */
+
+import { megabytes } from '../lib/format.js';
+import { useAnswer, useJson } from '../lib/hooks.js';
+import { api, tellingLayer } from '../lib/names.js';
+import { uploadedSource } from '../lib/sources.js';
+import { useUpload } from '../lib/upload.js';
+import { Chooser } from '../parts/drop.js';
+import { html, useMemo, useState } from '../parts/html.js';
+import { SimilarCard } from '../parts/patch-card.js';
+import { Failure, Loading } from '../parts/states.js';
+import { Workbench } from '../parts/workbench.js';
+import { ImageCard } from './images.js';
+
+const LIMIT = 6;
+
+export function LookupView({ index, query }) {
+  const upload = useUpload();
+  const about = useJson(api.index(index));
+  if (about.error) return html`<${Failure} error=${about.error} retry=${about.retry} />`;
+  if (!about.data) return html`<${Loading} what="Opening the index" />`;
+  if (!upload) return html`<${Invitation} index=${index} />`;
+  const layer = query.get('layer') ?? tellingLayer(about.data.layers);
+  return html`<${Looked} key=${upload.number} index=${index} upload=${upload} layers=${about.data.layers} layer=${layer}
+    query=${query} url=${about.data.links.lookup} />`;
+}
+
+const Invitation = ({ index }) => html`<div class="state invitation">
+  <h1>An image of your own</h1>
+  <div class="state-text"><p>Drop one anywhere on this page, paste it, or choose it. It goes through the network of this index
+    and is forgotten: nothing of it is kept, so this page starts empty when it is opened again.</p></div>
+  <${Chooser} index=${index} label="Choose an image" /></div>`;
+
+function Looked({ index, upload, layers, layer, query, url }) {
+  const [sent, setSent] = useState(0);
+  const source = useMemo(() => uploadedSource(url, upload.file, setSent), [url, upload]);
+  const found = useAnswer(() => source.lookup(layer, LIMIT), [source, layer]);
+  const [first, setFirst] = useState(null);
+  if (found.data && first === null) setFirst(found.data);
+  const title = html`<header class="title"><h1>${upload.file.name || 'Pasted image'}</h1>
+    <p>${megabytes(upload.file.size)}${first ? ` · ${first.width} × ${first.height} px` : ''} · not kept by the service</p></header>`;
+  if (found.error) return html`${title}<${Refused} index=${index} error=${found.error} retry=${found.retry} file=${upload.file} />`;
+  if (!first) return html`${title}<${Progress} sent=${sent} file=${upload.file} />`;
+  const image = { width: first.width, height: first.height, src: upload.url, alt: 'Your image', call: null };
+  const near = found.data && html`<section><h2>Nearest images</h2><ul class="patches patches-small">
+    ${found.data.images.map((one) => html`<${ImageCard} key=${one.image} index=${index} image=${one} score=${one.score} />`)}</ul></section>
+    <section><h2>Nearest patches to where it is strongest</h2><ul class="patches patches-small">
+    ${found.data.patches.map((one) => html`<${SimilarCard} key=${one.image} index=${index} patch=${one} />`)}</ul></section>`;
+  return html`${title}<${Workbench} index=${index} layers=${layers} layer=${layer} image=${image} source=${source} query=${query}
+    aside=${near} />`;
+}
+
+function Progress({ sent, file }) {
+  const words = sent < 1 ? `Sending ${megabytes(file.size)}: ${Math.round(sent * 100)} %` : 'Sent. The network looks at it …';
+  return html`<div class="state" role="status"><progress value=${sent < 1 ? sent : null} aria-label="Upload"></progress>
+    <p>${words}</p></div>`;
+}
+
+const REFUSALS = {
+  'too-large': (file) => `The file has ${megabytes(file.size)}. Scale it down and try again; a network sees small images anyway.`,
+  'unsupported-media-type': () => 'It takes photographs in the usual formats: JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF.',
+  'image-rejected': () => 'The file may be cut short or damaged. Open it in an image program and save it anew.',
+};
+
+const Refused = ({ index, error, retry, file }) => html`<${Failure} error=${error} retry=${error.status >= 500 || error.status === 0 ? retry : null}>
+  ${REFUSALS[error.kind] && html`<p>${REFUSALS[error.kind](file)}</p>`}
+  <p><${Chooser} index=${index} label="Choose another image" /></p></${Failure}>`;
