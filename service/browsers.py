@@ -8,7 +8,7 @@ from flask import Request, Response
 
 PAGE_POLICY: Final = "; ".join([
     "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data: blob:", "connect-src 'self'",
-    "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
+    "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
 ])  # fmt: skip
 """Content-Security-Policy of every answer but those that bring a style of their own."""
 

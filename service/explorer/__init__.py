@@ -13,12 +13,6 @@ from typing import Final
 
 from indexer.errors import NotFound
 
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-)
-"""What the page may load and do: nothing that does not come from the service."""
-
 PAGE: Final = "index.html"
 VERSION_MARK: Final = "{{version}}"
 MEDIA_TYPES: Final = {

@@ -4,13 +4,11 @@ from flask import Response, request
 
 from service import caching
 from service.dispatch import Services
-from service.explorer import POLICY
 
 
 def get_root(services: Services) -> Response:
     explorer = services.explorer
     response = Response(explorer.page, content_type="text/html; charset=utf-8")
-    response.headers["Content-Security-Policy"] = POLICY
     return caching.finish(request, response, caching.tag(explorer.version), caching.REVALIDATE)
 
 

@@ -36,7 +36,7 @@ def test_the_policy_lets_nothing_in_from_elsewhere() -> None:
     assert rules["default-src"] == "'none'"
     assert (rules["script-src"], rules["style-src"], rules["connect-src"]) == ("'self'",) * 3
     assert rules["img-src"] == "'self' data: blob:"
-    assert rules["frame-ancestors"] == "'none'"
+    assert rules["form-action"] == rules["base-uri"] == rules["frame-ancestors"] == "'none'"
 
 
 def test_a_report_may_use_its_own_style_and_no_other(client: ConformingClient) -> None:

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from service.explorer import MEDIA_TYPES, POLICY
+from service.browsers import PAGE_POLICY
+from service.explorer import MEDIA_TYPES
 from tests.service.conforming import ConformingClient
 
 FOLDER = Path(__file__).parents[2] / "service" / "explorer" / "page"
@@ -18,9 +19,9 @@ def version_of(client: ConformingClient) -> str:
 def test_root_is_a_page_that_may_load_nothing_from_elsewhere(client: ConformingClient) -> None:
     answer = client.get("/")
     assert answer.mimetype == "text/html"
-    assert answer.headers["Content-Security-Policy"] == POLICY
+    assert answer.headers["Content-Security-Policy"] == PAGE_POLICY
     assert answer.headers["Cache-Control"] == "no-cache"
-    assert "unsafe" not in POLICY
+    assert "unsafe" not in PAGE_POLICY
     assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", answer.text)
     assert client.get("/", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
 
