@@ -167,9 +167,13 @@ def show_withheld(folder: Path, data: tuple, shown: Path) -> None:
                 ranking = sorted(coverage(without, layer), key=lambda one: one.order)
                 place = [one.class_ for one in ranking].index(name)
                 by_any = sorted(ranking, key=lambda one: one.best_auc).index(ranking[place])
-                aucs = ", ".join(f"{one.class_} {one.own_auc or 0:.2f}" for one in ranking[:3])
+                aucs = ", ".join(f"{one.class_} {_auc(one.own_auc)}" for one in ranking[:3])
                 print(f"without {name}, layer {layer}: number {place + 1} of the least covered ({aucs}, …); "
                       f"number {by_any + 1} if any neuron counts")  # fmt: skip
+
+
+def _auc(value: float | None) -> str:
+    return "no neuron" if value is None else f"{value:.2f}"
 
 
 if __name__ == "__main__":

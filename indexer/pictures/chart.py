@@ -16,7 +16,7 @@ _WIDTH, _HEIGHT, _COLUMNS = 380, 250, 2
 _LEFT, _TOP, _RIGHT, _BOTTOM = 40, 34, 14, 42
 _LEGEND = 28
 _TICKS = (0, 0.25, 0.5, 0.75, 1)
-_LABELS = 6
+_LABELS = 4
 
 
 def trend_chart(trend: Json) -> str:

@@ -90,11 +90,13 @@ def _layer_row(layer: Json) -> list[Cell]:
 
 def _class_row(one: Json) -> list[Cell]:
     links = one.get("links", {})
+    own: list[Cell] = [("–", None), ("–", None)]
+    if one["own_neuron"] is not None:
+        own = [(str(one["own_neuron"]), links.get("patches")), (f"{one['own_auc']:.3f}", None)]
     return [
         (one["class"], links.get("class")),
         (str(one["images"]), links.get("images")),
-        ("–" if one["own_neuron"] is None else str(one["own_neuron"]), links.get("patches")),
-        ("–" if one["own_auc"] is None else f"{one['own_auc']:.3f}", None),
+        *own,
         (f"{one['best_auc']:.3f}", None),
         (str(one["neurons_above"]), None),
     ]
