@@ -1,44 +1,84 @@
 """``python -m service DIR``: answer questions about the indexes in a directory."""
 
 import os
-import signal
 import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
 
-# OpenMP reads this once, when torch and FAISS are imported. Requests run side by side already; with more threads each
-# they would fight over the cores.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import logging
-
+from service import logs
+from service.listening import addresses, listen, listen_at
 from service.settings import Settings
+
+SUPERVISOR: Final = "supervisor"
+THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Read once, when numpy, FAISS and torch are imported."""
+_HEARTBEAT_SECONDS: Final = 30.0
+_MOST_WORKERS: Final = 8
+_CGROUP: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
 def main() -> int:
-    """Serve until interrupted; the exit status is 2 where there is nothing to serve."""
+    """Serve until told to end; the exit status is 2 where there is nothing to serve."""
     settings = Settings.read()
     if not settings.directory.is_dir():
         print(f"unitscope: there is no directory {settings.directory}", file=sys.stderr)
         return 2
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells how it was loaded
-    from service.app import create_app  # takes seconds; a wrong flag is answered at once
-    from service.server import addresses, make_server
-    from service.tokens import WrongTokens
-
+    logs.configure(settings.log_level, SUPERVISOR)
     try:
-        app = create_app(settings)
-        server = make_server(app, settings)
-    except (OSError, WrongTokens) as error:
+        with tempfile.TemporaryDirectory(prefix="unitscope-") as folder:
+            return _supervise(settings, Path(folder))
+    except OSError as error:
         print(f"unitscope: {error}", file=sys.stderr)
         return 2
-    print(f"unitscope answers at {' and '.join(addresses(server))} (end with Ctrl-C)", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+def _supervise(settings: Settings, folder: Path) -> int:
+    """Run the processes; ``folder`` holds what they share: counts, and the socket of the network."""
+    os.environ |= {"PROMETHEUS_MULTIPROC_DIR": str(folder), "UNITSCOPE_PROCESS": SUPERVISOR}
+    from service.supervisor import Role, Supervisor  # with its metrics, which look at the environment once
+
+    sockets = listen(settings.host, settings.port)
+    address = str(folder / "network")
+    turns = listen_at(address, settings.forward_queue)
+    environment = thread_limits(os.environ, 1)
+    roles = [
+        Role("worker", "service.worker", workers(settings), _HEARTBEAT_SECONDS, sockets, environment),
+        Role(
+            "network", "service.network_process", settings.forward_passes, settings.forward_seconds, [turns],
+            environment | dict.fromkeys(THREAD_VARIABLES, str(settings.forward_threads)),
+        ),
+    ]  # fmt: skip
+
+    def ready() -> None:
+        print(f"unitscope answers at {' and '.join(addresses(sockets))} (end with Ctrl-C)", flush=True)
+
+    supervisor = Supervisor(roles, [address, *sys.argv[1:]], settings.stop_seconds)
+    return 0 if supervisor.run(ready) else 2
+
+
+def thread_limits(environment: Mapping[str, str], threads: int) -> dict[str, str]:
+    """An environment in which numpy, FAISS and torch use so many threads, unless it says already how many.
+
+    Requests run side by side. With more threads each they would fight over the cores.
+    """
+    return dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict(environment)
+
+
+def workers(settings: Settings) -> int:
+    """How many processes answer requests: as set, else one a core, at least 2 and at most 8."""
+    return settings.workers or min(max(usable_cores(), 2), _MOST_WORKERS)
+
+
+def usable_cores() -> int:
+    """The cores that this process may use, by its affinity and the limit of its container."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        server.run()  # returns when interrupted or told to end
-    finally:
-        server.close()
-        app.services.catalog.close()
-    return 0
+        quota, period = _CGROUP.read_text().split()
+        return min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup, or "max": no limit
+        return cores
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import flask
 from flask import Flask, Response, g
 
 import indexer
-from service import compression, problems
+from service import compression, observing, problems
 from service.admission import Admission
 from service.browsers import Browsers
 from service.catalog import Catalog
@@ -23,6 +23,8 @@ from service.dispatch import Services
 from service.explorer import Explorer
 from service.gate import Gate
 from service.networks import Networks
+from service.passes import LocalPasses
+from service.remote import RemotePasses
 from service.settings import Settings
 from service.views import VIEWS
 
@@ -46,20 +48,19 @@ class Application(Flask):
     services: Services
 
 
-def create_app(settings: Settings) -> Application:
+def create_app(settings: Settings, network: str | None = None) -> Application:
     """Make the application; no index is opened before it is asked for.
 
-    Raises
-    ------
-    FileNotFoundError
-        There is no such directory.
+    Parameters
+    ----------
+    network : str, optional
+        The socket at which processes that run the network take questions. Without one, this process runs it.
     """
-    if not settings.directory.is_dir():
-        raise FileNotFoundError(f"there is no directory {settings.directory}")
     app = Application("service", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=settings.max_upload_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.merge_slashes = False
-    app.services = _services(settings)
+    app.services = _services(settings, network)
+    observing.install(app, app.services.contract.operations)
     problems.install(app)
     browsers, admission = Browsers(settings.origins), Admission(settings, app.services.contract)
     app.before_request(_name_request)
@@ -73,15 +74,21 @@ def create_app(settings: Settings) -> Application:
     return app
 
 
-def _services(settings: Settings) -> Services:
-    open_index = partial(indexer.open, images=settings.images)
+def _services(settings: Settings, network: str | None) -> Services:
+    gate = Gate(settings.forward_passes, settings.forward_queue, settings.forward_wait)
+    if network is None:
+        passes = LocalPasses(Networks(settings.model, settings.weights, settings.max_pixels), gate)
+    else:
+        passes = RemotePasses(network, gate, settings.forward_wait, settings.forward_seconds)
     return Services(
         settings=settings,
         contract=Contract.load(),
-        catalog=Catalog(Path(settings.directory), open_index, settings.check_seconds),
+        catalog=Catalog(
+            Path(settings.directory), partial(indexer.open, images=settings.images), settings.check_seconds
+        ),
         explorer=Explorer.load(),
-        gate=Gate(settings.forward_passes, settings.forward_queue, settings.forward_wait),
-        networks=Networks(settings.model, settings.weights),
+        gate=gate,
+        passes=passes,
     )
 
 

@@ -20,6 +20,7 @@ from typing import TypeVar
 from indexer.errors import DamagedFile, NotAnIndex, NotFound, UnitscopeError
 from indexer.query.index import Index
 from indexer.store import layout
+from service import metrics
 from service.errors import IndexUnavailable
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class Held:
         Digest of the manifest: the same for the same generation wherever it is served, another for any other.
     network : str
         Digest of what decides an activation: the same for every generation.
+    size : int
+        Bytes of the files of the generation.
     uses : int
         Leases under way.
     retired : bool
@@ -52,6 +55,7 @@ class Held:
     index: Index
     state: str
     network: str
+    size: int
     uses: int = 0
     retired: bool = False
 
@@ -127,6 +131,7 @@ class _Place:
             stamp = _stamp(self._path)
             if stamp != self._stamp:
                 self._replace(*self._open(stamp))
+                metrics.GENERATIONS.inc()
         except NotAnIndex:
             self._replace(None, IndexUnavailable("the index is gone, or not published yet"), None)
         except UnitscopeError as error:
@@ -260,4 +265,12 @@ def _stamp(path: Path) -> Stamp:
 
 def _hold(index: Index) -> Held:
     state = hashlib.sha256(json.dumps(index.manifest.to_json(), sort_keys=True).encode()).hexdigest()
-    return Held(index, state, index.manifest.configuration.digest)
+    files = [shard.file for shard in index.manifest.shards] + list(index.manifest.derived.values())
+    return Held(index, state, index.manifest.configuration.digest, sum(_bytes(index.path / file) for file in files))
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -25,8 +25,8 @@ from service.contract import Contract, Operation
 from service.explorer import Explorer
 from service.gate import Gate
 from service.links import Links
-from service.networks import Networks
 from service.paging import link_header
+from service.passes import Passes
 from service.settings import Settings
 
 Json = dict[str, Any]
@@ -41,7 +41,7 @@ class Services:
     catalog: Catalog
     explorer: Explorer
     gate: Gate
-    networks: Networks
+    passes: Passes
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from indexer.errors import InvalidRequest, UnitscopeError
+from indexer.errors import InvalidRequest, ModelUnavailable, UnitscopeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,20 @@ class NotAllowed(UnitscopeError):
 
 class TooManyRequests(UnitscopeError):
     """A client has used its allowance up.
+
+    Attributes
+    ----------
+    retry_after : int
+        Seconds after which another try is worth it.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NetworkLost(ModelUnavailable):
+    """The process that ran the network ended in the middle of a request.
 
     Attributes
     ----------

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from service import metrics
 from service.errors import Busy
 
 
@@ -16,6 +17,22 @@ class Gate:
         self._seconds = seconds
 
     @contextmanager
+    def attend(self) -> Iterator[None]:
+        """Be counted as inside or waiting, for what waits elsewhere.
+
+        Raises
+        ------
+        Busy
+            The queue is full.
+        """
+        if not self._present.acquire(blocking=False):
+            raise self.full()
+        try:
+            yield
+        finally:
+            self._present.release()
+
+    @contextmanager
     def enter(self) -> Iterator[None]:
         """Wait for a place and hold it.
 
@@ -24,17 +41,23 @@ class Gate:
         Busy
             The queue is full, or no place became free in time.
         """
-        if not self._present.acquire(blocking=False):
-            raise self._busy("too many uploads are waiting already")
-        try:
+        with self.attend():
             if not self._free.acquire(timeout=self._seconds):
-                raise self._busy(f"no place became free within {self._seconds:g} seconds")
+                raise self.late()
             try:
                 yield
             finally:
                 self._free.release()
-        finally:
-            self._present.release()
+
+    def full(self) -> Busy:
+        """The error for who finds the queue full."""
+        metrics.REFUSED.labels("queue").inc()
+        return self._busy("too many uploads are waiting already")
+
+    def late(self) -> Busy:
+        """The error for who has waited for too long."""
+        metrics.REFUSED.labels("wait").inc()
+        return self._busy(f"no place became free within {self._seconds:g} seconds")
 
     def _busy(self, reason: str) -> Busy:
         return Busy(f"{reason}; try again later", retry_after=max(1, round(self._seconds)))

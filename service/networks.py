@@ -1,25 +1,58 @@
-"""The networks that uploads are sent through: loaded when first needed, checked against the index, kept."""
+"""The networks that pictures are sent through: loaded when first needed, checked against the index, kept."""
 
 import logging
 import threading
 from collections import OrderedDict
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from PIL import Image
 
 from indexer.errors import BadActivations, ImageRejected, ModelUnavailable, UnitscopeError
-from indexer.network.attribution import Unit, unit_of
-from indexer.network.forward import Network
-from indexer.query.index import Index
+from indexer.images.geometry import Box
+from indexer.images.reading import read_picture
+from indexer.store.manifest import Configuration
+from service import metrics
+
+if TYPE_CHECKING:
+    from indexer.network.forward import Network
 
 log = logging.getLogger(__name__)
 
 _KEPT: Final = 4
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a network makes of a picture.
+
+    Attributes
+    ----------
+    width, height : int
+        Of the picture, upright, in pixels.
+    maps : dict of str to ndarray
+        For each layer (C, H, W) float32.
+    """
+
+    width: int
+    height: int
+    maps: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A neuron of a layer at one cell."""
+
+    layer: str
+    neuron: int
+    y: int
+    x: int
+
+
 class Networks:
     """Networks by the configuration of an index, so that a new generation does not load its network again.
+
+    torch is imported with the first picture.
 
     Parameters
     ----------
@@ -28,62 +61,80 @@ class Networks:
         it: the person who starts the service has to.
     weights : str or None
         Where the weights are, if not where they were.
+    max_pixels : int
+        The largest picture.
     """
 
-    def __init__(self, model: str | None, weights: str | None) -> None:
+    def __init__(self, model: str | None, weights: str | None, max_pixels: int) -> None:
         self._model = model
         self._weights = weights
+        self._max_pixels = max_pixels
         self._loaded: OrderedDict[str, Network] = OrderedDict()
+        # One thing at a time: a network's hooks see every pass through it, and tracing a network that is being loaded
+        # replaces `nn.Module.__call__` for all of them.
         self._lock = threading.Lock()
 
-    def maps(self, index: Index, picture: Image.Image) -> dict[str, np.ndarray]:
-        """Maps (C, H, W) float32 of every layer of the index for an RGB picture.
+    def see(self, configuration: Configuration, data: bytes) -> Seen:
+        """Decode an image file and send it through the network of an index.
 
         Raises
         ------
         ModelUnavailable
             The network cannot be loaded here.
         ImageRejected
-            The network gives nothing for the picture that can be compared.
+            The file is no image that can be used, or the network gives nothing for it that can be compared.
         """
-        with self._lock:  # a network's hooks see every pass through it, so there is one at a time
+        picture = read_picture(data, self._max_pixels)
+        with self._lock:
             try:
-                maps = self._network(index).maps([picture])
+                maps = self._network(configuration).maps([picture])
             except BadActivations as error:
                 raise ImageRejected(str(error)) from error
         for layer, batch in maps.items():
             if not np.isfinite(batch).all():
                 raise ImageRejected(f"the network gives numbers that are not finite for this image, in layer {layer}")
-        return {layer: batch[0] for layer, batch in maps.items()}
+        return Seen(picture.width, picture.height, {layer: batch[0] for layer, batch in maps.items()})
 
-    def unit(self, index: Index, layer: str, neuron: int, y: int, x: int) -> Unit:
-        """A cell of a neuron as a function of the input, for one caller alone.
+    def attribute(
+        self, configuration: Configuration, unit: Unit, method: str, pixels: np.ndarray, field: Box | None
+    ) -> np.ndarray:
+        """What each input value adds to a unit's activation; see `indexer.network.attribution.attribute`.
 
         Raises
         ------
-        ModelUnavailable
+        ModelUnavailable, InvalidRequest, NotInstalled
         """
-        with self._lock:
-            return unit_of(self._network(index), layer, neuron, y, x)
+        from indexer.network.attribution import attribute, check_method, unit_of
 
-    def _network(self, index: Index) -> Network:
-        key = index.manifest.configuration.digest
+        check_method(method)
+        with self._lock:
+            network = self._network(configuration)
+            return attribute(unit_of(network, unit.layer, unit.neuron, unit.y, unit.x), pixels, method, field)
+
+    def _network(self, configuration: Configuration) -> "Network":
+        key = configuration.digest
+        metrics.NETWORK_CACHE.labels("hit" if key in self._loaded else "miss").inc()
         if key not in self._loaded:
-            self._loaded[key] = self._load(index)
+            self._loaded[key] = self._load(configuration)
             if len(self._loaded) > _KEPT:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(key)
         return self._loaded[key]
 
-    def _load(self, index: Index) -> Network:
-        recorded = index.manifest.configuration.model
-        own = ":" in recorded
-        if own and self._model is None:
-            raise ModelUnavailable("this index was built from a network of its owner's; start the service with --model")
+    def _load(self, configuration: Configuration) -> "Network":
+        from indexer.jobs.load import network_of  # imports torch
+
+        options: dict[str, Any] = {"weights": self._weights}
+        if ":" in configuration.model:
+            if self._model is None:
+                raise ModelUnavailable(
+                    "this index was built from a network of its owner's; start the service with --model"
+                )
+            options["model"] = self._model
         try:
-            return index.network(weights=self._weights, model=self._model if own else None)
+            return network_of(configuration, **options)
         except UnitscopeError as error:  # its message is for the person who started the service: it names files
-            log.warning("the network of index %s cannot be loaded: %s", index.name, error)
+            log.warning("the network %s cannot be loaded: %s", configuration.model, error)
             raise ModelUnavailable(
                 "the network of this index cannot be loaded, the log of the service says why; --weights and --model "
                 "tell the service where it is"

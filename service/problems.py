@@ -26,6 +26,7 @@ from service.errors import (
     ContractViolation,
     IndexUnavailable,
     LengthMissing,
+    NetworkLost,
     NotAllowed,
     NotAuthenticated,
     TooManyRequests,
@@ -126,7 +127,7 @@ def _of_domain(error: UnitscopeError) -> Response:
         return _of_anything(error)
     errors = [fault.as_dict() for fault in error.faults] if isinstance(error, ContractViolation) else None
     response = _problem(kind, str(error), errors)
-    if isinstance(error, (Busy, TooManyRequests)):
+    if isinstance(error, (Busy, NetworkLost, TooManyRequests)):
         response.headers["Retry-After"] = str(error.retry_after)
     elif isinstance(error, NotAuthenticated):
         response.headers["WWW-Authenticate"] = CHALLENGE + (', error="invalid_token"' if error.given else "")

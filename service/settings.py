@@ -46,6 +46,15 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise WrongSetting(f"must be one of {', '.join(choices)}, not {text!r}")
+        return text
+
+    return parse
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the service is told; see the help of each field."""
@@ -62,12 +71,29 @@ class Settings:
     weights: str | None = _setting(
         str, "The weights of the network for uploads, if not where they were when the index was built.", None
     )
-    threads: int = _setting(_number(2, 256), "How many requests are worked on at a time.", 8)
+    workers: int | None = _setting(
+        _number(1, 64), "How many processes answer requests; by default one a core, at least 2 and at most 8.", None
+    )
+    threads: int = _setting(_number(2, 256), "How many requests a process works on at a time.", 8)
+    connections: int = _setting(_number(10, 10_000), "How many connections a process keeps open; more wait.", 250)
     max_upload_bytes: int = _setting(_number(1, 2**31), "The largest upload, in bytes.", 20_000_000)
     max_pixels: int = _setting(_number(1, 2**31), "The largest upload, in pixels.", 64_000_000)
-    forward_passes: int = _setting(_number(1, 64), "How many uploads are decoded and in the network at a time.", 1)
-    forward_queue: int = _setting(_number(0, 255), "How many more uploads wait; the rest are sent away with 503.", 3)
+    forward_passes: int = _setting(
+        _number(1, 64), "How many processes run the network, each with one upload at a time and 1 GB of its own.", 1
+    )
+    forward_threads: int = _setting(_number(1, 256), "How many threads (OpenMP) one pass through the network uses.", 1)
+    forward_queue: int = _setting(_number(1, 255), "How many more uploads wait; the rest are sent away with 503.", 3)
     forward_wait: float = _setting(_number(0, 600, float), "How many seconds an upload waits before its 503.", 10.0)
+    forward_seconds: float = _setting(
+        _number(1, 3600, float), "How many seconds one upload may take in the network before its process is replaced.",
+        120.0,
+    )  # fmt: skip
+    stop_seconds: float = _setting(
+        _number(0, 3600, float), "How many seconds requests in flight may take when the service is told to end.", 20.0
+    )
+    log_level: str = _setting(
+        _one_of("debug", "info", "warning", "error"), "What is logged: `info` has a line for every request.", "info"
+    )
     check_seconds: float = _setting(
         _number(0, 3600, float), "How many seconds may pass before a new generation of an index is noticed.", 0.5
     )

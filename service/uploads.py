@@ -1,19 +1,17 @@
-"""The image of an upload: the body itself, or the part ``image`` of a form; or several of these parts."""
+"""The image files of an upload: the body itself, or the part ``image`` of a form; or several of these parts."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from flask import Request
-from PIL import Image
 
-from indexer.images.reading import read_picture
 from service.errors import ContractViolation, Fault
 
 PART: Final = "image"
 FORM: Final = "multipart/form-data"
 
 
-def uploaded_bytes(request: Request) -> bytes:
+def uploaded_file(request: Request) -> bytes:
     """The file that a request carries; `service.contract` has checked its type and length already.
 
     Raises
@@ -29,28 +27,13 @@ def uploaded_bytes(request: Request) -> bytes:
     return request.files[PART].read()
 
 
-def uploaded_picture(request: Request, max_pixels: int) -> Image.Image:
-    """The picture that a request carries, upright, RGB.
-
-    Raises
-    ------
-    ContractViolation
-        The form is wrong.
-    ImageRejected
-        The file is no image that can be used.
-    """
-    return read_picture(uploaded_bytes(request), max_pixels)
-
-
-def uploaded_pictures(request: Request, max_pixels: int, *, one: bool) -> Iterator[Image.Image]:
-    """The pictures of a form, upright, RGB, each decoded when it is asked for; ``one`` refuses more than one.
+def uploaded_files(request: Request, *, one: bool) -> Iterator[bytes]:
+    """The files of a form, each read when it is asked for; ``one`` refuses more than one.
 
     Raises
     ------
     ContractViolation
         The form holds anything else than parts ``image``.
-    ImageRejected
-        A file is no image that can be used.
     """
     parts = [*request.form.items(multi=True), *request.files.items(multi=True)]
     files = request.files.getlist(PART)
@@ -58,4 +41,4 @@ def uploaded_pictures(request: Request, max_pixels: int, *, one: bool) -> Iterat
         amount = f"one file, the part {PART!r}, as there is a box" if one else f"files only, each a part {PART!r}"
         raise ContractViolation([Fault("body", "", f"must be a form with {amount}")])
     for file in files:
-        yield read_picture(file.read(), max_pixels)
+        yield file.read()

@@ -7,7 +7,7 @@ from typing import Any
 
 import indexer
 from indexer.errors import InvalidRequest, NotFound
-from indexer.network.attribution import METHODS, check_method, unit_of
+from indexer.network.attribution import METHODS, attribute, check_method, unit_of
 from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import CONTEXT, TILE, neuron_numbers, sheet
 from indexer.pictures.sheet_draw import FORMATS, save
@@ -61,7 +61,14 @@ def _run_saliency(options: argparse.Namespace) -> int:
         image, y, x = _place(index, options)
         unit = unit_of(index.network(options.weights, device=options.device), options.layer, options.neuron, y, x)
         picture = saliency(
-            index, unit, image, options.layer, y, x, method=options.method, size=options.size, context=options.context
+            index,
+            lambda pixels, field: attribute(unit, pixels, options.method, field),
+            image,
+            options.layer,
+            y,
+            x,
+            size=options.size,
+            context=options.context,
         )
     try:
         picture.save(options.out)

@@ -1,15 +1,20 @@
 """Why a neuron fires: what of a patch its activation comes from, laid over the patch."""
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image
 
 from indexer.images.geometry import Box
-from indexer.network.attribution import Method, Unit, attribute
 from indexer.pictures.crop import crop, region_around, scale
 from indexer.pictures.heat import heat_in_original, overlay
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
 from indexer.receptive_field import ReceptiveField
+
+Attribution = Callable[[np.ndarray, Box | None], np.ndarray]
+"""Pixels (h, w, 3) uint8 of the network's input and the receptive field of the cell -> (3, h, w) float32; see
+`indexer.network.attribution.attribute`."""
 
 _PIXELS = ReceptiveField("unsupported", None, None, None)
 """Every input pixel is a cell of its own: cells tile the input."""
@@ -20,13 +25,12 @@ _GREY = 0.5
 
 def saliency(
     index: Index,
-    unit: Unit,
+    attribution: Attribution,
     image: ImageRecord,
     layer: str,
     y: int,
     x: int,
     *,
-    method: Method,
     size: int | None = None,
     context: float = 0.0,
 ) -> Image.Image:
@@ -34,10 +38,8 @@ def saliency(
 
     Parameters
     ----------
-    unit : Unit
-        The neuron at this cell.
-    method : str
-        See `indexer.network.attribution.attribute`.
+    attribution : callable
+        What each input value adds to the activation of the neuron at this cell.
     size, context
         As for `indexer.pictures.patch`.
 
@@ -49,12 +51,13 @@ def saliency(
 
     Raises
     ------
-    NotFound, InvalidRequest, ImageUnavailable, NotInstalled
+    NotFound, InvalidRequest, ImageUnavailable
+        Or whatever ``attribution`` raises.
     """
     original = index.picture(image)
     preprocessing = index.manifest.configuration.preprocessing
     field = index.layer(layer).info.field.box(y, x)
-    strength = np.abs(attribute(unit, preprocessing.pixels(original), method, field)).sum(axis=0)
+    strength = np.abs(attribution(preprocessing.pixels(original), field)).sum(axis=0)
     region = region_around(index.box(image, layer, y, x), context, image.width, image.height)
     heat = heat_in_original(strength, _PIXELS, preprocessing.placement(image.width, image.height), region)
     patch = crop(original, region)

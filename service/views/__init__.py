@@ -29,6 +29,7 @@ WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
         frontpage.get_explorer_file,
         operations.get_health,
         operations.get_readiness,
+        operations.get_metrics,
         operations.get_contract,
         indexes.list_indexes,
     ),

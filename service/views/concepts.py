@@ -9,7 +9,7 @@ from indexer.images.geometry import Box
 from indexer.query import concepts
 from service import shapes
 from service.dispatch import Json, Question
-from service.uploads import uploaded_pictures
+from service.uploads import uploaded_files
 
 
 def find_concept(
@@ -50,15 +50,14 @@ def lookup_concept(
         raise InvalidRequest("left, top, right and bottom are one box: give all four, or none")
     box = None if left is None else box_of(*edges)
     peaks = []
-    with services.gate.enter():
-        for picture in uploaded_pictures(question.request, services.settings.max_pixels, one=box is not None):
-            maps = services.networks.maps(index, picture)[layer]
-            peaks.append(maps.max(axis=(1, 2)))
-            size = picture.size
+    with services.passes.turn() as network:
+        for file in uploaded_files(question.request, one=box is not None):
+            seen = network.see(index.manifest.configuration, file)
+            peaks.append(seen.maps[layer].max(axis=(1, 2)))
     if box is None:
         found = concepts.of_peaks(index, layer, np.stack(peaks), **page)
     else:
-        found = concepts.in_maps(index, layer, maps, *size, box, **page)
+        found = concepts.in_maps(index, layer, seen.maps[layer], seen.width, seen.height, box, **page)
     return shapes.concept(question.links, found)
 
 

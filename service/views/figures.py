@@ -1,12 +1,15 @@
 """Contact sheets, tiles, and why a neuron fires."""
 
+import numpy as np
+
 from indexer import pictures
-from indexer.network.attribution import Method, check_method
+from indexer.images.geometry import Box
 from indexer.pictures.mosaic import mosaic
 from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import neuron_numbers, sheet
 from indexer.pictures.sheet_draw import raster
 from service.dispatch import Picture, Question
+from service.networks import Unit
 
 
 def get_neuron_sheet(question: Question, layer: str, neuron: int, **options: object) -> Picture:
@@ -34,7 +37,7 @@ def get_saliency(
     y: int,
     x: int,
     neuron: int,
-    method: Method,
+    method: str,
     size: int | None,
     context: float,
 ) -> Picture:
@@ -42,12 +45,13 @@ def get_saliency(
     record, found = index.image(image), index.layer(layer)
     key = (layer, found.check_cell(y, x), found.check_neuron(neuron), method, size, context)
 
+    def attribution(pixels: np.ndarray, field: Box | None) -> np.ndarray:
+        with services.passes.turn() as network:
+            return network.attribute(index.manifest.configuration, Unit(layer, neuron, y, x), method, pixels, field)
+
     def draw() -> tuple[bytes, str]:
-        check_method(method)
-        with services.gate.enter():
-            unit = services.networks.unit(index, layer, neuron, y, x)
-            options = {"method": method, "size": size, "context": context}
-            return pictures.encode(saliency(index, unit, record, layer, y, x, **options), "PNG"), "image/png"
+        picture = saliency(index, attribution, record, layer, y, x, size=size, context=context)
+        return pictures.encode(picture, "PNG"), "image/png"
 
     return Picture(question.versions.of_patch(record), key, draw)
 

@@ -3,7 +3,8 @@
 from flask import Response, request
 
 from indexer.errors import UnitscopeError
-from service import caching
+from service import caching, metrics
+from service.catalog import Held
 from service.dispatch import Json, Services, as_json
 from service.errors import IndexUnavailable
 
@@ -20,6 +21,18 @@ def get_readiness(services: Services) -> Response:
     return as_json({"status": status, "indexes": states})
 
 
+def get_metrics(services: Services) -> Response:
+    figures = metrics.IndexFigures()
+    for name in _names(services):
+        try:
+            services.catalog.ask(name, lambda held, name=name: figures.add(name, *_figures(held)))
+        except UnitscopeError:
+            figures.add_unavailable(name)
+    response = Response(metrics.render(figures), content_type=metrics.MEDIA_TYPE)
+    response.headers["Cache-Control"] = caching.NEVER
+    return response
+
+
 def get_contract(services: Services) -> Response:
     response = Response(services.contract.text, content_type="application/yaml")
     return caching.finish(request, response, caching.tag(services.contract.digest), caching.REVALIDATE)
@@ -31,3 +44,14 @@ def _state(services: Services, name: str) -> Json:
     except UnitscopeError as error:
         return {"name": name, "ready": False, "generation": None, "detail": str(error)}
     return {"name": name, "ready": True, "generation": generation, "detail": None}
+
+
+def _names(services: Services) -> list[str]:
+    try:
+        return services.catalog.names()
+    except UnitscopeError:
+        return []
+
+
+def _figures(held: Held) -> tuple[int, int, int]:
+    return held.index.generation, held.index.manifest.images, held.size

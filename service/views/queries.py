@@ -6,18 +6,17 @@ from service import shapes
 from service.dispatch import Json, Question
 from service.lookup import cell_of, look_up
 from service.paging import listing
-from service.uploads import uploaded_picture
+from service.uploads import uploaded_file
 
 
 def lookup_image(question: Question, y: int | None, x: int | None, layer: str | None, **options: Any) -> Json:
     cell, index, services = cell_of(y, x), question.index, question.services
     if layer is not None:
         index.layer(layer)  # refuse what cannot be answered before the network has worked for it
-    with services.gate.enter():
-        picture = uploaded_picture(question.request, services.settings.max_pixels)
-        maps = services.networks.maps(index, picture)
-    found = look_up(index, maps, picture.width, picture.height, layer=layer, cell=cell, **options)
-    return shapes.lookup(question.links, picture.width, picture.height, found)
+    with services.passes.turn() as network:
+        seen = network.see(index.manifest.configuration, uploaded_file(question.request))
+    found = look_up(index, seen.maps, seen.width, seen.height, layer=layer, cell=cell, **options)
+    return shapes.lookup(question.links, seen.width, seen.height, found)
 
 
 def search_direction(question: Question, layer: str, weights: dict[str, float], **options: Any) -> Json:

@@ -68,9 +68,11 @@ def test_an_index_whose_first_generation_is_still_being_built(serve: Serve, smal
     assert client.get("/v1/indexes/own").status_code == 200
 
 
-def test_a_directory_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        make_app(tmp_path / "nowhere")
+def test_a_directory_that_is_there_only_later(serve: Serve, small_index: Path, tmp_path: Path) -> None:
+    client = serve(tmp_path / "later", check_seconds=0.0)
+    assert client.get("/readyz").status_code == 503
+    shutil.copytree(small_index, tmp_path / "later" / "own")
+    assert client.get("/v1/indexes/own").status_code == 200
 
 
 def test_a_new_generation_is_served(serve: Serve, own_index: Path) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from indexer.images.geometry import Box
 from indexer.jobs.remove import remove
-from indexer.network.attribution import unit_of
+from indexer.network.attribution import attribute, unit_of
 from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import sheet
 from indexer.pictures.sheet_draw import raster
@@ -95,7 +96,11 @@ def test_saliency_is_that_of_the_library(client: ConformingClient, index: Index,
     patch = active_patch(index, "features.7")
     unit = unit_of(index.network(), "features.7", patch.neuron, patch.y, patch.x)
     where = patch.image, "features.7", patch.y, patch.x
-    made = np.asarray(saliency(index, unit, *where, method=method, size=64, context=0.25)).astype(int)
+
+    def attribution(image: np.ndarray, field: Box | None) -> np.ndarray:
+        return attribute(unit, image, method, field)
+
+    made = np.asarray(saliency(index, attribution, *where, size=64, context=0.25)).astype(int)
     assert np.abs(pixels(answer.get_data()) - made).max() <= 2
     again = client.get(f"{place(index)}&method={method}&size=64&context=0.25", headers={"If-None-Match": "*"})
     assert again.status_code == 304

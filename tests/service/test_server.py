@@ -1,13 +1,10 @@
-"""The server itself, over real sockets: `python -m service` and what waitress answers on its own."""
+"""The server of one process, over real sockets: what waitress answers on its own, and how it ends."""
 
+import contextlib
 import http.client
 import json
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +14,8 @@ import pytest
 from werkzeug.wrappers import Response
 
 from service.app import create_app
-from service.server import FORM_OVERHEAD, addresses, make_server
+from service.listening import addresses, listen
+from service.server import FORM_OVERHEAD, Server
 from service.settings import Settings
 from tests.service.conforming import CONTRACT, check
 
@@ -31,16 +29,25 @@ Address = tuple[str, int]
 @pytest.fixture(scope="module")
 def address(small_index: Path) -> Iterator[Address]:
     """Where a server in a thread of this process listens."""
-    settings = Settings(directory=small_index, port=0, max_upload_bytes=LIMIT)
+    with running(Settings(directory=small_index, max_upload_bytes=LIMIT)) as (address, _):
+        yield address
+
+
+@contextlib.contextmanager
+def running(settings: Settings) -> Iterator[tuple[Address, Server]]:
+    """A server in a thread of this process, and where it listens."""
     app = create_app(settings)
-    server = make_server(app, settings)
-    thread = threading.Thread(target=server.run)
+    sockets = listen("127.0.0.1", 0)
+    server = Server(app, settings, sockets)
+    thread = threading.Thread(target=server.run, args=(lambda: None,))
     thread.start()
-    yield settings.host, server.effective_port
-    server.trigger.pull_trigger(server.close)
-    thread.join(timeout=60)
-    server.task_dispatcher.shutdown()
-    app.services.catalog.close()
+    try:
+        yield sockets[0].getsockname(), server
+    finally:
+        server.stop()
+        thread.join(timeout=60)
+        app.services.catalog.close()
+    assert not thread.is_alive()
 
 
 def ask(address: Address, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Response:
@@ -140,54 +147,44 @@ def test_other_requests_go_on_while_one_is_slow(address: Address) -> None:
         assert ask(address, "GET", "/v1/indexes/small/images").status_code == 200
 
 
-def test_addresses_can_be_opened(small_index: Path) -> None:
-    settings = Settings(directory=small_index, port=0, host="127.0.0.1")
-    server = make_server(create_app(settings), settings)
-    (found,) = addresses(server)
-    assert re.fullmatch(rf"http://(127\.0\.0\.1|localhost):{server.effective_port}/", found)
-    server.close()
-    server.task_dispatcher.shutdown()
+def test_requests_in_flight_are_answered_before_the_server_ends(small_index: Path, photo: bytes) -> None:
+    with running(Settings(directory=small_index)) as (address, server), contextlib.ExitStack() as stack:
+        idle, slow = (stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(2))
+        slow.sendall(UPLOAD_HEAD % len(photo) + photo[:-1])
+        assert ask(address, "GET", "/healthz").status_code == 200  # so the slow request has been seen
+        server.stop()
+        assert idle.recv(1) == b""  # closed at once
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        slow.sendall(photo[-1:])
+        answer = b"".join(iter(lambda: slow.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"Connection: close" in answer.partition(b"\r\n\r\n")[0]
 
 
-def start(*arguments: str, **environment: str) -> tuple[subprocess.Popen, str]:
-    """Start `python -m service`; gives the process and its first line."""
-    environ = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | environment
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "service", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
-    assert process.stdout is not None
-    return process, process.stdout.readline()
+def test_a_request_that_never_ends_does_not_hold_up_the_end(small_index: Path) -> None:
+    settings = Settings(directory=small_index, stop_seconds=0.1)
+    with running(settings) as (address, server), socket.create_connection(address, timeout=60) as slow:
+        slow.sendall(UPLOAD_HEAD % 9)
+        assert ask(address, "GET", "/healthz").status_code == 200
+        server.stop()
+        assert slow.recv(1) == b""
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_command_serves_until_it_is_told_to_end(small_index: Path, ending: signal.Signals) -> None:
-    process, line = start("--port", "0", UNITSCOPE_DIRECTORY=str(small_index))
+def test_addresses_can_be_opened() -> None:
+    (listening,) = listen("127.0.0.1", 0)
+    with listening:
+        (found,) = addresses([listening])
+        address = re.fullmatch(r"http://(127\.0\.0\.1):(\d+)/", found)
+        socket.create_connection((address[1], int(address[2]))).close()
+        with pytest.raises(OSError, match="in use"):
+            listen("127.0.0.1", int(address[2]))
+
+
+def test_an_ipv6_address_is_written_as_one() -> None:
     try:
-        found = re.search(r"http://([^:/]+):(\d+)/", line)
-        assert found, process.stderr.read()
-        answer = ask((found[1], int(found[2])), "GET", "/v1/indexes/small")
-        check("get_index", "GET", answer)
-    finally:
-        process.send_signal(ending)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert "Traceback" not in errors
-
-
-@pytest.mark.parametrize("arguments", [["{}/nowhere"], ["{}", "--tokens", "{}/nowhere"]], ids=["index", "tokens"])
-def test_command_says_what_is_wrong(tmp_path: Path, arguments: list[str]) -> None:
-    process, _ = start(*(argument.format(tmp_path) for argument in arguments))
-    _, errors = process.communicate(timeout=60)
-    assert (process.returncode, "nowhere" in errors, "Traceback" in errors) == (2, True, False)
-
-
-def test_openmp_is_told_before_anything_is_imported() -> None:
-    code = "import os, sys, service.__main__; print(os.environ['OMP_NUM_THREADS'], 'torch' in sys.modules)"
-    environ = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    for given, wanted in ({}, "1"), ({"OMP_NUM_THREADS": "3"}, "3"):
-        found = subprocess.run(
-            [sys.executable, "-c", code], env=environ | given, capture_output=True, text=True, check=True,
-            cwd=Path(__file__).parents[2],
-        )  # fmt: skip
-        assert found.stdout.split() == [wanted, "False"]
+        sockets = listen("::1", 0)
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    with sockets[0]:
+        assert re.fullmatch(r"http://\[::1\]:\d+/", addresses(sockets)[0])

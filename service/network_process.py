@@ -1,0 +1,69 @@
+"""``python -m service.network_process``: a process that runs the network; `service.supervisor` starts it.
+
+It takes one turn at a time. torch comes in with the first one, and uploads are decoded here: a file that brings a
+decoder down takes nothing else along.
+"""
+
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Final
+
+from service import metrics
+from service.child import Inherited, inherit
+from service.networks import Networks
+from service.remote import serve
+
+log = logging.getLogger(__name__)
+
+NICENESS: Final = 5
+"""Where cores are short, answers that need no network come first."""
+_TICK: Final = 1.0
+
+
+def main() -> int:
+    """Take turns until told to end, or until the supervisor is gone."""
+    given = inherit()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
+    settings = given.settings
+    networks = Networks(settings.model, settings.weights, settings.max_pixels)
+    (listening,) = given.sockets
+    listening.setblocking(False)
+    while not given.lifeline.cut():
+        given.lifeline.beat()
+        readable, _, _ = select.select([listening, given.lifeline], [], [], _TICK)
+        if listening in readable:
+            _take(given, listening, networks)
+    given.close()
+    return 0
+
+
+def _take(given: Inherited, listening: socket.socket, networks: Networks) -> None:
+    try:
+        accepted, _ = listening.accept()
+    except OSError:  # another process took it, or its worker is gone
+        return
+    accepted.setblocking(True)
+
+    @contextmanager
+    def answering(question: str) -> Iterator[None]:
+        given.lifeline.beat()
+        with metrics.FORWARD_SECONDS.labels(question).time():
+            yield
+
+    with Connection(accepted.detach()) as connection:
+        try:
+            serve(networks, connection, answering)
+        except OSError:
+            log.info("a worker was gone before its answer was there")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

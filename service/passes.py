@@ -1,0 +1,61 @@
+"""A turn at the network: in this process, or in one of those that are kept for it.
+
+::
+
+    with passes.turn() as network:
+        seen = network.see(configuration, data)
+
+A view does not know which way it goes. A WSGI server that was not started by ``python -m service`` has only
+`LocalPasses`; there, everything happens in the process that took the request.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Protocol
+
+import numpy as np
+
+from indexer.images.geometry import Box
+from indexer.store.manifest import Configuration
+from service import metrics
+from service.gate import Gate
+from service.networks import Networks, Seen, Unit
+
+
+class Network(Protocol):
+    """What a turn gives; see `service.networks.Networks`."""
+
+    def see(self, configuration: Configuration, data: bytes) -> Seen: ...
+
+    def attribute(
+        self, configuration: Configuration, unit: Unit, method: str, pixels: np.ndarray, field: Box | None
+    ) -> np.ndarray: ...
+
+
+class Passes(Protocol):
+    """Gives turns at the network."""
+
+    def turn(self) -> AbstractContextManager[Network]:
+        """Wait for a turn and have it.
+
+        Raises
+        ------
+        Busy
+            Too many wait already, or the turn did not come in time.
+        """
+        ...
+
+
+class LocalPasses:
+    """Turns in this process, as many at a time as the gate has places."""
+
+    def __init__(self, networks: Networks, gate: Gate) -> None:
+        self._networks = networks
+        self._gate = gate
+
+    @contextmanager
+    def turn(self) -> Iterator[Networks]:
+        with ExitStack() as stack:
+            with metrics.waiting():
+                stack.enter_context(self._gate.enter())
+            yield self._networks

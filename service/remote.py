@@ -1,0 +1,205 @@
+"""The network in a process of its own: what a worker asks (`RemotePasses`), and what is answered (`serve`).
+
+The processes that run the network accept connections from one socket. A connection is one turn; those that nobody has
+accepted yet are the queue. The kernel keeps it: it is bounded and first come, first served across all workers, and
+neither a worker nor a network that dies takes it along.
+
+Of the answer to a turn, the first message says that it has begun. Then each question gets an answer or an error.
+"""
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+import numpy as np
+from PIL import UnidentifiedImageError
+
+from indexer.errors import ImageRejected, InvalidRequest, ModelUnavailable, NotInstalled, UnitscopeError
+from indexer.images.geometry import Box
+from indexer.store.manifest import Configuration
+from service import metrics
+from service.errors import NetworkLost
+from service.gate import Gate
+from service.networks import Networks, Seen, Unit
+from service.wire import Message, as_block, receive, send
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 5
+_PATIENCE: Final = 10.0
+"""Seconds that a network which is being replaced may take longer than its limit before its worker gives up."""
+_ERRORS: Final[dict[str, type[UnitscopeError]]] = {
+    error.__name__: error for error in (ImageRejected, InvalidRequest, ModelUnavailable, NotInstalled)
+}
+
+
+class RemotePasses:
+    """Turns at networks in other processes.
+
+    Parameters
+    ----------
+    address : str
+        The path of the socket that they accept turns from.
+    gate : Gate
+        How many turns this process asks for at a time.
+    wait : float
+        Seconds to wait for a turn.
+    limit : float
+        Seconds that one question may take.
+    """
+
+    def __init__(self, address: str, gate: Gate, wait: float, limit: float) -> None:
+        self._address = address
+        self._gate = gate
+        self._wait = wait
+        self._limit = limit
+
+    @contextmanager
+    def turn(self) -> Iterator["RemoteNetwork"]:
+        with self._gate.attend(), self._connect() as connection:
+            with metrics.waiting():
+                begun = connection.poll(self._wait)
+            if not begun:
+                raise self._gate.late()
+            network = RemoteNetwork(connection, self._limit + _PATIENCE)
+            network.begin()
+            yield network
+
+    def _connect(self) -> Connection:
+        asking = socket.socket(socket.AF_UNIX)
+        try:
+            asking.setblocking(False)  # else it would wait for a place in the queue
+            asking.connect(self._address)
+        except (BlockingIOError, ConnectionRefusedError):
+            asking.close()
+            raise self._gate.full() from None
+        except OSError:
+            asking.close()
+            raise
+        asking.setblocking(True)
+        return Connection(asking.detach())
+
+
+class RemoteNetwork:
+    """A turn that has begun."""
+
+    def __init__(self, connection: Connection, patience: float) -> None:
+        self._connection = connection
+        self._patience = patience
+
+    def begin(self) -> None:
+        with _lost():
+            receive(self._connection)
+
+    def see(self, configuration: Configuration, data: bytes) -> Seen:
+        head, blocks = self._ask({"question": "see", "configuration": configuration.to_json()}, data)
+        shapes = head["maps"].items()
+        maps = {layer: _array(block, shape) for (layer, shape), block in zip(shapes, blocks, strict=True)}
+        return Seen(head["width"], head["height"], maps)
+
+    def attribute(
+        self, configuration: Configuration, unit: Unit, method: str, pixels: np.ndarray, field: Box | None
+    ) -> np.ndarray:
+        question = {
+            "question": "attribute",
+            "configuration": configuration.to_json(),
+            "unit": vars(unit),
+            "method": method,
+            "field": field and field.as_dict(),
+            "shape": pixels.shape,
+        }
+        head, (block,) = self._ask(question, as_block(pixels))
+        return _array(block, head["shape"])
+
+    def _ask(self, question: dict[str, Any], block: bytes | memoryview) -> Message:
+        with _lost():
+            send(self._connection, question, [block])
+            if not self._connection.poll(self._patience):
+                raise EOFError
+            head, blocks = receive(self._connection)
+        if "error" in head:
+            raise _error(**head)
+        return head, blocks
+
+
+def serve(networks: Networks, connection: Connection, answering: Callable[[str], Any]) -> None:
+    """Answer the questions of a turn until the worker ends it.
+
+    Parameters
+    ----------
+    answering : callable (str) -> context manager
+        Entered for each answer with the name of the question.
+
+    Raises
+    ------
+    OSError
+        The worker is gone.
+    """
+    send(connection, {})
+    while True:
+        try:
+            head, (block,) = receive(connection)
+        except EOFError:
+            return
+        with answering(head["question"]):
+            answer, blocks = _answer(networks, head, block)
+        send(connection, answer, blocks)
+
+
+def _answer(networks: Networks, question: dict[str, Any], block: bytes) -> tuple[dict[str, Any], list[memoryview]]:
+    configuration = Configuration.from_json(question["configuration"])
+    try:
+        return _ANSWERS[question["question"]](networks, configuration, question, block)
+    except tuple(_ERRORS.values()) as error:
+        unidentified = isinstance(error.__cause__, UnidentifiedImageError)
+        return {"error": type(error).__name__, "detail": str(error), "unidentified": unidentified}, []
+
+
+def _see(
+    networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes
+) -> tuple[dict[str, Any], list[memoryview]]:
+    seen = networks.see(configuration, block)
+    shapes = {layer: maps.shape for layer, maps in seen.maps.items()}
+    blocks = [as_block(maps) for maps in seen.maps.values()]
+    return {"width": seen.width, "height": seen.height, "maps": shapes}, blocks
+
+
+def _attribute(
+    networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes
+) -> tuple[dict[str, Any], list[memoryview]]:
+    pixels = np.frombuffer(block, np.uint8).reshape(question["shape"])
+    field = question["field"] and Box(**question["field"])
+    found = networks.attribute(configuration, Unit(**question["unit"]), question["method"], pixels, field)
+    return {"shape": found.shape}, [as_block(found)]
+
+
+_ANSWERS: Final = {"see": _see, "attribute": _attribute}
+
+
+def _array(block: bytes, shape: list[int]) -> np.ndarray:
+    return np.frombuffer(block, np.float32).reshape(shape)
+
+
+def _error(error: str, detail: str, unidentified: bool) -> UnitscopeError:
+    made = _ERRORS[error](detail)
+    made.__cause__ = UnidentifiedImageError() if unidentified else None
+    return made
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    """A network that ends in the middle of a turn."""
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        metrics.REFUSED.labels("lost").inc()
+        log.warning("the process of the network ended in the middle of a turn (%s)", type(error).__name__)
+        raise NetworkLost(
+            "the process that runs the network ended while it worked on this, and is being replaced; try again later",
+            retry_after=RETRY_SECONDS,
+        ) from error
+
+

@@ -1,0 +1,47 @@
+"""``python -m service.worker``: a process that answers requests; `service.supervisor` starts it."""
+
+import contextlib
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from service.child import Inherited, inherit
+
+if TYPE_CHECKING:
+    from service.app import Application
+
+
+def main() -> int:
+    """Serve until told to end, or until the supervisor is gone; the exit status is 2 where it cannot."""
+    with contextlib.closing(inherit()) as given:
+        from service.app import create_app  # takes a second
+        from service.tokens import WrongTokens
+
+        try:
+            app = create_app(given.settings, given.network)
+        except WrongTokens as error:
+            print(f"unitscope: {error}", file=sys.stderr)
+            return 2
+        _serve(app, given)
+        return 0
+
+
+def _serve(app: "Application", given: Inherited) -> None:
+    from service.server import Server
+
+    server = Server(app, given.settings, given.sockets)
+    signal.signal(signal.SIGTERM, lambda *_: server.stop())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    given.lifeline.beat()
+
+    def tick() -> None:
+        given.lifeline.beat()
+        if given.lifeline.cut():
+            server.stop()
+
+    server.run(tick)
+    app.services.catalog.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
