@@ -103,6 +103,8 @@ def wanted(schema: dict[str, Any]) -> str:
         return "one of " + ", ".join(schema["enum"])
     if kind == "boolean":
         return "true or false"
+    if "pattern" in schema:
+        return f"a text that the regular expression {schema['pattern']} matches"
     if kind == "string":
         return f"a text of {schema.get('minLength', 0)} to {schema.get('maxLength', 'any number of')} characters"
     lowest = f"above {schema['exclusiveMinimum']}" if "exclusiveMinimum" in schema else f"from {schema['minimum']}"
