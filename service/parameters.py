@@ -96,6 +96,8 @@ def read_one(parameter: Parameter, texts: list[str], given: dict[str, Any]) -> I
 
 def wanted(schema: dict[str, Any]) -> str:
     """What a value of a simple schema may be, in words."""
+    if "x-wanted" in schema:  # a pattern tells people little
+        return schema["x-wanted"]
     kind = schema["type"]
     if kind == "array":
         return f"given {schema['minItems']} to {schema['maxItems']} times, each {wanted(schema['items'])}"
@@ -103,8 +105,6 @@ def wanted(schema: dict[str, Any]) -> str:
         return "one of " + ", ".join(schema["enum"])
     if kind == "boolean":
         return "true or false"
-    if "pattern" in schema:
-        return f"a text that the regular expression {schema['pattern']} matches"
     if kind == "string":
         return f"a text of {schema.get('minLength', 0)} to {schema.get('maxLength', 'any number of')} characters"
     lowest = f"above {schema['exclusiveMinimum']}" if "exclusiveMinimum" in schema else f"from {schema['minimum']}"

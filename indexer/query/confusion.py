@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.errors import InvalidRequest
+from indexer.errors import NotFound
 from indexer.query.index import Index
 
 _BLOCK = 1024
@@ -65,12 +65,12 @@ def confusion(index: Index) -> Confusion:
 
     Raises
     ------
-    InvalidRequest
+    NotFound
         There is no such layer, or no class stands for an output.
     """
     layer = output_layer(index)
     if layer is None:
-        raise InvalidRequest(
+        raise NotFound(
             "the model's output is not indexed: a confusion matrix needs a layer of one cell with as many channels as "
             "the model has categories, or as there are classes; index the model's last module too"
         )
@@ -78,7 +78,7 @@ def confusion(index: Index) -> Confusion:
     matched, meaning = _meaning(index.classes, index.manifest.categories, len(peaks))
     codes = np.unique(meaning[meaning >= 0])
     if not len(codes):
-        raise InvalidRequest(f"no class of the index is the name or the number of an output of {layer}")
+        raise NotFound(f"no class of the index is the name or the number of an output of {layer}")
     place = np.full(len(index.classes) + 1, -1)  # the last for -1
     place[codes] = np.arange(len(codes))
     truth = place[index.images.class_code]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from indexer.derive.selectivity import DEAD, DENSE, ENOUGH_IMAGES, MIXED, SELECTIVE, SELECTIVE_AUC, STATES, UNKNOWN
-from indexer.errors import InvalidRequest
+from indexer.errors import NotFound
 from indexer.query import classes
 from indexer.query.confusion import Confusion, confusion
 from indexer.query.findings import findings
@@ -37,6 +37,7 @@ def report(index: Index, auc: float = SELECTIVE_AUC) -> Json:
     Raises
     ------
     InvalidRequest
+        From the classes: `auc` is out of its range.
     """
     counts = index.class_counts()
     found: Json = {
@@ -105,6 +106,6 @@ def of_confusion(found: Confusion) -> Json:
 def _answers(index: Index) -> Json | None:
     try:
         found = of_confusion(confusion(index)) if len(index.classes) > 1 else None
-    except InvalidRequest:  # no output layer, or none of its outputs is a class
+    except NotFound:  # no output layer, or none of its outputs is a class
         return None
     return found and {name: value for name, value in found.items() if name not in ("matrix", "elsewhere")}

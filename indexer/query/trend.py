@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from indexer.errors import InvalidRequest
+from indexer.errors import InvalidRequest, NotFound
 from indexer.query.confusion import confusion
 from indexer.query.index import Index
 from indexer.query.report import mean_best_auc
@@ -31,6 +31,7 @@ def trend(indexes: Sequence[Index], layer: str | None = None) -> Json:
     Raises
     ------
     NotFound
+        From the layers: one has not this layer.
     InvalidRequest
         There are less than two indexes, or they have no layer in common.
     """
@@ -61,5 +62,5 @@ def _shares(index: Index, name: str) -> Json:
 def _accuracy(index: Index) -> float | None:
     try:
         return confusion(index).accuracy
-    except InvalidRequest:
+    except NotFound:
         return None

@@ -52,8 +52,8 @@ def map_case(context: Any, case: Any) -> Any:
         if isinstance(case.body, dict) and case.media_type == "application/json":
             mend_question(case.body)
         elif isinstance(case.body, dict):
-            single = case.operation.path.endswith("}/lookup")
-            case.body["image"] = PICTURES[0] if single else PICTURES[:1]
+            several = case.operation.path.endswith("/concept/lookup")
+            case.body["image"] = PICTURES[:1] if several else PICTURES[0]
     return case
 
 
@@ -75,6 +75,11 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
         query |= {"a": INDEX, "b": INDEX}
     elif "index" in query:
         query["index"] = [INDEX] * len(query["index"])
+    elif path.endswith("/point"):  # which lies on the picture
+        query |= {"x": 20.5, "y": 12}
+        return
+    elif path.endswith("/tiles.jpg"):  # so many lines times columns are refused
+        query["rows"] = 1
     for name in ("layer", "layer_b"):
         if name in query:
             query[name] = LAYERS[len(str(query[name])) % len(LAYERS)]
