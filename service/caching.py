@@ -16,7 +16,7 @@ from indexer.query.records import ImageRecord
 REVALIDATE: Final = "no-cache"
 FOR_EVER: Final = "max-age=31536000, immutable"
 NEVER: Final = "no-store"
-PICTURE_FORMAT: Final = 1
+PICTURE_FORMAT: Final = 2
 """Count up when the same request for a picture gives other pixels than before."""
 
 

@@ -11,6 +11,8 @@ from indexer.images.geometry import Box
 MAX_SIZE = 2048
 MAX_CONTEXT = 4.0
 _OUTLINE = ((0, 0, 0), (255, 214, 0))
+_OUTLINED = 160
+"""The longer side of a picture, in pixels, for each pixel that either line of an outline is thick."""
 
 
 def region_around(box: Box, context: float, width: int, height: int) -> Box:
@@ -39,15 +41,16 @@ def scale(picture: Image.Image, size: int | None) -> Image.Image:
 
 
 def outline(picture: Image.Image, box: Box, region: Box) -> Image.Image:
-    """Draw a box, given in pixels of the original, on a picture of a region of it."""
+    """Draw a box, given in pixels of the original, on a picture of a region of it; thicker on larger pictures."""
     sx, sy = picture.width / region.width, picture.height / region.height
     left, top = round((box.left - region.left) * sx), round((box.top - region.top) * sy)
     right, bottom = round((box.right - region.left) * sx) - 1, round((box.bottom - region.top) * sy) - 1
     marked = picture.copy()
     draw = ImageDraw.Draw(marked)
-    for inset, colour in enumerate(_OUTLINE):
+    thick = max(1, max(picture.size) // _OUTLINED)
+    for inset, colour in zip((0, thick), _OUTLINE, strict=True):
         if right - left > 2 * inset and bottom - top > 2 * inset:
-            draw.rectangle((left + inset, top + inset, right - inset, bottom - inset), outline=colour)
+            draw.rectangle((left + inset, top + inset, right - inset, bottom - inset), outline=colour, width=thick)
     return marked
 
 

@@ -42,7 +42,7 @@ export function Histogram({ neuron }) {
     <path class="axis" d=${`M0 ${base + 0.5}H${WIDTH}`} />
     ${marks.map(([label, value, row]) => html`<g key=${label} class="threshold">
       <path d=${`M${x(value)} ${6 + row * 10}V${base}`} />
-      <text x=${x(value) + 3} y=${9 + row * 10}>${`top ${label}`}</text></g>`)}
+      <text x=${x(value) + (row === 2 ? -3 : 3)} y=${9 + row * 10} text-anchor=${row === 2 ? 'end' : 'start'}>${`top ${label}`}</text></g>`)}
     <text class="tick" x="0" y=${HEIGHT - 5}>${number(low)}</text>
     <text class="tick" x=${WIDTH} y=${HEIGHT - 5} text-anchor="end">${number(high)}</text>
   </svg>`;

@@ -8,10 +8,14 @@ import { Picture } from './picture.js';
 const TILE = devicePixelRatio > 1.3 ? 96 : 64;
 
 /** The tiles of a neuron, `columns` by `rows`. */
-export function Tiles({ src, layer, neuron, columns = 3, rows = 3, link = null, priority = null }) {
-  return html`<${Picture} src=${withQuery(src, { columns, rows, size: TILE })} ratio=${columns / rows} to=${link} fit="cover"
-    alt=${`Top patches of neuron ${neuron} of ${layer}`} priority=${priority} />`;
+export function Tiles({ src, layer, neuron, columns = 3, rows = 3, link = null }) {
+  return html`<div class="tiles" style=${{ '--columns': columns, '--rows': rows }}><${Picture} ratio=${columns / rows} to=${link}
+    src=${withQuery(src, { columns, rows, size: TILE })} fit="cover" alt=${`Top patches of neuron ${neuron} of ${layer}`} /></div>`;
 }
+
+/** What stands in place of the tiles of a neuron that fires for nothing. */
+export const DeadTiles = ({ link }) => html`<a class="card-dead" href=${link}><span>dead</span>
+  <small>positive on no image</small></a>`;
 
 export const State = ({ state }) => html`<span class="state-chip" data-state=${state}>${state}</span>`;
 
@@ -20,7 +24,7 @@ export function NeuronCard({ index, neuron, value }) {
   const link = to.neuron(index, neuron.layer, neuron.neuron);
   return html`<article class="card">
     ${neuron.dead
-      ? html`<a class="card-dead" href=${link}><span>dead</span><small>positive on no image</small></a>`
+      ? html`<${DeadTiles} link=${link} />`
       : html`<${Tiles} src=${neuron.links.tiles} layer=${neuron.layer} neuron=${neuron.neuron} link=${link} />`}
     <p class="card-line"><b>${neuron.neuron}</b><${State} state=${neuron.state} />
       <span class="card-value">${value}</span></p>

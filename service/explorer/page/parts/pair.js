@@ -19,8 +19,8 @@ export function Pair({ index, layer, a, b }) {
   const list = (items, words) => html`<${Neurons} index=${index} layer=${layer} items=${items} words=${words} />`;
   return html`<h2><a href=${to.class(index, a, { layer })}>${a}</a> and <a href=${to.class(index, b, { layer })}>${b}</a></h2>
     <p class="quiet">Likeness ${data.likeness.toFixed(2)} in ${layer}.</p>
-    <h3>Neurons that know both</h3>
-    ${list(data.shared.slice(0, EACH), (one) => `AUC ${one.auc_a.toFixed(2)} / ${one.auc_b.toFixed(2)}`)}
+    <h3>Neurons that know both <small class="quiet">AUC of each</small></h3>
+    ${list(data.shared.slice(0, EACH), (one) => `${one.auc_a.toFixed(2)} / ${one.auc_b.toFixed(2)}`)}
     <h3>Higher for ${a}</h3>${list(forA, (one) => `AUC ${one.auc.toFixed(2)}`)}
     <h3>Higher for ${b}</h3>${list(forB, (one) => `AUC ${(1 - one.auc).toFixed(2)}`)}`;
 }

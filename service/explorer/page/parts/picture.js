@@ -20,7 +20,7 @@ export function ApiLink({ url, what }) {
  * `alt` says what is to be seen. The frame keeps its shape (`ratio`, width / height) from the start, so nothing moves
  * when the picture comes. `children` are laid over it; `to` makes it a link.
  */
-export function Picture({ src, alt, ratio = 1, to = null, fit = 'contain', priority = null, children }) {
+export function Picture({ src, alt, ratio = 1, to = null, fit = 'contain', children }) {
   const [state, setState] = useState({ src: null, is: 'loading', error: null });
   const is = state.src === src ? state.is : 'loading';
   const fail = async () => {
@@ -30,7 +30,7 @@ export function Picture({ src, alt, ratio = 1, to = null, fit = 'contain', prior
   const image = is === 'failed'
     ? html`<span class="picture-failed" role="img" aria-label=${`${alt}: cannot be shown`}>
         ${state.error ? state.error.detail : 'This picture cannot be shown.'}</span>`
-    : html`<img key=${src} src=${src} alt=${alt} decoding="async" fetchpriority=${priority}
+    : html`<img key=${src} src=${src} alt=${alt} decoding="async"
         style=${{ objectFit: fit }} onLoad=${() => setState({ src, is: 'shown' })} onError=${fail} />`;
   const body = html`${image}${children}`;
   return html`<div class="picture" data-is=${is} style=${{ aspectRatio: String(ratio) }}>

@@ -8,7 +8,7 @@ import { change } from '../lib/route.js';
 import { StateBar } from '../parts/charts.js';
 import { Choice } from '../parts/controls.js';
 import { html } from '../parts/html.js';
-import { State, Tiles } from '../parts/neuron-card.js';
+import { DeadTiles, State, Tiles } from '../parts/neuron-card.js';
 import { Empty, Failure, Loading, More } from '../parts/states.js';
 
 const PAGE = 24;
@@ -60,7 +60,7 @@ function Comparison({ a, b, layer, layerB, query }) {
   const data = summary.data;
   return html`<section class="two">${[['a', data.a], ['b', data.b]].map(([key, side]) => html`<div key=${key} class="plain-card">
       <h2><a href=${to.layer(side.index, side.layer)}>${side.index} · ${side.layer}</a></h2><${StateBar} layer=${side} />
-      <p>${many(side.neurons, 'neuron')}: ${percent(side.selective / side.neurons)} selective, ${percent(side.dense / side.neurons)} dense,
+      <p>${many(side.neurons, 'neuron')}: ${percent(side.selective / side.neurons)} selective, ${percent(side.dense / side.neurons)} dense, ${' '}
         ${percent(side.dead / side.neurons)} dead</p><p class="quiet">mean best AUC ${number(side.mean_best_auc)}</p></div>`)}</section>
     <p>${many(data.images, 'image')} in common. ${data.median_correlation === null ? '' : `The best matches correlate with
       ${number(data.median_correlation)} in the median.`}</p>
@@ -82,6 +82,7 @@ const Match = ({ data, row }) => html`<li class="match">
   ${row.match && html`<${Side} index=${data.b.index} layer=${data.b.layer} neuron=${row.match.neuron} about=${row.match} />`}</li>`;
 
 const Side = ({ index, layer, neuron, about }) => html`<div>
-  <${Tiles} src=${tilesOf(index, layer, neuron)} layer=${`${layer} in ${index}`} neuron=${neuron} columns=${2} rows=${2}
-    link=${to.neuron(index, layer, neuron)} />
+  ${about.state === 'dead' ? html`<${DeadTiles} link=${to.neuron(index, layer, neuron)} />`
+    : html`<${Tiles} src=${tilesOf(index, layer, neuron)} layer=${`${layer} in ${index}`} neuron=${neuron} columns=${2} rows=${2}
+      link=${to.neuron(index, layer, neuron)} />`}
   <p class="card-line"><b>${neuron}</b><${State} state=${about.state} /></p><p class="card-class">${about.best_class ?? ' '}</p></div>`;

@@ -2,10 +2,14 @@
 
 import { count, fieldWords, many } from '../lib/format.js';
 import { useJson } from '../lib/hooks.js';
+import { withQuery } from '../lib/api.js';
 import { api, to } from '../lib/names.js';
 import { StateBar, StateLegend } from '../parts/charts.js';
 import { html } from '../parts/html.js';
+import { Tiles } from '../parts/neuron-card.js';
 import { Failure, Loading } from '../parts/states.js';
+
+const BEST = 8;
 
 export function IndexView({ index }) {
   const { data, error, retry } = useJson(api.index(index));
@@ -40,7 +44,18 @@ function LayerRow({ index, layer, states, failed, input }) {
       ${states ? html`<${StateBar} layer=${states} /><p class="layer-shares">${shares(index, layer, states)}</p>`
         : html`<p class="quiet">${failed ? failed.detail : 'Counting …'}</p>`}
     </div>
+    <${Best} index=${index} layer=${layer} />
   </li>`;
+}
+
+/** The neurons of a layer that tell a class best, as a taste of it. */
+function Best({ index, layer }) {
+  const { data } = useJson(withQuery(layer.links.neurons, { sort: 'auc', order: 'desc', limit: BEST }));
+  const waiting = Array.from({ length: Math.min(BEST, layer.neurons) }, (_, i) => ({ neuron: i, links: null }));
+  return html`<ul class="best" aria-label=${`Neurons of ${layer.layer} that tell a class best`}>
+    ${(data?.items ?? waiting).map((one) => html`<li key=${one.neuron}>${one.links
+      && html`<${Tiles} src=${one.links.tiles} layer=${layer.layer} neuron=${one.neuron} columns=${2} rows=${2}
+        link=${to.neuron(index, layer.layer, one.neuron)} />`}</li>`)}</ul>`;
 }
 
 const shares = (index, layer, states) => ['selective', 'dense', 'dead'].map((state) => html`<a key=${state}

@@ -35,7 +35,11 @@ export function LayerView({ index, layer, query }) {
   const classes = useJson(withQuery(api.classes(index), { limit: 1000 }));
   const url = withQuery(api.neurons(index, layer), { sort, order, state, class: name });
   const neurons = useSparse(url, PAGE);
-  if (about.error) return html`<${Failure} error=${about.error} retry=${about.retry} />`;
+  const again = () => {
+    about.retry();
+    neurons.retry();
+  };
+  if (about.error) return html`<${Failure} error=${about.error} retry=${again} />`;
   return html`
     <header class="title"><h1>${layer}</h1>
       <p>${about.data ? shape(about.data) : 'Loading …'}</p></header>

@@ -17,8 +17,8 @@ export function ReportView({ index }) {
   if (!data) return html`<${Loading} what="Writing the report" />`;
   return html`
     <header class="title"><h1>What ${data.model} has learned</h1>
-      <p>${many(data.images, 'image')} in ${many(data.classes, 'class', 'classes')} · to hand on:
-        <a href=${withQuery(url, { format: 'html' })}>page</a>, <a href=${withQuery(url, { format: 'markdown' })}>Markdown</a>,
+      <p>${many(data.images, 'image')} in ${many(data.classes, 'class', 'classes')} · to hand on: ${' '}
+        <a href=${withQuery(url, { format: 'html' })}>page</a>, <a href=${withQuery(url, { format: 'markdown' })}>Markdown</a>, ${' '}
         <a href=${url}>JSON</a></p></header>
     ${data.findings.length > 0 && html`<section><h2>Findings</h2>
       <ul class="findings">${data.findings.map((text) => html`<li key=${text}>${text}</li>`)}</ul></section>`}
@@ -33,7 +33,7 @@ export function ReportView({ index }) {
           <td>${number(layer.mean_best_auc)}</td></tr>`)}</tbody></table></div>
       <${StateLegend} /></section>
     ${data.confusion && html`<section><h2>Answers</h2>
-      <p>${percent(data.confusion.accuracy)} of ${many(data.confusion.images, 'image')} are answered with their class.
+      <p>${percent(data.confusion.accuracy)} of ${many(data.confusion.images, 'image')} are answered with their class. ${' '}
         <a href=${to.classes(index, { what: 'confusion' })}>The confusion matrix</a></p></section>`}
     ${data.layers.filter((layer) => layer.classes).map((layer) => html`<${ClassesOf} key=${layer.layer} index=${index} layer=${layer} />`)}`;
 }

@@ -1,0 +1,120 @@
+"""A real browser in front of a real service: Debian's Chromium, driven by Playwright, over `small_index`."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+DESKTOP = {"viewport": {"width": 1280, "height": 800}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+LAYER = "features.12"
+PATIENCE_MS = 20_000
+"""How long a step may take before a test fails; ample, as other work may run beside."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's path. Without it the tests are skipped, but in CI they fail."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        reason = "there is no chromium; on Debian: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def address(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where `python -m service` answers, over `small_index` under two names: "small" and "twin"."""
+    folder = tmp_path_factory.mktemp("served")
+    for name in ("small", "twin"):
+        (folder / name).symlink_to(small_index)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service", str(folder), "--port", "0"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    found = re.search(r"http://[^/]+/", process.stdout.readline())
+    assert found
+    yield found[0]
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+
+class Visit:
+    """One person's browser.
+
+    Attributes
+    ----------
+    page : Page
+    errors : list of str
+        What the console said and what failed; a test that provokes an error takes it out.
+    """
+
+    def __init__(self, context: BrowserContext, address: str) -> None:
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.address = address
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self._note(message.type, message.text))
+        self.page.on("pageerror", lambda error: self._note("error", str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.errors.append(text)
+
+    def open(self, fragment: str = "") -> Page:
+        self.page.goto(f"{self.address}{fragment}")
+        return self.page
+
+    def expect_error(self, text: str) -> None:
+        """Take errors that a test provoked out of the list; fails where there is none."""
+        provoked = [error for error in self.errors if text in error]
+        assert provoked
+        self.errors = [error for error in self.errors if error not in provoked]
+
+    def check(self) -> None:
+        """No errors, and nothing asked from another host."""
+        assert self.errors == []
+        hosts = {urlsplit(url).netloc for url in self.requests if not url.startswith(("blob:", "data:"))}
+        assert hosts <= {urlsplit(self.address).netloc}
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str) -> Iterator[Visit]:
+    context = browser.new_context(**DESKTOP)
+    visit = Visit(context, address)
+    yield visit
+    context.close()
+    visit.check()
+
+
+@pytest.fixture
+def phone(browser: Browser, address: str) -> Iterator[Visit]:
+    context = browser.new_context(**PHONE)
+    visit = Visit(context, address)
+    yield visit
+    context.close()
+    visit.check()
