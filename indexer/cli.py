@@ -19,6 +19,7 @@ from indexer.jobs.remove import remove
 from indexer.jobs.run import Engine
 from indexer.jobs.verify import repair, verify
 from indexer.store.manifest import Manifest
+from indexer.store.remote import place
 
 _SKIPPED_SHOWN = 10
 
@@ -41,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_build(commands)
     one = _command(commands, "add", _run_add, "index images that are new in the image root, or those of a list")
-    one.add_argument("images", nargs="?", type=Path, help="a CSV or JSON-lines list; default: the image root")
+    one.add_argument("images", nargs="?", type=place, help="a CSV or JSON-lines list; default: the image root")
     _add_network_options(one)
     _add_engine_options(one)
     one = _command(commands, "remove", _run_remove, "hide images from every answer")
@@ -64,7 +65,7 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.set_defaults(run=run)
     if name != "build":
-        command.add_argument("index", type=Path, metavar="INDEX")
+        command.add_argument("index", type=place, metavar="INDEX")
     return command
 
 
@@ -88,14 +89,14 @@ def _engine(options: argparse.Namespace) -> Engine | None:
 
 def _add_build(commands: Any) -> None:
     command = _command(commands, "build", _run_build, "build an index, or finish a build that was interrupted")
-    command.add_argument("images", type=Path, metavar="IMAGES", help="a folder of (class folders of) images, or a list")
-    command.add_argument("--out", type=Path, required=True, metavar="INDEX", help="the index's folder")
+    command.add_argument("images", type=place, metavar="IMAGES", help="a folder of (class folders of) images, or list")
+    command.add_argument("--out", type=place, required=True, metavar="INDEX", help="the index's folder")
     command.add_argument("--model", required=True, help="a torchvision classification model, or module:factory")
     command.add_argument(
         "--weights", default="DEFAULT", help="DEFAULT, another of torchvision's names, a file, or none"
     )
     command.add_argument("--layers", default="", help="module names, with commas; default: the last of each stage")
-    command.add_argument("--image-root", type=Path, help="what a list's paths are relative to; default: its folder")
+    command.add_argument("--image-root", type=place, help="what a list's paths are relative to; default: its folder")
     command.add_argument("--keep-images", action="store_true", help="store the original files in the index too")
     command.add_argument("--resize", type=_sizes, help="shorter side, or HEIGHTxWIDTH; default: the model's own")
     command.add_argument("--crop", type=_sizes, help="HEIGHTxWIDTH of the centre crop; default: the model's own")

@@ -81,6 +81,10 @@ class IndexBusy(UnitscopeError):
     """Another job is writing this index."""
 
 
+class StorageUnavailable(UnitscopeError):
+    """The storage that a URL leads to does not answer now, or not to us."""
+
+
 class EngineUnavailable(UnitscopeError):
     """The engine that was to make the shards cannot: there is no scheduler or worker, or a shard failed too often."""
 

@@ -22,7 +22,7 @@ _CGROUP: Final = Path("/sys/fs/cgroup/cpu.max")
 def main() -> int:
     """Serve until told to end; the exit status is 2 where there is nothing to serve."""
     settings = Settings.read()
-    if not settings.directory.is_dir():
+    if isinstance(settings.directory, Path) and not settings.directory.is_dir():
         print(f"unitscope: there is no directory {settings.directory}", file=sys.stderr)
         return 2
     logs.configure(settings.log_level, SUPERVISOR)

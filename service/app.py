@@ -7,13 +7,13 @@ import re
 import secrets
 from functools import partial
 from io import BytesIO
-from pathlib import Path
 from typing import IO, Any
 
 import flask
 from flask import Flask, Response, g
 
 import indexer
+from indexer.store import cache
 from service import compression, observing, problems
 from service.admission import Admission
 from service.browsers import Browsers
@@ -56,6 +56,7 @@ def create_app(settings: Settings, network: str | None = None) -> Application:
     network : str, optional
         The socket at which processes that run the network take questions. Without one, this process runs it.
     """
+    cache.use(settings.cache, settings.cache_bytes)
     app = Application("service", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=settings.max_upload_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.merge_slashes = False
@@ -83,9 +84,7 @@ def _services(settings: Settings, network: str | None) -> Services:
     return Services(
         settings=settings,
         contract=Contract.load(),
-        catalog=Catalog(
-            Path(settings.directory), partial(indexer.open, images=settings.images), settings.check_seconds
-        ),
+        catalog=Catalog(settings.directory, partial(indexer.open, images=settings.images), settings.check_seconds),
         explorer=Explorer.load(),
         gate=gate,
         passes=passes,

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from indexer.errors import DamagedFile, NotAnIndex, NotFound, UnitscopeError
+from indexer.errors import DamagedFile, NotAnIndex, NotFound, StorageUnavailable, UnitscopeError
 from indexer.query.index import Index
-from indexer.store import layout
+from indexer.store import layout, manifest
+from indexer.store.remote import RemotePath
 from service import metrics
 from service.errors import IndexUnavailable
 
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 OpenIndex = Callable[[Path], Index]
-Stamp = tuple[int, ...]
+Stamp = tuple[object, ...]
 _NAMES_IN_ERROR = 20
 _REOPEN_CHECKS = 10
 """A damaged generation is opened anew at most every so many checks for a newer one."""
@@ -74,6 +75,7 @@ class _Place:
         self._stamp: Stamp | None = None
         self._check_at = 0.0
         self._reopen_at = 0.0
+        self._quiet_until = 0.0
 
     @contextmanager
     def lease(self) -> Iterator[Held]:
@@ -122,18 +124,23 @@ class _Place:
             try:
                 if time.monotonic() >= self._check_at:
                     self._check()
-                    self._check_at = time.monotonic() + self._check_seconds
+                    self._check_at = max(time.monotonic() + self._check_seconds, self._quiet_until)
             finally:
                 self._checking.release()
 
     def _check(self) -> None:
         try:
-            stamp = _stamp(self._path)
+            stamp = manifest.stamp(self._path)
             if stamp != self._stamp:
                 self._replace(*self._open(stamp))
                 metrics.GENERATIONS.inc()
         except NotAnIndex:
             self._replace(None, IndexUnavailable("the index is gone, or not published yet"), None)
+        except StorageUnavailable as error:
+            log.warning("index %s: %s", self._path.name, error)
+            self._quiet_until = time.monotonic() + _REOPEN_CHECKS * self._check_seconds
+            if self._held is None:  # what is open goes on answering
+                self._replace(None, error, None)
         except UnitscopeError as error:
             self._replace(None, error, None)
         except OSError as error:
@@ -145,7 +152,7 @@ class _Place:
                 index = self._open_index(self._path)
             except DamagedFile:
                 # The files of a generation go when two newer ones are there: then this was not damage.
-                before, stamp = stamp, _stamp(self._path)
+                before, stamp = stamp, manifest.stamp(self._path)
                 if stamp == before:
                     raise
             else:
@@ -207,7 +214,7 @@ class Catalog:
         """
         with self._lock:
             if time.monotonic() >= self._list_at:
-                self._update()
+                self._update_if_there()
                 self._list_at = time.monotonic() + self._check_seconds
             return sorted(self._places)
 
@@ -225,6 +232,13 @@ class Catalog:
         if place is None:
             raise NotFound(f"there is no index {name[:100]!r}; {_listing(names)}")
         return place
+
+    def _update_if_there(self) -> None:
+        try:
+            self._update()
+        except StorageUnavailable:
+            if not self._places:
+                raise
 
     def _update(self) -> None:
         paths = {path.name or "index": path for path in self._paths()}
@@ -255,17 +269,10 @@ def _listing(names: list[str]) -> str:
     return f"there are {', '.join(names[:_NAMES_IN_ERROR])}{more}"
 
 
-def _stamp(path: Path) -> Stamp:
-    try:
-        status = os.stat(layout.manifest_path(path))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotAnIndex(f"{path.name} holds no index") from error
-    return status.st_mtime_ns, status.st_ino, status.st_size
-
-
 def _hold(index: Index) -> Held:
     state = hashlib.sha256(json.dumps(index.manifest.to_json(), sort_keys=True).encode()).hexdigest()
     files = [shard.file for shard in index.manifest.shards] + list(index.manifest.derived.values())
+    files = [] if isinstance(index.path, RemotePath) else files  # there, each would be a request
     return Held(index, state, index.manifest.configuration.digest, sum(_bytes(index.path / file) for file in files))
 
 

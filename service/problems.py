@@ -19,6 +19,7 @@ from indexer.errors import (
     NotAnIndex,
     NotFound,
     NotInstalled,
+    StorageUnavailable,
     UnitscopeError,
 )
 from service.errors import (
@@ -84,6 +85,7 @@ _BY_ERROR: Final[tuple[tuple[type[UnitscopeError], Kind], ...]] = (
     (Busy, BUSY),
     (DamagedFile, NO_INDEX),
     (NotAnIndex, NO_INDEX),
+    (StorageUnavailable, NO_INDEX),
     (IndexUnavailable, NO_INDEX),
 )
 _INTERNAL_DETAIL = "Something went wrong inside the service; its log has the cause under the request id."

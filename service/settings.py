@@ -11,7 +11,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from indexer.store.remote import RemotePath
 
 ENVIRONMENT_PREFIX = "UNITSCOPE_"
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
@@ -23,6 +26,14 @@ class WrongSetting(ValueError):
 
 def _setting(parse: Callable[[str], Any], help_: str, default: Any = MISSING) -> Any:
     return field(default=default, metadata={"parse": parse, "help": help_})
+
+
+def _place(text: str) -> "Path | RemotePath":
+    if "://" not in text:
+        return Path(text)
+    from indexer.store.remote import place  # here, because the process that starts the others needs nothing of it
+
+    return place(text)
 
 
 def _number(low: float, high: float, kind: Callable[[str], Any] = int) -> Callable[[str], Any]:
@@ -59,11 +70,13 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 class Settings:
     """What the service is told; see the help of each field."""
 
-    directory: Path = _setting(Path, "An index, or a folder of indexes. Given without a flag on the command line.")
+    directory: "Path | RemotePath" = _setting(
+        _place, "An index, or a folder of indexes, or the URL of either. Given without a flag on the command line."
+    )
     host: str = _setting(str, "The address to listen on. 127.0.0.1 is reached from this machine alone.", "127.0.0.1")
     port: int = _setting(_number(0, 65535), "The port to listen on; 0 takes a free one.", 8000)
-    images: Path | None = _setting(
-        Path, "Where the original images are, if not where they were when they were indexed.", None
+    images: "Path | RemotePath | None" = _setting(
+        _place, "Where the original images are, if not where they were when they were indexed.", None
     )
     model: str | None = _setting(
         str, "The `module:factory` that makes the network, for an index that was built from one.", None
@@ -97,6 +110,10 @@ class Settings:
     check_seconds: float = _setting(
         _number(0, 3600, float), "How many seconds may pass before a new generation of an index is noticed.", 0.5
     )
+    cache: Path | None = _setting(
+        Path, "Where copies of remote indexes' derived files lie. By default in the folder for temporary files.", None
+    )
+    cache_bytes: int = _setting(_number(1, 2**60), "How many bytes these copies may have.", 32 << 30)
     origins: tuple[str, ...] = _setting(
         _origins, "Origins whose pages may read answers (CORS), such as `https://host:port`, separated by commas.", ()
     )

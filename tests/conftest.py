@@ -1,6 +1,7 @@
 """Fixtures for all tests: photographs of odd shapes, and an index of them built by the real job."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from PIL import Image
 
 from indexer.jobs.build import BuildRequest, build
+from indexer.store import cache
+from tests.object_store import ObjectStore
 
 INPUT = (96, 128)
 """Height and width of the network's input in the tests: rectangular, so that swapped axes fail."""
@@ -62,6 +65,20 @@ def small_index(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     path = tmp_path_factory.mktemp("indexes") / "small"
     build(path, build_request(photo_folder))
     return path
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """An S3 server on loopback, to which the environment leads."""
+    folder = tmp_path_factory.mktemp("object store")
+    store = ObjectStore(folder / "objects")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in store.environment.items():
+            patch.setenv(name, value)
+        cache.use(folder / "copies", 1 << 30)
+        yield store
+    cache.use(None, cache.MAX_BYTES)
+    store.stop()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -11,6 +11,7 @@ from indexer.network.attribution import METHODS, attribute, check_method, unit_o
 from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import CONTEXT, TILE, neuron_numbers, sheet
 from indexer.pictures.sheet_draw import FORMATS, save
+from indexer.store.remote import place
 
 
 def register(commands: Any) -> None:
@@ -37,8 +38,8 @@ def register(commands: Any) -> None:
 def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.set_defaults(run=run)
-    command.add_argument("index", type=Path, metavar="INDEX")
-    command.add_argument("--images", type=Path, help="the image root, if it is not where it was")
+    command.add_argument("index", type=place, metavar="INDEX")
+    command.add_argument("--images", type=place, help="the image root, if it is not where it was")
     command.add_argument("--layer", required=True)
     command.add_argument("--y", type=int, help="row of a cell; default: where the neuron is most active")
     command.add_argument("--x", type=int, help="column of the cell")

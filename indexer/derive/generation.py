@@ -9,7 +9,7 @@ from typing import Any
 from indexer.derive import images, layer, vectors
 from indexer.errors import DamagedFile
 from indexer.shards.reader import Shard
-from indexer.store import atomic, layout, mapped
+from indexer.store import atomic, cache, layout, mapped
 from indexer.store.manifest import Manifest, publish
 
 KEPT_GENERATIONS = 2
@@ -28,7 +28,7 @@ def open_shards(index: Path, manifest: Manifest, stack: ExitStack) -> list[Shard
     """
     shards = []
     for info in manifest.shards:
-        shard = stack.enter_context(Shard(index / info.file, info.file))
+        shard = stack.enter_context(Shard(cache.local(index / info.file, info.file), info.file))
         if shard.attributes.get("configuration") != manifest.configuration.digest:
             raise DamagedFile(info.file, "belongs to an index of another configuration")
         if shard.rows != info.rows:

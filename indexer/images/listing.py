@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from indexer.errors import InvalidRequest
 from indexer.images.reading import extensions
+from indexer.store.remote import RemotePath
 
 LIST_SUFFIXES = (".csv", ".jsonl", ".ndjson")
 
@@ -69,8 +70,9 @@ def _list_folder(root: Path) -> Listing:
     files: list[ImageFile] = []
     skipped: list[tuple[str, str]] = []
     known = extensions()
-    for path in _walk(root, PurePosixPath()):
-        if path.suffix.lower() not in known:
+    paths = root.files() if isinstance(root, RemotePath) else _walk(root, PurePosixPath())
+    for path in paths:
+        if path.suffix.lower() not in known or any(part.startswith(".") for part in path.parts):
             continue
         if _leaves_root(root, path):
             skipped.append((str(path), "a symbolic link that leaves the image root"))

@@ -20,6 +20,7 @@ from indexer.network.models import load_model
 from indexer.store import layout
 from indexer.store.lock import writing
 from indexer.store.manifest import Configuration, Manifest, read_manifest
+from indexer.store.remote import place
 
 SHARD_SIZE = 1024
 BATCH_SIZE = 32
@@ -132,7 +133,7 @@ def add(
 
 
 def _listing_of(manifest: Manifest, images: Path | None) -> Listing:
-    root = Path(manifest.image_root)
+    root = place(manifest.image_root)
     if images is None or (images.is_dir() and images.resolve() == root):
         return list_images(root)
     if images.is_dir():

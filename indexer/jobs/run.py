@@ -27,6 +27,7 @@ from indexer.shards.reduce import reduce_maps
 from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter
 from indexer.store import atomic, layout
 from indexer.store.manifest import Configuration, ShardInfo
+from indexer.store.remote import place
 
 log = logging.getLogger(__name__)
 
@@ -141,9 +142,9 @@ class _OpenShard:
             "end_id": plan.ids[-1] + 1,
         }
         layers = {info.name: (info.channels, info.height, info.width) for info in task.configuration.layers}
-        partial = self._stack.enter_context(atomic.creating(self._path))
+        self._partial = self._stack.enter_context(atomic.creating(self._path))
         self._writer = self._stack.enter_context(
-            ShardWriter(partial, layers, attributes, task.configuration.keep_images, compressors)
+            ShardWriter(self._partial, layers, attributes, task.configuration.keep_images, compressors)
         )
 
     def add(self, images: list[IndexedImage], layers: dict[str, LayerBatch], skipped: list[Skipped]) -> None:
@@ -152,15 +153,17 @@ class _OpenShard:
         self._writer.add(images, layers)
 
     def finish(self) -> ShardInfo:
-        self._writer.close()
+        rows, skipped = self._writer.close()
+        file, digest = layout.shard_file(self._plan.number), atomic.file_sha256(self._partial)
         try:
             self._stack.close()
-        except FileExistsError:
-            log.info("%s was written by another run meanwhile", self._path.name)
-        found = existing_shard(self._task.index, self._plan, self._task.configuration)
-        if found is None:
-            raise DamagedFile(layout.shard_file(self._plan.number), "was replaced while it was written; run it again")
-        return found
+        except FileExistsError as error:
+            log.info("%s was written by another run meanwhile", file)
+            found = existing_shard(self._task.index, self._plan, self._task.configuration)
+            if found is None:
+                raise DamagedFile(file, "was put there by another job; run this one again") from error
+            return found
+        return ShardInfo(file, rows, digest, self._plan.ids[0], self._plan.ids[-1] + 1, skipped)
 
     def abandon(self, *error: object) -> None:
         try:
@@ -203,7 +206,7 @@ def run_plan(index: Path, plan: Plan, engine: Engine, progress: Progress) -> lis
         else:
             done[shard.number] = info
             progress(len(shard.ids))
-    task = ShardTask(index.resolve(), Path(plan.image_root), plan.configuration, plan.batch_size)
+    task = ShardTask(index.resolve(), place(plan.image_root), plan.configuration, plan.batch_size)
     if missing:
         made = engine(task, missing, progress=progress)
         done |= {shard.number: info for shard, info in zip(missing, made, strict=True)}

@@ -1,6 +1,5 @@
 """Check every file of an index, and rebuild those that are damaged."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from indexer.shards.reader import Shard
 from indexer.store import atomic
 from indexer.store.lock import writing
 from indexer.store.manifest import Manifest, ShardInfo, read_manifest
+from indexer.store.remote import place
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _rebuild(
     plans = _plans(index, manifest, damaged)
     network = network_of(manifest.configuration, weights, device)
     reporter.total(sum(len(plan.ids) for plan in plans))
-    task = ShardTask(index, Path(manifest.image_root), manifest.configuration, manifest.batch_size)
+    task = ShardTask(index, place(manifest.image_root), manifest.configuration, manifest.batch_size)
     with _set_aside([index / shard.file for shard in damaged]):
         made = index_shards(task, plans, network, reporter.progress)
     rebuilt = {shard.file: info for shard, info in zip(damaged, made, strict=True)}
@@ -106,15 +106,15 @@ def _rebuild(
 @contextmanager
 def _set_aside(files: Sequence[Path]) -> Iterator[None]:
     """Free the names of files for new ones; back with those that none took, if that fails."""
-    moved = {path: path.with_name(path.name + ".damaged") for path in files if path.exists()}
+    moved = {path: path.parent / f"{path.name}.damaged" for path in files if path.exists()}
     for path, aside in moved.items():
-        os.replace(path, aside)
+        atomic.move(path, aside)
     try:
         yield
     except BaseException:
         for path, aside in moved.items():
             if not path.exists():
-                os.replace(aside, path)
+                atomic.move(aside, path)
         raise
     for aside in moved.values():
         atomic.remove(aside)

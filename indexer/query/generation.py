@@ -15,8 +15,10 @@ from indexer.images.reading import read_picture
 from indexer.query.layer import Layer
 from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Page
+from indexer.shards.pool import ShardPool
 from indexer.shards.reader import Shard
 from indexer.store.manifest import Manifest, read_manifest
+from indexer.store.remote import place
 
 if TYPE_CHECKING:
     from indexer.network.forward import Network
@@ -49,8 +51,7 @@ class Generation:
             )
             for info in self.manifest.configuration.layers
         })  # fmt: skip
-        # Opened now, so that a shard that is deleted later by a newer generation can still be read.
-        self._shards = [self._open_shard(info.file) for info in self.manifest.shards]
+        self._shards = ShardPool(path, [info.file for info in self.manifest.shards])
 
     def __enter__(self) -> Self:
         return self
@@ -60,9 +61,7 @@ class Generation:
 
     def close(self) -> None:
         """Close the shards; what was answered stays valid."""
-        for shard in self._shards:
-            if isinstance(shard, Shard):
-                shard.close()
+        self._shards.close()
 
     @property
     def generation(self) -> int:
@@ -77,12 +76,6 @@ class Generation:
             return self.manifest.derived[name]
         except KeyError as error:
             raise DamagedFile("manifest.json", f"lists no derived file {name!r}") from error
-
-    def _open_shard(self, file: str) -> Shard | DamagedFile:
-        try:
-            return Shard(self.path / file, file)
-        except DamagedFile as error:
-            return error  # questions that need no maps are answered all the same
 
     # -- images ---------------------------------------------------------------------------------------------------
 
@@ -137,10 +130,7 @@ class Generation:
         return self._read_map(found, self._row(image), found.check_neuron(neuron)).astype(np.float32)
 
     def _shard(self, row: int) -> tuple[Shard, int]:
-        shard = self._shards[int(self.images.shard[row])]
-        if isinstance(shard, DamagedFile):
-            raise DamagedFile(shard.file, shard.cause)
-        return shard, int(self.images.row[row])
+        return self._shards.shard(int(self.images.shard[row])), int(self.images.row[row])
 
     def _read_maps(self, layer: Layer, row: int) -> np.ndarray:
         shard, place = self._shard(row)
@@ -176,7 +166,7 @@ class Generation:
     @cached_property
     def _originals(self) -> Originals:
         kept = self._kept if self.manifest.configuration.keep_images else None
-        return Originals(self._image_root or Path(self.manifest.image_root), kept)
+        return Originals(self._image_root or place(self.manifest.image_root), kept)
 
     def _kept(self, image: ImageRecord) -> bytes:
         shard, place = self._shard(self._row(image.id))

@@ -16,6 +16,7 @@ from indexer.query.generation import Generation, page_of
 from indexer.query.layer import Layer
 from indexer.query.records import Firing, ImageRecord, Page, Patch, SimilarImage, SimilarPatch
 from indexer.shards.format import as_kept
+from indexer.store.remote import place
 
 PerImage = Literal["one", "all"]
 
@@ -26,7 +27,7 @@ def open(path: str | Path, images: str | Path | None = None) -> "Index":
     Parameters
     ----------
     path : str or Path
-        The index's folder.
+        The index's folder, or its URL.
     images : str or Path, optional
         The image root, if it is not where it was when the index was built.
 
@@ -34,7 +35,7 @@ def open(path: str | Path, images: str | Path | None = None) -> "Index":
     ------
     NotAnIndex, DamagedFile
     """
-    return Index(Path(path), Path(images) if images is not None else None)
+    return Index(place(path), place(images) if images is not None else None)
 
 
 class Index(Generation):

@@ -12,7 +12,7 @@ from indexer.derive.layer import CLASS_ARRAYS, KIND, STATISTICS, VERSION
 from indexer.derive.selectivity import Selectivity
 from indexer.derive.vectors import grid
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
-from indexer.store import mapped
+from indexer.store import cache, mapped
 from indexer.store.manifest import LayerInfo
 
 _ARRAYS = ("peaks", "peak_cells", "order", "histogram/keys", "histogram/cumulative", "class_means")
@@ -121,7 +121,8 @@ class Layer:
 
     def _load_vectors(self) -> faiss.Index:
         try:
-            index = faiss.read_index(str(self._vectors_path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+            path = cache.local(self._vectors_path, self._vectors_file)
+            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
         except RuntimeError as error:
             raise DamagedFile(self._vectors_file, "is missing, truncated or no FAISS index") from error
         expected = (self.info.channels, self.peaks.shape[1] * len(self.grid))

@@ -4,8 +4,8 @@ Chunks are compressed and decompressed outside of HDF5, on several threads, and 
 makes, so that any HDF5 program with that filter reads the dataset.
 """
 
-import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import h5py
@@ -91,8 +91,10 @@ class ChunkReader:
     HDF5 is asked only where a chunk lies; the bytes are read and decompressed here.
     """
 
-    def __init__(self, dataset: h5py.Dataset, descriptor: int, lock: threading.Lock, file: str) -> None:
-        self._dataset, self._descriptor, self._lock, self._file = dataset, descriptor, lock, file
+    def __init__(
+        self, dataset: h5py.Dataset, read_range: Callable[[int, int], bytes], lock: threading.Lock, file: str
+    ) -> None:
+        self._dataset, self._read_range, self._lock, self._file = dataset, read_range, lock, file
         self._chunk = dataset.chunks
         self._bytes = int(np.prod(self._chunk)) * 2
         self.shape: tuple[int, ...] = dataset.shape
@@ -112,7 +114,7 @@ class ChunkReader:
                 info = self._dataset.id.get_chunk_info_by_coord((row - row % self._chunk[0], channel, 0, 0))
             if info.byte_offset is None:
                 raise DamagedFile(self._file, f"lacks the maps of row {row}")
-            data = _decompress(os.pread(self._descriptor, info.size, info.byte_offset), self._bytes)
+            data = _decompress(self._read_range(info.size, info.byte_offset), self._bytes)
         except (zstandard.ZstdError, OSError, RuntimeError, ValueError, MemoryError) as error:
             raise DamagedFile(self._file, f"the maps of row {row} cannot be read ({error})") from error
         if len(data) != self._bytes:

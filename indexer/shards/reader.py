@@ -1,6 +1,10 @@
 """A shard file -> its images and activations."""
 
+import os
 import threading
+import weakref
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -13,12 +17,13 @@ from indexer.shards.chunks import ChunkReader
 from indexer.shards.histogram import Histogram
 from indexer.shards.writer import IndexedImage
 from indexer.store import mapped
+from indexer.store.remote import RemotePath
 
 
 class Shard:
     """An open shard. Its maps may be read from any thread.
 
-    The file stays readable when it is deleted meanwhile.
+    The file stays readable when it is deleted meanwhile. It closes at the latest when nobody holds it any longer.
 
     Attributes
     ----------
@@ -31,7 +36,14 @@ class Shard:
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.name = name or path.name
         self._h5 = mapped.open_file(path, self.name, shard_format.KIND, shard_format.VERSION)
-        self._descriptor = open(path, "rb")  # noqa: SIM115 - closed with the shard
+        files = ExitStack()
+        files.enter_context(self._h5)
+        self._close = weakref.finalize(self, files.close)
+        if isinstance(path, RemotePath):
+            self._read_range = path.read_range
+        else:
+            file = files.enter_context(path.open("rb"))
+            self._read_range = partial(os.pread, file.fileno())
         self._lock = threading.Lock()
         self._readers: dict[str, ChunkReader] = {}
         try:
@@ -49,8 +61,7 @@ class Shard:
 
     def close(self) -> None:
         with self._lock:
-            self._h5.close()
-            self._descriptor.close()
+            self._close()
 
     @property
     def attributes(self) -> dict[str, str | int]:
@@ -114,7 +125,7 @@ class Shard:
             with self._lock:
                 try:
                     dataset = self._h5[f"layers/{layer}/maps"]
-                    reader = ChunkReader(dataset, self._descriptor.fileno(), self._lock, self.name)
+                    reader = ChunkReader(dataset, self._read_range, self._lock, self.name)
                 except (KeyError, RuntimeError, TypeError, OSError) as error:
                     raise DamagedFile(self.name, f"lacks the maps of layer {layer!r}") from error
             self._readers[layer] = reader

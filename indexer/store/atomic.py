@@ -1,4 +1,7 @@
-"""Files that are either whole or not there: written under a partial name, flushed to disk, then renamed."""
+"""Files that are either whole or not there: written under a partial name, flushed to disk, then renamed.
+
+A remote file is written on this machine, then uploaded whole.
+"""
 
 import contextlib
 import errno
@@ -6,22 +9,25 @@ import hashlib
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from indexer.store.remote import RemotePath
 
 PARTIAL_SUFFIX = ".partial"
 _BLOCK = 1 << 20
 
 
-def publishing(path: Path) -> contextlib.AbstractContextManager[Path]:
+def publishing(path: Path | RemotePath) -> contextlib.AbstractContextManager[Path]:
     """Yield a partial name to write a file or a folder under; rename it to ``path`` when the block ends well.
 
     Where the block fails, what it wrote is removed. A file already at ``path`` is replaced.
     """
-    return _published(path, os.replace)
+    return _uploaded(path, _upload) if isinstance(path, RemotePath) else _published(path, os.replace)
 
 
-def creating(path: Path) -> contextlib.AbstractContextManager[Path]:
+def creating(path: Path | RemotePath) -> contextlib.AbstractContextManager[Path]:
     """As `publishing`, for a file that several writers may make at once: the first to end wins.
 
     Raises
@@ -29,7 +35,7 @@ def creating(path: Path) -> contextlib.AbstractContextManager[Path]:
     FileExistsError
         There is one already; it stays as it is.
     """
-    return _published(path, _link)
+    return _uploaded(path, _upload_new) if isinstance(path, RemotePath) else _published(path, _link)
 
 
 @contextlib.contextmanager
@@ -46,6 +52,24 @@ def _published(path: Path, place: Callable[[Path, Path], None]) -> Iterator[Path
         raise
 
 
+@contextlib.contextmanager
+def _uploaded(path: RemotePath, place: Callable[[Path, RemotePath], None]) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="unitscope-") as folder:
+        partial = Path(folder) / path.name
+        yield partial
+        place(partial, path)
+
+
+def _upload(partial: Path, path: RemotePath) -> None:
+    # The files of a folder appear one by one; nobody looks for them before the manifest says so.
+    for file in sorted(partial.iterdir()) if partial.is_dir() else [partial]:
+        (path / file.name if partial.is_dir() else path).upload(file)
+
+
+def _upload_new(partial: Path, path: RemotePath) -> None:
+    path.create(partial.read_bytes())
+
+
 def _link(partial: Path, path: Path) -> None:
     try:
         os.link(partial, path)
@@ -58,28 +82,40 @@ def _link(partial: Path, path: Path) -> None:
         os.replace(partial, path)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path | RemotePath, data: bytes) -> None:
     """Write a whole file atomically."""
     with publishing(path) as partial:
         partial.write_bytes(data)
 
 
-def remove(path: Path) -> None:
+def remove(path: Path | RemotePath) -> None:
     """Remove a file or a folder with all it holds; nothing happens where there is none."""
-    if path.is_dir() and not path.is_symlink():
+    if isinstance(path, RemotePath):
+        path.remove_all()
+    elif path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
-def remove_partial(folder: Path) -> None:
+def move(path: Path | RemotePath, to: Path | RemotePath) -> None:
+    """Give a file another name, beside the one it has."""
+    if isinstance(path, RemotePath):
+        with publishing(to) as partial:
+            path.download(partial)
+        path.unlink()
+    else:
+        os.replace(path, to)
+
+
+def remove_partial(folder: Path | RemotePath) -> None:
     """Remove what interrupted writers left in a folder."""
-    if folder.is_dir():
+    if not isinstance(folder, RemotePath) and folder.is_dir():
         for path in folder.glob(f"*{PARTIAL_SUFFIX}"):
             remove(path)
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Path | RemotePath) -> str:
     """sha256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -5,7 +5,7 @@
     INDEX/
       manifest.json                  the published generation; the only file that is ever replaced
       plan.jsonl                     the job under way, if any: what it indexes, in which shards
-      lock
+      lock                           in a bucket: lease.json
       shards/000000.h5               kept activations of a run of images
       derived/000001/images.h5       the image table
       derived/000001/LAYER.h5        peaks by neuron, order, histogram, statistics

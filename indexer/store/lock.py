@@ -7,19 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from indexer.errors import IndexBusy
+from indexer.store.lease import leasing
+from indexer.store.remote import RemotePath
+
+_LOCK, _LEASE = "lock", "lease.json"
 
 
-@contextlib.contextmanager
-def writing(index: Path) -> Iterator[None]:
-    """Hold an index's write lock; the system frees it when the process ends, however it ends.
+def writing(index: Path | RemotePath) -> contextlib.AbstractContextManager[None]:
+    """Hold an index's write lock; it becomes free when the process ends, however it ends.
 
     Raises
     ------
     IndexBusy
         Another process holds it.
     """
+    return leasing(index / _LEASE) if isinstance(index, RemotePath) else _locking(index)
+
+
+@contextlib.contextmanager
+def _locking(index: Path) -> Iterator[None]:
     index.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(index / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(index / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from indexer.errors import DamagedFile, NotAnIndex
+from indexer.errors import DamagedFile, IndexBusy, NotAnIndex
 from indexer.images.preprocessing import Preprocessing
 from indexer.receptive_field import ReceptiveField
 from indexer.store import atomic, layout
+from indexer.store.remote import RemotePath, Status
 
 FORMAT = "unitscope index"
 VERSION = 1
@@ -235,7 +236,45 @@ def read_manifest(index: Path) -> Manifest:
         raise DamagedFile(layout.MANIFEST, f"lacks or garbles a field ({type(error).__name__}: {error})") from error
 
 
-def publish(index: Path, manifest: Manifest) -> None:
-    """Make a generation the visible one: one atomic rename."""
-    data = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False)
-    atomic.write_bytes(layout.manifest_path(index), data.encode() + b"\n")
+def stamp(index: Path | RemotePath) -> tuple[object, ...]:
+    """What is another after every publication, without reading the manifest.
+
+    Raises
+    ------
+    NotAnIndex
+    """
+    try:
+        status = layout.manifest_path(index).stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotAnIndex(f"{index.name} holds no index") from error
+    return (status.version,) if isinstance(status, Status) else (status.st_mtime_ns, status.st_ino, status.st_size)
+
+
+def publish(index: Path | RemotePath, manifest: Manifest) -> None:
+    """Make a generation the visible one: one atomic rename, or one conditional write.
+
+    Raises
+    ------
+    IndexBusy
+        Another job has published meanwhile; only where no lock of the system keeps it from that.
+    """
+    path = layout.manifest_path(index)
+    data = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False).encode() + b"\n"
+    if isinstance(path, RemotePath):
+        _publish_next(index, path, manifest.generation, data)
+    else:
+        atomic.write_bytes(path, data)
+
+
+def _publish_next(index: RemotePath, path: RemotePath, generation: int, data: bytes) -> None:
+    try:
+        if generation == 1 and not path.exists():
+            path.create(data)
+            return
+        version = path.stat().version
+        if read_manifest(index).generation == generation - 1:
+            path.replace(data, version)
+            return
+    except FileExistsError as error:
+        raise IndexBusy(f"another job has published {index} meanwhile; nothing was changed") from error
+    raise IndexBusy(f"another job has published {index} meanwhile; nothing was changed")

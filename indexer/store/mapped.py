@@ -11,6 +11,8 @@ import h5py
 import numpy as np
 
 from indexer.errors import DamagedFile
+from indexer.store import cache
+from indexer.store.remote import RemotePath
 
 
 def write_arrays(path: Path, kind: str, version: int, arrays: dict[str, np.ndarray]) -> None:
@@ -50,10 +52,11 @@ def open_file(path: Path, name: str, kind: str, version: int) -> h5py.File:
         It is missing, truncated, no HDF5 file, or not of this kind and version.
     """
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path.open("rb") if isinstance(path, RemotePath) else path, "r")
     except FileNotFoundError as error:
         raise DamagedFile(name, "is missing") from error
     except (OSError, RuntimeError, ValueError) as error:
+        path.stat()  # raises what is really wrong where the storage does not answer
         raise DamagedFile(name, "is truncated or no HDF5 file") from error
     try:
         check_mark(file, name, kind, version)
@@ -75,6 +78,7 @@ def map_arrays(path: Path, name: str, kind: str, version: int) -> dict[str, np.n
     ------
     DamagedFile
     """
+    path = cache.local(path, name)
     with open_file(path, name, kind, version) as file:
         return _map(path, name, file)
 

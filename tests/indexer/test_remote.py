@@ -1,0 +1,220 @@
+"""Indexes and images in a bucket of a real S3 server: every job, as on a disk."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import indexer
+from indexer.errors import IndexBusy, NotAnIndex, NotInstalled, StorageUnavailable
+from indexer.jobs import run
+from indexer.jobs.build import add, build
+from indexer.jobs.compact import compact
+from indexer.jobs.info import describe
+from indexer.jobs.remove import remove
+from indexer.jobs.verify import repair, verify
+from indexer.shards import pool
+from indexer.store import lease, remote
+from indexer.store.cache import Cache
+from indexer.store.lock import writing
+from indexer.store.manifest import publish, read_manifest
+from indexer.store.remote import RemotePath, place
+from tests.conftest import build_request, write_photos
+from tests.indexer.test_jobs import TINY, answers
+from tests.object_store import ObjectStore, upload
+
+CHANGES = TINY | {"shard_size": 5, "batch_size": 2}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("photos"), seed=7, count=13)
+
+
+@pytest.fixture
+def local(photos: Path, tmp_path: Path) -> Path:
+    build(tmp_path / "index", build_request(photos, **CHANGES))
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def index(object_store: ObjectStore, photos: Path, request: pytest.FixtureRequest) -> RemotePath:
+    place = object_store.place(f"{request.node.name}/index")
+    build(place, build_request(photos, **CHANGES))
+    return place
+
+
+def check_same_shards(local: Path, index: RemotePath) -> None:
+    there = {path.name: path.read_bytes() for path in (index / "shards").iterdir()}
+    assert there == {path.name: path.read_bytes() for path in (local / "shards").iterdir()}
+
+
+def test_built_in_a_bucket_as_on_a_disk(local: Path, index: RemotePath) -> None:
+    check_same_shards(local, index)
+    assert (index / "manifest.json").read_bytes() == (local / "manifest.json").read_bytes()
+    assert answers(index) == answers(local)
+    assert verify(index) == []
+    assert describe(index) | {"index": None} == describe(local) | {"index": None}
+    names = {str(name) for name in index.files()}
+    assert names == {path.relative_to(local).as_posix() for path in local.rglob("*") if path.is_file()} - {"lock"}
+
+
+def test_images_in_a_bucket(object_store: ObjectStore, photos: Path, local: Path, tmp_path: Path) -> None:
+    root = upload(photos, object_store.place("images in a bucket/photos"))
+    (photos.parent / "hidden").mkdir(exist_ok=True)
+    build(tmp_path / "from", build_request(root, **CHANGES))
+    assert answers(tmp_path / "from") == answers(local)
+    with indexer.open(tmp_path / "from") as opened:
+        image = opened.image(3)
+        assert opened.original(image) == (photos / image.path).read_bytes()
+        (root / image.path).unlink()
+        with pytest.raises(indexer.errors.ImageUnavailable, match="no longer there"):
+            opened.original(image)
+
+
+def test_a_list_in_a_bucket(object_store: ObjectStore, photos: Path, tmp_path: Path) -> None:
+    root = upload(photos, object_store.place("a list/photos"))
+    names = [path.relative_to(photos).as_posix() for path in sorted(photos.rglob("*.png"))][:3]
+    (tmp_path / "list.csv").write_text("\n".join(["path,class", *(f"{name},sea" for name in names)]))
+    (root / "list.csv").upload(tmp_path / "list.csv")
+    build(tmp_path / "listed", build_request(root / "list.csv", **CHANGES))
+    with indexer.open(tmp_path / "listed") as opened:
+        assert [image.path for image in opened.find_images(class_="sea").items] == names
+
+
+def test_the_life_of_an_index(object_store: ObjectStore, photos: Path, tmp_path: Path) -> None:
+    grown = tmp_path / "photos"
+    shutil.copytree(photos, grown)
+    moved = sorted(grown.rglob("*.png"))[:4]
+    index, local = object_store.place("life/index"), tmp_path / "index"
+    for path in moved:
+        path.rename(path.with_suffix(".aside"))
+    for each in (index, local):
+        build(each, build_request(grown, **CHANGES))
+    for path in moved:
+        path.with_suffix(".aside").rename(path)
+    for each in (index, local):
+        add(each)
+        remove(each, ids=[1, 7])
+        compact(each)
+    check_same_shards(local, index)
+    assert answers(index) == answers(local)
+    assert [path.name for path in (index / "derived").iterdir()] == ["000003", "000004"]
+
+
+def test_an_interrupted_build_resumes(
+    object_store: ObjectStore, photos: Path, local: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, calls, real = object_store.place("interrupted/index"), iter(range(99)), run.reduce_maps
+
+    def failing(*arguments: object) -> object:
+        return real(*arguments) if next(calls) < 15 else 1 / 0
+
+    monkeypatch.setattr(run, "reduce_maps", failing)
+    with pytest.raises(ZeroDivisionError):
+        build(index, build_request(photos, **CHANGES))
+    monkeypatch.undo()
+    with pytest.raises(NotAnIndex):
+        indexer.open(index)
+    kept = (index / "shards" / "000000.h5").stat().version
+    build(index, build_request(photos, **CHANGES))
+    assert (index / "shards" / "000000.h5").stat().version == kept
+    check_same_shards(local, index)
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: remote_write(path, b"this is no shard")])
+def test_a_damaged_shard_is_named_and_rebuilt(index: RemotePath, local: Path, damage: Callable) -> None:
+    damage(index / "shards" / "000001.h5")
+    assert [fault.file for fault in verify(index)] == ["shards/000001.h5"]
+    with indexer.open(index) as opened:
+        with pytest.raises(indexer.errors.DamagedFile, match=r"shards/000001\.h5"):
+            opened.activation_maps(6, "1")
+        assert opened.activation_maps(1, "1").shape == (6, 10, 14)
+    repair(index)
+    check_same_shards(local, index)
+    assert verify(index) == []
+
+
+def remote_write(path: RemotePath, data: bytes) -> None:
+    path.replace(data, path.stat().version)
+
+
+def test_one_job_at_a_time(index: RemotePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "SILENT_AT_MOST", 0.4)
+    monkeypatch.setattr(lease, "RENEWED_EVERY", 0.05)
+    with writing(index), pytest.raises(IndexBusy, match=r"another job is writing .*index, process \d+ on "):
+        compact(index)
+    assert not (index / "lease.json").exists()
+
+
+def test_a_dead_job_holds_nothing_up(index: RemotePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "SILENT_AT_MOST", 0.1)
+    (index / "lease.json").create(b'{"host": "elsewhere", "process": 7}')
+    assert remove(index, ids=[1]).generation == 2
+
+
+def test_two_jobs_cannot_both_publish(index: RemotePath) -> None:
+    manifest = read_manifest(index)
+    publish(index, replace(manifest, generation=2))
+    with pytest.raises(IndexBusy, match="another job has published"):
+        publish(index, replace(manifest, generation=2))
+
+
+def test_only_so_many_shards_are_open(index: RemotePath, local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "OPEN_AT_MOST", 1)
+    for each in (index, local):
+        with indexer.open(each) as opened:
+            for image in (0, 12, 6, 1, 11, 7):
+                assert opened.activation_maps(image, "1").any()
+                assert len(opened._shards._open) == 1
+
+
+def test_copies_are_bounded(index: RemotePath, tmp_path: Path) -> None:
+    files = [path for path in (index / "derived" / "000001").iterdir() if path.suffix == ".h5"]
+    sizes = [path.stat().st_size for path in files]
+    cache = Cache(tmp_path / "copies", max(sizes) + min(sizes))
+    for _ in range(2):
+        for path in files:
+            assert cache.copy_of(path).read_bytes() == path.read_bytes()
+            assert sum(copy.stat().st_size for copy in cache.directory.iterdir()) <= cache.max_bytes
+    again = cache.copy_of(files[-1]).stat().st_ino
+    assert cache.copy_of(files[-1]).stat().st_ino == again, "it was there already"
+    remote_write(files[-1], b"another")
+    assert cache.copy_of(files[-1]).read_bytes() == b"another"
+    with pytest.raises(StorageUnavailable, match=r"copies may have 3: allow the cache more"):
+        Cache(tmp_path / "small", 3).copy_of(files[0])
+
+
+def test_storage_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, object_store: ObjectStore) -> None:
+    remote._filesystem.cache_clear()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(remote, "_RETRY", remote._RETRY | {"max_retries": 0})
+    for ask in (RemotePath.exists, RemotePath.stat, RemotePath.read_bytes, indexer.open):
+        with pytest.raises(StorageUnavailable, match="does not answer"):
+            ask(place("s3://nowhere/index"))
+    remote._filesystem.cache_clear()
+
+
+@pytest.mark.parametrize(("url", "missing"), [("s3://bucket/index", "obstore"), ("nobody-knows://bucket/index", None)])
+def test_what_is_not_installed(url: str, missing: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote._filesystem.cache_clear()
+    if missing:
+        for name in (missing, f"{missing}.fsspec", f"{missing}.exceptions", "indexer.store.buckets"):
+            monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(NotInstalled, match=r"unitscope\[s3\]|no installed package knows nobody-knows"):
+        indexer.open(url)
+    remote._filesystem.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("a/b", Path("a/b")), ("file:///a/b", Path("/a/b")), ("s3://a/b/", RemotePath("s3", Path("a/b")))],
+)
+def test_places(name: str, path: Path | RemotePath) -> None:
+    assert str(place(name)) == str(path)
+    assert place(place(name)) == place(name)
+    assert (place("s3://a/b") / "c.h5").parent == place("s3://a/b")
+    assert not (place("s3://a/b") / "../c").is_relative_to(place("s3://a/b"))
