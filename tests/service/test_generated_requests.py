@@ -7,16 +7,14 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from service.app import create_app
-from service.server import make_server
 from service.settings import Settings
 from tests.conftest import LAYERS
+from tests.service.listening import running
 
 HERE = Path(__file__).parent
 FEWEST = 1000
@@ -25,16 +23,8 @@ FEWEST = 1000
 @pytest.fixture(scope="module")
 def url(small_index: Path) -> Iterator[str]:
     """Where a server in a thread of this process answers."""
-    settings = Settings(directory=small_index, port=0)
-    app = create_app(settings)
-    server = make_server(app, settings)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield f"http://{settings.host}:{server.effective_port}"
-    server.trigger.pull_trigger(server.close)
-    thread.join(timeout=60)
-    server.task_dispatcher.shutdown()
-    app.services.catalog.close()
+    with running(Settings(directory=small_index)) as ((host, port), _):
+        yield f"http://{host}:{port}"
 
 
 def test_generated_requests_find_nothing(url: str, tmp_path: Path) -> None:

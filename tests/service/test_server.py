@@ -5,7 +5,6 @@ import http.client
 import json
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,41 +12,22 @@ from typing import Any
 import pytest
 from werkzeug.wrappers import Response
 
-from service.app import create_app
 from service.listening import addresses, listen
-from service.server import FORM_OVERHEAD, Server
+from service.server import FORM_OVERHEAD
 from service.settings import Settings
 from tests.service.conforming import CONTRACT, check
+from tests.service.listening import Address, running
 
 LIMIT = 300_000
 UPLOAD_HEAD = (
     b"POST /v1/indexes/small/lookup HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
 )
-Address = tuple[str, int]
-
 
 @pytest.fixture(scope="module")
 def address(small_index: Path) -> Iterator[Address]:
     """Where a server in a thread of this process listens."""
     with running(Settings(directory=small_index, max_upload_bytes=LIMIT)) as (address, _):
         yield address
-
-
-@contextlib.contextmanager
-def running(settings: Settings) -> Iterator[tuple[Address, Server]]:
-    """A server in a thread of this process, and where it listens."""
-    app = create_app(settings)
-    sockets = listen("127.0.0.1", 0)
-    server = Server(app, settings, sockets)
-    thread = threading.Thread(target=server.run, args=(lambda: None,))
-    thread.start()
-    try:
-        yield sockets[0].getsockname(), server
-    finally:
-        server.stop()
-        thread.join(timeout=60)
-        app.services.catalog.close()
-    assert not thread.is_alive()
 
 
 def ask(address: Address, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Response:
