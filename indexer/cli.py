@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from indexer.commands import figures, learning
 from indexer.errors import InvalidRequest, UnitscopeError
-from indexer.jobs.build import BATCH_SIZE, SHARD_SIZE, BuildRequest, Reporter, add, build
+from indexer.jobs.build import SHARD_SIZE, BuildRequest, Reporter, add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.distributed import DaskEngine
 from indexer.jobs.info import describe, saturated_activations, skipped_images
@@ -101,7 +101,7 @@ def _add_build(commands: Any) -> None:
     command.add_argument("--resize", type=_sizes, help="shorter side, or HEIGHTxWIDTH; default: the model's own")
     command.add_argument("--crop", type=_sizes, help="HEIGHTxWIDTH of the centre crop; default: the model's own")
     command.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="images a shard (%(default)s)")
-    command.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="images a forward pass (%(default)s)")
+    command.add_argument("--batch-size", type=int, help="images a forward pass; default: what suits the device")
     command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
     _add_engine_options(command)
 

@@ -19,8 +19,8 @@ import numpy as np
 from indexer.derive.distribution import DEFAULT_FRACTION, FRACTIONS, Distribution
 from indexer.derive.images import LiveRows
 from indexer.derive.selectivity import Selectivity, Tally
+from indexer.shards.counting import Counter
 from indexer.shards.format import as_kept
-from indexer.shards.histogram import Counter
 from indexer.shards.reader import Shard
 from indexer.store import mapped
 from indexer.store.manifest import LayerInfo

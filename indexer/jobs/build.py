@@ -17,13 +17,13 @@ from indexer.jobs.run import Engine, index_shards, run_plan
 from indexer.network.forward import Network
 from indexer.network.layers import default_layers
 from indexer.network.models import load_model
+from indexer.network.threads import batch_size
 from indexer.store import layout
 from indexer.store.lock import writing
 from indexer.store.manifest import Configuration, Manifest, read_manifest
 from indexer.store.remote import place
 
 SHARD_SIZE = 1024
-BATCH_SIZE = 32
 
 
 @dataclass
@@ -49,6 +49,8 @@ class BuildRequest:
         Module names; empty for the last layer of each spatial stage.
     preprocessing : dict
         Fields of `Preprocessing` that differ from the model's own.
+    batch_size : int or None
+        Images a forward pass; None for what suits the device.
     engine : Engine, optional
         What makes the shards; by default this process, on all its cores or its GPU.
     """
@@ -61,7 +63,7 @@ class BuildRequest:
     preprocessing: dict[str, object] | None = None
     keep_images: bool = False
     shard_size: int = SHARD_SIZE
-    batch_size: int = BATCH_SIZE
+    batch_size: int | None = None
     device: str | None = None
     engine: Engine | None = None
 
@@ -77,7 +79,7 @@ def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) 
         An index, or an unfinished job, of another configuration is there.
     InvalidRequest, IndexBusy, ModelUnavailable, BadActivations
     """
-    if min(request.shard_size, request.batch_size) < 1:
+    if request.shard_size < 1 or (request.batch_size is not None and request.batch_size < 1):
         raise InvalidRequest("shard size and batch size must be at least 1")
     reporter = reporter or Reporter()
     with writing(index):
@@ -94,7 +96,8 @@ def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) 
         if manifest is not None:
             return manifest
         listing = list_images(request.images, request.image_root)
-        plan = _plan(None, listing, configuration, network, request.shard_size, request.batch_size)
+        batch = request.batch_size or batch_size(network.device)
+        plan = _plan(None, listing, configuration, network, request.shard_size, batch)
         return _carry_out(index, None, plan, engine, reporter)
 
 
@@ -167,7 +170,7 @@ def _plan(
     configuration: Configuration,
     network: Network,
     shard_size: int,
-    batch_size: int,
+    batch: int,
 ) -> Plan:
     numbers = [int(Path(shard.file).stem) for shard in manifest.shards] if manifest else []
     return Plan(
@@ -177,7 +180,7 @@ def _plan(
         first_id=manifest.next_id if manifest else 0,
         first_shard=max(numbers, default=-1) + 1,
         shard_size=shard_size,
-        batch_size=batch_size,
+        batch_size=batch,
         skipped=[list(pair) for pair in listing.skipped],
         files=listing.files,
     )

@@ -1,7 +1,8 @@
 """A plan -> its shards: decoding, forward passes and writing overlap.
 
-The main thread runs the network; a pool decodes ahead of it; one thread counts, compresses (on a pool of its own) and
-writes behind it. Each queue between them is bounded, so memory does not depend on the number of images.
+A pool decodes ahead; another runs the network on several batches at once; one thread writes behind them, in order, with
+a pool that counts and compresses for it. Each queue between them is bounded, so memory does not depend on the number of
+images.
 """
 
 import itertools
@@ -22,6 +23,7 @@ from indexer.errors import DamagedFile
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
+from indexer.network.threads import forward_pool
 from indexer.shards.reader import Shard
 from indexer.shards.reduce import reduce_maps
 from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter
@@ -59,21 +61,22 @@ def index_shards(
     threads = os.cpu_count() or 1
     with (
         ThreadPoolExecutor(threads) as decoders,
-        ThreadPoolExecutor(threads) as compressors,
+        forward_pool(network.device) as (forwards, at_once),
+        ThreadPoolExecutor(threads) as workers,
         ThreadPoolExecutor(1) as writer,
     ):
-        behind = _Behind(writer)
+        behind = _Behind(writer, _WRITES_WAITING + at_once)
         images = ((id, file) for plan in plans for id, file in zip(plan.ids, plan.files, strict=True))
         decoded = decode_ahead(
             task.image_root, images, task.configuration.preprocessing, task.configuration.keep_images, decoders,
-            _BATCHES_AHEAD * task.batch_size,
+            _BATCHES_AHEAD * task.batch_size * at_once,
         )  # fmt: skip
         finished = []
         for plan in plans:
-            shard = _OpenShard(task, plan, compressors)
+            shard = _OpenShard(task, plan, workers)
             try:
                 for batch in _batches(itertools.islice(decoded, len(plan.ids)), task.batch_size):
-                    behind.submit(shard.add, batch.images, _forward(network, batch), batch.skipped)
+                    behind.submit(shard.add, batch.images, forwards.submit(_forward, network, batch), batch.skipped)
                     progress(len(batch.images) + len(batch.skipped))
                 finished.append(behind.submit(shard.finish))
             except BaseException:
@@ -85,12 +88,12 @@ def index_shards(
 class _Behind:
     """Work done in order behind the main thread; too far behind, and the main thread waits."""
 
-    def __init__(self, executor: ThreadPoolExecutor) -> None:
-        self._executor = executor
+    def __init__(self, executor: ThreadPoolExecutor, most: int) -> None:
+        self._executor, self._most = executor, most
         self._waiting: deque[Future] = deque()
 
     def submit(self, work: Callable, *arguments: object) -> Future:
-        while len(self._waiting) >= _WRITES_WAITING or (self._waiting and self._waiting[0].done()):
+        while len(self._waiting) >= self._most or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
         self._waiting.append(self._executor.submit(work, *arguments))
         return self._waiting[-1]
@@ -131,7 +134,7 @@ def _forward(network: Network, batch: _Batch) -> dict[str, LayerBatch]:
 
 
 class _OpenShard:
-    def __init__(self, task: ShardTask, plan: ShardPlan, compressors: ThreadPoolExecutor) -> None:
+    def __init__(self, task: ShardTask, plan: ShardPlan, workers: ThreadPoolExecutor) -> None:
         self._path = task.index / layout.shard_file(plan.number)
         self._task, self._plan = task, plan
         self._stack = ExitStack()
@@ -144,15 +147,25 @@ class _OpenShard:
         layers = {info.name: (info.channels, info.height, info.width) for info in task.configuration.layers}
         self._partial = self._stack.enter_context(atomic.creating(self._path))
         self._writer = self._stack.enter_context(
-            ShardWriter(self._partial, layers, attributes, task.configuration.keep_images, compressors)
+            ShardWriter(self._partial, layers, attributes, task.configuration.keep_images, workers)
         )
+        self._error: BaseException | None = None
 
-    def add(self, images: list[IndexedImage], layers: dict[str, LayerBatch], skipped: list[Skipped]) -> None:
+    def add(
+        self, images: list[IndexedImage], layers: "Future[dict[str, LayerBatch]]", skipped: list[Skipped]
+    ) -> None:
+        try:
+            self._writer.add(images, layers.result())
+        except BaseException as error:
+            self._error = error
+            raise
         for result in skipped:
             self._writer.skip(result.path, result.reason)
-        self._writer.add(images, layers)
 
     def finish(self) -> ShardInfo:
+        if self._error is not None:  # nobody may have seen it yet
+            self.abandon(type(self._error), self._error, None)
+            raise self._error
         rows, skipped = self._writer.close()
         file, digest = layout.shard_file(self._plan.number), atomic.file_sha256(self._partial)
         try:

@@ -2,12 +2,14 @@
 
 1. ``Network(loaded, layers)`` checks the layers and traces their receptive fields.
 2. ``network.run(pixels, reduce)`` calls ``reduce(layer, maps)`` while each layer's output is still what it is, and
-   returns what that gave. A tensor kept longer may be rewritten by an in-place operation behind the layer.
+   returns what that gave. A tensor kept longer may be rewritten by an in-place operation behind the layer. Several
+   threads may run one network at once.
 3. ``network.maps(pictures)`` is the simple form: all maps, as float32 arrays.
 """
 
+import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -50,6 +52,8 @@ class Network:
         self.traces: dict[str, LayerTrace] = trace_layers(model.module, layers, model.preprocessing.input_size)
         self._module = model.module.to(self.device, memory_format=torch.channels_last)
         self._last: str | None = None
+        self._pass = threading.local()  # what the hooks do in this thread: nothing, unless `run` says so
+        self._attach()
         self.shapes = self._probe()
 
     def _probe(self) -> dict[str, tuple[int, int, int]]:
@@ -91,29 +95,31 @@ class Network:
             A layer's output is not a map.
         """
         results: dict[str, R] = {}
-        with torch.inference_mode():
-            batch = torch.from_numpy(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-            handles = self._attach(results, reduce)
-            try:
+        self._pass.see = lambda layer, maps: results.__setitem__(layer, reduce(layer, maps))
+        try:
+            with torch.inference_mode():
+                batch = torch.from_numpy(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
                 self._module(self.model.preprocessing.normalise(batch))
-            except _LastLayerDone:
-                pass
-            finally:
-                for handle in handles:
-                    handle.remove()
+        except _LastLayerDone:
+            pass
+        finally:
+            del self._pass.see
         return results
 
-    def _attach(self, results: dict[str, R], reduce: Callable[[str, torch.Tensor], R]) -> list:
-        def hook_of(layer: str):
-            def hook(module: object, inputs: object, output: object) -> None:
-                results[layer] = reduce(layer, as_maps(layer, output, self.traces[layer].dims))
+    def _attach(self) -> None:
+        modules = dict(self._module.named_modules())
+        for layer in self.traces:
+            modules[layer].register_forward_hook(self._hook_of(layer))
+
+    def _hook_of(self, layer: str) -> Callable[[Any, Any, Any], None]:
+        def hook(module: object, inputs: object, output: object) -> None:
+            see = getattr(self._pass, "see", None)
+            if see is not None:
+                see(layer, as_maps(layer, output, self.traces[layer].dims))
                 if layer == self._last:
                     raise _LastLayerDone
 
-            return hook
-
-        modules = dict(self._module.named_modules())
-        return [modules[layer].register_forward_hook(hook_of(layer)) for layer in self.traces]
+        return hook
 
     def maps(self, pictures: Sequence[Image.Image]) -> dict[str, np.ndarray]:
         """Maps (B, C, H, W) float32 of every layer for some RGB pictures."""

@@ -4,8 +4,8 @@ Activations are kept as float16, so a neuron has at most 65,536 different ones; 
 stays small. A key is the neuron in the upper 16 bits and the float16, recoded so that keys sort as values do, in the
 lower 16.
 
-1. ``counter = Counter(channels)``; ``counter.add(maps)`` for each batch; ``histogram = counter.histogram()``.
-2. ``counter.merge(histogram)`` over shards; ``a.subtract(b)`` for images that are removed.
+1. `indexer.shards.counting.Counter` makes them of maps, and merges them over shards.
+2. ``a.subtract(b)`` for images that are removed.
 3. `indexer.derive.distribution.Distribution` reads thresholds and percentiles off one.
 """
 
@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-_COMPACT_AT = 1 << 22  # entries that wait before they are merged: 50 MB
 
 
 def recode(half: np.ndarray) -> np.ndarray:
@@ -94,32 +92,3 @@ class Histogram:
     def values(self) -> np.ndarray:
         """The value of each key, (M,) float32."""
         return decode(self.keys & np.uint32(0xFFFF)).astype(np.float32)
-
-
-class Counter:
-    """Counts the activations of one layer, batch by batch, in bounded memory."""
-
-    def __init__(self, channels: int) -> None:
-        self.channels = channels
-        self._waiting: list[Histogram] = []
-
-    def add(self, maps: np.ndarray) -> None:
-        """Count maps (B, C, H, W) float16 without NaN."""
-        codes = np.ascontiguousarray(recode(maps).transpose(1, 0, 2, 3)).reshape(self.channels, -1)
-        codes.sort(axis=1, kind="stable")  # for 16 bits a radix sort: linear
-        starts = np.ones(codes.shape, bool)
-        np.not_equal(codes[:, 1:], codes[:, :-1], out=starts[:, 1:])
-        first = np.flatnonzero(starts)
-        keys = ((first // codes.shape[1]).astype(np.uint32) << np.uint32(16)) | codes.ravel()[first]
-        self.merge(Histogram(self.channels, keys, np.diff(first, append=codes.size)))
-
-    def merge(self, other: Histogram) -> None:
-        """Count what was counted elsewhere."""
-        self._waiting.append(other)
-        # What is merged already does not count: where it alone is that large, every batch would merge it again.
-        if sum(len(part.keys) for part in self._waiting[1:]) >= _COMPACT_AT:
-            self._waiting = [Histogram.merge(self._waiting)]
-
-    def histogram(self) -> Histogram:
-        """All that was counted so far."""
-        return Histogram.merge(self._waiting or [Histogram.empty(self.channels)])

@@ -17,7 +17,7 @@ import numpy as np
 
 from indexer.shards import format as shard_format
 from indexer.shards.chunks import ChunkWriter
-from indexer.shards.histogram import Counter
+from indexer.shards.counting import Counter
 from indexer.store import mapped
 
 
@@ -65,8 +65,9 @@ class ShardWriter:
         layers: dict[str, tuple[int, int, int]],
         attributes: dict[str, str | int],
         keep_images: bool,
-        compressors: ThreadPoolExecutor,
+        workers: ThreadPoolExecutor,
     ) -> None:
+        self._workers = workers
         self._file = h5py.File(path, "w", libver="latest")
         mapped.mark(self._file, shard_format.KIND, shard_format.VERSION)
         self._file.attrs.update(attributes)
@@ -74,7 +75,7 @@ class ShardWriter:
         self._skipped: list[tuple[str, str]] = []
         self._keep_images = keep_images
         self._layers = {
-            name: _LayerWriter(self._file.create_group(f"layers/{name}"), shape, compressors)
+            name: _LayerWriter(self._file.create_group(f"layers/{name}"), shape, workers)
             for name, shape in layers.items()
         }
 
@@ -87,8 +88,11 @@ class ShardWriter:
     def add(self, images: Sequence[IndexedImage], layers: dict[str, LayerBatch]) -> None:
         """Append a batch; the order of the images is that of the rows."""
         self._images.extend(images)
+        counted = [self._workers.submit(self._layers[name].counter.add, layers[name].maps) for name in layers]
         for name, batch in layers.items():
             self._layers[name].add(batch)
+        for future in counted:
+            future.result()
 
     def skip(self, path: str, reason: str) -> None:
         """Note an image that could not be used."""
@@ -117,18 +121,17 @@ class ShardWriter:
 class _LayerWriter:
     group: h5py.Group
     shape: tuple[int, int, int]
-    compressors: ThreadPoolExecutor
+    workers: ThreadPoolExecutor
     peaks: list[np.ndarray] = field(default_factory=list)
     peak_cells: list[np.ndarray] = field(default_factory=list)
     saturated: int = 0
 
     def __post_init__(self) -> None:
-        self.chunks = ChunkWriter(self.group, "maps", self.shape, self.compressors)
+        self.chunks = ChunkWriter(self.group, "maps", self.shape, self.workers)
         self.counter = Counter(self.shape[0])
 
     def add(self, batch: LayerBatch) -> None:
         self.chunks.add(batch.maps)
-        self.counter.add(batch.maps)
         self.peaks.append(batch.peaks)
         self.peak_cells.append(batch.peak_cells)
         self.saturated += batch.saturated

@@ -5,8 +5,9 @@ import pytest
 
 from indexer.derive.distribution import Distribution
 from indexer.errors import InvalidRequest
-from indexer.shards import histogram as module
-from indexer.shards.histogram import Counter, Histogram, decode, recode
+from indexer.shards import counting as module
+from indexer.shards.counting import Counter
+from indexer.shards.histogram import Histogram, decode, recode
 
 
 def maps_of(seed: int, images: int, channels: int = 5, height: int = 3, width: int = 7) -> np.ndarray:
@@ -66,6 +67,21 @@ def test_batches_merging_and_subtracting(seed: int, monkeypatch: pytest.MonkeyPa
         elsewhere.merge(counted(part, batch=2))
     assert same(elsewhere.histogram(), whole)
     assert same(counted(maps, batch=2), whole)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("gathered", "most"), [(1, 1 << 32), (40_000, 1 << 32), (1 << 24, 1 << 32), (1, 2000)])
+def test_large_maps_are_counted_as_small_ones_are(
+    seed: int, gathered: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large maps go through a table, gathered or one by one, that grows and is emptied before a count overflows."""
+    maps = np.abs(maps_of(seed, images=9, height=23, width=29))
+    maps[4:] = maps_of(seed + 1, images=5, height=23, width=29)  # only later negative, so the table grows downwards
+    small = maps.reshape(*maps.shape[:2], 23 * 29, 1)[:, :, :500], maps.reshape(*maps.shape[:2], 23 * 29, 1)[:, :, 500:]
+    expected = Histogram.merge([counted(part, 4) for part in small])
+    monkeypatch.setattr(module, "_GATHERED", gathered)
+    monkeypatch.setattr(module, "_MOST", most)
+    assert same(counted(maps, batch=2), expected)
 
 
 def test_different_layers_do_not_mix() -> None:

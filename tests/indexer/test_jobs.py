@@ -29,6 +29,7 @@ from indexer.jobs.compact import compact
 from indexer.jobs.info import describe, skipped_images
 from indexer.jobs.remove import remove
 from indexer.jobs.verify import repair, verify
+from indexer.shards.writer import ShardWriter
 from tests.conftest import build_request, write_photos
 
 TINY = {"model": "tests.own_models:small", "weights": "none", "layers": ("0", "1", "5"), "preprocessing": {}}
@@ -128,6 +129,26 @@ def test_an_interrupted_build_resumes(
     assert (other / "plan.jsonl").exists() is False
     for name in files_of(index) - {"lock"}:
         assert (index / name).read_bytes() == (other / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("call", range(7))
+def test_no_failure_while_writing_is_lost(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """Above all not that of the last batch of a shard, or of the last shard."""
+    calls = iter(range(100))
+    real = ShardWriter.add
+
+    def failing(*arguments: object) -> None:
+        if next(calls) == call:
+            raise OSError("no space left on device")
+        real(*arguments)
+
+    monkeypatch.setattr(ShardWriter, "add", failing)
+    with pytest.raises(OSError, match="no space"):
+        tiny_build(tmp_path / "index", photos)
+    assert not list(tmp_path.rglob("*.partial"))
+    assert len(list((tmp_path / "index" / "shards").iterdir())) <= call // 3, "the shard that lacks images is there"
 
 
 def test_an_unfinished_job_is_not_taken_over_by_another(photos: Path, tmp_path: Path, monkeypatch) -> None:

@@ -1,0 +1,99 @@
+"""Maps -> their exact histogram, in bounded memory.
+
+``counter = Counter(channels)``; ``counter.add(maps)`` for each batch; ``counter.merge(histogram)`` for what was counted
+elsewhere; ``histogram = counter.histogram()``.
+
+Small maps are sorted, which for 16 bits is a radix sort, and their counts merged now and then. Large ones are counted
+into a table of all codes between the lowest and the highest: three times as fast where a neuron has many values, and
+slower where it has few.
+"""
+
+import numpy as np
+
+from indexer.shards.histogram import Histogram, recode
+
+_COMPACT_AT = 1 << 22  # entries that wait before they are merged: 50 MB
+_LARGE = 512  # cells of a map
+_GATHERED = 1 << 24  # bytes of large maps that wait to be counted together
+_MOST = 1 << 32  # a table's counts stay below it
+_STEP = 1 << 12  # the table's ends are multiples of it, so that it seldom grows
+
+
+class Counter:
+    """Counts the activations of one layer, batch by batch."""
+
+    def __init__(self, channels: int) -> None:
+        self.channels = channels
+        self._sparse: list[Histogram] = []
+        self._gathered: list[np.ndarray] = []
+        self._low = 1 << 16
+        self._table = np.zeros((channels, 0), np.uint32)  # how often each neuron had each code from _low
+        self._tabled = 0
+
+    def add(self, maps: np.ndarray) -> None:
+        """Count maps (B, C, H, W) float16 without NaN."""
+        cells = maps.shape[2] * maps.shape[3]
+        if cells < _LARGE:
+            self.merge(_sorted_and_counted(recode(maps)))
+            return
+        self._gathered.append(maps)
+        if sum(part.nbytes for part in self._gathered) >= _GATHERED:
+            self._tabulate()
+
+    def merge(self, other: Histogram) -> None:
+        """Count what was counted elsewhere."""
+        self._sparse.append(other)
+        # What is merged already does not count: where it alone is that large, every batch would merge it again.
+        if sum(len(part.keys) for part in self._sparse[1:]) >= _COMPACT_AT:
+            self._sparse = [Histogram.merge(self._sparse)]
+
+    def histogram(self) -> Histogram:
+        """All that was counted so far."""
+        self._tabulate()
+        self._empty_table()
+        return Histogram.merge(self._sparse or [Histogram.empty(self.channels)])
+
+    def _tabulate(self) -> None:
+        if not self._gathered:
+            return
+        codes = np.concatenate([recode(maps).reshape(len(maps), self.channels, -1) for maps in self._gathered])
+        self._gathered = []
+        seen = codes[:, 0].size
+        if self._tabled + seen >= _MOST:
+            self._empty_table()
+        self._tabled += seen
+        self._widen(int(codes.min()), int(codes.max()) + 1)
+        codes -= np.uint16(self._low)
+        for neuron, row in enumerate(self._table):
+            counts = np.bincount(codes[:, neuron].ravel())
+            row[: len(counts)] += counts.astype(np.uint32)
+
+    def _widen(self, low: int, end: int) -> None:
+        width = self._table.shape[1]
+        if width and self._low <= low and end <= self._low + width:
+            return
+        new_low = min(low, self._low) // _STEP * _STEP
+        new_end = -(-max(end, self._low + width if width else 0) // _STEP) * _STEP
+        table = np.zeros((self.channels, new_end - new_low), np.uint32)
+        if width:
+            table[:, self._low - new_low :][:, :width] = self._table
+        self._low, self._table = new_low, table
+
+    def _empty_table(self) -> None:
+        neurons, codes = np.nonzero(self._table)
+        if len(neurons):
+            keys = (neurons.astype(np.uint32) << np.uint32(16)) | (codes + self._low).astype(np.uint32)
+            self.merge(Histogram(self.channels, keys, self._table[neurons, codes].astype(np.int64)))
+        self._low, self._table, self._tabled = 1 << 16, self._table[:, :0], 0
+
+
+def _sorted_and_counted(codes: np.ndarray) -> Histogram:
+    """The histogram of codes (B, C, H, W)."""
+    channels = codes.shape[1]
+    codes = np.ascontiguousarray(codes.transpose(1, 0, 2, 3)).reshape(channels, -1)
+    codes.sort(axis=1, kind="stable")
+    starts = np.ones(codes.shape, bool)
+    np.not_equal(codes[:, 1:], codes[:, :-1], out=starts[:, 1:])
+    first = np.flatnonzero(starts)
+    keys = ((first // codes.shape[1]).astype(np.uint32) << np.uint32(16)) | codes.ravel()[first]
+    return Histogram(channels, keys, np.diff(first, append=codes.size))
