@@ -9,11 +9,12 @@ slower where it has few.
 """
 
 import numpy as np
+import torch
 
 from indexer.shards.histogram import Histogram, recode
 
 _COMPACT_AT = 1 << 22  # entries that wait before they are merged: 50 MB
-_LARGE = 512  # cells of a map
+_LARGE = 128  # cells of a map
 _GATHERED = 1 << 24  # bytes of large maps that wait to be counted together
 _MOST = 1 << 32  # a table's counts stay below it
 _STEP = 1 << 12  # the table's ends are multiples of it, so that it seldom grows
@@ -51,7 +52,9 @@ class Counter:
         """All that was counted so far."""
         self._tabulate()
         self._empty_table()
-        return Histogram.merge(self._sparse or [Histogram.empty(self.channels)])
+        if len(self._sparse) != 1:
+            self._sparse = [Histogram.merge(self._sparse or [Histogram.empty(self.channels)])]
+        return self._sparse[0]
 
     def _tabulate(self) -> None:
         if not self._gathered:
@@ -65,7 +68,8 @@ class Counter:
         self._widen(int(codes.min()), int(codes.max()) + 1)
         codes -= np.uint16(self._low)
         for neuron, row in enumerate(self._table):
-            counts = np.bincount(codes[:, neuron].ravel())
+            # torch's, because numpy's keeps other threads waiting (it holds the interpreter's lock)
+            counts = torch.bincount(torch.from_numpy(codes[:, neuron].astype(np.int32).ravel())).numpy()
             row[: len(counts)] += counts.astype(np.uint32)
 
     def _widen(self, low: int, end: int) -> None:
@@ -80,10 +84,11 @@ class Counter:
         self._low, self._table = new_low, table
 
     def _empty_table(self) -> None:
-        neurons, codes = np.nonzero(self._table)
-        if len(neurons):
-            keys = (neurons.astype(np.uint32) << np.uint32(16)) | (codes + self._low).astype(np.uint32)
-            self.merge(Histogram(self.channels, keys, self._table[neurons, codes].astype(np.int64)))
+        if self._tabled:
+            codes = [np.flatnonzero(row) for row in self._table]
+            keys = [np.uint32((n << 16) + self._low) + found.astype(np.uint32) for n, found in enumerate(codes)]
+            counts = [row[found].astype(np.int64) for row, found in zip(self._table, codes, strict=True)]
+            self.merge(Histogram(self.channels, np.concatenate(keys), np.concatenate(counts)))
         self._low, self._table, self._tabled = 1 << 16, self._table[:, :0], 0
 
 

@@ -55,10 +55,12 @@ def _first_argmax(maps: np.ndarray, peaks: np.ndarray, kept: np.ndarray) -> np.n
     highest half is the first of the highest activation, unless a lower activation before it became the same half.
     """
     images, channels, _, width = maps.shape
-    cells = recode(kept).reshape(images, channels, -1).argmax(axis=2)
+    codes = recode(kept).reshape(images, channels, -1)
+    cells = codes.argmax(axis=2)
     image, channel = np.ogrid[:images, :channels]
     for b, c in zip(*np.nonzero(maps[image, channel, cells // width, cells % width] != peaks), strict=True):
-        cells[b, c] = maps[b, c].argmax()
+        equal = np.flatnonzero(codes[b, c] == codes[b, c, cells[b, c]])
+        cells[b, c] = equal[maps[b, c, equal // width, equal % width].argmax()]
     return cells
 
 
