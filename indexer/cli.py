@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from indexer.commands import figures, learning
+from indexer.commands import exports, figures, learning
 from indexer.errors import InvalidRequest, UnitscopeError
 from indexer.jobs.build import SHARD_SIZE, BuildRequest, Reporter, add, build
 from indexer.jobs.compact import compact
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--skipped", action="store_true", help="list the images that could not be used, and why")
     learning.register(commands)
     figures.register(commands)
+    exports.register(commands)
     return parser
 
 

@@ -97,7 +97,7 @@ def sheet(
     wanted = {"limit": columns * rows, "class_": class_, "y": y, "x": x, "min": LEAST_POSITIVE}
     patches = [index.top_patches(layer, neuron, **wanted).items for neuron in neurons]
     maxima = [float(found.statistics["maximum"][neuron]) for neuron in neurons]
-    drawn = _draw(index, patches, size, context)
+    drawn = tile_pictures(index, patches, size, context)
     lines: list[Line] = []
     tiles: list[list[Tile]] = []
     for neuron, own, maximum, pictures in zip(neurons, patches, maxima, drawn, strict=True):
@@ -130,8 +130,10 @@ def _check(neurons: int, columns: int, rows: int, size: int, context: float) -> 
         )
 
 
-def _draw(index: Index, patches: list[list[Patch]], size: int, context: float) -> list[list[Image.Image]]:
-    """The tiles' pictures, in the order of the patches; every original is read once."""
+def tile_pictures(
+    index: Index, patches: Sequence[Sequence[Patch]], size: int, context: float
+) -> list[list[Image.Image]]:
+    """A tile for each patch, in their order (see `tile_picture`); every original is read once."""
     places: dict[int, list[tuple[int, int]]] = {}
     for line, own in enumerate(patches):
         for column, patch in enumerate(own):

@@ -28,13 +28,18 @@ def _dead(layers: list[Json]) -> Iterator[str]:
             continue
         share = layer["dead"] / layer["neurons"]
         yield (
-            f"{layer['layer']}: {layer['dead']} of {layer['neurons']} neurons ({share:.0%}) are positive on no image."
+            f"{layer['layer']}: {layer['dead']} of {layer['neurons']} neurons ({_percent(share)}) are positive on no "
+            "image."
             + (
                 " They may be pruned, or a lower learning rate or another initialisation may keep them alive."
                 if share >= MANY_DEAD
                 else ""
             )
         )
+
+
+def _percent(share: float) -> str:
+    return "under 1%" if share < 0.01 else f"{share:.0%}"
 
 
 def _dense(layers: list[Json]) -> Iterator[str]:

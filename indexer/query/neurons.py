@@ -114,6 +114,18 @@ def table(index: Index, layer: str) -> Table:
     return Table(columns, index.classes)
 
 
+def worth_showing(found: Table, count: int) -> list[int]:
+    """At most ``count`` living neurons that say most about a layer, where there is no room for all.
+
+    The best for each class, by AUC, then the others by AUC; without classes those with the highest activations.
+    """
+    sort = "auc" if len(found.classes) > 1 else "maximum"
+    ranking = found.ranked(sort, descending=True, dead=False).tolist()
+    best = {found.class_of(neuron): neuron for neuron in reversed(ranking)}
+    first = {neuron for name, neuron in best.items() if name is not None}
+    return sorted(ranking, key=lambda neuron: neuron not in first)[:count]
+
+
 def aucs(index: Index, layer: str, neuron: int, limit: int = 20) -> list[dict[str, Any]]:
     """The classes that a neuron tells from the rest best: ``class``, ``images``, ``auc``; none without two classes."""
     found = index.layer(layer)

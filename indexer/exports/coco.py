@@ -1,0 +1,119 @@
+"""Top patches as a data set in COCO's format, for the tools that read it.
+
+::
+
+    OUT/labels.json        images, a category for each neuron, a box for each patch (its receptive field)
+    OUT/data/000342.jpg    the images, upright, named by id
+    OUT/crops/412/01.jpg   the patches alone, by neuron and rank
+
+FiftyOne reads the folder as a ``COCODetectionDataset``, pycocotools and torchvision's ``CocoDetection`` read
+``labels.json`` and ``data``. A box carries more than COCO asks for: ``score`` (the activation as a share of the
+neuron's highest), ``activation``, ``percentile``, ``rank``, the cell ``y``, ``x``, and ``crop``, the path of its
+picture.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from indexer.errors import InvalidRequest
+from indexer.images.geometry import Box
+from indexer.pictures.crop import crop, encode
+from indexer.query.index import Index
+from indexer.query.records import ImageRecord, Patch
+from indexer.query.top import LEAST_POSITIVE
+from indexer.store import atomic
+
+DATA, CROPS, LABELS = "data", "crops", "labels.json"
+Json = dict[str, Any]
+
+
+def export_patches(
+    index: Index, layer: str, neurons: Sequence[int], out: Path, *, top: int = 9, class_: str | None = None
+) -> Json:
+    """Write the ``top`` patches, of different images, of each neuron; what labels.json says.
+
+    The folder appears when it is complete. A neuron that is active on fewer images has fewer boxes.
+
+    Parameters
+    ----------
+    neurons : sequence of int
+        Each once.
+    out : Path
+        A folder that does not exist yet.
+    class_ : str, optional
+        Only images of this class.
+
+    Raises
+    ------
+    NotFound, ImageUnavailable
+    InvalidRequest
+        ``top`` is not positive, or ``out`` exists.
+    """
+    if top < 1:
+        raise InvalidRequest(f"top must be 1 or more, not {top}")
+    if out.exists():
+        raise InvalidRequest(f"{out} exists; name a folder that does not, so that nothing of it is lost")
+    maxima = index.layer(layer).statistics["maximum"]
+    boxes: list[Json] = []
+    shown: dict[int, ImageRecord] = {}
+    for category, neuron in enumerate(neurons, 1):
+        patches = index.top_patches(layer, neuron, limit=top, class_=class_, min=LEAST_POSITIVE).items
+        for rank, patch in enumerate(patches, 1):
+            shown[patch.image.id] = patch.image
+            boxes.append(_box(patch, category, len(boxes) + 1, rank, float(maxima[neuron])))
+    labels = {
+        "info": {"description": f"{index.name}: the top {top} patches of neurons of {layer}, by unitscope"},
+        "licenses": [],
+        "categories": [
+            {"id": category, "name": f"{layer}/{neuron}", "supercategory": layer}
+            for category, neuron in enumerate(neurons, 1)
+        ],
+        "images": [_image(shown[id]) for id in sorted(shown)],
+        "annotations": boxes,
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic.publishing(out) as folder:
+        _write_pictures(index, folder, shown.values(), boxes)
+        (folder / LABELS).write_text(json.dumps(labels, indent=1), encoding="utf-8")
+    return labels
+
+
+def _image(image: ImageRecord) -> Json:
+    about = {"id": image.id, "file_name": f"{image.id:06d}.jpg", "width": image.width, "height": image.height}
+    return {**about, "path": image.path, "class": image.class_}
+
+
+def _box(patch: Patch, category: int, number: int, rank: int, maximum: float) -> Json:
+    box = patch.box
+    return {
+        "id": number,
+        "image_id": patch.image.id,
+        "category_id": category,
+        "bbox": [box.left, box.top, box.width, box.height],
+        "area": box.width * box.height,
+        "iscrowd": 0,
+        "score": patch.activation / maximum,
+        "activation": patch.activation,
+        "percentile": patch.percentile,
+        "rank": rank,
+        "y": patch.y,
+        "x": patch.x,
+        "crop": f"{CROPS}/{patch.neuron}/{rank:02d}.jpg",
+    }
+
+
+def _write_pictures(index: Index, folder: Path, images: Iterable[ImageRecord], boxes: Sequence[Json]) -> None:
+    (folder / DATA).mkdir(parents=True)
+    by_image: dict[int, list[Json]] = {}
+    for box in boxes:
+        by_image.setdefault(box["image_id"], []).append(box)
+    for image in images:
+        picture = index.picture(image)
+        (folder / DATA / _image(image)["file_name"]).write_bytes(encode(picture, "JPEG"))
+        for box in by_image[image.id]:
+            left, top, width, height = box["bbox"]
+            place = folder / box["crop"]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(encode(crop(picture, Box(left, top, left + width, top + height)), "JPEG"))

@@ -1,0 +1,113 @@
+"""An index as one HTML file to hand on: what it has learned, with pictures, and nothing to install or to serve.
+
+Everything is in the file: pictures as data URLs, style in its head, no script, and a policy that forbids requests.
+"""
+
+import base64
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+from PIL import Image
+
+from indexer.errors import InvalidRequest
+from indexer.pictures.crop import encode
+from indexer.pictures.sheet import tile_pictures
+from indexer.query import neurons
+from indexer.query.confusion import confusion
+from indexer.query.index import Index
+from indexer.query.layer import Layer
+from indexer.query.records import Patch
+from indexer.query.report import of_confusion, report
+from indexer.query.top import LEAST_POSITIVE
+
+NEURONS, COLUMNS = 16, 8
+TILE = 112
+CONTEXT = 0.1
+MATRIX_CLASSES = 40
+"""A confusion matrix of more classes is left out: it would not be read."""
+
+Json = dict[str, Any]
+_PAGE = jinja2.Environment(
+    loader=jinja2.PackageLoader("indexer.exports", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)  # fmt: skip
+
+
+def write_page(index: Index, *, count: int = NEURONS, columns: int = COLUMNS) -> str:
+    """The page's text.
+
+    Parameters
+    ----------
+    count : int
+        Neurons a layer, 1 to 200; see `indexer.query.neurons.worth_showing`.
+    columns : int
+        Patches a neuron, 1 to 20.
+
+    Raises
+    ------
+    InvalidRequest
+    ImageUnavailable
+        An original is gone or has changed.
+    """
+    for name, value, high in (("neurons", count, 200), ("columns", columns, 20)):
+        if not 1 <= value <= high:
+            raise InvalidRequest(f"{name} must be 1 to {high}, not {value}")
+    about = report(index)
+    layers = [{**layer, **_gallery(index, layer["layer"], count, columns)} for layer in about["layers"]]
+    return _PAGE.get_template("page.html").render(
+        report={**about, "layers": layers}, matrix=_matrix(index), configuration=index.manifest.configuration, tile=TILE
+    )
+
+
+def _gallery(index: Index, name: str, count: int, columns: int) -> Json:
+    layer, table = index.layer(name), neurons.table(index, name)
+    chosen = neurons.worth_showing(table, count)
+    patches = [index.top_patches(name, neuron, limit=columns, min=LEAST_POSITIVE).items for neuron in chosen]
+    pictures = tile_pictures(index, patches, TILE, CONTEXT)
+    rows = [
+        {**table.row(neuron), "neuron": neuron, "patches": _patches(layer, own, drawn)}
+        for neuron, own, drawn in zip(chosen, patches, pictures, strict=True)
+    ]
+    return {"info": layer.info, "gallery": rows}
+
+
+def _patches(layer: Layer, patches: Sequence[Patch], pictures: Sequence[Image.Image]) -> list[Json]:
+    return [
+        {
+            "source": _data_url(picture),
+            "width": picture.width,
+            "height": picture.height,
+            "share": patch.activation / float(layer.statistics["maximum"][patch.neuron]),
+            "activation": patch.activation,
+            "path": patch.image.path,
+            "class": patch.image.class_,
+        }
+        for patch, picture in zip(patches, pictures, strict=True)
+    ]
+
+
+def _data_url(picture: Image.Image) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(encode(picture, "JPEG")).decode()
+
+
+def _matrix(index: Index) -> Json | None:
+    """The confusion matrix as shares of each class's images, where there is one that can be read."""
+    try:
+        found = of_confusion(confusion(index)) if len(index.classes) > 1 else None
+    except InvalidRequest:
+        return None
+    if found is None or len(found["classes"]) > MATRIX_CLASSES:
+        return None
+    rows = [
+        {"class": name, "images": sum(row) + other, "cells": [_cell(value, sum(row) + other) for value in row],
+         "elsewhere": other}
+        for name, row, other in zip(found["classes"], found["matrix"], found["elsewhere"], strict=True)
+    ]  # fmt: skip
+    return {**found, "rows": rows}
+
+
+def _cell(value: int, images: int) -> Json:
+    """A number and how strongly it is coloured, in percent: by the root, so that few mistakes show too."""
+    return {"count": value, "strength": round(60 * math.sqrt(value / max(images, 1)))}
