@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -20,11 +21,11 @@ FLAGS = (
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 LAYER = "features.12"
-PATIENCE_MS = 20_000
-"""How long a step may take before a test fails; ample, as other work may run beside."""
+PATIENCE_MS = 60_000
+"""How long a step may take before a test fails; ample, as the first upload loads the network."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> str:
     """The browser's path. Without it the tests are skipped, but in CI they fail."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -36,29 +37,40 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(chromium: str) -> Iterator[Browser]:
+    """Closed after these tests: Playwright's event loop would be in the way of others'."""
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield browser
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@contextmanager
+def served(folder: Path, *flags: str) -> Iterator[str]:
+    """Where `python -m service` answers about a folder, while it lasts."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service", str(folder), "--port", "0", *flags],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    try:
+        found = re.search(r"http://[^/]+/", process.stdout.readline())
+        assert found
+        yield found[0]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="package")
 def address(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where `python -m service` answers, over `small_index` under two names: "small" and "twin"."""
+    """Where `small_index` is served under two names: "small" and "twin"."""
     folder = tmp_path_factory.mktemp("served")
     for name in ("small", "twin"):
         (folder / name).symlink_to(small_index)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "service", str(folder), "--port", "0"],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
-    found = re.search(r"http://[^/]+/", process.stdout.readline())
-    assert found
-    yield found[0]
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    with served(folder) as address:
+        yield address
 
 
 class Visit:

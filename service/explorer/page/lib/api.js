@@ -29,6 +29,20 @@ export function withQuery(url, parameters) {
 
 export const absolute = (url) => new URL(url, document.baseURI).href;
 
+// -- who asks -------------------------------------------------------------------------------------------------------
+
+const TOKEN = 'unitscope-token';
+
+/** The token that this tab was given, where the service asks for one; it is forgotten with the tab. */
+export const token = () => sessionStorage.getItem(TOKEN);
+
+export function giveToken(text) {
+  sessionStorage.setItem(TOKEN, text);
+  location.reload();
+}
+
+const authorization = () => (token() === null ? {} : { Authorization: `Bearer ${token()}` });
+
 // -- the calls that the view on screen has made, so that it can show them -------------------------------------------
 
 let calls = [];
@@ -65,11 +79,13 @@ async function problemOf(response) {
   }
 }
 
-async function ask(url) {
-  const response = await fetch(url).catch(() => { throw new Problem(SILENT); });
+async function fetched(url) {
+  const response = await fetch(url, { headers: authorization() }).catch(() => { throw new Problem(SILENT); });
   if (!response.ok) throw await problemOf(response);
-  return response.json();
+  return response;
 }
+
+const ask = async (url) => (await fetched(url)).json();
 
 /** The JSON at a URL. For a minute the same answer is given again, so that going back is instant. */
 export function get(url) {
@@ -84,12 +100,11 @@ export function get(url) {
   return answer;
 }
 
-/** Why a picture could not be shown: an <img> does not tell. */
-export async function whyNot(url) {
-  const response = await fetch(url).catch(() => null);
-  if (response === null) return new Problem(SILENT);
-  return response.ok ? null : problemOf(response);
-}
+/** A picture as a blob: its URL in an <img> could not carry a token. */
+export const getBlob = async (url) => (await fetched(url)).blob();
+
+/** Why a picture could not be shown, which an <img> does not tell; null where it can be now. */
+export const whyNot = (url) => fetched(url).then(() => null, (problem) => problem);
 
 // -- uploading ------------------------------------------------------------------------------------------------------
 
@@ -106,6 +121,7 @@ export function send(url, file, { kind = 'json', onProgress = () => {}, signal =
     const request = new XMLHttpRequest();
     request.open('POST', url);
     request.responseType = 'blob';
+    for (const [name, value] of Object.entries(authorization())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onerror = () => reject(new Problem(SILENT));
     request.onload = async () => {

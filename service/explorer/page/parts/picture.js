@@ -1,7 +1,7 @@
 /** A picture made by the API, with the link to the call that made it. */
 
-import { absolute, whyNot } from '../lib/api.js';
-import { html, useState } from './html.js';
+import { absolute, getBlob, token, whyNot } from '../lib/api.js';
+import { html, useEffect, useState } from './html.js';
 import { copy } from './toast.js';
 
 /** A link to an API call; a click copies it. */
@@ -16,12 +16,35 @@ export function ApiLink({ url, what }) {
     aria-label=${`Copy the API link of ${what}`}>API</a>`;
 }
 
+/** The URL that an <img> can show: the picture's own, or where a token is needed, that of its bytes; null at first. */
+export function useShowable(src) {
+  const [own, setOwn] = useState({ src: null, url: null });
+  const direct = src === null || token() === null || !src.startsWith('/');
+  useEffect(() => {
+    if (direct) return undefined;
+    let url = null;
+    let live = true;
+    getBlob(src).then((blob) => {
+      if (!live) return;
+      url = URL.createObjectURL(blob);
+      setOwn({ src, url });
+    }, () => live && setOwn({ src, url: src }));
+    return () => {
+      live = false;
+      if (url) URL.revokeObjectURL(url);
+    };
+  }, [src, direct]);
+  if (direct) return src;
+  return own.src === src ? own.url : null;
+}
+
 /**
  * `alt` says what is to be seen. The frame keeps its shape (`ratio`, width / height) from the start, so nothing moves
  * when the picture comes. `children` are laid over it; `to` makes it a link.
  */
 export function Picture({ src, alt, ratio = 1, to = null, fit = 'contain', children }) {
   const [state, setState] = useState({ src: null, is: 'loading', error: null });
+  const url = useShowable(src);
   const is = state.src === src ? state.is : 'loading';
   const fail = async () => {
     const error = await whyNot(src);
@@ -30,7 +53,7 @@ export function Picture({ src, alt, ratio = 1, to = null, fit = 'contain', child
   const image = is === 'failed'
     ? html`<span class="picture-failed" role="img" aria-label=${`${alt}: cannot be shown`}>
         ${state.error ? state.error.detail : 'This picture cannot be shown.'}</span>`
-    : html`<img key=${src} src=${src} alt=${alt} decoding="async"
+    : url && html`<img key=${url} src=${url} alt=${alt} decoding="async"
         style=${{ objectFit: fit }} onLoad=${() => setState({ src, is: 'shown' })} onError=${fail} />`;
   const body = html`${image}${children}`;
   return html`<div class="picture" data-is=${is} style=${{ aspectRatio: String(ratio) }}>

@@ -2,12 +2,14 @@
 
 import { html, useRef, useState } from './html.js';
 import { Outline } from './patch-card.js';
+import { useShowable } from './picture.js';
 
 const STEPS = 40;
 
 /** `image` is {width, height, src, alt}; `point` {x, y} in its pixels or null; `onPoint` gets another. */
 export function Stage({ image, heat, boxes, point, onPoint }) {
   const stage = useRef(null);
+  const [shown, warm] = [useShowable(image.src), useShowable(heat)];
   const [aim, setAim] = useState(null);
   const place = aim ?? point ?? { x: image.width / 2, y: image.height / 2 };
   const aimAt = (event) => {
@@ -34,8 +36,8 @@ export function Stage({ image, heat, boxes, point, onPoint }) {
   return html`<button class="stage" ref=${stage} onKeyDown=${aimAt} onClick=${choose} onBlur=${() => setAim(null)}
     aria-label=${`${image.alt}. Click a point to see what fires there, or aim with the arrow keys and press Enter.`}
     style=${{ aspectRatio: `${image.width} / ${image.height}`, width: `min(100%, ${Math.round((72 * image.width) / image.height)}vh)` }}>
-    <img src=${image.src} alt="" />
-    ${heat && html`<img class="stage-heat" key=${heat} src=${heat} alt="" />`}
+    ${shown && html`<img src=${shown} alt="" />`}
+    ${warm && html`<img class="stage-heat" key=${warm} src=${warm} alt="" />`}
     <${Outline} image=${image} boxes=${boxes} />
     ${cross && html`<span class="cross" data-aiming=${aim ? '' : null} aria-hidden="true"
       style=${{ left: `${(cross.x / image.width) * 100}%`, top: `${(cross.y / image.height) * 100}%` }}></span>`}

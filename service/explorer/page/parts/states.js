@@ -1,5 +1,6 @@
 /** What a view shows while it waits, when there is nothing, and when something went wrong. */
 
+import { giveToken } from '../lib/api.js';
 import { html } from './html.js';
 
 export const Loading = ({ what = 'Loading' }) => html`<div class="state" role="status">
@@ -9,11 +10,22 @@ export const Empty = ({ title, children }) => html`<div class="state">
   <span class="state-mark" aria-hidden="true">∅</span><h2>${title}</h2><div class="state-text">${children}</div></div>`;
 
 const HELP = {
+  'not-authenticated': 'Whoever runs the service gives tokens out. Yours stays in this tab and is forgotten with it.',
+  'not-allowed': 'A token with the role “upload” is needed to look an image of your own up.',
   'not-found': 'The link may be of another index, or of one that has changed since.',
   busy: 'Others are being served; it is usually free again within seconds.',
   'model-unavailable': 'Whoever runs the service can tell it where the network is: --weights and --model.',
   'index-unavailable': 'Whoever runs the service finds the reason in its log.',
 };
+
+function TokenForm() {
+  const give = (event) => {
+    event.preventDefault();
+    giveToken(new FormData(event.target).get('token').trim());
+  };
+  return html`<form class="finder" onSubmit=${give}><label class="choice"><span>Token</span>
+    <input name="token" type="password" required autocomplete="off" /></label><button class="button">Go on</button></form>`;
+}
 
 /** A problem in words, what may help, and a way to go on. */
 export function Failure({ error, retry = null, children = null }) {
@@ -26,7 +38,8 @@ export function Failure({ error, retry = null, children = null }) {
       ${error.requestId && html`<p class="quiet">Request <code>${error.requestId}</code></p>`}
       ${children}
     </div>
-    ${retry && html`<button class="button" onClick=${retry}>Try again</button>`}
+    ${error.status === 401 && html`<${TokenForm} />`}
+    ${retry && error.status !== 401 && html`<button class="button" onClick=${retry}>Try again</button>`}
   </div>`;
 }
 

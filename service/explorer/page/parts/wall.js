@@ -17,7 +17,7 @@ export function Wall({ count, label, least, height, render, want }) {
   const cardWidth = (width - GAP * (columns - 1)) / columns;
   const step = Math.round(height(cardWidth)) + GAP;
   const rows = Math.ceil(count / columns);
-  const [first, end] = useRange(list, step, rows);
+  const [first, end] = useRange(list, width ? step : 0, rows);
   const [from, until] = [first * columns, Math.min(end * columns, count)];
   useEffect(() => { if (width) want(from, until); }, [want, from, until, width]);
   const cards = [];
@@ -30,16 +30,17 @@ export function Wall({ count, label, least, height, render, want }) {
     onKeyDown=${(event) => step && move(event, columns)}>${cards}</ul>`;
 }
 
-/** The rows [first, end) near the screen. */
+/** The rows [first, end) near the screen; none before their height (`step`) is known. */
 function useRange(list, step, rows) {
-  const [range, setRange] = useState([0, 0]);
+  const [range, setRange] = useState({ step: 0, rows: [0, 0] });
   useLayoutEffect(() => {
+    if (!step) return undefined;
     const measure = () => {
       const top = list.current.getBoundingClientRect().top;
       const ahead = innerHeight * AHEAD;
       const first = Math.max(0, Math.floor((-top - ahead) / step));
       const end = Math.min(rows, Math.max(first, Math.ceil((-top + innerHeight + ahead) / step)));
-      setRange((old) => (old[0] === first && old[1] === end ? old : [first, end]));
+      setRange((old) => (old.step === step && old.rows[0] === first && old.rows[1] === end ? old : { step, rows: [first, end] }));
     };
     let frame = 0;
     const later = () => {
@@ -55,7 +56,7 @@ function useRange(list, step, rows) {
       removeEventListener('resize', later);
     };
   }, [step, rows]);
-  return range;
+  return range.step === step ? range.rows : [0, 0]; // rows of another height are not those that are near now
 }
 
 function move(event, columns) {

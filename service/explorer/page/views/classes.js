@@ -98,7 +98,7 @@ function Confusion({ index, layer, query }) {
   const { data, error, retry } = useJson(api.confusion(index));
   const totals = useMemo(() => data?.matrix.map((row, i) => row.reduce((sum, times) => sum + times, data.elsewhere[i])), [data]);
   const value = useCallback((row, column) => (totals[row] ? data.matrix[row][column] / totals[row] : 0), [data, totals]);
-  if (error?.status === 422) {
+  if (error?.status === 422 || error?.status === 404) {
     return html`<${Empty} title="What the network answers is not known"><p>${error.detail}</p></${Empty}>`;
   }
   if (error) return html`<${Failure} error=${error} retry=${retry} />`;

@@ -51,7 +51,7 @@ function Looked({ index, upload, layers, layer, query, url }) {
 }
 
 function Progress({ sent, file }) {
-  const words = sent < 1 ? `Sending ${megabytes(file.size)}: ${Math.round(sent * 100)} %` : 'Sent. The network looks at it …';
+  const words = sent < 1 ? `Sending ${megabytes(file.size)}: ${Math.round(sent * 100)} %` : 'The network looks at it … The first image takes longest.';
   return html`<div class="state" role="status"><progress value=${sent < 1 ? sent : null} aria-label="Upload"></progress>
     <p>${words}</p></div>`;
 }
