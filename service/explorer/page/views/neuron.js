@@ -104,7 +104,7 @@ function About({ index, data, query }) {
       <${Bars} label="AUC by class" rows=${data.aucs.slice(0, 6).map((one) => ({
         key: one.class, label: one.class, value: Math.max(0, 2 * one.auc - 1), text: one.auc.toFixed(3),
         link: to.class(index, one.class, { layer: data.layer }),
-      }))} /><p class="quiet">AUC; a bar begins at chance, 0.5.</p></section>`}
+      }))} /><p class="quiet">AUC; a bar begins at chance, 0.5. Of a class with few images it says little.</p></section>`}
     <section><h2>Neurons alike</h2><${Alike} index=${index} layer=${data.layer} alike=${alike} /></section>`;
 }
 
