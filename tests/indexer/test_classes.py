@@ -215,11 +215,11 @@ def test_classes_are_matched_with_outputs(
 
 
 def test_no_output_and_no_match(small_index: Path, tmp_path: Path) -> None:
-    with indexer.open(small_index) as index, pytest.raises(InvalidRequest, match="no class of the index is the name"):
+    with indexer.open(small_index) as index, pytest.raises(NotFound, match="no class of the index is the name"):
         confusion(index)  # 1000 categories, "birds" and "boats" are none of them
     photos = write_colours(tmp_path / "photos", 6, {"a": ("red", 2), "b": ("blue", 2)})
     with indexer.open(build_planted(photos, tmp_path / "index")) as index:
-        with pytest.raises(InvalidRequest, match="output is not indexed"):
+        with pytest.raises(NotFound, match="output is not indexed"):
             confusion(index)  # three outputs, two classes, no categories
         assert report(index)["confusion"] is None
 
