@@ -2,6 +2,7 @@
 #
 #   docker build -t unitscope .                          for the CPU
 #   docker build -t unitscope --build-arg DEVICE=gpu .   for NVIDIA GPUs as well; run it with --gpus all
+#   docker build -t unitscope --build-arg EXTRAS=distributed,s3 .   for clusters and buckets
 #
 #   docker run -p 8000:8000 -v "$PWD/indexes:/data:ro" -v "$PWD/photos:/photos:ro" unitscope
 #   docker run --user "$(id -u)" -v "$PWD/indexes:/data" -v "$PWD/photos:/photos:ro" unitscope \
@@ -15,7 +16,8 @@ RUN make dependencies VENV=/opt/unitscope DEVICE="${DEVICE}"
 COPY README.md LICENSE openapi.yaml ./
 COPY indexer indexer
 COPY service service
-RUN make install VENV=/opt/unitscope DEVICE="${DEVICE}" EDITABLE=
+ARG EXTRAS=
+RUN make install VENV=/opt/unitscope DEVICE="${DEVICE}" EXTRAS="${EXTRAS}" EDITABLE=
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --create-home --uid 10001 unitscope

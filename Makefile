@@ -19,6 +19,8 @@ INDEX  ?= $(OUT)/indexes/$(if $(IMAGES),$(shell basename "$(IMAGES)"),demo)
 DEVICE ?=
 # EDITABLE= (empty) copies the code into VENV instead of pointing to this folder.
 EDITABLE ?= -e
+# What else to install, as distributed,s3.
+EXTRAS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -c constraints.txt
@@ -78,7 +80,7 @@ $(VENV)/.dependencies: pyproject.toml constraints.txt | $(BIN)/uv
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/uv
-	$(call install_packages,$(EDITABLE) .)
+	$(call install_packages,$(EDITABLE) '.$(if $(EXTRAS),[$(EXTRAS)])')
 	@touch $@
 
 $(VENV)/.installed-%: pyproject.toml constraints.txt | $(BIN)/uv

@@ -22,7 +22,7 @@ from indexer.query.index import Index
 from indexer.store import layout, manifest
 from indexer.store.remote import RemotePath
 from service import metrics
-from service.errors import IndexUnavailable
+from service.errors import GenerationReplaced, IndexUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +60,21 @@ class Held:
     uses: int = 0
     retired: bool = False
 
+    def hides_nothing_of(self, older: "Held") -> bool:
+        """Whether all that an older generation shows is still to be shown."""
+        mine, other = self.index.manifest, older.index.manifest
+        return (
+            mine.generation > other.generation
+            and set(mine.removed) <= set(other.removed)
+            and {shard.file for shard in other.shards} <= {shard.file for shard in mine.shards}
+        )
+
 
 class _Place:
-    """One index: the directory, and the generation of it that is open."""
+    """One index: the directory, and the generation of it that is open.
+
+    The one before stays open too, for those who ask for it by number, unless images were removed since.
+    """
 
     def __init__(self, path: Path, open_index: OpenIndex, check_seconds: float) -> None:
         self._path = path
@@ -71,6 +83,7 @@ class _Place:
         self._lock = threading.Lock()
         self._checking = threading.Lock()
         self._held: Held | None = None
+        self._before: Held | None = None
         self._failure: UnitscopeError = IndexUnavailable("the index is not open yet")
         self._stamp: Stamp | None = None
         self._check_at = 0.0
@@ -78,8 +91,8 @@ class _Place:
         self._quiet_until = 0.0
 
     @contextmanager
-    def lease(self) -> Iterator[Held]:
-        held = self._take()
+    def lease(self, generation: int | None = None) -> Iterator[Held]:
+        held = self._take(generation)
         try:
             yield held
         finally:
@@ -101,13 +114,26 @@ class _Place:
     def close(self) -> None:
         self._replace(None, IndexUnavailable("the index is no longer served"), None)
 
-    def _take(self) -> Held:
+    def _take(self, generation: int | None) -> Held:
         self._check_if_due()
+        if generation is not None and self._held is not None and generation > self._held.index.generation:
+            with self._checking:  # another replica serves it already
+                self._check()
         with self._lock:
             if self._held is None:
                 raise self._failure
-            self._held.uses += 1
-            return self._held
+            held = self._held if generation is None else self._of_generation(generation)
+            held.uses += 1
+            return held
+
+    def _of_generation(self, generation: int) -> Held:
+        for held in (self._held, self._before):
+            if held is not None and held.index.generation == generation:
+                return held
+        raise GenerationReplaced(
+            f"generation {generation} of the index is not served, {self._held.index.generation} is; "
+            "start the list again without a generation"
+        )
 
     def _give_back(self, held: Held) -> None:
         with self._lock:
@@ -161,11 +187,15 @@ class _Place:
 
     def _replace(self, held: Held | None, failure: UnitscopeError, stamp: Stamp | None) -> None:
         with self._lock:
-            old, self._held, self._failure, self._stamp = self._held, held, failure, stamp
-            if old is not None:
+            open_ = [old for old in (self._held, self._before) if old is not None]
+            keep = held is not None and self._held is not None and held.hides_nothing_of(self._held)
+            self._before = self._held if keep else None
+            self._held, self._failure, self._stamp = held, failure, stamp
+            gone = [old for old in open_ if old is not self._before]
+            for old in gone:
                 old.retired = True
-            unused = old is not None and old.uses == 0
-        if unused:
+            unused = [old for old in gone if old.uses == 0]
+        for old in unused:
             old.index.close()
 
 
@@ -181,8 +211,8 @@ class Catalog:
         self._single = False
         self._list_at = 0.0
 
-    def ask(self, name: str, question: Callable[[Held], T]) -> T:
-        """What a question gives on one open generation of an index.
+    def ask(self, name: str, question: Callable[[Held], T], generation: int | None = None) -> T:
+        """What a question gives on one open generation of an index, by default the newest.
 
         A generation that was replaced loses its files, and a damaged one may have been repaired, so a question that
         fails on damage may be asked once more.
@@ -191,17 +221,19 @@ class Catalog:
         ------
         NotFound
             No such index.
+        GenerationReplaced
+            The generation asked for is not open.
         IndexUnavailable, DamagedFile
             It cannot be opened now.
         """
         place = self._place(name)
-        with place.lease() as held:
+        with place.lease(generation) as held:
             try:
                 return question(held)
             except DamagedFile:
                 if not place.replaced(held):
                     raise
-        with place.lease() as newer:
+        with place.lease(generation) as newer:
             return question(newer)
 
     def names(self) -> list[str]:

@@ -90,16 +90,16 @@ Handler = Callable[..., Response]
 def answer(operation: Operation, view: Callable[..., Json | Document], services: Services) -> Handler:
     def handle(**path: str) -> Response:
         arguments = operation.arguments(request, path)
-        name = arguments.pop("index")
+        name, generation = arguments.pop("index"), arguments.pop("generation", None)
 
         def from_generation(held: Held) -> Response:
             etag = caching.tag(held.state, services.contract.digest, request.path, sorted(arguments.items()))
             if caching.known(request, etag):
                 return caching.not_modified(etag, caching.REVALIDATE)
             body = view(_question(name, held, services), **arguments)
-            return _finished(body, arguments, etag)
+            return _finished(body, arguments, etag, held.index.generation)
 
-        return services.catalog.ask(name, from_generation)
+        return services.catalog.ask(name, from_generation, generation)
 
     return handle
 
@@ -168,7 +168,7 @@ def as_json(body: Json) -> Response:
     return Response(content, content_type="application/json")
 
 
-def _finished(body: Json | Document, arguments: Json, etag: str) -> Response:
+def _finished(body: Json | Document, arguments: Json, etag: str, generation: int | None = None) -> Response:
     if isinstance(body, Document):
         response = Response(body.text.encode("utf-8", "replace"), content_type=f"{body.media_type}; charset=utf-8")
         if body.style is not None:
@@ -176,7 +176,7 @@ def _finished(body: Json | Document, arguments: Json, etag: str) -> Response:
     else:
         response = as_json(body)
         if "offset" in arguments:
-            response.headers["Link"] = link_header(request, body)
+            response.headers["Link"] = link_header(request, body, generation)
     return caching.finish(request, response, etag, caching.REVALIDATE)
 
 

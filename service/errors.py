@@ -30,6 +30,10 @@ class ContractViolation(InvalidRequest):
         self.faults = faults
 
 
+class GenerationReplaced(UnitscopeError):
+    """The generation of an index that a request is about is not served."""
+
+
 class LengthMissing(UnitscopeError):
     """A body without its length, which could not be told from one that was cut short."""
 

@@ -27,8 +27,11 @@ def whole(items: Sequence[T]) -> Page[T]:
     return Page(list(items), len(items), len(items), 0)
 
 
-def link_header(request: Request, body: dict[str, Any]) -> str:
-    """The value of ``Link`` for a list: first, prev, next and last, each where it is known and there is one."""
+def link_header(request: Request, body: dict[str, Any], generation: int | None) -> str:
+    """The value of ``Link`` for a list: first, prev, next and last, each where it is known and there is one.
+
+    They lead to pages of this generation, if the list is one of a single index.
+    """
     limit, offset, total = body["limit"], body["offset"], body["total"]
     pages = {"first": 0}
     if offset > 0:
@@ -37,10 +40,12 @@ def link_header(request: Request, body: dict[str, Any]) -> str:
         pages["next"] = offset + limit
     if total is not None:
         pages["last"] = max((total - 1) // limit * limit, 0)
-    return ", ".join(f'<{_url(request, limit, start)}>; rel="{name}"' for name, start in pages.items())
+    return ", ".join(f'<{_url(request, generation, limit, start)}>; rel="{name}"' for name, start in pages.items())
 
 
-def _url(request: Request, limit: int, offset: int) -> str:
-    query = [(name, value) for name, value in request.args.items(multi=True) if name not in ("limit", "offset")]
+def _url(request: Request, generation: int | None, limit: int, offset: int) -> str:
+    where = {"generation": generation, "limit": limit, "offset": offset}
+    query = [(name, value) for name, value in request.args.items(multi=True) if name not in where]
+    query += [(name, value) for name, value in where.items() if value is not None]
     path = quote(request.script_root + request.path, safe="/,")
-    return f"{path}?{urlencode([*query, ('limit', limit), ('offset', offset)])}"
+    return f"{path}?{urlencode(query)}"

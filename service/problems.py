@@ -25,6 +25,7 @@ from indexer.errors import (
 from service.errors import (
     Busy,
     ContractViolation,
+    GenerationReplaced,
     IndexUnavailable,
     LengthMissing,
     NetworkLost,
@@ -56,6 +57,7 @@ NOT_ALLOWED = Kind("not-allowed", 403, "The token may not be used for this")
 NOT_FOUND = Kind("not-found", 404, "Not found")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "Method not allowed")
 IMAGE_CHANGED = Kind("image-changed", 409, "The original has changed")
+GENERATION_REPLACED = Kind("generation-replaced", 409, "Another generation is served")
 IMAGE_GONE = Kind("image-gone", 410, "The original is gone")
 LENGTH_REQUIRED = Kind("length-required", 411, "The length is missing")
 TOO_LARGE = Kind("too-large", 413, "Too large")
@@ -85,6 +87,7 @@ _BY_ERROR: Final[tuple[tuple[type[UnitscopeError], Kind], ...]] = (
     (Busy, BUSY),
     (DamagedFile, NO_INDEX),
     (NotAnIndex, NO_INDEX),
+    (GenerationReplaced, GENERATION_REPLACED),
     (StorageUnavailable, NO_INDEX),
     (IndexUnavailable, NO_INDEX),
 )
