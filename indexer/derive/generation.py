@@ -1,13 +1,13 @@
 """Shards -> the derived files of a new generation, then the manifest that publishes them."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from indexer.derive import images, layer, vectors
 from indexer.errors import DamagedFile
+from indexer.shards.pool import ShardPool
 from indexer.shards.reader import Shard
 from indexer.store import atomic, cache, layout, mapped
 from indexer.store.manifest import Manifest, publish
@@ -18,23 +18,22 @@ KEPT_GENERATIONS = 2
 Report = Callable[[str], None]
 
 
-def open_shards(index: Path, manifest: Manifest, stack: ExitStack) -> list[Shard]:
-    """Open all shards of a manifest; they close with the stack.
+def open_shards(index: Path, manifest: Manifest) -> ShardPool:
+    """The shards of a manifest, opened when they are asked for; remote ones as copies.
 
-    Raises
-    ------
-    DamagedFile
-        One is missing, foreign, or of another configuration.
+    Asking raises DamagedFile for one that is missing, foreign, or of another configuration.
     """
-    shards = []
-    for info in manifest.shards:
-        shard = stack.enter_context(Shard(cache.local(index / info.file, info.file), info.file))
+
+    def open_shard(number: int) -> Shard:
+        info = manifest.shards[number]
+        shard = Shard(cache.local(index / info.file, info.file), info.file)
         if shard.attributes.get("configuration") != manifest.configuration.digest:
             raise DamagedFile(info.file, "belongs to an index of another configuration")
         if shard.rows != info.rows:
             raise DamagedFile(info.file, f"holds {shard.rows} images, the manifest says {info.rows}")
-        shards.append(shard)
-    return shards
+        return shard
+
+    return ShardPool(open_shard, len(manifest.shards))
 
 
 def derive_and_publish(index: Path, manifest: Manifest, report: Report = lambda stage: None) -> Manifest:
@@ -47,8 +46,7 @@ def derive_and_publish(index: Path, manifest: Manifest, report: Report = lambda 
     (index / layout.DERIVED).mkdir(exist_ok=True)
     atomic.remove_partial(index / layout.DERIVED)
     atomic.remove(index / folder)
-    with ExitStack() as stack, atomic.publishing(index / folder) as partial:
-        shards = open_shards(index, manifest, stack)
+    with open_shards(index, manifest) as shards, atomic.publishing(index / folder) as partial:
         partial.mkdir()
         live, derived, kinds = _write(partial, folder, manifest, shards, report)
     published = replace(
@@ -65,7 +63,7 @@ def derive_and_publish(index: Path, manifest: Manifest, report: Report = lambda 
 
 
 def _write(
-    partial: Path, folder: str, manifest: Manifest, shards: list[Shard], report: Report
+    partial: Path, folder: str, manifest: Manifest, shards: ShardPool, report: Report
 ) -> tuple[list[images.LiveRows], dict[str, str], dict[str, dict[str, Any]]]:
     derived = {"images": f"{folder}/{layout.IMAGES}"}
     kinds: dict[str, dict[str, Any]] = {}
@@ -78,9 +76,11 @@ def _write(
         layer.write_layer(partial / file, info, shards, live, table["class"])
         derived[f"layer {info.name}"] = f"{folder}/{file}"
         report(f"{info.name}: vectors")
-        file = layout.layer_file(info.name, ".faiss")
-        kinds[info.name] = vectors.write_vectors(partial / file, info, shards, live)
+        file, lists = (layout.layer_file(info.name, suffix) for suffix in (".faiss", ".lists"))
+        kinds[info.name] = vectors.write_vectors(partial / file, partial / lists, info, shards, live)
         derived[f"vectors {info.name}"] = f"{folder}/{file}"
+        if (partial / lists).exists():
+            derived[f"lists {info.name}"] = f"{folder}/{lists}"
     return live, derived, kinds
 
 

@@ -7,7 +7,7 @@ are scored from the kept maps.
 
 Up to `FLAT_BYTES` the index is flat float16, exact but for rounding; beyond, an inverted file over
 float16 whose number of probes is chosen so that recall@10, measured against exact search while it is filled, is at
-least `RECALL`.
+least `indexer.derive.inverted.RECALL`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,15 +19,13 @@ import faiss
 import numpy as np
 
 from indexer.derive.images import LiveRows
+from indexer.derive.inverted import read_inverted, write_inverted
 from indexer.shards.reader import Shard
 from indexer.store.manifest import LayerInfo
 
 CELLS = 256
 FLAT_BYTES = 1 << 31
-RECALL = 0.95
-_PROBE_STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _TRAINING_IMAGES = 2000
-_QUERIES = 64
 _BLOCK_IMAGES = 64
 
 
@@ -50,48 +48,33 @@ def unit_vectors(maps: np.ndarray) -> np.ndarray:
     return np.divide(vectors, length, out=vectors, where=length > 0)
 
 
-def write_vectors(path: Path, layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows]) -> dict[str, Any]:
-    """Build and write a layer's FAISS index; say what it is, for the manifest."""
+def write_vectors(
+    path: Path, lists: Path, layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows]
+) -> dict[str, Any]:
+    """Build and write a layer's FAISS index, and its lists where it has any; say what it is, for the manifest."""
     count = (live[-1].end if live else 0) * len(grid(layer.height, layer.width))
     if count * layer.channels * 2 <= FLAT_BYTES:
         index = faiss.IndexScalarQuantizer(layer.channels, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
         for block in _blocks(layer, shards, live):
             index.add(block)
+        faiss.write_index(index, str(path))
         about: dict[str, Any] = {"type": "flat float16"}
     else:
-        index, about = _inverted_file(layer, shards, live, count)
-    faiss.write_index(index, str(path))
+        about = write_inverted(path, lists, _sample(layer, shards, live), _blocks(layer, shards, live), count)
     return {"metric": "cosine", "count": count, "grid_step": grid_step(layer.height, layer.width), **about}
 
 
-def _inverted_file(
-    layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows], count: int
-) -> tuple[faiss.Index, dict[str, Any]]:
-    lists = int(2 ** round(np.log2(2 * np.sqrt(count))))
-    index = faiss.index_factory(layer.channels, f"IVF{lists},SQfp16", faiss.METRIC_INNER_PRODUCT)
-    sample = _sample(layer, shards, live)
-    index.train(sample[:: max(1, len(sample) // (64 * lists))])
-    queries = sample[:: max(1, len(sample) // _QUERIES)][:_QUERIES]
-    best = faiss.ResultHeap(len(queries), 10, keep_max=True)
-    for block in _blocks(layer, shards, live):
-        exact = faiss.knn(queries, block, min(10, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
-        best.add_result(exact[0], exact[1] + index.ntotal)
-        index.add(block)
-    best.finalize()
-    probes, recall = _choose_probes(index, queries, best.I)
-    return index, {"type": f"IVF{lists}, float16", "probes": probes, "recall_at_10": recall}
+def read_vectors(path: Path, lists: Path | None) -> faiss.Index:
+    """Open an index that `write_vectors` wrote, by memory mapping.
 
-
-def _choose_probes(index: faiss.Index, queries: np.ndarray, exact: np.ndarray) -> tuple[int, float]:
-    inverted = faiss.extract_index_ivf(index)
-    recall = 0.0
-    for probes in _PROBE_STEPS:
-        inverted.nprobe = min(probes, inverted.nlist)
-        found = index.search(queries, 10)[1]
-        recall = float(np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, exact, strict=True)]))
-        if recall >= RECALL or probes >= inverted.nlist:
-            break
-    return int(inverted.nprobe), recall
+    Raises
+    ------
+    RuntimeError
+        It is not what it was.
+    """
+    if lists is not None:
+        return read_inverted(path, lists)
+    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
 
 
 def _sample(layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows]) -> np.ndarray:

@@ -1,6 +1,5 @@
 """What an index is, for a person or a program."""
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +47,19 @@ def skipped_images(index: Path) -> list[tuple[str, str]]:
     NotAnIndex, DamagedFile
     """
     manifest = read_manifest(index)
-    with ExitStack() as stack:
-        shards = open_shards(index, manifest, stack)
+    with open_shards(index, manifest) as shards:
         found = [pair for shard in shards for pair in shard.skipped()]
     return sorted([*map(tuple, manifest.skipped), *found])
 
 
 def saturated_activations(index: Path, manifest: Manifest) -> dict[str, int]:
     """Activations of each layer that were clipped to the range of float16."""
-    with ExitStack() as stack:
-        shards = open_shards(index, manifest, stack)
-        return {
-            layer.name: sum(shard.saturated(layer.name) for shard in shards) for layer in manifest.configuration.layers
-        }
+    counts = dict.fromkeys((layer.name for layer in manifest.configuration.layers), 0)
+    with open_shards(index, manifest) as shards:
+        for shard in shards:
+            for layer in counts:
+                counts[layer] += shard.saturated(layer)
+    return counts
 
 
 def _bytes(index: Path, files: list[str]) -> int:

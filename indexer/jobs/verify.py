@@ -1,13 +1,13 @@
 """Check every file of an index, and rebuild those that are damaged."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from indexer.derive.generation import derive_and_publish, open_shards
+from indexer.derive.generation import derive_and_publish
 from indexer.derive.images import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.images.listing import ImageFile
@@ -97,10 +97,7 @@ def _rebuild(
     rebuilt = {shard.file: info for shard, info in zip(damaged, made, strict=True)}
     shards = [replace(rebuilt[s.file], first_id=s.first_id, end_id=s.end_id) if s.file in rebuilt else s
               for s in manifest.shards]  # fmt: skip
-    manifest = replace(manifest, shards=shards)
-    with ExitStack() as stack:
-        open_shards(index, manifest, stack)
-    return manifest
+    return replace(manifest, shards=shards)
 
 
 @contextmanager

@@ -47,11 +47,13 @@ class Generation:
         self.layers = MappingProxyType({
             info.name: Layer(
                 path, info, self._derived(f"layer {info.name}"), self._derived(f"vectors {info.name}"),
-                self.images.class_code,
+                self.manifest.derived.get(f"lists {info.name}"), self.images.class_code,
             )
             for info in self.manifest.configuration.layers
         })  # fmt: skip
-        self._shards = ShardPool(path, [info.file for info in self.manifest.shards])
+        self._shards = ShardPool(self._open_shard, len(self.manifest.shards))
+        if isinstance(path, Path):
+            self._shards.open_some()
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +78,10 @@ class Generation:
             return self.manifest.derived[name]
         except KeyError as error:
             raise DamagedFile("manifest.json", f"lists no derived file {name!r}") from error
+
+    def _open_shard(self, number: int) -> Shard:
+        file = self.manifest.shards[number].file
+        return Shard(self.path / file, file)
 
     # -- images ---------------------------------------------------------------------------------------------------
 
@@ -130,7 +136,7 @@ class Generation:
         return self._read_map(found, self._row(image), found.check_neuron(neuron)).astype(np.float32)
 
     def _shard(self, row: int) -> tuple[Shard, int]:
-        return self._shards.shard(int(self.images.shard[row])), int(self.images.row[row])
+        return self._shards[int(self.images.shard[row])], int(self.images.row[row])
 
     def _read_maps(self, layer: Layer, row: int) -> np.ndarray:
         shard, place = self._shard(row)

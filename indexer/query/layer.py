@@ -10,7 +10,7 @@ import numpy as np
 from indexer.derive.distribution import DEFAULT_FRACTION, Distribution
 from indexer.derive.layer import CLASS_ARRAYS, KIND, STATISTICS, VERSION
 from indexer.derive.selectivity import Selectivity
-from indexer.derive.vectors import grid
+from indexer.derive.vectors import grid, read_vectors
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.store import cache, mapped
 from indexer.store.manifest import LayerInfo
@@ -42,7 +42,9 @@ class Layer:
         Cells whose vectors FAISS knows, see `indexer.derive.vectors`.
     """
 
-    def __init__(self, index: Path, info: LayerInfo, file: str, vectors: str, classes: np.ndarray) -> None:
+    def __init__(
+        self, index: Path, info: LayerInfo, file: str, vectors: str, lists: str | None, classes: np.ndarray
+    ) -> None:
         self.info, self.classes, images = info, classes, len(classes)
         arrays = mapped.map_arrays(index / file, file, KIND, VERSION)
         wanted = {*_ARRAYS, *(f"statistics/{name}" for name in STATISTICS), *(f"classes/{n}" for n in CLASS_ARRAYS)}
@@ -61,7 +63,7 @@ class Layer:
         )
         self.grid = grid(info.height, info.width)
         self._firing_from = np.asarray(self.distribution.firing_from(DEFAULT_FRACTION)) if images else np.empty(0)
-        self._vectors_file, self._vectors_path = vectors, index / vectors
+        self._index, self._vectors_file, self._lists_file = index, vectors, lists
         self._vectors: faiss.Index | None = None
         self._lock = threading.Lock()
 
@@ -121,8 +123,11 @@ class Layer:
 
     def _load_vectors(self) -> faiss.Index:
         try:
-            path = cache.local(self._vectors_path, self._vectors_file)
-            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+            path, lists = (
+                cache.local(self._index / file, file) if file else None
+                for file in (self._vectors_file, self._lists_file)
+            )
+            index = read_vectors(path, lists)
         except RuntimeError as error:
             raise DamagedFile(self._vectors_file, "is missing, truncated or no FAISS index") from error
         expected = (self.info.channels, self.peaks.shape[1] * len(self.grid))

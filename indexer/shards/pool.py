@@ -2,52 +2,57 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from typing import Self
 
 from indexer.errors import DamagedFile
 from indexer.shards.reader import Shard
-from indexer.store.remote import RemotePath
 
 OPEN_AT_MOST = 128
 
 
-class ShardPool:
-    """Opens shards when they are asked for; those that were not for the longest time close. Safe from any thread.
+class ShardPool(Sequence[Shard]):
+    """Shards by their place in the manifest's list, opened when they are asked for. Safe from any thread.
 
-    As many local shards as may be open are opened at once: a newer generation may delete their files.
+    One closes when nobody holds it any longer and others were asked for more recently. Asking raises what opening does:
+    `DamagedFile`, `StorageUnavailable`.
     """
 
-    def __init__(self, index: Path | RemotePath, files: Sequence[str]) -> None:
-        self._index, self._files = index, files
+    def __init__(self, open_shard: Callable[[int], Shard], count: int) -> None:
+        self._open_shard, self._count = open_shard, count
         self._lock = threading.Lock()
         self._open: OrderedDict[int, Shard] = OrderedDict()
-        for number in range(0 if isinstance(index, RemotePath) else min(len(files), OPEN_AT_MOST)):
-            try:
-                self.shard(number)
-            except DamagedFile:
-                continue  # said when it is asked for: questions that need no maps are answered all the same
 
-    def shard(self, number: int) -> Shard:
-        """The shard at a place of the manifest's list.
+    def __enter__(self) -> Self:
+        return self
 
-        It closes when nobody holds it any longer and others were asked for more recently.
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
-        Raises
-        ------
-        DamagedFile, StorageUnavailable
-        """
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> Shard:
+        if not 0 <= number < self._count:
+            raise IndexError(number)
         with self._lock:
             if number in self._open:
                 self._open.move_to_end(number)
                 return self._open[number]
-        file = self._files[number]
-        shard = Shard(self._index / file, file)
+        shard = self._open_shard(number)
         with self._lock:
             shard = self._open.setdefault(number, shard)
             if len(self._open) > OPEN_AT_MOST:
                 self._open.popitem(last=False)
             return shard
+
+    def open_some(self) -> None:
+        """Open as many as may be open now: a newer generation may delete their files."""
+        for number in range(min(self._count, OPEN_AT_MOST)):
+            try:
+                self[number]
+            except DamagedFile:
+                continue  # said when it is asked for: questions that need no maps are answered all the same
 
     def close(self) -> None:
         """Close those that are open."""

@@ -10,6 +10,7 @@
       derived/000001/images.h5       the image table
       derived/000001/LAYER.h5        peaks by neuron, order, histogram, statistics
       derived/000001/LAYER.faiss     the cells' activation vectors
+      derived/000001/LAYER.lists     the inverted lists of a large one
 """
 
 from pathlib import Path

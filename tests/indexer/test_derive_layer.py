@@ -1,7 +1,6 @@
 """Deriving a layer: one pass over the shards, in blocks of neurons."""
 
 from collections import Counter
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,7 @@ LAYER = "features.7"
 
 def derive(index: Path, out: Path, removed: set[int]) -> bytes:
     manifest = read_manifest(index)
-    with ExitStack() as stack:
-        shards = open_shards(index, manifest, stack)
+    with open_shards(index, manifest) as shards:
         live = write_image_table(out / "images.h5", shards, removed)
         info = next(info for info in manifest.configuration.layers if info.name == LAYER)
         classes = np.arange(live[-1].end, dtype=np.int32) % 3

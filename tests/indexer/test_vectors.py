@@ -1,13 +1,18 @@
 """The FAISS index: which cells it holds, how it is chosen, and how well it finds."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import indexer
-from indexer.derive import vectors
+from indexer.derive import inverted, vectors
+from indexer.errors import DamagedFile
 from indexer.jobs.build import build
+from indexer.jobs.compact import compact
+from indexer.jobs.remove import remove
+from indexer.jobs.verify import repair, verify
 from tests import reference
 from tests.conftest import build_request, write_photos
 
@@ -61,6 +66,68 @@ def test_a_large_index_is_an_inverted_file_of_measured_recall(
     manifest = build(tmp_path / "index", build_request(photos, layers=("features.7",)))
     about = manifest.vectors["features.7"]
     assert about["type"] == "IVF128, float16"
-    assert about["recall_at_10"] >= vectors.RECALL
+    assert about["recall_at_10"] >= inverted.RECALL
     assert 1 <= about["probes"] <= 128
     assert mean_recall(tmp_path / "index", "features.7", 0) >= 0.9
+
+
+LISTS = "derived/000001/features.7.lists"
+
+
+@pytest.fixture
+def on_disk(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An index whose inverted file was merged from eight parts."""
+    monkeypatch.setattr(vectors, "FLAT_BYTES", 1000)
+    monkeypatch.setattr(vectors, "_BLOCK_IMAGES", 3)
+    monkeypatch.setattr(inverted, "PART_BYTES", 1)
+    build(tmp_path / "index", build_request(photos, layers=("features.7",)))
+    return tmp_path / "index"
+
+
+def neighbours(path: Path) -> list[tuple[int, int, int, float]]:
+    with indexer.open(path) as index:
+        found = [index.similar("features.7", image, 3, 5, limit=9, per_image="all").items for image in (0, 5, 17)]
+    return [(hit.image.id, hit.y, hit.x, hit.score) for hits in found for hit in hits]
+
+
+def test_parts_are_merged_as_if_filled_at_once(on_disk: Path, photos: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(inverted, "PART_BYTES", 1 << 30)
+    build(tmp_path / "once", build_request(photos, layers=("features.7",)))
+    assert neighbours(on_disk) == neighbours(tmp_path / "once")
+    with indexer.open(on_disk) as a, indexer.open(tmp_path / "once") as b:
+        assert a.layer("features.7").vectors().ntotal == b.layer("features.7").vectors().ntotal
+    assert sorted(path.name for path in (on_disk / "derived" / "000001").iterdir()) == [
+        "features.7.faiss", "features.7.h5", "features.7.lists", "images.h5",
+    ]  # fmt: skip
+
+
+def test_lists_are_mapped_where_the_index_is_now(on_disk: Path, tmp_path: Path) -> None:
+    found = neighbours(on_disk)
+    moved = on_disk.rename(tmp_path / "moved")
+    assert neighbours(moved) == found
+    with indexer.open(moved) as index:
+        index.layer("features.7").vectors()
+        assert str(moved / LISTS) in Path("/proc/self/maps").read_text()
+
+
+def test_removing_and_compacting(on_disk: Path) -> None:
+    remove(on_disk, ids=[0, 5])
+    with indexer.open(on_disk) as index:
+        assert index.layer("features.7").vectors().ntotal == index.manifest.images * 11 * 15
+        hits = index.similar("features.7", 17, 3, 5, limit=99, per_image="all").items
+    assert {hit.image.id for hit in hits}.isdisjoint({0, 5})
+    compact(on_disk)
+    with indexer.open(on_disk) as index:
+        assert index.similar("features.7", 17, 3, 5, limit=99, per_image="all").items == hits
+    assert verify(on_disk) == []
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 999)])
+def test_damaged_lists_are_named(on_disk: Path, damage) -> None:
+    expected = neighbours(on_disk)
+    damage(on_disk / LISTS)
+    assert [fault.file for fault in verify(on_disk)] == [LISTS]
+    with pytest.raises(DamagedFile, match=r"features\.7\.faiss: .*"):
+        neighbours(on_disk)
+    repair(on_disk)
+    assert neighbours(on_disk) == expected
