@@ -1,9 +1,13 @@
-"""The image files of an upload: the body itself, or the part ``image`` of a form; or several of these parts."""
+"""The image files of an upload: the body itself, or the part ``image`` of a form; or several of these parts.
+
+A question may be asked twice, of two generations (`service.catalog`), so everything here can be read again.
+"""
 
 from collections.abc import Iterator
 from typing import Final
 
 from flask import Request
+from werkzeug.datastructures import FileStorage
 
 from service.errors import ContractViolation, Fault
 
@@ -20,11 +24,11 @@ def uploaded_file(request: Request) -> bytes:
         The form holds anything else than one part ``image``.
     """
     if request.mimetype != FORM:
-        return request.get_data(cache=False)
+        return request.get_data()
     parts = [*request.form.items(multi=True), *request.files.items(multi=True)]
     if [name for name, _ in parts] != [PART] or not request.files:
         raise ContractViolation([Fault("body", "", f"must be a form with one file, the part {PART!r}")])
-    return request.files[PART].read()
+    return _content(request.files[PART])
 
 
 def uploaded_files(request: Request, *, one: bool) -> Iterator[bytes]:
@@ -41,4 +45,9 @@ def uploaded_files(request: Request, *, one: bool) -> Iterator[bytes]:
         amount = f"one file, the part {PART!r}, as there is a box" if one else f"files only, each a part {PART!r}"
         raise ContractViolation([Fault("body", "", f"must be a form with {amount}")])
     for file in files:
-        yield file.read()
+        yield _content(file)
+
+
+def _content(file: FileStorage) -> bytes:
+    file.seek(0)
+    return file.read()

@@ -62,6 +62,26 @@ class Service:
                     found.append(int(status.parent.name))
         return sorted(found)
 
+    def places(self) -> dict[str, int]:
+        """Process ids of all children, by the name of the place that each fills."""
+        found = {}
+        for process in self.children("worker") + self.children("network_process"):
+            with contextlib.suppress(OSError, IndexError):
+                environment = Path(f"/proc/{process}/environ").read_text()
+                found[environment.split("UNITSCOPE_PROCESS=")[1].split("\0")[0]] = process
+        return found
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Private memory in bytes, and open descriptors that are no sockets, by place; "supervisor" is the parent."""
+        found = {}
+        for place, process in {**self.places(), "supervisor": self.process.pid}.items():
+            with contextlib.suppress(OSError, IndexError):
+                status = Path(f"/proc/{process}/status").read_text()
+                private = 1024 * int(status.split("RssAnon:")[1].split()[0])
+                links = [os.readlink(link) for link in Path(f"/proc/{process}/fd").iterdir()]
+                found[place] = (private, sum(not link.startswith("socket:") for link in links))
+        return found
+
     def metric(self, sample: str) -> float:
         """The value of a sample, written as Prometheus does; 0 where there is none."""
         found = re.search(rf"^{re.escape(sample)} (\S+)$", self.ask("/metrics").get_data(as_text=True), re.MULTILINE)

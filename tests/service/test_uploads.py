@@ -5,13 +5,18 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from indexer.errors import DamagedFile
+from indexer.jobs.remove import remove
+from indexer.query.index import Index
 from service.errors import Busy
 from service.gate import Gate
+from service.lookup import Lookup, look_up
 from tests.conftest import random_photo
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
@@ -174,6 +179,28 @@ def test_a_body_of_unknown_length_is_refused(client: ConformingClient) -> None:
         chunked = {"Transfer-Encoding": "chunked"}
         answer = client.post(URL, data=encoded(PHOTO, "PNG"), content_type=content_type, headers=chunked)
         assert answer.status_code == 411
+
+
+@pytest.mark.parametrize("in_a_form", [False, True])
+def test_an_upload_is_read_again_where_its_generation_is_replaced(
+    serve: Serve, own_index: Path, monkeypatch: pytest.MonkeyPatch, in_a_form: bool
+) -> None:
+    asked = []
+
+    def replaced(index: Index, *arguments: Any, **options: Any) -> Lookup:
+        asked.append(index.generation)
+        if len(asked) == 1:
+            remove(own_index, ids=[1])
+            raise DamagedFile("shards/000000.h5", "is gone")
+        return look_up(index, *arguments, **options)
+
+    monkeypatch.setattr("service.views.queries.look_up", replaced)
+    data = encoded(PHOTO, "PNG")
+    body = {"image": (io.BytesIO(data), "a.png")} if in_a_form else data
+    content_type = "multipart/form-data" if in_a_form else "image/png"
+    answer = serve(own_index).post(URL.replace("small", "own"), data=body, content_type=content_type)
+    assert answer.status_code == 200
+    assert asked == [asked[0], asked[0] + 1]
 
 
 def test_a_full_queue_sends_uploads_away_and_nothing_else(serve: Serve, small_index: Path) -> None:
