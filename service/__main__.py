@@ -15,6 +15,8 @@ SUPERVISOR: Final = "supervisor"
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Read once, when numpy, FAISS and torch are imported."""
 _HEARTBEAT_SECONDS: Final = 30.0
+_ARENAS: Final = {"MALLOC_ARENA_MAX": "2"}
+"""glibc keeps a heap for each thread otherwise: a quarter more memory in each worker, for nothing that was measured."""
 _MOST_WORKERS: Final = 8
 _CGROUP: Final = Path("/sys/fs/cgroup/cpu.max")
 
@@ -42,7 +44,7 @@ def _supervise(settings: Settings, folder: Path) -> int:
     sockets = listen(settings.host, settings.port)
     address = str(folder / "network")
     turns = listen_at(address, settings.forward_queue)
-    environment = thread_limits(os.environ, 1)
+    environment = _ARENAS | thread_limits(os.environ, 1)
     roles = [
         Role("worker", "service.worker", workers(settings), _HEARTBEAT_SECONDS, sockets, environment),
         Role(

@@ -47,6 +47,8 @@ class Held:
         Digest of what decides an activation: the same for every generation.
     size : int
         Bytes of the files of the generation.
+    mapped : dict of str to int
+        Those that may be mapped into memory, and their sizes in bytes.
     uses : int
         Leases under way.
     retired : bool
@@ -57,6 +59,7 @@ class Held:
     state: str
     network: str
     size: int
+    mapped: dict[str, int]
     uses: int = 0
     retired: bool = False
 
@@ -157,7 +160,7 @@ class _Place:
     def _check(self) -> None:
         try:
             stamp = manifest.stamp(self._path)
-            if stamp != self._stamp:
+            if stamp != self._stamp or self._is_cut():
                 self._replace(*self._open(stamp))
                 metrics.GENERATIONS.inc()
         except NotAnIndex:
@@ -171,6 +174,14 @@ class _Place:
             self._replace(None, error, None)
         except OSError as error:
             self._replace(None, DamagedFile(layout.MANIFEST, f"cannot be read ({os.strerror(error.errno or 0)})"), None)
+
+    def _is_cut(self) -> bool:
+        """Whether a mapped file of the open generation has lost bytes; to read those would end the process.
+
+        One that is gone altogether can still be read.
+        """
+        sizes = self._held.mapped if self._held else {}
+        return any(_bytes(file) < size for file, size in sizes.items() if os.path.exists(file))
 
     def _open(self, stamp: Stamp) -> tuple[Held, UnitscopeError, Stamp]:
         while True:
@@ -303,13 +314,15 @@ def _listing(names: list[str]) -> str:
 
 def _hold(index: Index) -> Held:
     state = hashlib.sha256(json.dumps(index.manifest.to_json(), sort_keys=True).encode()).hexdigest()
-    files = [shard.file for shard in index.manifest.shards] + list(index.manifest.derived.values())
-    files = [] if isinstance(index.path, RemotePath) else files  # there, each would be a request
-    return Held(index, state, index.manifest.configuration.digest, sum(_bytes(index.path / file) for file in files))
+    if isinstance(index.path, RemotePath):  # nothing is mapped, and each size would be a request
+        return Held(index, state, index.manifest.configuration.digest, 0, {})
+    mapped = {str(index.path / file): _bytes(index.path / file) for file in index.manifest.derived.values()}
+    size = sum(mapped.values()) + sum(_bytes(index.path / shard.file) for shard in index.manifest.shards)
+    return Held(index, state, index.manifest.configuration.digest, size, mapped)
 
 
-def _bytes(path: Path) -> int:
+def _bytes(path: str | Path) -> int:
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size
     except OSError:
         return 0

@@ -5,7 +5,6 @@ decoder down takes nothing else along.
 """
 
 import logging
-import os
 import select
 import signal
 import socket
@@ -22,8 +21,6 @@ from service.remote import serve
 
 log = logging.getLogger(__name__)
 
-NICENESS: Final = 5
-"""Where cores are short, answers that need no network come first."""
 _TICK: Final = 1.0
 
 
@@ -31,7 +28,6 @@ def main() -> int:
     """Take turns until told to end, or until the supervisor is gone."""
     given = inherit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
     settings = given.settings
     networks = Networks(settings.model, settings.weights, settings.max_pixels)
     (listening,) = given.sockets

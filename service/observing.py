@@ -36,7 +36,7 @@ def _finish(response: Response, routes: dict[str, str]) -> Response:
     seconds = time.perf_counter() - g.started
     route = routes.get(request.endpoint or "", metrics.NO_ROUTE)
     method = request.method if request.method in metrics.METHODS else metrics.OTHER_METHOD
-    size = response.content_length or 0
+    size = 0 if request.method == "HEAD" else response.content_length or 0
     metrics.REQUESTS.labels(route, method, str(response.status_code)).inc()
     metrics.REQUEST_SECONDS.labels(route).observe(seconds)
     metrics.RESPONSE_BYTES.labels(route).inc(size)

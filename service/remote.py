@@ -69,18 +69,14 @@ class RemotePasses:
             yield network
 
     def _connect(self) -> Connection:
-        asking = socket.socket(socket.AF_UNIX)
-        try:
+        with socket.socket(socket.AF_UNIX) as asking, _lost():
             asking.setblocking(False)  # else it would wait for a place in the queue
-            asking.connect(self._address)
-        except (BlockingIOError, ConnectionRefusedError):
-            asking.close()
-            raise self._gate.full() from None
-        except OSError:
-            asking.close()
-            raise
-        asking.setblocking(True)
-        return Connection(asking.detach())
+            try:
+                asking.connect(self._address)
+            except BlockingIOError:
+                raise self._gate.full() from None
+            asking.setblocking(True)
+            return Connection(asking.detach())
 
 
 class RemoteNetwork:
@@ -191,14 +187,14 @@ def _error(error: str, detail: str, unidentified: bool) -> UnitscopeError:
 
 @contextmanager
 def _lost() -> Iterator[None]:
-    """A network that ends in the middle of a turn."""
+    """A network that is gone, or ends in the middle of a turn."""
     try:
         yield
     except (EOFError, OSError) as error:
         metrics.REFUSED.labels("lost").inc()
-        log.warning("the process of the network ended in the middle of a turn (%s)", type(error).__name__)
+        log.warning("the process of the network is gone (%s)", type(error).__name__)
         raise NetworkLost(
-            "the process that runs the network ended while it worked on this, and is being replaced; try again later",
+            "the process that runs the network has ended and is being replaced; try again later",
             retry_after=RETRY_SECONDS,
         ) from error
 
