@@ -34,7 +34,7 @@ install_packages = $(UV) $(1) || $(PIP) $(1)
 endif
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help demo bench test lint install dependencies constraints
+.PHONY: help demo bench bench-scale test lint install dependencies constraints
 .DEFAULT_GOAL := help
 
 help:
@@ -52,6 +52,14 @@ demo: $(VENV)/.installed-demo
 bench: $(VENV)/.installed-demo
 	$(BIN)/python -m indexer.demo $(if $(IMAGES),--only weights) --out "$(OUT)"
 	$(BIN)/python -m benchmarks.indexing --images "$(or $(IMAGES),$(OUT)/photos)" --weights "$(OUT)/squeezenet1_1.pth"
+	$(BIN)/python -m benchmarks.growth --images "$(or $(IMAGES),$(OUT)/photos)" --weights "$(OUT)/squeezenet1_1.pth"
+
+# Some gigabytes below OUT, removed at the end. Needs the demo index (make demo).
+BENCH_IMAGES ?= 1000000
+bench-scale: $(VENV)/.installed-demo
+	$(BIN)/python -m benchmarks.generate --source "$(INDEX)" --images $(BENCH_IMAGES) --out "$(OUT)/generated"
+	$(BIN)/python -m benchmarks.questions "$(OUT)/generated"
+	rm -r "$(OUT)/generated"
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -1,90 +1,139 @@
-"""Keeping every location, beside the least the work could cost: decoding and the truncated forward pass alone.
+"""Keeping every location, beside the least the work could cost and beside tools that keep the top ten only.
 
-python -m benchmarks.indexing --images DIR [--weights FILE] [--models NAME ...] [--out FILE]
+python -m benchmarks.indexing --images DIR [--weights FILE] [--models NAME ...] [--limit N] [--device cuda] [--out FILE]
 """
 
 import argparse
-import itertools
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from benchmarks.floor import floor
 from benchmarks.measure import Row, heading, in_turn, write
+from benchmarks.peers import captum_av, top_k_only
 from indexer.derive.generation import derive_and_publish
 from indexer.images.listing import ImageFile, list_images
-from indexer.jobs.decode import Decoded, decode_ahead
 from indexer.jobs.load import configuration_of
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import ShardTask, index_shards
 from indexer.network.forward import Network
 from indexer.network.models import load_model
+from indexer.network.threads import batch_size
 from indexer.store import atomic
 from indexer.store.manifest import Manifest
 
-BATCH = 32
 FIRES = ",".join(f"features.{number}" for number in (3, 4, 6, 7, 9, 10, 11, 12))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and layers; ``share`` of the images is enough where an image takes long; ``questions`` to measure."""
+
+    model: str
+    layers: str
+    share: float = 1.0
+    questions: tuple[str, ...] = ("floor",)
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} {self.layers if ',' not in self.layers else f'{self.layers.count(chr(44)) + 1} layers'}"
+
+
 CASES = [
-    ("squeezenet1_1", "features.12"), ("squeezenet1_1", FIRES), ("alexnet", "features.12"), ("resnet18", "layer4"),
-]  # fmt: skip
+    Case("squeezenet1_1", "features.12", questions=("floor", "derive")),
+    Case("squeezenet1_1", FIRES),
+    Case("alexnet", "features.12", questions=("floor", "top ten", "captum")),
+    Case("resnet18", "layer4", 0.35),
+    Case("resnet18", "layer3", 0.35, ("top ten",)),
+    Case("vgg16", "features.30", 0.07),
+    Case("vgg16", "features.23", 0.07, ("top ten",)),
+]
 
 
-def floor(root: Path, files: list[ImageFile], network: Network) -> None:
-    """Decode with the same decoder, ahead of the same network; keep nothing."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        decoded = decode_ahead(root, enumerate(files), network.model.preprocessing, False, pool, 2 * BATCH)
-        usable = (result.pixels for result in decoded if isinstance(result, Decoded))
-        while batch := list(itertools.islice(usable, BATCH)):
-            network.run(np.stack(batch), lambda layer, maps: None)
+class Measured:
+    """One case made ready: every question gives one row."""
+
+    def __init__(self, case: Case, weights: str, root: Path, files: list[ImageFile], device: str | None) -> None:
+        self.case, self.weights, self.root, self.files = case, weights, root, files
+        self.network = Network(
+            load_model(case.model, weights), case.layers.split(","), torch.device(device) if device else None
+        )
+        self.folder = Path(tempfile.mkdtemp())
+        size = batch_size(self.network.device)
+        self.task = ShardTask(self.folder, root, configuration_of(self.network, False), size)
+        self.plan = ShardPlan(0, tuple(range(len(files))), tuple(files))
+
+    def ours(self) -> Manifest:
+        atomic.remove(self.folder / "shards")
+        shards = index_shards(self.task, [self.plan], self.network)
+        count = len(self.files)
+        return replace(Manifest(0, self.task.configuration, str(self.root), count, count, 8), shards=shards)
+
+    def row(self, question: str) -> Row:
+        name = f"{self.case.name} ({len(self.files)} images)"
+        if question == "floor":
+            taken = in_turn(lambda: floor(self.root, self.files, self.network), self.ours)
+            return Row(f"{name}: everything kept / floor", *taken, note=self._bytes())
+        if question == "derive":
+            manifest = self.ours()
+            taken = in_turn(
+                lambda: floor(self.root, self.files, self.network), lambda: derive_and_publish(self.folder, manifest)
+            )
+            return Row(f"{name}: deriving and FAISS / floor", *taken)
+        # A model of its own: contiguous, whole, without hooks of ours.
+        model, preprocessing = load_model(self.case.model, self.weights).module, self.network.model.preprocessing
+        arguments = (self.root, self.files, model, self.case.layers, preprocessing)
+        if question == "captum":
+            taken = in_turn(lambda: captum_av(*arguments), self.ours)
+            kept = captum_av(*arguments) / len(self.files) / 1e3
+            return Row(f"{name}: everything kept / captum AV", *taken, note=f"captum keeps {kept:.1f} kB an image")
+        taken = in_turn(lambda: top_k_only(*arguments), self.ours)
+        return Row(f"{name}: everything kept / top ten kept, whole network", *taken)
+
+    def _bytes(self) -> str:
+        size = (self.folder / "shards" / "000000.h5").stat().st_size / len(self.files)
+        raw = sum(np.prod(shape) for shape in self.network.shapes.values()) * 4
+        return f"{size / 1e3:.1f} kB an image, raw float32 {raw / 1e3:.0f}"
 
 
-def case(model: str, layers: str, weights: str, root: Path, files: list[ImageFile]) -> Iterator[Row]:
-    network = Network(load_model(model, weights), layers.split(","))
-    folder = Path(tempfile.mkdtemp())
-    task = ShardTask(folder, root, configuration_of(network, False), BATCH)
-    plan = ShardPlan(0, tuple(range(len(files))), tuple(files))
-
-    def ours() -> None:
-        atomic.remove(folder / "shards")
-        index_shards(task, [plan], network)
-
-    name = f"{model} {layers if layers.count(',') < 3 else f'{layers.count(chr(44)) + 1} layers'}"
-    reference, measured = in_turn(lambda: floor(root, files, network), ours)
-    size = (folder / "shards" / "000000.h5").stat().st_size / len(files)
-    raw = sum(np.prod(shape) for shape in network.shapes.values()) * 4
-    yield Row(f"{name}: shards / floor", reference, measured, f"{size / 1e3:.1f} kB an image, {raw / 1e3:.0f} raw")
-
-    manifest = Manifest(0, task.configuration, str(root), len(files), len(files), BATCH)
-    manifest = replace(manifest, shards=index_shards(task, [plan], network))
-    reference, measured = in_turn(lambda: floor(root, files, network), lambda: derive_and_publish(folder, manifest))
-    shutil.rmtree(folder)
-    yield Row(f"{name}: deriving and FAISS / floor", reference, measured)
+def rows(case: Case, weights: str, root: Path, files: list[ImageFile], device: str | None) -> Iterator[Row]:
+    """The rows of one case, one after the other."""
+    measured = Measured(case, weights, root, files[: max(1, int(len(files) * case.share))], device)
+    try:
+        for question in case.questions:
+            yield measured.row(question)
+    finally:
+        shutil.rmtree(measured.folder)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--weights", help="a squeezenet1_1 state dict; the other models get random weights")
     parser.add_argument("--models", nargs="*", help="only these")
+    parser.add_argument("--limit", type=int, help="only so many images")
+    parser.add_argument("--device", help="cpu, cuda, …; default: a GPU where there is one")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/indexing.json"))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     listing = list_images(options.images)
-    title = f"Indexing {len(listing.files)} images on {os.cpu_count()} cores"
+    files = listing.files[: options.limit]
+    title = f"Indexing on {os.cpu_count()} cores, {options.device or 'default device'}"
     heading(title)
-    rows: list[Row] = []
-    for model, layers in CASES:
-        if options.models and model not in options.models:
+    found: list[Row] = []
+    for case in CASES:
+        if options.models and case.model not in options.models:
             continue
-        weights = options.weights if options.weights and model == "squeezenet1_1" else "none"
-        for row in case(model, layers, weights, listing.root, listing.files):
+        weights = options.weights if options.weights and case.model == "squeezenet1_1" else "none"
+        for row in rows(case, weights, listing.root, files, options.device):
             print(row.line(), flush=True)
-            rows.append(row)
-    write(title, rows, options.out)
+            found.append(row)
+    write(title, found, options.out)
 
 
 if __name__ == "__main__":

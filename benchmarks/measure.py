@@ -32,10 +32,10 @@ class Row:
         )
 
 
-def in_turn(reference: Callable[[], object], measured: Callable[[], object], rounds: int = ROUNDS) -> tuple[list, list]:
-    """Wall seconds of both, one after the other, ``rounds`` times after one round that is not counted."""
+def in_turn(reference: Callable[[], object], measured: Callable[[], object]) -> tuple[list[float], list[float]]:
+    """Wall seconds of both, one after the other, `ROUNDS` times after one round that is not counted."""
     times: tuple[list[float], list[float]] = ([], [])
-    for number in range(rounds + 1):
+    for number in range(ROUNDS + 1):
         for work, kept in zip((reference, measured), times, strict=True):
             started = time.perf_counter()
             work()

@@ -19,6 +19,15 @@ _VECTORS_A_LIST = 64
 _MAPPED = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
 
 
+def training_vectors(count: int) -> int:
+    """How many vectors an index of ``count`` should be trained on."""
+    return _VECTORS_A_LIST * _lists(count)
+
+
+def _lists(count: int) -> int:
+    return int(2 ** round(np.log2(2 * np.sqrt(count))))
+
+
 def write_inverted(path: Path, lists: Path, sample: np.ndarray, blocks: Iterator[np.ndarray], count: int) -> dict:
     """Write an index and its lists; say what it is, for the manifest.
 
@@ -33,7 +42,7 @@ def write_inverted(path: Path, lists: Path, sample: np.ndarray, blocks: Iterator
     count : int
         How many there are.
     """
-    number = int(2 ** round(np.log2(2 * np.sqrt(count))))
+    number = _lists(count)
     index = faiss.index_factory(sample.shape[1], f"IVF{number},SQfp16", faiss.METRIC_INNER_PRODUCT)
     index.train(sample[:: max(1, len(sample) // (_VECTORS_A_LIST * number))])
     queries = sample[:: max(1, len(sample) // _QUERIES)][:_QUERIES]

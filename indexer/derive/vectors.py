@@ -19,14 +19,14 @@ import faiss
 import numpy as np
 
 from indexer.derive.images import LiveRows
-from indexer.derive.inverted import read_inverted, write_inverted
+from indexer.derive.inverted import read_inverted, training_vectors, write_inverted
 from indexer.shards.reader import Shard
 from indexer.store.manifest import LayerInfo
 
 CELLS = 256
-FLAT_BYTES = 1 << 31
-_TRAINING_IMAGES = 2000
-_BLOCK_IMAGES = 64
+FLAT_BYTES = 1 << 27  # scanned in some milliseconds
+_MOST_TRAINING_VECTORS = 1 << 18
+_BLOCK_IMAGES, _BLOCK_VECTORS = 64, 4096
 
 
 def grid_step(height: int, width: int) -> int:
@@ -60,7 +60,8 @@ def write_vectors(
         faiss.write_index(index, str(path))
         about: dict[str, Any] = {"type": "flat float16"}
     else:
-        about = write_inverted(path, lists, _sample(layer, shards, live), _blocks(layer, shards, live), count)
+        sample = _sample(layer, shards, live, min(training_vectors(count), _MOST_TRAINING_VECTORS))
+        about = write_inverted(path, lists, sample, _blocks(layer, shards, live), count)
     return {"metric": "cosine", "count": count, "grid_step": grid_step(layer.height, layer.width), **about}
 
 
@@ -77,18 +78,20 @@ def read_vectors(path: Path, lists: Path | None) -> faiss.Index:
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
 
 
-def _sample(layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows]) -> np.ndarray:
+def _sample(layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows], wanted: int) -> np.ndarray:
+    """About ``wanted`` vectors (n, C), at least as many where there are, of images spread over the index."""
     places = [(part.shard, row) for part in live for row in part.rows.tolist()]
-    step = max(1, len(places) // _TRAINING_IMAGES)
-    return np.concatenate([unit_vectors(shards[shard].maps(layer.name, row)) for shard, row in places[::step]])
+    cells = len(grid(layer.height, layer.width))
+    step = max(1, len(places) * cells // wanted)
+    sample = [unit_vectors(shards[shard].maps(layer.name, row)) for shard, row in places[::step]]
+    return np.concatenate(sample)
 
 
 def _blocks(layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows]) -> Iterator[np.ndarray]:
+    size = max(_BLOCK_IMAGES, _BLOCK_VECTORS // len(grid(layer.height, layer.width)))
     with ThreadPoolExecutor() as pool:
         for part in live:
             shard, rows = shards[part.shard], part.rows.tolist()
-            for first in range(0, len(rows), _BLOCK_IMAGES):
-                maps = pool.map(
-                    lambda row, shard=shard: shard.maps(layer.name, row), rows[first : first + _BLOCK_IMAGES]
-                )
+            for first in range(0, len(rows), size):
+                maps = pool.map(lambda row, shard=shard: shard.maps(layer.name, row), rows[first : first + size])
                 yield np.concatenate([unit_vectors(image) for image in maps])

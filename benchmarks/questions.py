@@ -1,0 +1,188 @@
+"""Questions to an index, in this process and over HTTP beside the same server's ``/healthz``.
+
+python -m benchmarks.questions INDEX --layer features.12 [--out FILE]
+"""
+
+import argparse
+import http.client
+import json
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+import indexer
+from indexer.query.index import Index
+
+ASKED = 40
+CLIENTS = 4
+SECONDS = 2.0
+RECALL_QUERIES = 32
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Milliseconds of each asking, and answers a second to all clients together where that was measured."""
+
+    name: str
+    milliseconds: list[float]
+    per_second: float | None = None
+    note: str = ""
+
+    def line(self) -> str:
+        times = sorted(self.milliseconds)
+        rate = "" if self.per_second is None else f"{self.per_second:.0f}"
+        return (
+            f"| {self.name} | {statistics.median(times):.2f} | {times[int(0.9 * len(times))]:.2f} | {rate} "
+            f"| {self.note} |"
+        )
+
+
+def timed(name: str, ask: Callable[[int], object], note: str = "", times: int | None = None) -> Answer:
+    """Ask ``times`` (`ASKED`) times, each time something else, after one time that is not counted."""
+    taken = []
+    for number in range((times or ASKED) + 1):
+        started = time.perf_counter()
+        ask(number)
+        taken.append(1e3 * (time.perf_counter() - started))
+    return Answer(name, taken[1:], note=note)
+
+
+def in_process(index: Index, layer: str) -> Iterator[Answer]:
+    """What a notebook waits for."""
+    found = index.layers[layer]
+    neurons, images = found.info.channels, len(index.images)
+    class_ = next(name for name in index.classes if name)
+    deep = min(9 * 10_000, images - 9)
+    yield timed("top patches, first page", lambda n: index.top_patches(layer, n % neurons, limit=9))
+    yield timed("… page 10,000", lambda n: index.top_patches(layer, n % neurons, limit=9, offset=deep))
+    yield timed("… of a class", lambda n: index.top_patches(layer, n % neurons, limit=9, class_=class_))
+    yield timed("neurons firing on an image", lambda n: index.neurons_firing(n * 97 % images, layer=layer, limit=9))
+    apart = {"limit": 100, "per_image": "all", "iou": 0.3}
+    yield timed("all cells, top 100, apart", lambda n: index.top_patches(layer, n % neurons, **apart), times=10)
+    about = json.dumps(index.manifest.vectors[layer])
+    yield timed("nearest patches", lambda n: index.similar(layer, n * 97 % images, 0, 0, limit=10), about)
+    yield recall(index, layer)
+
+
+def recall(index: Index, layer: str) -> Answer:
+    """FAISS alone, ten nearest of vectors it holds, beside exact search over the same vectors."""
+    vectors = index.layers[layer].vectors()
+    rows = np.linspace(0, vectors.ntotal - 1, RECALL_QUERIES).astype(int)
+    per_image = len(index.layers[layer].grid)
+    queries = np.concatenate([index.activation_maps(int(index.images.id[row // per_image]), layer)
+                              .reshape(vectors.d, -1)[:, index.layers[layer].grid[row % per_image]][None]
+                              for row in rows]).astype(np.float32)  # fmt: skip
+    queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-30)
+    probes = index.manifest.vectors[layer].get("probes")
+    quick = faiss.SearchParametersIVF(nprobe=probes) if probes else None
+    answer = timed("FAISS alone, ten nearest", lambda n: vectors.search(queries[n % len(rows)][None], 10, params=quick))
+    if not probes:
+        return answer
+    found = vectors.search(queries, 10, params=quick)[0]
+    exact = vectors.search(queries, 10, params=faiss.SearchParametersIVF(nprobe=faiss.extract_index_ivf(vectors).nlist))
+    hit = np.mean(found >= exact[0][:, 9:] - 1e-6)
+    return Answer(answer.name, answer.milliseconds, note=f"recall@10 of {RECALL_QUERIES} other queries {hit:.3f}")
+
+
+@contextmanager
+def serving(path: Path) -> Iterator[tuple[str, int]]:
+    """The service as anyone starts it, on a free port."""
+    command = [sys.executable, "-m", "service", str(path), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            address = re.search(r"http://([^:/]+):(\d+)", process.stdout.readline())
+            assert address is not None, "the service did not start"
+            yield address[1], int(address[2])
+        finally:
+            process.terminate()
+
+
+def over_http(address: tuple[str, int], name: str, layer: str, classes: list[str], images: int) -> Iterator[Answer]:
+    """What a client on the same machine waits for: one client's times, then how many answers four clients get."""
+    api = f"/v1/indexes/{name}"
+    patches = f"{api}/layers/{layer}/neurons/{{}}/patches?limit=9"
+    deep = min(9 * 10_000, images - 9)
+    yield asked(address, "/healthz", lambda n: "/healthz")
+    yield asked(address, "top patches, first page", lambda n: patches.format(n % 512))
+    yield asked(address, "… page 10,000", lambda n: patches.format(n % 512) + f"&offset={deep}")
+    yield asked(address, "… of a class", lambda n: patches.format(n % 512) + f"&class={classes[0]}")
+    yield asked(address, "neurons firing on an image", lambda n: f"{api}/images/{n * 97 % images}/neurons?limit=9")
+    cells = f"{api}/images/{{}}/layers/{layer}/cells/0,0"
+    yield asked(address, "nearest patches", lambda n: cells.format(n * 97 % images) + "/similar?limit=10")
+    yield asked(address, "a crop", lambda n: cells.format(n * 89 % images) + "/patch.jpg")
+
+
+def asked(address: tuple[str, int], name: str, path: Callable[[int], str]) -> Answer:
+    one = http.client.HTTPConnection(*address, timeout=60)
+    answer = timed(name, lambda n: _get(one, path(n)))
+    one.close()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        started = time.perf_counter()
+        until = started + SECONDS
+        total = sum(clients.map(lambda client: _ask_on(address, path, 100 + 1000 * client, until), range(CLIENTS)))
+    return Answer(name, answer.milliseconds, total / (time.perf_counter() - started))
+
+
+def _ask_on(address: tuple[str, int], path: Callable[[int], str], number: int, until: float) -> int:
+    connection, count = http.client.HTTPConnection(*address, timeout=60), 0
+    while time.perf_counter() < until:
+        _get(connection, path(number + count))
+        count += 1
+    connection.close()
+    return count
+
+
+def _get(connection: http.client.HTTPConnection, path: str) -> None:
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status != 200:
+        raise RuntimeError(f"{path}: {answer.status} {body[:300]!r}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("index", type=Path)
+    parser.add_argument("--layer", default="features.12")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/questions.json"))
+    options = parser.parse_args(arguments)
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    with indexer.open(options.index) as index:
+        opened = time.perf_counter() - started
+        memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        images, classes = len(index.images), [name for name in index.classes if name]
+        print(f"\n{images:,} images, {os.cpu_count()} cores; opened in {opened:.2f} s and {memory:.0f} MB")
+        print("\n| in this process | p50 ms | p90 ms | a second | |\n| --- | --- | --- | --- | --- |", flush=True)
+        answers = _print(in_process(index, options.layer))
+    print(f"\n| over HTTP | p50 ms | p90 ms | a second, {CLIENTS} clients | |")
+    print("| --- | --- | --- | --- | --- |", flush=True)
+    with serving(options.index) as address:
+        answers += _print(over_http(address, options.index.name, options.layer, classes, images))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    figures = {"images": images, "open_seconds": opened, "open_megabytes": memory}
+    options.out.write_text(json.dumps(figures | {"answers": [asdict(answer) for answer in answers]}, indent=1))
+
+
+def _print(answers: Iterator[Answer]) -> list[Answer]:
+    kept = []
+    for answer in answers:
+        print(answer.line(), flush=True)
+        kept.append(answer)
+    return kept
+
+
+if __name__ == "__main__":
+    main()
