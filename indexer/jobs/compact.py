@@ -1,6 +1,5 @@
 """Erase removed images: shards that hold any are written again without them, then deleted."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from indexer.derive.generation import Report, derive_and_publish
 from indexer.errors import InvalidRequest
 from indexer.jobs.plan import unfinished_plan
+from indexer.network.threads import cores
 from indexer.shards.reader import Shard
 from indexer.shards.writer import LayerBatch, ShardWriter
 from indexer.store import atomic, layout
@@ -62,7 +62,7 @@ def _rewrite(
         layers = {layer.name: (layer.channels, layer.height, layer.width) for layer in configuration.layers}
         attributes = {**old.attributes, "number": number}
         with (
-            ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+            ThreadPoolExecutor(cores()) as pool,
             atomic.publishing(index / file) as partial,
             ShardWriter(partial, layers, attributes, configuration.keep_images, pool) as writer,
         ):

@@ -7,7 +7,6 @@ images.
 
 import itertools
 import logging
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from indexer.errors import DamagedFile
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
-from indexer.network.threads import forward_pool
+from indexer.network.threads import cores, forward_pool
 from indexer.shards.reader import Shard
 from indexer.shards.reduce import reduce_maps
 from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter
@@ -58,7 +57,7 @@ def index_shards(
     Each appears under its name only when it is whole. A shard that another run of the same plan wrote meanwhile stays.
     """
     (task.index / layout.SHARDS).mkdir(parents=True, exist_ok=True)
-    threads = os.cpu_count() or 1
+    threads = cores()
     with (
         ThreadPoolExecutor(threads) as decoders,
         forward_pool(network.device) as (forwards, at_once),

@@ -20,6 +20,16 @@ def batch_size(device: torch.device) -> int:
     return _CPU_BATCH if device.type == "cpu" else _GPU_BATCH
 
 
+def cores() -> int:
+    """How many cores this process is to use: those that the system lets it have, fewer if ``OMP_NUM_THREADS`` says so.
+
+    Workers of a cluster that share a machine are told by it how many each of them has.
+    """
+    granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return min(granted, int(told)) if told.isdecimal() and int(told) else granted
+
+
 @contextmanager
 def forward_pool(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
     """A pool for forward passes, and how many it runs at once.
@@ -28,11 +38,10 @@ def forward_pool(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int
     core that decodes or compresses something. More than `_AT_ONCE` would only need more memory. A GPU takes one pass
     after the other.
     """
-    cores = os.cpu_count() or 1
-    at_once = min(cores, _AT_ONCE) if device.type == "cpu" else 1
+    at_once = min(cores(), _AT_ONCE) if device.type == "cpu" else 1
     before = torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(cores // at_once,)) as pool:
+        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(cores() // at_once,)) as pool:
             yield pool, at_once
     finally:
         torch.set_num_threads(before)

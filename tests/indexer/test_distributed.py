@@ -1,5 +1,6 @@
 """Shards made by a Dask cluster of processes: the same, byte for byte, whatever befalls workers and scheduler."""
 
+import os
 import random
 import sys
 import threading
@@ -18,6 +19,7 @@ from indexer.jobs.distributed import DaskEngine, index_shard, versions
 from indexer.jobs.plan import ShardPlan, read_plan
 from indexer.jobs.run import ShardTask, existing_shard
 from indexer.jobs.verify import verify
+from indexer.network.threads import cores
 from tests.conftest import build_request, write_photos
 from tests.indexer.cluster import Cluster, kill
 
@@ -198,6 +200,12 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(NotInstalled, match=r"unitscope\[distributed\]"):
         DaskEngine("tcp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(("told", "most"), [("1", 1), ("0", 999), ("999", 999), ("", 999), ("2,1", 999)])
+def test_workers_that_share_a_machine_are_told_their_cores(told: str, most: int, monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert cores() == min(most, len(os.sched_getaffinity(0)))
 
 
 @pytest.mark.parametrize("options", [["--engine", "dask"], ["--scheduler", "tcp://127.0.0.1:9"]])
