@@ -87,13 +87,40 @@ class ImageTable:
         missing = _COLUMNS - self._arrays.keys()
         if missing:
             raise DamagedFile(file, f"lacks {', '.join(sorted(missing))}")
+        if self._arrays["classes"].dtype.kind != "S" or any(array.ndim == 0 for array in self._arrays.values()):
+            raise DamagedFile(file, "has columns of another type")
         self.id, self.shard, self.row = (self._arrays[name] for name in ("id", "shard", "row"))
         self.width, self.height, self.bytes = (self._arrays[name] for name in ("width", "height", "bytes"))
         self.class_code, self.digests = self._arrays["class"], self._arrays["sha256"]
         self.classes = [_text(name) for name in self._arrays["classes"].tolist()]
 
+        self._file = file
+
     def __len__(self) -> int:
         return len(self.id)
+
+    def check(self, shards: int) -> None:
+        """Refuse a table whose columns do not fit together, or to an index of so many shards.
+
+        Raises
+        ------
+        DamagedFile
+        """
+        count = len(self)
+        columns = {name: array for name, array in self._arrays.items() if name in _COLUMNS - {"classes", "sha256"}}
+        kinds = {name: "S" if name == "path" else "i" for name in columns}
+        fits = (
+            all(array.shape == (count,) and array.dtype.kind == kinds[name] for name, array in columns.items())
+            and self.digests.shape == (count, 32)
+            and _within(self.shard, 0, shards)
+            and _within(self.class_code, -1, len(self.classes))
+            and _within(self._arrays["path_order"], 0, count)
+            and all(_within(array, 0, 2**53) for array in (self.id, self.row, self.bytes))
+            and all(_within(array, 1) for array in (self.width, self.height))
+            and bool((np.diff(self.id) > 0).all())
+        )
+        if not fits:
+            raise DamagedFile(self._file, "has columns that do not fit together")
 
     def path(self, row: int) -> str:
         """Path relative to the image root."""
@@ -143,6 +170,10 @@ class ImageTable:
             known = ", ".join(self.classes[:20]) + (", …" if len(self.classes) > 20 else "")
             raise NotFound(f"the index has no class {name!r}; it has {known or 'none'}")
         return place
+
+
+def _within(numbers: np.ndarray, low: int, end: int = 2**31) -> bool:
+    return not len(numbers) or (int(numbers.min()) >= low and int(numbers.max()) < end)
 
 
 def _text(data: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from indexer.errors import InvalidRequest
+from indexer.errors import ImageRejected, InvalidRequest
 from indexer.images.geometry import Box
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # Half-width of Pillow's resampling filters, in pixels of the output when enlarging (Pillow, Resample.c).
 _SUPPORT = {"box": 0.5, "bilinear": 1.0, "hamming": 1.0, "bicubic": 2.0, "lanczos": 3.0}
 _INTERPOLATIONS = (*_SUPPORT, "nearest")
+
+MAX_RESIZED = 1 << 26
+"""Most pixels of a resized picture: a strip of 1 x 50,000 pixels would become one of 256 x 12,800,000."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,15 @@ class Preprocessing:
         Returns
         -------
         ndarray (h, w, 3) uint8
+
+        Raises
+        ------
+        ImageRejected
+            It is so long that resizing its shorter side would make it larger than `MAX_RESIZED`.
         """
         height, width = self._resized(*picture.size)
+        if width * height > MAX_RESIZED:
+            raise ImageRejected(f"an image of {picture.width} x {picture.height} pixels is too long to be resized")
         if (width, height) != picture.size:
             picture = picture.resize((width, height), Image.Resampling[self.interpolation.upper()])
         if self.crop is not None and self.crop != (height, width):

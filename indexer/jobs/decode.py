@@ -37,6 +37,7 @@ def decode(root: Path, id: int, file: ImageFile, preprocessing: Preprocessing, k
     try:
         data = (root / file.path).read_bytes()
         picture = read_picture(data)
+        pixels = preprocessing.pixels(picture)
     except OSError as error:
         return Skipped(file.path, f"cannot be read ({error.strerror})")
     except ImageRejected as error:
@@ -45,7 +46,7 @@ def decode(root: Path, id: int, file: ImageFile, preprocessing: Preprocessing, k
         id, file.path, file.class_, picture.width, picture.height, len(data), hashlib.sha256(data).digest(),
         data if keep else None,
     )  # fmt: skip
-    return Decoded(image, preprocessing.pixels(picture))
+    return Decoded(image, pixels)
 
 
 def decode_ahead(

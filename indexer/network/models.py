@@ -149,6 +149,8 @@ def _as_preprocessing(name: str, given: Any) -> Preprocessing:
 
 
 def _read_state(path: Path) -> dict[str, torch.Tensor]:
+    if path.exists() and not path.is_file():
+        raise InvalidRequest(f"{path} is no file")  # reading a pipe or a device would never end
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

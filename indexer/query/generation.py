@@ -17,7 +17,7 @@ from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Page
 from indexer.shards.pool import ShardPool
 from indexer.shards.reader import Shard
-from indexer.store.manifest import Manifest, read_manifest
+from indexer.store.manifest import Manifest, check_no_links, read_manifest
 from indexer.store.remote import place
 
 if TYPE_CHECKING:
@@ -40,8 +40,10 @@ class Generation:
         self.path = path.resolve()
         self.name = self.path.name
         self.manifest: Manifest = read_manifest(path)
+        check_no_links(path, self.manifest)
         self._image_root = images
         self.images = ImageTable(path, self._derived("images"))
+        self.images.check(len(self.manifest.shards))
         if len(self.images) != self.manifest.images:
             raise DamagedFile(self._derived("images"), "does not hold the number of images that the manifest says")
         self.layers = MappingProxyType({
@@ -140,11 +142,11 @@ class Generation:
 
     def _read_maps(self, layer: Layer, row: int) -> np.ndarray:
         shard, place = self._shard(row)
-        return shard.maps(layer.name, place)
+        return _of_shape(shard, shard.maps(layer.name, place), (layer.info.channels, *layer.info.shape))
 
     def _read_map(self, layer: Layer, row: int, neuron: int) -> np.ndarray:
         shard, place = self._shard(row)
-        return shard.map(layer.name, place, neuron)
+        return _of_shape(shard, shard.map(layer.name, place, neuron), layer.info.shape)
 
     # -- where cells are ------------------------------------------------------------------------------------------
 
@@ -191,6 +193,12 @@ class Generation:
         from indexer.jobs.load import network_of  # here, because questions need neither torch nor the network
 
         return network_of(self.manifest.configuration, weights, device, model)
+
+
+def _of_shape(shard: Shard, maps: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if maps.shape != shape:
+        raise DamagedFile(shard.name, f"holds maps of shape {maps.shape}, the manifest says {shape}")
+    return maps
 
 
 def page_of(rows: np.ndarray, limit: int, offset: int) -> np.ndarray:

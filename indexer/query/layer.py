@@ -11,6 +11,7 @@ from indexer.derive.distribution import DEFAULT_FRACTION, Distribution
 from indexer.derive.layer import CLASS_ARRAYS, KIND, STATISTICS, VERSION
 from indexer.derive.selectivity import Selectivity
 from indexer.derive.vectors import grid, read_vectors
+from indexer.derive.vectors_file import WrongVectors, check_vectors
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.store import cache, mapped
 from indexer.store.manifest import LayerInfo
@@ -122,21 +123,18 @@ class Layer:
             return self._vectors
 
     def _load_vectors(self) -> faiss.Index:
+        vectors = self.peaks.shape[1] * len(self.grid)
         try:
             path, lists = (
                 cache.local(self._index / file, file) if file else None
                 for file in (self._vectors_file, self._lists_file)
             )
-            index = read_vectors(path, lists)
-        except RuntimeError as error:
-            raise DamagedFile(self._vectors_file, "is missing, truncated or no FAISS index") from error
-        expected = (self.info.channels, self.peaks.shape[1] * len(self.grid))
-        if (index.d, index.ntotal) != expected:
-            raise DamagedFile(
-                self._vectors_file,
-                f"holds {index.ntotal} vectors of {index.d} numbers, not {expected[1]} of {expected[0]}",
-            )
-        return index
+            check_vectors(path, lists, self.info.channels, vectors)
+            return read_vectors(path, lists)
+        except WrongVectors as error:
+            raise DamagedFile(self._vectors_file, f"is not the FAISS index of this layer: it {error}") from error
+        except (RuntimeError, FileNotFoundError) as error:
+            raise DamagedFile(self._vectors_file, "is missing or cannot be read") from error
 
     def histogram(self, neuron: int, bins: int) -> tuple[np.ndarray, np.ndarray]:
         """Edges (bins + 1,) float64 and counts (bins,) int64 of a neuron's activations, equal bins over their range."""

@@ -126,7 +126,7 @@ def _propose(layer: Layer, vector: np.ndarray, count: int, probes: int | None) -
     parameters = faiss.SearchParametersIVF(nprobe=probes) if probes else None
     unit = (vector / max(float(np.linalg.norm(vector)), 1e-30)).astype(np.float32)
     found = layer.vectors().search(unit[None], count, params=parameters)[1][0]
-    return found[found >= 0]
+    return found[(found >= 0) & (found < layer.vectors().ntotal)]  # a damaged list may name vectors there are not
 
 
 def _score_cells(

@@ -1,11 +1,18 @@
 """The original files of indexed images, found again and checked before anything is shown of them."""
 
+import errno
 import hashlib
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from indexer.errors import ImageUnavailable
 from indexer.query.records import ImageRecord
+from indexer.store.remote import RemotePath
+
+MAX_BYTES = 1 << 30
+"""Largest file that is read as an image."""
 
 
 class Originals:
@@ -41,11 +48,22 @@ class Originals:
         return data
 
     def _find(self, image: ImageRecord) -> bytes:
-        path = (self._root / image.path).resolve()
         missing = ImageUnavailable(f"the file of image {image.id} ({image.path}) is no longer there", changed=False)
+        try:
+            path = (self._root / image.path).resolve()
+        except (OSError, ValueError, RuntimeError) as error:  # a null character, a loop of links
+            raise missing from error
         if not path.is_relative_to(self._root):
             raise missing
         try:
-            return path.read_bytes()
-        except OSError as error:
+            return path.read_bytes() if isinstance(path, RemotePath) else _read_file(path)
+        except (OSError, ValueError) as error:
             raise missing from error
+
+
+def _read_file(path: Path) -> bytes:
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+            raise OSError(errno.EINVAL, "no file of an image")  # a pipe or a device never ends
+        return file.read(MAX_BYTES)

@@ -16,6 +16,11 @@ import zstandard
 from indexer.errors import DamagedFile
 from indexer.shards.format import ZSTD_FILTER, ZSTD_LEVEL, chunk_shape
 
+MAX_CHUNK_BYTES = 1 << 28
+"""Largest chunk that is read: one with a map of a single neuron, if that is larger than any network's."""
+FRAME_BYTES = 1 << 16
+"""What a compressed chunk may be longer than its content."""
+
 _codecs = threading.local()
 
 
@@ -26,6 +31,9 @@ def _compress(chunk: np.ndarray) -> bytes:
 
 
 def _decompress(data: bytes, size: int) -> bytes:
+    # What a frame says of itself would be allocated whatever is allowed.
+    if zstandard.frame_content_size(data) not in (size, -1):
+        raise ValueError("it claims another length")
     if not hasattr(_codecs, "decompressor"):
         _codecs.decompressor = zstandard.ZstdDecompressor()
     return _codecs.decompressor.decompress(data, max_output_size=size)
@@ -95,26 +103,51 @@ class ChunkReader:
         self, dataset: h5py.Dataset, read_range: Callable[[int, int], bytes], lock: threading.Lock, file: str
     ) -> None:
         self._dataset, self._read_range, self._lock, self._file = dataset, read_range, lock, file
-        self._chunk = dataset.chunks
-        self._bytes = int(np.prod(self._chunk)) * 2
         self.shape: tuple[int, ...] = dataset.shape
+        self._chunk = dataset.chunks
+        if dataset.dtype != np.float16 or self._chunk is None or len(self.shape) != 4:
+            raise TypeError("not compressed maps")
+        if self._chunk[2:] != self.shape[2:] or self._chunk[1] > self.shape[1]:
+            raise ValueError("chunks of another shape than the maps")
+        self._bytes = int(np.prod(self._chunk, dtype=object)) * 2
+        if self._bytes > MAX_CHUNK_BYTES:
+            raise ValueError(f"chunks of more than {MAX_CHUNK_BYTES} bytes")
 
     def maps(self, row: int) -> np.ndarray:
         """All maps (C, H, W) float16 of one image."""
+        self._check(row)
         parts = [self._read(row, channel) for channel in range(0, self.shape[1], self._chunk[1])]
         return np.concatenate(parts)[: self.shape[1]] if len(parts) > 1 else parts[0][: self.shape[1]]
 
     def map(self, row: int, channel: int) -> np.ndarray:
         """The map (H, W) float16 of one neuron on one image."""
+        self._check(row, channel)
         return self._read(row, channel - channel % self._chunk[1])[channel % self._chunk[1]]
 
-    def _read(self, row: int, channel: int) -> np.ndarray:
+    def _check(self, row: int, channel: int = 0) -> None:
+        if not (0 <= row < self.shape[0] and 0 <= channel < self.shape[1]):
+            raise DamagedFile(self._file, f"has maps of shape {self.shape}, without row {row} and channel {channel}")
+
+    def check(self) -> None:
+        """Look where every chunk lies."""
+        for row in range(0, self.shape[0], self._chunk[0]):
+            for channel in range(0, self.shape[1], self._chunk[1]):
+                self._find(row, channel)
+
+    def _find(self, row: int, channel: int) -> tuple[int, int]:
         try:
             with self._lock:
                 info = self._dataset.id.get_chunk_info_by_coord((row - row % self._chunk[0], channel, 0, 0))
-            if info.byte_offset is None:
-                raise DamagedFile(self._file, f"lacks the maps of row {row}")
-            data = _decompress(self._read_range(info.size, info.byte_offset), self._bytes)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DamagedFile(self._file, f"the maps of row {row} cannot be found ({error})") from error
+        if info.byte_offset is None or info.size > self._bytes + FRAME_BYTES:
+            raise DamagedFile(self._file, f"lacks the maps of row {row}")
+        return info.byte_offset, info.size
+
+    def _read(self, row: int, channel: int) -> np.ndarray:
+        offset, size = self._find(row, channel)
+        try:
+            data = _decompress(self._read_range(size, offset), self._bytes)
         except (zstandard.ZstdError, OSError, RuntimeError, ValueError, MemoryError) as error:
             raise DamagedFile(self._file, f"the maps of row {row} cannot be read ({error})") from error
         if len(data) != self._bytes:

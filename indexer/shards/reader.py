@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-import h5py
 import numpy as np
 
 from indexer.errors import DamagedFile
@@ -91,10 +90,14 @@ class Shard:
 
     def original(self, row: int) -> bytes:
         """The original file of an image, where the index keeps originals."""
-        end = self._get("originals/end")
-        first = int(end[row - 1]) if row else 0
-        with self._lock:
-            return self._h5["originals/data"][first : int(end[row])].tobytes()
+        ends = self._get("originals/end")
+        try:
+            first, end = int(ends[row - 1]) if row else 0, int(ends[row])
+            with self._lock:
+                data = mapped.own_dataset(self._h5, "originals/data")
+                return data[first : min(end, first + mapped.MAX_READ)].tobytes()
+        except (KeyError, OSError, RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise DamagedFile(self.name, f"the original of row {row} cannot be read ({error})") from error
 
     def peaks(self, layer: str) -> tuple[np.ndarray, np.ndarray]:
         """Peaks (C, n) float32 and their cells (C, n) uint32."""
@@ -119,30 +122,42 @@ class Shard:
         """The map (H, W) float16 of one neuron on one image."""
         return self._reader(layer).map(row, neuron)
 
+    def check_maps(self, layer: str) -> None:
+        """Look where every chunk of a layer's maps lies, without reading it.
+
+        Raises
+        ------
+        DamagedFile
+        """
+        self._reader(layer).check()
+
     def _reader(self, layer: str) -> ChunkReader:
         reader = self._readers.get(layer)
         if reader is None:
             with self._lock:
                 try:
-                    dataset = self._h5[f"layers/{layer}/maps"]
+                    dataset = mapped.own_dataset(self._h5, f"layers/{layer}/maps")
                     reader = ChunkReader(dataset, self._read_range, self._lock, self.name)
-                except (KeyError, RuntimeError, TypeError, OSError) as error:
+                except (KeyError, RuntimeError, TypeError, ValueError, OSError) as error:
                     raise DamagedFile(self.name, f"lacks the maps of layer {layer!r}") from error
             self._readers[layer] = reader
         return reader
 
     def _column(self, name: str, dtype: type) -> np.ndarray:
-        return self._get(f"images/{name}").astype(dtype)
+        column = self._get(f"images/{name}")
+        if column.ndim != 1 or column.dtype.kind not in "iu":
+            raise DamagedFile(self.name, f"'images/{name}' is not a list of numbers")
+        return column.astype(dtype)
 
     def _strings(self, name: str) -> list[str]:
-        return [text.decode("utf-8", "surrogateescape") for text in self._get(name).tolist()]
+        texts = self._get(name).tolist()
+        if not all(isinstance(text, bytes) for text in texts):
+            raise DamagedFile(self.name, f"{name!r} is not a list of texts")
+        return [text.decode("utf-8", "surrogateescape") for text in texts]
 
     def _get(self, name: str) -> np.ndarray:
         with self._lock:
             try:
-                dataset = self._h5[name]
-                if not isinstance(dataset, h5py.Dataset):
-                    raise DamagedFile(self.name, f"{name!r} is not an array")
-                return dataset[()]
-            except (KeyError, OSError, RuntimeError, ValueError) as error:
+                return mapped.read_all(mapped.own_dataset(self._h5, name))
+            except (KeyError, OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
                 raise DamagedFile(self.name, f"{name!r} cannot be read ({error})") from error

@@ -6,15 +6,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from indexer.errors import DamagedFile, IndexBusy, NotAnIndex
+from indexer.errors import DamagedFile, IndexBusy, InvalidRequest, NotAnIndex
 from indexer.images.preprocessing import Preprocessing
 from indexer.receptive_field import ReceptiveField
 from indexer.store import atomic, layout
+from indexer.store.manifest_schema import fault_of
 from indexer.store.remote import RemotePath, Status
 
 FORMAT = "unitscope index"
 VERSION = 1
 _MAX_BYTES = 1 << 28
+MAX_CELLS = 1 << 24
+"""Most cells of a map: 4096 x 4096."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class LayerInfo:
     def cells(self) -> int:
         return self.height * self.width
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of a map."""
+        return self.height, self.width
+
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
@@ -43,9 +51,13 @@ class LayerInfo:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "LayerInfo":
         shape = (int(data["channels"]), int(data["height"]), int(data["width"]))
-        if min(shape) < 1 or shape[0] > 65536:
+        field = ReceptiveField.from_json(data["receptive_field"])
+        if min(shape) < 1 or shape[0] > 65536 or shape[1] * shape[2] > MAX_CELLS:
             raise ValueError(f"layer {data['name']!r} has the impossible shape {shape}")
-        return cls(str(data["name"]), *shape, ReceptiveField.from_json(data["receptive_field"]))
+        for axis, cells in ((field.y, shape[1]), (field.x, shape[2])):
+            if axis is not None and len(axis.intervals) != cells:
+                raise ValueError(f"layer {data['name']!r} has {cells} cells and {len(axis.intervals)} receptive fields")
+        return cls(str(data["name"]), *shape, field)
 
 
 @dataclass(frozen=True)
@@ -194,15 +206,33 @@ class Manifest:
         fields["configuration"] = Configuration.from_json(data["configuration"])
         fields["shards"] = [ShardInfo(**shard) for shard in data["shards"]]
         manifest = cls(**fields)
-        for file in (*(shard.file for shard in manifest.shards), *manifest.derived.values()):
+        for file in manifest.files:
             _check_inside(file)
         return manifest
+
+    @property
+    def files(self) -> list[str]:
+        """Every file of the generation but the manifest, relative to the index."""
+        return [*(shard.file for shard in self.shards), *self.derived.values()]
 
 
 def _check_inside(file: str) -> None:
     path = PurePosixPath(file)
     if path.is_absolute() or ".." in path.parts or "\0" in file:
         raise ValueError(f"the file {file!r} lies outside the index")
+
+
+def check_no_links(index: Path, manifest: Manifest) -> None:
+    """Refuse an index that names files elsewhere by symbolic links.
+
+    Raises
+    ------
+    DamagedFile
+    """
+    root = index.resolve()
+    for file in manifest.files:
+        if not (root / file).resolve().is_relative_to(root):
+            raise DamagedFile(file, "is a symbolic link that leaves the index")
 
 
 def read_manifest(index: Path) -> Manifest:
@@ -217,8 +247,9 @@ def read_manifest(index: Path) -> Manifest:
     """
     path = layout.manifest_path(index)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DamagedFile(layout.MANIFEST, f"is larger than {_MAX_BYTES} bytes")
+        status = path.stat()
+        if (isinstance(path, Path) and not path.is_file()) or status.st_size > _MAX_BYTES:
+            raise DamagedFile(layout.MANIFEST, f"is no file, or larger than {_MAX_BYTES} bytes")
         data = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotAnIndex(f"{index} holds no index (there is no {layout.MANIFEST})") from error
@@ -230,9 +261,11 @@ def read_manifest(index: Path) -> Manifest:
         raise DamagedFile(
             layout.MANIFEST, f"has format version {data.get('version')}, this program reads version {VERSION}"
         )
+    if fault := fault_of(data):
+        raise DamagedFile(layout.MANIFEST, f"lacks or garbles a field ({fault})")
     try:
         return Manifest.from_json(data)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, InvalidRequest) as error:
         raise DamagedFile(layout.MANIFEST, f"lacks or garbles a field ({type(error).__name__}: {error})") from error
 
 

@@ -14,6 +14,10 @@ from indexer.errors import DamagedFile
 from indexer.store import cache
 from indexer.store.remote import RemotePath
 
+_READER_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError)
+MAX_READ = 1 << 32
+"""Most bytes that are read into memory at once: far more than the figures of the widest layer take."""
+
 
 def write_arrays(path: Path, kind: str, version: int, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays as contiguous datasets of a new file that says what it is."""
@@ -55,15 +59,55 @@ def open_file(path: Path, name: str, kind: str, version: int) -> h5py.File:
         file = h5py.File(path.open("rb") if isinstance(path, RemotePath) else path, "r")
     except FileNotFoundError as error:
         raise DamagedFile(name, "is missing") from error
-    except (OSError, RuntimeError, ValueError) as error:
+    except _READER_ERRORS as error:
         path.stat()  # raises what is really wrong where the storage does not answer
         raise DamagedFile(name, "is truncated or no HDF5 file") from error
     try:
         check_mark(file, name, kind, version)
+    except _READER_ERRORS as error:
+        file.close()
+        raise DamagedFile(name, "does not say what it is") from error
     except BaseException:
         file.close()
         raise
     return file
+
+
+def own_dataset(file: h5py.File, key: str) -> h5py.Dataset:
+    """A dataset whose bytes are all in this file: HDF5 can also name other files to read them from.
+
+    Raises
+    ------
+    KeyError
+        There is none.
+    ValueError
+        It is a link, or is stored elsewhere.
+    """
+    parts = key.split("/")
+    for depth in range(1, len(parts) + 1):
+        place = "/".join(parts[:depth])
+        if not isinstance(file.get(place, getlink=True), h5py.HardLink):
+            raise ValueError(f"{place} is a link")
+    dataset = file[key]
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError("is not an array")
+    if dataset.external or dataset.is_virtual:
+        raise ValueError("is stored in another file")
+    return dataset
+
+
+def read_all(dataset: h5py.Dataset) -> np.ndarray:
+    """The whole of a dataset.
+
+    Raises
+    ------
+    ValueError
+        It claims to be larger than `MAX_READ`.
+    """
+    size = dataset.size * dataset.dtype.itemsize
+    if size > MAX_READ:
+        raise ValueError(f"claims to have {size} bytes; at most {MAX_READ} are read at once")
+    return dataset[()]
 
 
 def map_arrays(path: Path, name: str, kind: str, version: int) -> dict[str, np.ndarray]:
@@ -93,14 +137,14 @@ def _map(path: Path, name: str, file: h5py.File) -> dict[str, np.ndarray]:
         if item.size == 0:
             arrays[key] = np.empty(item.shape, item.dtype)
             return
-        offset = item.id.get_offset()
+        offset = None if item.external or item.is_virtual else item.id.get_offset()
         end = (offset or 0) + item.size * item.dtype.itemsize
-        if offset is None or end > len(data) or item.dtype.hasobject:
+        if offset is None or end > len(data) or item.dtype.hasobject or item.dtype.kind not in "biufS":
             raise DamagedFile(name, f"does not hold the bytes of {key!r}")
         arrays[key] = np.asarray(data[offset:end]).view(item.dtype).reshape(item.shape)
 
     try:
         file.visititems(visit)
-    except (OSError, RuntimeError, KeyError) as error:
+    except _READER_ERRORS as error:
         raise DamagedFile(name, f"cannot be read ({error})") from error
     return arrays

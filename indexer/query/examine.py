@@ -1,0 +1,78 @@
+"""Whether the files of an index can be read at all, found out in a process of its own.
+
+HDF5 is a C library, and a file made for it can crash the process that opens it, or make it allocate without bounds.
+``examine(path)`` reads whatever it would read of an index in another process, of bounded memory and time. What is
+merely damaged is left to those who open the index: they refuse it in the same way, and unharmed.
+"""
+
+import contextlib
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from indexer.derive import images, layer
+from indexer.errors import DamagedFile, UnitscopeError
+from indexer.shards.reader import Shard
+from indexer.store import mapped
+from indexer.store.manifest import Manifest, read_manifest
+from indexer.store.remote import RemotePath, place
+
+MEMORY: Final = 4 << 30
+"""Bytes of memory allowed beyond twice the files, which are mapped."""
+SECONDS: Final = 60
+BYTES_PER_SECOND: Final = 50_000_000
+
+
+def examine(path: Path | RemotePath) -> None:
+    """Read the files of an index in another process.
+
+    Raises
+    ------
+    DamagedFile
+        A file makes its reader crash, or take too much memory or time.
+    """
+    command = [sys.executable, "-m", __name__, str(path.absolute() if isinstance(path, Path) else path)]
+    found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if found.returncode:
+        read = found.stdout.decode(errors="replace").splitlines()
+        raise DamagedFile(read[-1] if read else "manifest.json", "harms the process that reads it")
+
+
+def main(path: Path | RemotePath) -> None:
+    """Read everything, naming each file first."""
+    try:
+        manifest = read_manifest(path)
+    except UnitscopeError:
+        return
+    _limit(path, manifest)
+    kinds = {"images": (images.KIND, images.VERSION), "layer": (layer.KIND, layer.VERSION)}
+    for name, file in manifest.derived.items():
+        if kind := kinds.get(name.partition(" ")[0]):
+            print(file, flush=True)
+            with contextlib.suppress(UnitscopeError):
+                mapped.map_arrays(path / file, file, *kind)
+    for shard in manifest.shards:
+        print(shard.file, flush=True)
+        with contextlib.suppress(UnitscopeError):
+            _read_shard(path / shard.file, [info.name for info in manifest.configuration.layers])
+
+
+def _read_shard(path: Path | RemotePath, layers: list[str]) -> None:
+    with Shard(path) as shard:
+        shard.images()
+        shard.skipped()
+        for name in layers:
+            shard.check_maps(name)
+
+
+def _limit(path: Path | RemotePath, manifest: Manifest) -> None:
+    size = sum((path / file).stat().st_size for file in manifest.files if (path / file).is_file())
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY + 2 * size,) * 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS + size // BYTES_PER_SECOND,) * 2)
+
+
+if __name__ == "__main__":
+    main(place(sys.argv[1]))

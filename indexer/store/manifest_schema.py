@@ -1,0 +1,75 @@
+"""What manifest.json may hold, as JSON Schema: types, and bounds that keep a hostile one from asking for the world."""
+
+from typing import Any, Final
+
+import jsonschema_rs
+
+_COUNT: Final = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+_TEXT: Final = {"type": "string", "maxLength": 4096}
+_SHA256: Final = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_SIDE: Final = {"type": "integer", "minimum": 1, "maximum": 65536}
+_PIXEL: Final = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
+_FILES: Final = {"type": "object", "additionalProperties": _TEXT, "maxProperties": 100_000}
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(items: dict[str, Any], length: int | None = None) -> dict[str, Any]:
+    bounds = {} if length is None else {"minItems": length, "maxItems": length}
+    return {"type": "array", "items": items, **bounds}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_AXIS: Final = _object(
+    intervals={**_list(_list(_PIXEL, 2)), "maxItems": 65536},
+    **{name: _or_null(_PIXEL) for name in ("size", "stride", "start")},
+)
+_FIELD: Final = _object(
+    kind={"enum": ["exact", "whole input", "unsupported"]}, reason=_or_null(_TEXT), y=_or_null(_AXIS), x=_or_null(_AXIS)
+)
+_PREPROCESSING: Final = _object(
+    resize=_or_null({**_list(_SIDE), "minItems": 1, "maxItems": 2}),
+    crop=_or_null(_list(_SIDE, 2)),
+    interpolation=_TEXT,
+    mean=_list({"type": "number"}, 3),
+    std=_list({"type": "number", "exclusiveMinimum": 0}, 3),
+)
+_CONFIGURATION: Final = _object(
+    model=_object(name=_TEXT, weights=_TEXT, weights_digest=_TEXT),
+    preprocessing=_PREPROCESSING,
+    layers=_list(_object(name=_TEXT, channels=_SIDE, height=_SIDE, width=_SIDE, receptive_field=_FIELD)),
+    keep_images={"type": "boolean"},
+)
+_VECTORS: Final = {
+    "type": "object",
+    "additionalProperties": {"type": "object", "properties": {"probes": {**_SIDE, "maximum": 2**24}}},
+}
+SCHEMA: Final = _object(
+    generation=_COUNT,
+    image_root=_TEXT,
+    next_id=_COUNT,
+    shard_size={**_COUNT, "minimum": 1},
+    batch_size={**_COUNT, "minimum": 1},
+    categories=_list(_TEXT),
+    removed=_list(_COUNT),
+    skipped=_list(_list({"type": "string"}, 2)),
+    images=_COUNT,
+    derived=_FILES,
+    checksums={**_FILES, "additionalProperties": _SHA256},
+    vectors=_VECTORS,
+    configuration=_CONFIGURATION,
+    shards=_list(_object(file=_TEXT, rows=_COUNT, sha256=_SHA256, first_id=_COUNT, end_id=_COUNT, skipped=_COUNT)),
+)
+_VALIDATOR: Final = jsonschema_rs.Draft202012Validator(SCHEMA, mask="the value")
+
+
+def fault_of(data: Any) -> str | None:
+    """The first thing that is wrong with a parsed manifest, or None."""
+    for error in _VALIDATOR.iter_errors(data):
+        return f"{'/'.join(map(str, error.instance_path))[:200]}: {error.message[:200]}"
+    return None

@@ -1,0 +1,73 @@
+"""Indexes are opened here once another process has read them without harm."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from indexer.errors import DamagedFile, NotAnIndex
+from indexer.query.examine import examine
+from indexer.query.index import Index
+from indexer.store import layout
+from indexer.store.remote import RemotePath
+
+Place = Path | RemotePath
+Stamp = tuple[Any, ...]
+
+
+class Examined:
+    """Opens an index; the first time that it is seen, after `indexer.query.examine`.
+
+    Later generations of it come from whoever made the first one, and are opened as they are.
+
+    Parameters
+    ----------
+    shared : Path, optional
+        A folder in which the processes of this service tell each other what they have examined.
+    """
+
+    def __init__(self, open_index: Callable[[Place], Index], shared: Path | None) -> None:
+        self._open_index = open_index
+        self._shared = shared
+        self._seen: set[str] = set()
+        self._refused: dict[str, tuple[Stamp, DamagedFile]] = {}
+
+    def __call__(self, path: Place) -> Index:
+        """Open an index.
+
+        Raises
+        ------
+        NotAnIndex, DamagedFile
+        """
+        stamp = _stamp(path)
+        name = hashlib.sha256(f"{path} {stamp[0]}".encode(errors="surrogateescape")).hexdigest()
+        if name not in self._seen and not self._told(name):
+            self._examine(path, name, stamp)
+        self._seen.add(name)
+        return self._open_index(path)
+
+    def _told(self, name: str) -> bool:
+        return self._shared is not None and (self._shared / f"examined-{name}").exists()
+
+    def _examine(self, path: Place, name: str, stamp: Stamp) -> None:
+        refused = self._refused.get(name)
+        if refused and refused[0] == stamp:  # nothing has changed since
+            raise DamagedFile(refused[1].file, refused[1].cause)
+        try:
+            examine(path)
+        except DamagedFile as error:
+            self._refused[name] = stamp, error
+            raise
+        if self._shared is not None:
+            (self._shared / f"examined-{name}").touch()
+
+
+def _stamp(path: Place) -> Stamp:
+    """What is another for another folder at this path, and what is for another generation."""
+    try:
+        manifest = layout.manifest_path(path).stat()
+        if isinstance(path, RemotePath):
+            return 0, manifest.version
+        return path.stat().st_ino, manifest.st_ino, manifest.st_mtime_ns, manifest.st_size
+    except FileNotFoundError as error:
+        raise NotAnIndex(f"{path.name} holds no index") from error
