@@ -1,6 +1,7 @@
 """Who may ask, and how often: for every operation that openapi.yaml puts under a security requirement."""
 
 import math
+from pathlib import Path
 
 from flask import Request
 
@@ -15,12 +16,17 @@ class Admission:
     """The tokens and rates of a service, as far as its settings ask for them.
 
     A client is a token, or an address where there are none.
+
+    Parameters
+    ----------
+    shared : Path, optional
+        A folder that the processes of this service share, and nobody else.
     """
 
-    def __init__(self, settings: Settings, contract: Contract) -> None:
+    def __init__(self, settings: Settings, contract: Contract, shared: Path | None = None) -> None:
         self._roles = {operation.id: operation.roles for operation in contract.operations}
         self._tokens = Tokens(settings.tokens) if settings.tokens else None
-        self._rates = Rates(settings.rate, settings.burst) if settings.rate else None
+        self._rates = Rates(settings.rate, settings.burst, shared and shared / "rates") if settings.rate else None
 
     def check(self, request: Request) -> None:
         """Let a request pass.

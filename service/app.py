@@ -7,6 +7,7 @@ import re
 import secrets
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from typing import IO, Any
 
 import flask
@@ -14,12 +15,13 @@ from flask import Flask, Response, g
 
 import indexer
 from indexer.store import cache
-from service import compression, observing, problems
+from service import compression, observing, problems, reference
 from service.admission import Admission
 from service.browsers import Browsers
 from service.catalog import Catalog
 from service.contract import Contract
 from service.dispatch import Services
+from service.examined import Examined
 from service.explorer import Explorer
 from service.gate import Gate
 from service.networks import Networks
@@ -63,7 +65,8 @@ def create_app(settings: Settings, network: str | None = None) -> Application:
     app.services = _services(settings, network)
     observing.install(app, app.services.contract.operations)
     problems.install(app)
-    browsers, admission = Browsers(settings.origins), Admission(settings, app.services.contract)
+    shared = Path(network).parent if network else None
+    browsers, admission = Browsers(settings.origins), Admission(settings, app.services.contract, shared)
     app.before_request(_name_request)
     app.before_request(lambda: browsers.preflight(flask.request))
     app.before_request(lambda: admission.check(flask.request))
@@ -76,15 +79,20 @@ def create_app(settings: Settings, network: str | None = None) -> Application:
 
 
 def _services(settings: Settings, network: str | None) -> Services:
+    open_index = partial(indexer.open, images=settings.images)
+    if settings.examine:
+        open_index = Examined(open_index, Path(network).parent if network else None)
     gate = Gate(settings.forward_passes, settings.forward_queue, settings.forward_wait)
     if network is None:
         passes = LocalPasses(Networks(settings.model, settings.weights, settings.max_pixels), gate)
     else:
         passes = RemotePasses(network, gate, settings.forward_wait, settings.forward_seconds)
+    contract = Contract.load()
     return Services(
         settings=settings,
-        contract=Contract.load(),
-        catalog=Catalog(settings.directory, partial(indexer.open, images=settings.images), settings.check_seconds),
+        contract=contract,
+        reference=reference.page(contract),
+        catalog=Catalog(settings.directory, open_index, settings.check_seconds),
         explorer=Explorer.load(),
         gate=gate,
         passes=passes,

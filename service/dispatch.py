@@ -40,6 +40,7 @@ class Services:
     contract: Contract
     catalog: Catalog
     explorer: Explorer
+    reference: str
     gate: Gate
     passes: Passes
 

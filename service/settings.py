@@ -49,6 +49,12 @@ def _number(low: float, high: float, kind: Callable[[str], Any] = int) -> Callab
     return parse
 
 
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise WrongSetting(f"must be true or false, not {text!r}")
+    return text == "true"
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in text.split(",") if part.strip())
     for origin in origins:
@@ -124,6 +130,9 @@ class Settings:
         _number(0, 1e6, float), "How many requests a second a client may make on average; 0 sets no limit.", 0.0
     )
     burst: int = _setting(_number(1, 10**6), "How many requests a client may make at once before that counts.", 100)
+    examine: bool = _setting(
+        _boolean, "Whether another process first reads an index that appears, so that its files can do no harm.", True
+    )
 
     def __post_init__(self) -> None:
         if self.forward_passes + self.forward_queue >= self.threads:
@@ -184,8 +193,13 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def shown(value: Any) -> str:
+    """A value as it is written in a flag."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _help(item: Field) -> str:
-    default = "" if item.default in (MISSING, None, ()) else f" Default: {item.default}."
+    default = "" if item.default in (MISSING, None, ()) else f" Default: {shown(item.default)}."
     return (item.metadata["help"] + default).replace("%", "%%")
 
 

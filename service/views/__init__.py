@@ -31,6 +31,7 @@ WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
         operations.get_readiness,
         operations.get_metrics,
         operations.get_contract,
+        operations.get_reference,
         indexes.list_indexes,
     ),
     dispatch.answer: (

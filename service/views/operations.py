@@ -4,9 +4,11 @@ from flask import Response, request
 
 from indexer.errors import UnitscopeError
 from service import caching, metrics
+from service.browsers import styled_policy
 from service.catalog import Held
 from service.dispatch import Json, Services, as_json
 from service.errors import IndexUnavailable
+from service.reference import STYLE
 
 
 def get_health(services: Services) -> Response:
@@ -36,6 +38,13 @@ def get_metrics(services: Services) -> Response:
 def get_contract(services: Services) -> Response:
     response = Response(services.contract.text, content_type="application/yaml")
     return caching.finish(request, response, caching.tag(services.contract.digest), caching.REVALIDATE)
+
+
+def get_reference(services: Services) -> Response:
+    reference = services.reference
+    response = Response(reference.encode(), content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = styled_policy(STYLE)
+    return caching.finish(request, response, caching.tag(reference), caching.REVALIDATE)
 
 
 def _state(services: Services, name: str) -> Json:

@@ -12,12 +12,13 @@ from indexer.query.index import Index
 from service.app import Application, create_app
 from service.settings import Settings
 from tests.service.conforming import ConformingClient
+from tests.service.listening import running
 
 Serve = Callable[..., ConformingClient]
 
 
 def make_app(directory: Path, **settings: Any) -> Application:
-    app = create_app(Settings(directory=directory, **settings))
+    app = create_app(Settings(directory=directory, **({"examine": False} | settings)))
     app.test_client_class = ConformingClient
     return app
 
@@ -42,6 +43,13 @@ def client(small_index: Path) -> Iterator[ConformingClient]:
     app = make_app(small_index)
     yield app.test_client()
     app.services.catalog.close()
+
+
+@pytest.fixture(scope="session")
+def live_url(small_index: Path) -> Iterator[str]:
+    """Where `small_index` is served over a socket."""
+    with running(Settings(directory=small_index)) as ((host, port), _):
+        yield f"http://{host}:{port}"
 
 
 @pytest.fixture(scope="session")

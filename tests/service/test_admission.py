@@ -1,7 +1,6 @@
 """Tokens and rates: who may ask, how often, and what the others are told."""
 
 import io
-import os
 import stat
 import subprocess
 import sys
@@ -196,22 +195,17 @@ def test_a_full_bucket_lets_its_burst_through_whatever_the_time(
         assert [buckets.take("a") for _ in range(burst)] == [0.0] * burst
 
 
-def test_processes_share_the_buckets() -> None:
+def test_processes_share_the_buckets(tmp_path: Path) -> None:
     code = (
-        "import os\n"
+        "import sys\n"
+        "from pathlib import Path\n"
         "from service.rates import Rates\n"
-        "rates = Rates(per_second=0.001, burst=300)\n"
-        "children = []\n"
-        "for _ in range(4):\n"
-        "    read, write = os.pipe()\n"
-        "    if not os.fork():\n"
-        "        os.write(write, bytes([sum(rates.take('one') == 0 for _ in range(200))]))\n"
-        "        os._exit(0)\n"
-        "    children.append(read)\n"
-        "print(sum(os.read(read, 1)[0] for read in children))\n"
+        "rates = Rates(0.001, 300, Path(sys.argv[1]))\n"
+        "print(sum(rates.take('one') == 0 for _ in range(200)))\n"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
-    assert int(found.stdout) == 300
+    command = [sys.executable, "-c", code, str(tmp_path / "rates")]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    assert sum(int(process.communicate()[0]) for process in running) == 300
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,21 @@ def test_everything_is_described() -> None:
             assert node.get("description"), place
 
 
+@pytest.mark.parametrize("operation", CONTRACT.operations, ids=lambda operation: operation.id)
+def test_responses_headers_and_bodies_are_described_and_have_examples(operation: Any) -> None:
+    for status, response in operation.responses.items():
+        assert response["description"], status
+        for name, node in response.get("headers", {}).items():
+            header = CONTRACT.resolve(node)
+            assert header["description"], (status, name)
+            assert CONTRACT.validator(header["schema"]).is_valid(header["example"]), (status, name)
+        for media_type, content in response.get("content", {}).items():
+            assert "example" in content or "json" not in media_type, (status, media_type)
+    for media_type, content in operation.content.items():
+        assert "example" in content or media_type != "application/json"
+        assert content["schema"], media_type
+
+
 def test_parameters_have_examples_that_are_allowed() -> None:
     for place, node in nodes(DOCUMENT):
         if "in" in node and "schema" in node:

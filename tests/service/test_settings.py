@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings, WrongSetting, environment_name, flag
+from service.settings import Settings, WrongSetting, environment_name, flag, shown
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
 ROW = re.compile(r"^\| `([^`]+)` \| `([^`]+)` \| (?:`([^`]*)`)? ?\| (.+) \|$", re.MULTILINE)
@@ -18,7 +18,7 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
     for item in fields(Settings):
         name, _, default, text = ROWS[environment_name(item.name)]
         assert name == ("DIR" if item.name == "directory" else flag(item.name))
-        assert default == ("" if item.default in (MISSING, None, ()) else str(item.default))
+        assert default == ("" if item.default in (MISSING, None, ()) else shown(item.default))
         assert text == item.metadata["help"]
 
 
