@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from indexer.errors import InvalidRequest
+from indexer.errors import InvalidRequest, NotFound
 from indexer.pictures.crop import encode
 from indexer.pictures.sheet import tile_pictures
 from indexer.query import neurons
@@ -96,7 +96,7 @@ def _matrix(index: Index) -> Json | None:
     """The confusion matrix as shares of each class's images, where there is one that can be read."""
     try:
         found = of_confusion(confusion(index)) if len(index.classes) > 1 else None
-    except InvalidRequest:
+    except NotFound:  # no output layer, or none of its outputs is a class
         return None
     if found is None or len(found["classes"]) > MATRIX_CLASSES:
         return None

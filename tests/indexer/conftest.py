@@ -12,6 +12,13 @@ from indexer.query.index import Index
 from tests.planted import build_planted, numbered, write_colours
 
 
+@pytest.fixture(scope="session")
+def index(small_index: Path) -> Iterator[Index]:
+    """`small_index`, open."""
+    with indexer.open(small_index) as index:
+        yield index
+
+
 @dataclass
 class Case:
     index: Index

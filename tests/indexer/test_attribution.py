@@ -2,7 +2,6 @@
 
 import builtins
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +24,6 @@ from tests.reference import plain_input, plain_model
 
 captum = pytest.importorskip("captum.attr", reason="the extra saliency is not installed")
 LAYERS = ("features.1", "features.7", "features.12")
-
-
-@pytest.fixture(scope="module")
-def index(small_index: Path) -> Iterator[Index]:
-    with indexer.open(small_index) as index:
-        yield index
 
 
 @pytest.fixture(scope="module")

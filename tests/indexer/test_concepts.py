@@ -1,7 +1,6 @@
 """Which neurons know this: every figure against scikit-learn and numpy."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,12 +16,6 @@ from indexer.query.index import Index
 from tests.conftest import build_request, write_photos
 
 LAYER = "features.12"
-
-
-@pytest.fixture(scope="module")
-def index(small_index: Path) -> Iterator[Index]:
-    with indexer.open(small_index) as index:
-        yield index
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -28,12 +27,6 @@ from tests.indexer.conftest import Case
 from tests.planted import build_planted, write_colours
 
 LAYER = "features.12"
-
-
-@pytest.fixture(scope="module")
-def index(small_index: Path) -> Iterator[Index]:
-    with indexer.open(small_index) as index:
-        yield index
 
 
 @pytest.fixture(scope="module")

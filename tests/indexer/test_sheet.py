@@ -1,7 +1,6 @@
 """Contact sheets: the geometry, the pixels, the files."""
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -20,12 +19,6 @@ from indexer.query.index import Index
 
 LAYER = "features.12"
 YELLOW, BLACK = (255, 214, 0), (0, 0, 0)
-
-
-@pytest.fixture(scope="module")
-def index(small_index: Path) -> Iterator[Index]:
-    with indexer.open(small_index) as index:
-        yield index
 
 
 @pytest.fixture(scope="module")
