@@ -24,7 +24,7 @@ from indexer.shards.reader import Shard
 from indexer.store.manifest import LayerInfo
 
 CELLS = 256
-FLAT_BYTES = 1 << 27  # scanned in some milliseconds
+FLAT_BYTES = 1 << 29  # scanned in about 30 ms; training lists for less would take as long as indexing it
 _MOST_TRAINING_VECTORS = 1 << 18
 _BLOCK_IMAGES, _BLOCK_VECTORS = 64, 4096
 
