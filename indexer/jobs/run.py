@@ -221,5 +221,6 @@ def run_plan(index: Path, plan: Plan, engine: Engine, progress: Progress) -> lis
     task = ShardTask(index.resolve(), place(plan.image_root), plan.configuration, plan.batch_size)
     if missing:
         made = engine(task, missing, progress=progress)
+        atomic.remove_partial(index / layout.SHARDS)  # what lost workers left
         done |= {shard.number: info for shard, info in zip(missing, made, strict=True)}
     return [done[number] for number in sorted(done)]
