@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -114,19 +115,17 @@ class Visit:
         assert hosts <= {urlsplit(self.address).netloc}
 
 
+@contextmanager
+def visiting(browser: Browser, address: str, **options: Any) -> Iterator[Visit]:
+    """A browser of its own, checked at the end."""
+    context = browser.new_context(**options)
+    visit = Visit(context, address)
+    yield visit
+    context.close()
+    visit.check()
+
+
 @pytest.fixture
 def visit(browser: Browser, address: str) -> Iterator[Visit]:
-    context = browser.new_context(**DESKTOP)
-    visit = Visit(context, address)
-    yield visit
-    context.close()
-    visit.check()
-
-
-@pytest.fixture
-def phone(browser: Browser, address: str) -> Iterator[Visit]:
-    context = browser.new_context(**PHONE)
-    visit = Visit(context, address)
-    yield visit
-    context.close()
-    visit.check()
+    with visiting(browser, address, **DESKTOP) as visit:
+        yield visit

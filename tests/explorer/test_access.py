@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.explorer.conftest import DESKTOP, LAYER, PHONE, Visit
+from tests.explorer.conftest import DESKTOP, LAYER, PHONE, Visit, visiting
 
 VIEWS = {
     "#/": "Indexes",
@@ -30,38 +30,38 @@ def settle(page: Page, heading: str) -> None:
     expect(page.locator("[data-is=loading] img")).to_have_count(0)
 
 
+def serious_findings(page: Page) -> list[str]:
+    """What axe finds serious or critical, each with the first place."""
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}"
+        for one in Axe().run(page).response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser: Browser, address: str, scheme: str) -> None:
-    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce", **DESKTOP)
-    visit = Visit(context, address)
-    for fragment, heading in VIEWS.items():
-        settle(visit.open(fragment), heading)
-        found = Axe().run(visit.page).response["violations"]
-        serious = [
-            f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}"
-            for one in found
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert serious == [], fragment
-    context.close()
-    visit.check()
+    with visiting(browser, address, color_scheme=scheme, reduced_motion="reduce", **DESKTOP) as visit:
+        for fragment, heading in VIEWS.items():
+            settle(visit.open(fragment), heading)
+            assert serious_findings(visit.page) == [], fragment
 
 
 def test_fits_a_phone(browser: Browser, address: str) -> None:
-    context = browser.new_context(reduced_motion="reduce", **PHONE)
-    visit = Visit(context, address)
-    for fragment, heading in VIEWS.items():
-        settle(visit.open(fragment), heading)
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"], fragment
-        expect(visit.page.get_by_role("link", name="unitscope")).to_be_in_viewport()
-    found = Axe().run(visit.page).response["violations"]
-    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
-    context.close()
-    visit.check()
+    with visiting(browser, address, reduced_motion="reduce", **PHONE) as visit:
+        for fragment, heading in VIEWS.items():
+            settle(visit.open(fragment), heading)
+            assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"], fragment
+            expect(visit.page.get_by_role("link", name="unitscope")).to_be_in_viewport()
+        assert serious_findings(visit.page) == []
 
 
-def test_tap_through_on_a_phone(phone: Visit) -> None:
-    page = phone.open("#/small")
+def test_tap_through_on_a_phone(browser: Browser, address: str) -> None:
+    with visiting(browser, address, **PHONE) as visit:
+        tap_through(visit.open("#/small"))
+
+
+def tap_through(page: Page) -> None:
     page.get_by_role("link", name=LAYER, exact=True).tap()
     page.locator(".card a.picture-to").first.tap()
     expect(page.get_by_role("heading", name=f"Neuron 0 of {LAYER}")).to_be_visible()

@@ -1,27 +1,16 @@
 """Every view is a URL: shared, gone back to, copied; and what a URL of nothing shows."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.explorer.conftest import DESKTOP, LAYER, Visit
+from tests.explorer.conftest import DESKTOP, LAYER, Visit, visiting
 
 NEURON = f"#/small/layers/{LAYER}/neurons/9"
 
 
-@pytest.fixture
-def other(browser: Browser, address: str) -> Iterator[Visit]:
-    """Another person's browser."""
-    context = browser.new_context(**DESKTOP)
-    visit = Visit(context, address)
-    yield visit
-    context.close()
-    visit.check()
-
-
-def test_a_shared_url_shows_the_same(visit: Visit, other: Visit) -> None:
+def test_a_shared_url_shows_the_same(visit: Visit, browser: Browser) -> None:
     page = visit.open(NEURON)
     page.get_by_role("combobox", name="Class", exact=True).select_option("boats")
     page.get_by_role("radio", name="all cells", exact=True).check()
@@ -29,11 +18,12 @@ def test_a_shared_url_shows_the_same(visit: Visit, other: Visit) -> None:
     first = page.locator(".patches img").first
     expect(first).to_have_attribute("src", re.compile("heat=9"))
     expect(page.locator(".patches .patch-class").first).to_have_text("boats")
-    there = other.page
-    there.goto(page.url)
-    expect(there.locator(".patches img").first).to_have_attribute("src", first.get_attribute("src"))
-    expect(there.get_by_role("combobox", name="Class", exact=True)).to_have_value("boats")
-    expect(there.get_by_role("switch", name="Heat")).to_be_checked()
+    with visiting(browser, visit.address, **DESKTOP) as other:  # another person's
+        there = other.page
+        there.goto(page.url)
+        expect(there.locator(".patches img").first).to_have_attribute("src", first.get_attribute("src"))
+        expect(there.get_by_role("combobox", name="Class", exact=True)).to_have_value("boats")
+        expect(there.get_by_role("switch", name="Heat")).to_be_checked()
 
 
 def test_back_and_forward(visit: Visit) -> None:

@@ -9,6 +9,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from './html.js';
 
 const GAP = 12;
 const AHEAD = 1.5; // screens that exist above and below the one that is seen
+const FIRST_MS = 1000; // by then they exist even if the first screen is not complete
 
 export function Wall({ count, label, least, height, render, want }) {
   const list = useRef(null);
@@ -17,7 +18,8 @@ export function Wall({ count, label, least, height, render, want }) {
   const cardWidth = (width - GAP * (columns - 1)) / columns;
   const step = Math.round(height(cardWidth)) + GAP;
   const rows = Math.ceil(count / columns);
-  const [first, end] = useRange(list, width ? step : 0, rows);
+  const [ahead, settle] = useAhead(list);
+  const [first, end] = useRange(list, width ? step : 0, rows, ahead);
   const [from, until] = [first * columns, Math.min(end * columns, count)];
   useEffect(() => { if (width) want(from, until); }, [want, from, until, width]);
   const cards = [];
@@ -27,17 +29,30 @@ export function Wall({ count, label, least, height, render, want }) {
       style=${{ width: `${cardWidth}px`, height: `${step - GAP}px`, transform: place }}>${render(i)}</li>`);
   }
   return html`<ul class="wall" ref=${list} aria-label=${label} style=${{ height: `${Math.max(rows * step - GAP, 0)}px` }}
-    onKeyDown=${(event) => step && move(event, columns)}>${cards}</ul>`;
+    onKeyDown=${(event) => step && move(event, columns)} onLoadCapture=${settle} onErrorCapture=${settle}>${cards}</ul>`;
+}
+
+/** How many screens exist beside the one seen: none before its pictures are there, as they would compete with them. */
+function useAhead(list) {
+  const [ahead, setAhead] = useState(0);
+  useEffect(() => {
+    const timer = setTimeout(() => setAhead(AHEAD), FIRST_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  const settle = () => {
+    if (!ahead && [...list.current.querySelectorAll('img')].every((image) => image.complete)) setAhead(AHEAD);
+  };
+  return [ahead, settle];
 }
 
 /** The rows [first, end) near the screen; none before their height (`step`) is known. */
-function useRange(list, step, rows) {
+function useRange(list, step, rows, screens) {
   const [range, setRange] = useState({ step: 0, rows: [0, 0] });
   useLayoutEffect(() => {
     if (!step) return undefined;
     const measure = () => {
       const top = list.current.getBoundingClientRect().top;
-      const ahead = innerHeight * AHEAD;
+      const ahead = innerHeight * screens;
       const first = Math.max(0, Math.floor((-top - ahead) / step));
       const end = Math.min(rows, Math.max(first, Math.ceil((-top + innerHeight + ahead) / step)));
       setRange((old) => (old.step === step && old.rows[0] === first && old.rows[1] === end ? old : { step, rows: [first, end] }));
@@ -55,7 +70,7 @@ function useRange(list, step, rows) {
       removeEventListener('scroll', later);
       removeEventListener('resize', later);
     };
-  }, [step, rows]);
+  }, [step, rows, screens]);
   return range.step === step ? range.rows : [0, 0]; // rows of another height are not those that are near now
 }
 

@@ -55,7 +55,7 @@ export function LayerView({ index, layer, query }) {
         onChange=${(value) => change({ class: value })} />
       <${Finder} index=${index} layer=${layer} neurons=${about.data?.neurons} />
     </div>
-    <${Found} index=${index} layer=${layer} neurons=${neurons} value=${SORTS[sort][1]} />`;
+    <${Found} key=${url} index=${index} layer=${layer} neurons=${neurons} value=${SORTS[sort][1]} />`;
 }
 
 const shape = (layer) => `${count(layer.neurons)} neurons · map ${layer.height} × ${layer.width} · receptive field `
