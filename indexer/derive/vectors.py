@@ -57,7 +57,10 @@ def write_vectors(
         index = faiss.IndexScalarQuantizer(layer.channels, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
         for block in _blocks(layer, shards, live):
             index.add(block)
-        faiss.write_index(index, str(path))
+        try:
+            faiss.write_index(index, str(path))
+        except RuntimeError as error:
+            raise OSError(f"{path.name} cannot be written ({error})") from error
         about: dict[str, Any] = {"type": "flat float16"}
     else:
         sample = _sample(layer, shards, live, min(training_vectors(count), _MOST_TRAINING_VECTORS))

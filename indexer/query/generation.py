@@ -1,5 +1,6 @@
 """The files of one published generation, open: images, layers, maps, boxes, originals."""
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -17,8 +18,8 @@ from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Page
 from indexer.shards.pool import ShardPool
 from indexer.shards.reader import Shard
-from indexer.store.manifest import Manifest, check_no_links, read_manifest
-from indexer.store.remote import place
+from indexer.store.manifest import Manifest, ShardInfo, check_no_links, read_manifest
+from indexer.store.remote import RemotePath, place
 
 if TYPE_CHECKING:
     from indexer.network.forward import Network
@@ -53,7 +54,7 @@ class Generation:
             )
             for info in self.manifest.configuration.layers
         })  # fmt: skip
-        self._shards = ShardPool(self._open_shard, len(self.manifest.shards))
+        self._shards = ShardPool(_opener(self.path, self.manifest.shards), len(self.manifest.shards))
         if isinstance(path, Path):
             self._shards.open_some()
 
@@ -80,10 +81,6 @@ class Generation:
             return self.manifest.derived[name]
         except KeyError as error:
             raise DamagedFile("manifest.json", f"lists no derived file {name!r}") from error
-
-    def _open_shard(self, number: int) -> Shard:
-        file = self.manifest.shards[number].file
-        return Shard(self.path / file, file)
 
     # -- images ---------------------------------------------------------------------------------------------------
 
@@ -199,6 +196,11 @@ def _of_shape(shard: Shard, maps: np.ndarray, shape: tuple[int, ...]) -> np.ndar
     if maps.shape != shape:
         raise DamagedFile(shard.name, f"holds maps of shape {maps.shape}, the manifest says {shape}")
     return maps
+
+
+def _opener(index: Path | RemotePath, shards: list[ShardInfo]) -> Callable[[int], Shard]:
+    """Opens a shard by its number. Not a method: a generation that held itself would keep its files open for longer."""
+    return lambda number: Shard(index / shards[number].file, shards[number].file)
 
 
 def page_of(rows: np.ndarray, limit: int, offset: int) -> np.ndarray:
