@@ -20,7 +20,7 @@ from indexer.store.manifest import Manifest, read_manifest
 from indexer.store.remote import RemotePath, place
 
 MEMORY: Final = 4 << 30
-"""Bytes of memory allowed beyond twice the files, which are mapped."""
+"""Bytes of memory allowed beyond what the libraries take and twice the files, which are mapped."""
 SECONDS: Final = 60
 BYTES_PER_SECOND: Final = 50_000_000
 
@@ -70,7 +70,8 @@ def _read_shard(path: Path | RemotePath, layers: list[str]) -> None:
 def _limit(path: Path | RemotePath, manifest: Manifest) -> None:
     size = sum((path / file).stat().st_size for file in manifest.files if (path / file).is_file())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY + 2 * size,) * 2)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()  # by libraries, mostly
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY + 2 * size,) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS + size // BYTES_PER_SECOND,) * 2)
 
 
