@@ -9,7 +9,6 @@ slower where it has few.
 """
 
 import numpy as np
-import torch
 
 from indexer.shards.histogram import Histogram, recode
 
@@ -59,6 +58,8 @@ class Counter:
     def _tabulate(self) -> None:
         if not self._gathered:
             return
+        import torch  # here, because reading a shard needs none of it
+
         codes = np.concatenate([recode(maps).reshape(len(maps), self.channels, -1) for maps in self._gathered])
         self._gathered = []
         seen = codes[:, 0].size
