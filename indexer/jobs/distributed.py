@@ -73,7 +73,7 @@ def check_versions(driver: dict[str, str]) -> None:
 
 
 _one_at_a_time = threading.Lock()
-"""A network's hooks see every pass through it, and a pass takes all threads that torch has been given."""
+"""One shard takes all cores that its process may have: a second one beside it would only take memory."""
 
 
 @functools.lru_cache(maxsize=1)
