@@ -20,7 +20,7 @@ from indexer.query.index import Index
 from indexer.query.records import ImageRecord
 from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter
 from indexer.store import atomic, layout
-from indexer.store.manifest import Configuration, Manifest, ShardInfo
+from indexer.store.manifest import Configuration, LayerInfo, Manifest, ShardInfo
 
 SHARD = 50_000
 BATCH = 4096
@@ -32,7 +32,7 @@ def generate(source: Path, layer: str, images: int, out: Path) -> Manifest:
     """Write shards, derive, publish."""
     rng = np.random.default_rng(0)
     with indexer.open(source) as real:
-        info = replace(real.layers[layer].info, height=1, width=1)
+        info = _of_one_cell(real.layers[layer].info)
         configuration = replace(real.manifest.configuration, layers=(info,))
         records = real.find_images(limit=SOURCES).items
         rows = [_image(real, record) for record in records]
@@ -48,6 +48,13 @@ def generate(source: Path, layer: str, images: int, out: Path) -> Manifest:
             shards.append(_write(out, number, configuration, first, min(first + SHARD, images), batches, workers))
     root = str(real.manifest.image_root)
     return derive_and_publish(out, Manifest(0, configuration, root, images, SHARD, BATCH, shards=shards))
+
+
+def _of_one_cell(info: LayerInfo) -> LayerInfo:
+    """The layer with its middle cell alone, so that crops are of the usual size."""
+    axes = (info.field.y, info.field.x)
+    y, x = (replace(axis, intervals=(axis.intervals[len(axis.intervals) // 2],)) for axis in axes)
+    return replace(info, height=1, width=1, field=replace(info.field, y=y, x=x))
 
 
 def _image(real: Index, record: ImageRecord) -> IndexedImage:

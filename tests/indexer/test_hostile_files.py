@@ -57,7 +57,7 @@ for number in range(seed, seed + rounds):
         elif how < 0.8:
             data[place:place + 8] = chance.choice((2**64 - 1, 0, 2**63 - 1, 2**36)).to_bytes(8, "little")
         else:
-            del data[place:]
+            del data[max(1, place):]
     path.write_bytes(data)
     try:
         with indexer.open(index) as opened:

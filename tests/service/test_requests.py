@@ -28,7 +28,7 @@ def test_defaults_are_filled_in_and_types_converted() -> None:
     given = arguments("list_patches", "limit=7&iou=0.25&class=a%20b&min=-1e-3", index="i", layer="l.0", neuron="12")
     assert given == {
         "index": "i", "layer": "l.0", "neuron": 12, "limit": 7, "offset": 0, "class_": "a b", "per_image": "one",
-        "iou": 0.25, "y": None, "x": None, "min": -0.001,
+        "iou": 0.25, "y": None, "x": None, "min": -0.001, "generation": None,
     }  # fmt: skip
     assert [type(given[name]) for name in ("limit", "iou", "min")] == [int, float, float]
     assert arguments("list_neurons", "dead=false", index="i", layer="l")["dead"] is False
@@ -69,7 +69,7 @@ def test_defaults_are_filled_in_and_types_converted() -> None:
         ("/healthz?verbose=1", "query", "verbose", "is not known; there are none here"),
         (
             f"{NEURONS}?limits=3", "query", "limits",
-            "is not known; there are sort, order, dead, state, class, limit, offset",
+            "is not known; there are sort, order, dead, state, class, limit, offset, generation",
         ),
     ],
 )  # fmt: skip
