@@ -46,8 +46,8 @@ class IndexUnavailable(UnitscopeError):
     """An index that is known but cannot be answered from now."""
 
 
-class Busy(UnitscopeError):
-    """The queue for the network is full.
+class TryLater(UnitscopeError):
+    """Something that passes.
 
     Attributes
     ----------
@@ -58,6 +58,10 @@ class Busy(UnitscopeError):
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Busy(TryLater):
+    """The queue for the network is full."""
 
 
 class NotAuthenticated(UnitscopeError):
@@ -78,29 +82,9 @@ class NotAllowed(UnitscopeError):
     """A token that may not be used for what was asked."""
 
 
-class TooManyRequests(UnitscopeError):
-    """A client has used its allowance up.
-
-    Attributes
-    ----------
-    retry_after : int
-        Seconds after which another try is worth it.
-    """
-
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+class TooManyRequests(TryLater):
+    """A client has used its allowance up."""
 
 
-class NetworkLost(ModelUnavailable):
-    """The process that ran the network ended in the middle of a request.
-
-    Attributes
-    ----------
-    retry_after : int
-        Seconds after which another try is worth it.
-    """
-
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+class NetworkLost(TryLater, ModelUnavailable):
+    """The process that ran the network ended in the middle of a request."""

@@ -28,10 +28,10 @@ from service.errors import (
     GenerationReplaced,
     IndexUnavailable,
     LengthMissing,
-    NetworkLost,
     NotAllowed,
     NotAuthenticated,
     TooManyRequests,
+    TryLater,
     UnsupportedBody,
 )
 
@@ -132,7 +132,7 @@ def _of_domain(error: UnitscopeError) -> Response:
         return _of_anything(error)
     errors = [fault.as_dict() for fault in error.faults] if isinstance(error, ContractViolation) else None
     response = _problem(kind, str(error), errors)
-    if isinstance(error, (Busy, NetworkLost, TooManyRequests)):
+    if isinstance(error, TryLater):
         response.headers["Retry-After"] = str(error.retry_after)
     elif isinstance(error, NotAuthenticated):
         response.headers["WWW-Authenticate"] = CHALLENGE + (', error="invalid_token"' if error.given else "")
