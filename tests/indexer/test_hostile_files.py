@@ -7,7 +7,6 @@ Each is read in a child process of bounded memory, as a service reads it, and th
 import json
 import os
 import random
-import resource
 import shutil
 import struct
 import subprocess
@@ -29,6 +28,7 @@ from indexer.derive.vectors_file import WrongVectors, check_vectors
 from indexer.errors import DamagedFile, UnitscopeError
 from indexer.query import examine
 from indexer.store.manifest import read_manifest
+from tests.memory import peak_kb
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("UNITSCOPE_FUZZ", "60"))
@@ -41,6 +41,7 @@ import random, resource, sys
 from pathlib import Path
 import indexer
 from indexer.errors import UnitscopeError
+from tests.memory import peak_kb
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 index, seed, rounds, names = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
 refused = answered = 0
@@ -73,7 +74,7 @@ for number in range(seed, seed + rounds):
         refused += 1
     finally:
         path.write_bytes(whole)
-print(refused, answered, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(refused, answered, peak_kb() // 1024)
 """
 
 
@@ -335,10 +336,10 @@ def test_maps_of_another_shape_are_refused(own: Path, shape: tuple[int, ...]) ->
     with h5py.File(first_shard(own), "r+") as file:
         del file[f"layers/{LAYER}/maps"]
         file.create_dataset(f"layers/{LAYER}/maps", shape, np.float16, chunks=(1, *shape[1:]), compression=32015)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kb()
     with indexer.open(own) as index, pytest.raises(DamagedFile):
         index.activation_maps(1, LAYER)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+    assert peak_kb() - before < 200_000
 
 
 def test_links_out_of_the_index_are_refused(own: Path, small_index: Path) -> None:

@@ -6,7 +6,6 @@ the process took at most; its limits are `LIMITS`.
 
 import io
 import json
-import resource
 import struct
 import sys
 import zlib
@@ -21,6 +20,7 @@ from PIL import Image
 from service.app import create_app
 from service.settings import Settings
 from tests.conftest import random_photo
+from tests.memory import peak_kb
 
 LIMITS: Final = {"max_upload_bytes": 2_000_000, "max_pixels": 1_000_000}
 LOOKUP: Final = "/v1/indexes/{}/lookup?layer=features.12&limit=2"
@@ -189,13 +189,13 @@ def main(index: Path) -> None:
     client = app.test_client()
     send(client, next(images()), index.name)  # the network is loaded now
     table = cases()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kb()
     found = []
     for case in table:
         answer = send(client, case, index.name)
         problem = answer.json if answer.mimetype == "application/problem+json" else {}
         found.append({"what": case.what, "status": answer.status_code, "detail": problem.get("detail", "")})
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_kb()
     app.services.catalog.close()
     print(json.dumps({"cases": found, "before_kb": before, "peak_kb": peak}))
 
