@@ -5,6 +5,7 @@ file of their own beside the index, and are read through memory mapping.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,28 @@ def write_inverted(path: Path, lists: Path, sample: np.ndarray, blocks: Iterator
     for part in parts:
         part.unlink()
     probes, recall = _choose_probes(index, queries, nearest.I)
-    faiss.write_index(index, str(path))
+    write_index(index, path)
     return {"type": f"IVF{number}, float16", "probes": probes, "recall_at_10": recall}
+
+
+def write_index(index: faiss.Index, path: Path) -> None:
+    """Write a FAISS file.
+
+    Raises
+    ------
+    OSError
+        It cannot be written: the disk is full, say.
+    """
+    with _writing(path):
+        faiss.write_index(index, str(path))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # what FAISS says of every failure
+        raise OSError(f"{path.name} cannot be written ({error})") from error
 
 
 def read_inverted(path: Path, lists: Path) -> faiss.Index:
@@ -92,7 +113,7 @@ def _write_parts(
 
 def _write_part(part: faiss.Index, path: Path, number: int) -> Path:
     file = path.with_suffix(f".part{number}")
-    faiss.write_index(part, str(file))
+    write_index(part, file)
     return file
 
 
@@ -102,8 +123,9 @@ def _merge(index: faiss.Index, parts: list[Path], lists: Path) -> None:
     theirs = faiss.InvertedListsPtrVector()
     for part in opened:
         theirs.push_back(part.invlists)
-    merged = faiss.OnDiskInvertedLists(index.nlist, index.code_size, str(lists))
-    index.ntotal = merged.merge_from_multiple(theirs.data(), theirs.size(), False)
+    with _writing(lists):
+        merged = faiss.OnDiskInvertedLists(index.nlist, index.code_size, str(lists))
+        index.ntotal = merged.merge_from_multiple(theirs.data(), theirs.size(), False)
     index.replace_invlists(merged, True)
     merged.this.disown()
 

@@ -19,7 +19,7 @@ import faiss
 import numpy as np
 
 from indexer.derive.images import LiveRows
-from indexer.derive.inverted import read_inverted, training_vectors, write_inverted
+from indexer.derive.inverted import read_inverted, training_vectors, write_index, write_inverted
 from indexer.shards.reader import Shard
 from indexer.store.manifest import LayerInfo
 
@@ -57,10 +57,7 @@ def write_vectors(
         index = faiss.IndexScalarQuantizer(layer.channels, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
         for block in _blocks(layer, shards, live):
             index.add(block)
-        try:
-            faiss.write_index(index, str(path))
-        except RuntimeError as error:
-            raise OSError(f"{path.name} cannot be written ({error})") from error
+        write_index(index, path)
         about: dict[str, Any] = {"type": "flat float16"}
     else:
         sample = _sample(layer, shards, live, min(training_vectors(count), _MOST_TRAINING_VECTORS))

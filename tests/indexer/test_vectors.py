@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
@@ -131,3 +132,10 @@ def test_damaged_lists_are_named(on_disk: Path, damage) -> None:
         neighbours(on_disk)
     repair(on_disk)
     assert neighbours(on_disk) == expected
+
+
+def test_a_full_disk_is_an_error_of_the_system() -> None:
+    index = faiss.IndexFlatIP(4)
+    index.add(np.ones((50_000, 4), np.float32))
+    with pytest.raises(OSError, match="full cannot be written"):
+        inverted.write_index(index, Path("/dev/full"))
