@@ -9,6 +9,7 @@ from indexer.exports.coco import export_patches
 from indexer.exports.page import COLUMNS, NEURONS, write_page
 from indexer.pictures.sheet import neuron_numbers
 from indexer.store import atomic
+from indexer.store.remote import place
 
 
 def register(commands: Any) -> None:
@@ -29,8 +30,8 @@ def register(commands: Any) -> None:
 
 def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    command.add_argument("index", type=Path, metavar="INDEX")
-    command.add_argument("--images", type=Path, help="the image root, if it is not where it was")
+    command.add_argument("index", type=place, metavar="INDEX")
+    command.add_argument("--images", type=place, help="the image root, if it is not where it was")
     return command
 
 

@@ -92,16 +92,13 @@ class RemotePath:
         return Status(int(info["size"]), str(version))
 
     def exists(self) -> bool:
-        try:
-            return bool(self._info())
-        except FileNotFoundError:
-            return False
+        return self._kind() is not None
 
     def is_file(self) -> bool:
-        return self.exists() and self._info()["type"] == "file"
+        return self._kind() == "file"
 
     def is_dir(self) -> bool:
-        return self.exists() and self._info()["type"] == "directory"
+        return self._kind() == "directory"
 
     def iterdir(self) -> Iterator["RemotePath"]:
         with self._answers():
@@ -179,6 +176,12 @@ class RemotePath:
     def _info(self) -> dict[str, Any]:
         with self._answers():
             return self._fs.info(self._key, refresh=True)
+
+    def _kind(self) -> str | None:
+        try:
+            return self._info()["type"]
+        except FileNotFoundError:
+            return None
 
     @contextlib.contextmanager
     def _answers(self) -> Iterator[None]:
