@@ -5,6 +5,7 @@ ETags are weak: they name a state, which may be sent in several codings, or be d
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from flask import Request, Response
@@ -23,6 +24,11 @@ PICTURE_FORMAT: Final = 2
 def tag(*parts: Any) -> str:
     """A digest of strings, numbers, None and containers of them."""
     return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=12).hexdigest()
+
+
+@lru_cache(maxsize=4096)  # several links an item carry the same
+def _of_picture(sha256: str, network: str) -> str:
+    return tag(sha256, network, PICTURE_FORMAT)
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Versions:
 
     def of_patch(self, image: ImageRecord) -> str:
         """Changes with what decides how a patch looks: the file, the network, and how patches are drawn."""
-        return tag(image.sha256, self.network, PICTURE_FORMAT)
+        return _of_picture(image.sha256, self.network)
 
     def of_sheet(self) -> str:
         """Changes with every generation: others may be the top patches then."""

@@ -1,5 +1,6 @@
 """URLs of one index's resources."""
 
+from functools import lru_cache
 from urllib.parse import quote
 
 from indexer.query.records import ImageRecord
@@ -107,5 +108,6 @@ class Links:
         return f"?version={self._versions.of_patch(image)}"
 
 
+@lru_cache(maxsize=4096)  # the links of a page repeat few names
 def _segment(text: str) -> str:
     return quote(text, safe="", errors="surrogateescape")  # a file's name need not be UTF-8

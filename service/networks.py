@@ -70,8 +70,7 @@ class Networks:
         self._weights = weights
         self._max_pixels = max_pixels
         self._loaded: OrderedDict[str, Network] = OrderedDict()
-        # One thing at a time: a network's hooks see every pass through it, and tracing a network that is being loaded
-        # replaces `nn.Module.__call__` for all of them.
+        # One thing at a time: tracing a network that is being loaded replaces `nn.Module.__call__` for all of them.
         self._lock = threading.Lock()
 
     def see(self, configuration: Configuration, data: bytes) -> Seen:
