@@ -15,10 +15,11 @@ from indexer.jobs.build import SHARD_SIZE, BuildRequest, Reporter, add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.distributed import DaskEngine
 from indexer.jobs.info import describe, saturated_activations, skipped_images
+from indexer.jobs.ranks import ranks_kept
 from indexer.jobs.remove import remove
 from indexer.jobs.run import Engine
 from indexer.jobs.verify import repair, verify
-from indexer.store.manifest import Manifest
+from indexer.store.manifest import FLOAT32, PRECISIONS, Manifest
 from indexer.store.remote import place
 
 _SKIPPED_SHOWN = 10
@@ -101,6 +102,10 @@ def _add_build(commands: Any) -> None:
     command.add_argument("--keep-images", action="store_true", help="store the original files in the index too")
     command.add_argument("--resize", type=_sizes, help="shorter side, or HEIGHTxWIDTH; default: the model's own")
     command.add_argument("--crop", type=_sizes, help="HEIGHTxWIDTH of the centre crop; default: the model's own")
+    command.add_argument(
+        "--precision", choices=PRECISIONS, default=FLOAT32,
+        help="bfloat16, or float32 with folded batch norms: faster, and says what it cost in ranks (%(default)s)",
+    )  # fmt: skip
     command.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="images a shard (%(default)s)")
     command.add_argument("--batch-size", type=int, help="images a forward pass; default: what suits the device")
     command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
@@ -150,6 +155,7 @@ def _run_build(options: argparse.Namespace) -> int:
         batch_size=options.batch_size,
         device=options.device,
         engine=_engine(options),
+        precision=options.precision,
     )
     if options.weights == "none":
         print("unitscope: RANDOM weights (--weights none): this network has learned nothing", file=sys.stderr)
@@ -158,7 +164,18 @@ def _run_build(options: argparse.Namespace) -> int:
         manifest = build(options.out, request, bar.reporter)
     finally:
         bar.close()
-    return _summary(options.out, manifest)
+    status = _summary(options.out, manifest)
+    if options.precision != FLOAT32:
+        _say_ranks_kept(options)
+    return status
+
+
+def _say_ranks_kept(options: argparse.Namespace) -> None:
+    for kept in ranks_kept(options.out, options.device):
+        print(
+            f"  {kept.layer}: {kept.same:.1%} of the top {kept.top} of {kept.images} images are those of float32, "
+            f"{kept.in_place:.1%} at the same rank ({kept.neurons} neurons)"
+        )
 
 
 def _run_add(options: argparse.Namespace) -> int:

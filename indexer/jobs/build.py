@@ -20,7 +20,7 @@ from indexer.network.models import load_model
 from indexer.network.threads import batch_size
 from indexer.store import layout
 from indexer.store.lock import writing
-from indexer.store.manifest import Configuration, Manifest, read_manifest
+from indexer.store.manifest import FLOAT32, Configuration, Manifest, read_manifest
 from indexer.store.remote import place
 
 SHARD_SIZE = 1024
@@ -51,6 +51,8 @@ class BuildRequest:
         Fields of `Preprocessing` that differ from the model's own.
     batch_size : int or None
         Images a forward pass; None for what suits the device.
+    precision : str
+        In which numbers the network computes; see `indexer.network.precision`.
     engine : Engine, optional
         What makes the shards; by default this process, on all its cores or its GPU.
     """
@@ -66,6 +68,7 @@ class BuildRequest:
     batch_size: int | None = None
     device: str | None = None
     engine: Engine | None = None
+    precision: str = FLOAT32
 
 
 def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
@@ -149,7 +152,7 @@ def _network(request: BuildRequest) -> Network:
     if request.preprocessing:
         model = replace(model, preprocessing=replace(model.preprocessing, **request.preprocessing))
     layers = list(request.layers) or default_layers(model.module, model.preprocessing.input_size)
-    return Network(model, layers, torch.device(request.device) if request.device else None)
+    return Network(model, layers, torch.device(request.device) if request.device else None, request.precision)
 
 
 def _manifest(index: Path) -> Manifest | None:

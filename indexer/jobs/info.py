@@ -22,6 +22,7 @@ def describe(index: Path) -> dict[str, Any]:
         "model": configuration.model,
         "weights": configuration.weights,
         "weights_sha256": configuration.weights_digest,
+        "precision": configuration.precision,
         "preprocessing": configuration.preprocessing.to_json(),
         "layers": [
             {"name": layer.name, "shape": [layer.channels, layer.height, layer.width],

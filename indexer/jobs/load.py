@@ -14,7 +14,9 @@ def configuration_of(network: Network, keep_images: bool) -> Configuration:
     """What an index of this network's activations records."""
     layers = tuple(LayerInfo(name, *network.shapes[name], trace.field) for name, trace in network.traces.items())
     model = network.model
-    return Configuration(model.name, model.weights, model.digest, model.preprocessing, layers, keep_images)
+    return Configuration(
+        model.name, model.weights, model.digest, model.preprocessing, layers, keep_images, network.precision
+    )
 
 
 def network_of(
@@ -46,4 +48,4 @@ def network_of(
         )
     loaded = replace(loaded, preprocessing=configuration.preprocessing)
     names = [layer.name for layer in configuration.layers]
-    return Network(loaded, names, torch.device(device) if device else None)
+    return Network(loaded, names, torch.device(device) if device else None, configuration.precision)

@@ -33,13 +33,14 @@ class Unit(nn.Module):
     Attributes
     ----------
     model : nn.Module
-        A copy of the network in which nothing works in place, as the hooks of guided backpropagation need it.
+        A copy of the network, in float32 whatever the index has, in which nothing works in place, as the hooks of
+        guided backpropagation need it.
     """
 
     def __init__(self, network: Network, layer: str, neuron: int, y: int, x: int) -> None:
         super().__init__()
         self.network = (network.model.preprocessing, network.device)
-        self.model = copy.deepcopy(network.model.module)
+        self.model = copy.deepcopy(network.model.module).to(network.device)
         for module in self.model.modules():
             if getattr(module, "inplace", False):
                 module.inplace = False

@@ -18,8 +18,10 @@ from PIL import Image
 from indexer.errors import BadActivations, InvalidRequest
 from indexer.network.layers import check_layers
 from indexer.network.models import LoadedModel
+from indexer.network.precision import computing, in_precision
 from indexer.receptive_field import LayerTrace
 from indexer.receptive_field.trace import trace_layers
+from indexer.store.manifest import FLOAT32
 
 R = TypeVar("R")
 
@@ -39,18 +41,30 @@ class Network:
     Attributes
     ----------
     model : LoadedModel
+        As it was loaded: in float32.
+    precision : str
+        In which numbers it computes; see `indexer.network.precision`.
     traces : dict of str to LayerTrace
         Receptive field and dimensions of each layer, in the order asked for.
     shapes : dict of str to (int, int, int)
         Channels, height and width of each layer's maps.
     """
 
-    def __init__(self, model: LoadedModel, layers: Sequence[str], device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        layers: Sequence[str],
+        device: torch.device | None = None,
+        precision: str = FLOAT32,
+    ) -> None:
         check_layers(model.module, layers)
         self.model = model
+        self.precision = precision
         self.device = device or best_device()
-        self.traces: dict[str, LayerTrace] = trace_layers(model.module, layers, model.preprocessing.input_size)
-        self._module = model.module.to(self.device, memory_format=torch.channels_last)
+        input_size = model.preprocessing.input_size
+        self.traces: dict[str, LayerTrace] = trace_layers(model.module, layers, input_size)
+        ready = in_precision(model.module, layers, input_size, precision)
+        self._module = ready.to(self.device, memory_format=torch.channels_last)
         self._last: str | None = None
         self._pass = threading.local()  # what the hooks do in this thread: nothing, unless `run` says so
         self._attach()
@@ -97,7 +111,7 @@ class Network:
         results: dict[str, R] = {}
         self._pass.see = lambda layer, maps: results.__setitem__(layer, reduce(layer, maps))
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), computing(self.precision, self.device):
                 batch = torch.from_numpy(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
                 self._module(self.model.preprocessing.normalise(batch))
         except _LastLayerDone:

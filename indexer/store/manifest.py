@@ -18,6 +18,9 @@ VERSION = 1
 _MAX_BYTES = 1 << 28
 MAX_CELLS = 1 << 24
 """Most cells of a map: 4096 x 4096."""
+FLOAT32 = "float32"
+PRECISIONS = (FLOAT32, "float32-folded", "bfloat16")
+"""In which numbers a network may compute; see `indexer.network.precision`."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class Configuration:
     layers : tuple of LayerInfo
     keep_images : bool
         Whether shards hold the original files.
+    precision : str
+        One of `PRECISIONS`.
     """
 
     model: str
@@ -82,10 +87,14 @@ class Configuration:
     preprocessing: Preprocessing
     layers: tuple[LayerInfo, ...]
     keep_images: bool = False
+    precision: str = FLOAT32
 
     def to_json(self) -> dict[str, Any]:
+        model = {"name": self.model, "weights": self.weights, "weights_digest": self.weights_digest}
+        if self.precision != FLOAT32:  # said only where it is another one: older indexes do not say it
+            model["precision"] = self.precision
         return {
-            "model": {"name": self.model, "weights": self.weights, "weights_digest": self.weights_digest},
+            "model": model,
             "preprocessing": self.preprocessing.to_json(),
             "layers": [layer.to_json() for layer in self.layers],
             "keep_images": self.keep_images,
@@ -94,6 +103,9 @@ class Configuration:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Configuration":
         model = data["model"]
+        precision = model.get("precision", FLOAT32)
+        if precision not in PRECISIONS:
+            raise ValueError(f"the precision {precision!r} is none of {', '.join(PRECISIONS)}")
         return cls(
             model=str(model["name"]),
             weights=str(model["weights"]),
@@ -101,6 +113,7 @@ class Configuration:
             preprocessing=Preprocessing.from_json(data["preprocessing"]),
             layers=tuple(LayerInfo.from_json(layer) for layer in data["layers"]),
             keep_images=bool(data["keep_images"]),
+            precision=precision,
         )
 
     @property
@@ -119,7 +132,7 @@ class Configuration:
 
 
 def _flat(data: dict[str, Any]) -> dict[str, Any]:
-    flat = {f"model.{key}": value for key, value in data["model"].items()}
+    flat = {f"model.{key}": value for key, value in ({"precision": FLOAT32} | data["model"]).items()}
     flat |= {f"preprocessing.{key}": list(value) if isinstance(value, (list, tuple)) else value
              for key, value in data["preprocessing"].items()}  # fmt: skip
     flat["layers"] = [

@@ -16,6 +16,10 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def _or_with(schema: dict[str, Any], **optional: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "properties": schema["properties"] | optional}
+
+
 def _list(items: dict[str, Any], length: int | None = None) -> dict[str, Any]:
     bounds = {} if length is None else {"minItems": length, "maxItems": length}
     return {"type": "array", "items": items, **bounds}
@@ -40,7 +44,7 @@ _PREPROCESSING: Final = _object(
     std=_list({"type": "number", "exclusiveMinimum": 0}, 3),
 )
 _CONFIGURATION: Final = _object(
-    model=_object(name=_TEXT, weights=_TEXT, weights_digest=_TEXT),
+    model=_or_with(_object(name=_TEXT, weights=_TEXT, weights_digest=_TEXT), precision=_TEXT),
     preprocessing=_PREPROCESSING,
     layers=_list(_object(name=_TEXT, channels=_SIDE, height=_SIDE, width=_SIDE, receptive_field=_FIELD)),
     keep_images={"type": "boolean"},

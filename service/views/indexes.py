@@ -25,7 +25,11 @@ def get_index(question: Question) -> Json:
         "generation": index.generation,
         "images": index.manifest.images,
         "classes": len(index.classes),
-        "model": {"name": configuration.model, "weights_sha256": configuration.weights_digest},
+        "model": {
+            "name": configuration.model,
+            "weights_sha256": configuration.weights_digest,
+            "precision": configuration.precision,
+        },
         "preprocessing": configuration.preprocessing.to_json(),
         "layers": [layer_json(question, name) for name in index.layers],
         "links": {

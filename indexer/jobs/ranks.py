@@ -1,0 +1,103 @@
+"""What a precision costs: how much of the order of images by peak is still that of float32."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from indexer.derive.generation import open_shards
+from indexer.images.listing import ImageFile
+from indexer.jobs.decode import Decoded, decode
+from indexer.jobs.load import network_of
+from indexer.network.forward import Network
+from indexer.store.manifest import FLOAT32, Manifest, read_manifest
+from indexer.store.remote import place
+
+IMAGES = 64
+"""Images of the first shard that are looked at."""
+TOP = 20
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a layer's top images.
+
+    Attributes
+    ----------
+    images : int
+        Among how many images the tops were sought.
+    top : int
+        How many of them each neuron has.
+    neurons : int
+        Neurons looked at: those that float32 does not have equally high on all images.
+    same : float
+        Mean share of a neuron's top images that are among those of float32.
+    in_place : float
+        Mean share that stands at the same rank, too.
+    """
+
+    layer: str
+    images: int
+    top: int
+    neurons: int
+    same: float
+    in_place: float
+
+
+def ranks_kept(index: Path, device: str | None = None) -> list[Kept]:
+    """Run some images of an index in float32 too, and compare each neuron's top images; ties go to the lower id.
+
+    Returns
+    -------
+    list of Kept
+        For each layer; none where no image is there any longer.
+
+    Raises
+    ------
+    NotAnIndex, DamagedFile, ConfigurationMismatch, ModelUnavailable
+    """
+    manifest = read_manifest(index)
+    network = network_of(replace(manifest.configuration, precision=FLOAT32), device=device)
+    with open_shards(index, manifest) as shards:
+        images = shards[0].images()[:IMAGES]
+        decoded = {
+            row: result.pixels
+            for row, image in enumerate(images)
+            if isinstance(result := _decode(manifest, image.path), Decoded)
+            and result.image.sha256 == image.sha256
+        }  # fmt: skip
+        if not decoded:
+            return []
+        exact = _peaks(network, list(decoded.values()), manifest.batch_size)
+        return [_kept(layer, exact[layer], shards[0].peaks(layer)[0][:, list(decoded)]) for layer in network.traces]
+
+
+def _decode(manifest: Manifest, path: str) -> object:
+    return decode(place(manifest.image_root), 0, ImageFile(path, None), manifest.configuration.preprocessing, False)
+
+
+def _peaks(network: Network, pixels: list[np.ndarray], size: int) -> dict[str, np.ndarray]:
+    """Peaks (C, n) of each layer."""
+
+    def peaks(layer: str, maps: torch.Tensor) -> np.ndarray:
+        return maps.to(torch.float32).amax(dim=(2, 3)).cpu().numpy().T
+
+    def batches() -> Iterator[dict[str, np.ndarray]]:
+        for first in range(0, len(pixels), size):
+            yield network.run(np.stack(pixels[first : first + size]), peaks)
+
+    found = list(batches())
+    return {layer: np.concatenate([batch[layer] for batch in found], axis=1) for layer in network.traces}
+
+
+def _kept(layer: str, exact: np.ndarray, ours: np.ndarray) -> Kept:
+    images, top = exact.shape[1], min(TOP, exact.shape[1])
+    differing = exact.max(axis=1) > exact.min(axis=1)
+    exact_top, our_top = (
+        np.argsort(-peaks[differing], axis=1, kind="stable")[:, :top] for peaks in (exact, ours)
+    )  # fmt: skip
+    same = (exact_top[:, :, None] == our_top[:, None, :]).any(axis=2)
+    share = (float(part.mean()) if part.size else 1.0 for part in (same, exact_top == our_top))
+    return Kept(layer, images, top, int(differing.sum()), *share)
