@@ -11,6 +11,7 @@ import keyword
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -61,8 +62,12 @@ class Operation:
         faults = list(self._unknown(request))
         given: dict[str, Any] = {}
         for parameter in self.parameters:
-            texts = [path[parameter.name]] if parameter.where == "path" else request.args.getlist(parameter.name)
-            faults.extend(read_one(parameter, texts, given))
+            if parameter.where == "path":
+                faults.extend(read_one(parameter, [path[parameter.name]], given))
+            elif parameter.required or parameter.name in request.args:
+                faults.extend(read_one(parameter, request.args.getlist(parameter.name), given))
+            else:
+                given[parameter.name] = parameter.default
         if self.content:
             check_body_headers(request, self.content)
         if self.json_body:
@@ -71,8 +76,12 @@ class Operation:
             raise ContractViolation(faults)
         return {name + "_" if keyword.iskeyword(name) else name: value for name, value in given.items()}
 
+    @cached_property
+    def _query(self) -> tuple[str, ...]:
+        return tuple(parameter.name for parameter in self.parameters if parameter.where == "query")
+
     def _unknown(self, request: Request) -> Iterator[Fault]:
-        known = [parameter.name for parameter in self.parameters if parameter.where == "query"]
+        known = self._query
         for name in request.args:
             if name not in known:
                 there_are = f"there are {', '.join(known)}" if known else "there are none here"

@@ -43,9 +43,6 @@ class Links:
     def tiles(self, layer: str, neuron: int) -> str:
         return f"{self.neuron(layer, neuron)}/tiles.jpg?version={self._versions.of_sheet()}"
 
-    def saliency(self, image: ImageRecord, layer: str, y: int, x: int, neuron: int) -> str:
-        return f"{self._cell(image, layer, y, x)}/saliency.png?neuron={neuron}&version={self._versions.of_patch(image)}"
-
     def correlated(self, layer: str, neuron: int) -> str:
         return f"{self.neuron(layer, neuron)}/correlated"
 
@@ -79,9 +76,18 @@ class Links:
     def similar(self, image: ImageRecord, layer: str, y: int, x: int) -> str:
         return f"{self._cell(image, layer, y, x)}/similar"
 
-    def heatmap(self, image: ImageRecord, layer: str, neuron: int) -> str:
-        version = self._versions.of_heat(image, layer, neuron)
-        return f"{self.image(image)}/layers/{_segment(layer)}/neurons/{neuron}/heatmap.png?version={version}"
+    def unit(self, image: ImageRecord, layer: str, y: int, x: int, neuron: int) -> dict[str, str]:
+        """All that shows a neuron at a cell of an image."""
+        own, name, cell = self.image(image), _segment(layer), self._cell(image, layer, y, x)
+        version = self._versions.of_patch(image)
+        heat = self._versions.of_heat(image, layer, neuron)
+        return {
+            "patch": f"{cell}/patch.jpg?version={version}",
+            "image": own,
+            "heatmap": f"{own}/layers/{name}/neurons/{neuron}/heatmap.png?version={heat}",
+            "similar": f"{cell}/similar",
+            "saliency": f"{cell}/saliency.png?neuron={neuron}&version={version}",
+        }
 
     def classes(self) -> str:
         return f"{self.index}/classes"

@@ -1,7 +1,7 @@
 """Lists and the links between their pages."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 from flask import Request
@@ -9,6 +9,7 @@ from flask import Request
 from indexer.query.records import Page
 
 T = TypeVar("T")
+_PLACE: Final = ("generation", "limit", "offset")
 
 
 def listing(page: Page[T], shape: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
@@ -40,12 +41,13 @@ def link_header(request: Request, body: dict[str, Any], generation: int | None) 
         pages["next"] = offset + limit
     if total is not None:
         pages["last"] = max((total - 1) // limit * limit, 0)
-    return ", ".join(f'<{_url(request, generation, limit, start)}>; rel="{name}"' for name, start in pages.items())
+    url = _url(request, generation)
+    return ", ".join(f'<{url}limit={limit}&offset={start}>; rel="{name}"' for name, start in pages.items())
 
 
-def _url(request: Request, generation: int | None, limit: int, offset: int) -> str:
-    where = {"generation": generation, "limit": limit, "offset": offset}
-    query = [(name, value) for name, value in request.args.items(multi=True) if name not in where]
-    query += [(name, value) for name, value in where.items() if value is not None]
+def _url(request: Request, generation: int | None) -> str:
+    """The URL of a list but for its last two parameters, the limit and the offset."""
+    query = [(name, value) for name, value in request.args.items(multi=True) if name not in _PLACE]
+    query += [] if generation is None else [("generation", str(generation))]
     path = quote(request.script_root + request.path, safe="/,")
-    return f"{path}?{urlencode(query)}"
+    return f"{path}?{urlencode(query)}&" if query else f"{path}?"

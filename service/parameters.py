@@ -55,6 +55,11 @@ class Parameter:
     schema: dict[str, Any]
     validator: jsonschema_rs.Draft202012Validator
 
+    @property
+    def default(self) -> Any:
+        """What holds where it is not given."""
+        return self.schema.get("default")
+
     def read_all(self, texts: list[str]) -> list[Any]:
         """The values of a list, one a text; raises `WrongText`."""
         reader = _READERS[self.schema["items"]["type"]]
@@ -91,7 +96,7 @@ def read_one(parameter: Parameter, texts: list[str], given: dict[str, Any]) -> I
     elif parameter.required:
         yield parameter.fault("is missing")
     else:
-        given[parameter.name] = parameter.schema.get("default")
+        given[parameter.name] = parameter.default
 
 
 def wanted(schema: dict[str, Any]) -> str:

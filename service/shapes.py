@@ -77,14 +77,15 @@ def patch(links: Links, record: Patch) -> Json:
         "activation": record.activation,
         "percentile": record.percentile,
         "box": record.box.as_dict(),
-        "links": _unit_links(links, record.image, record),
+        "links": links.unit(record.image, record.layer, record.y, record.x, record.neuron),
     }
 
 
 def firing(links: Links, record: Firing) -> Json:
     """A neuron that fires on an indexed image."""
     assert record.image is not None
-    return {**_image(record.image), **_firing(record), "links": _unit_links(links, record.image, record)}
+    own = links.unit(record.image, record.layer, record.y, record.x, record.neuron)
+    return {**_image(record.image), **_firing(record), "links": own}
 
 
 def upload_firing(links: Links, record: Firing) -> Json:
@@ -195,14 +196,4 @@ def _spot(record: Spot) -> Json:
         "cell": cell(record.y, record.x),
         "box": record.box.as_dict(),
         "total": record.firing.total,
-    }
-
-
-def _unit_links(links: Links, image: ImageRecord, record: Patch | Firing) -> Json:
-    return {
-        "patch": links.patch(image, record.layer, record.y, record.x),
-        "image": links.image(image),
-        "heatmap": links.heatmap(image, record.layer, record.neuron),
-        "similar": links.similar(image, record.layer, record.y, record.x),
-        "saliency": links.saliency(image, record.layer, record.y, record.x, record.neuron),
     }

@@ -14,6 +14,7 @@ from indexer.store import mapped
 
 KIND = "unitscope image table"
 VERSION = 1
+ALL = slice(None)
 _COLUMNS = {
     "id", "shard", "row", "width", "height", "bytes", "class", "sha256", "path", "path_order", "classes",
 }  # fmt: skip
@@ -126,9 +127,9 @@ class ImageTable:
         """Path relative to the image root."""
         return _text(bytes(self._arrays["path"][row]))
 
-    def paths(self) -> list[str]:
-        """All paths, in order of rows."""
-        return [_text(path) for path in self._arrays["path"].tolist()]
+    def paths(self, rows: np.ndarray | slice = ALL) -> list[str]:
+        """Paths of these rows, by default of all, in their order."""
+        return [_text(path) for path in self._arrays["path"][rows].tolist()]
 
     def class_of(self, row: int) -> str | None:
         code = int(self.class_code[row])
@@ -136,6 +137,12 @@ class ImageTable:
 
     def sha256(self, row: int) -> str:
         return self.digests[row].tobytes().hex()
+
+    def classes_of(self, rows: np.ndarray) -> list[str | None]:
+        return [None if code < 0 else self.classes[code] for code in self.class_code[rows].tolist()]
+
+    def sha256s(self, rows: np.ndarray) -> list[str]:
+        return [digest.tobytes().hex() for digest in self.digests[rows]]
 
     def find_id(self, id: int) -> int | None:
         """The row of an id, or None."""

@@ -13,6 +13,7 @@ from indexer.derive.images import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
+from indexer.query.boxes import Boxes
 from indexer.query.layer import Layer
 from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Page
@@ -54,6 +55,8 @@ class Generation:
             )
             for info in self.manifest.configuration.layers
         })  # fmt: skip
+        preprocessing = self.manifest.configuration.preprocessing
+        self._boxes = {name: Boxes(layer.info.field, preprocessing) for name, layer in self.layers.items()}
         self._shards = ShardPool(_opener(self.path, self.manifest.shards), len(self.manifest.shards))
         if isinstance(path, Path):
             self._shards.open_some()
@@ -102,7 +105,7 @@ class Generation:
         if path is not None:
             row = self.images.find_path(path)
             rows = rows[rows == (-1 if row is None else row)]
-        return Page([self._record(row) for row in page_of(rows, limit, offset).tolist()], len(rows), limit, offset)
+        return Page(self._records(page_of(rows, limit, offset)), len(rows), limit, offset)
 
     def class_counts(self) -> dict[str, int]:
         """Images of each class."""
@@ -117,11 +120,16 @@ class Generation:
         return row
 
     def _record(self, row: int) -> ImageRecord:
+        (record,) = self._records(np.array([row]))
+        return record
+
+    def _records(self, rows: np.ndarray) -> list[ImageRecord]:
         table = self.images
-        return ImageRecord(
-            int(table.id[row]), table.path(row), table.class_of(row), int(table.width[row]), int(table.height[row]),
-            table.sha256(row),
+        columns = (
+            table.id[rows].tolist(), table.paths(rows), table.classes_of(rows), table.width[rows].tolist(),
+            table.height[rows].tolist(), table.sha256s(rows),
         )  # fmt: skip
+        return [ImageRecord(*values) for values in zip(*columns, strict=True)]
 
     # -- activations ----------------------------------------------------------------------------------------------
 
@@ -157,10 +165,10 @@ class Generation:
     def box_in(self, width: int, height: int, layer: str, y: int, x: int) -> Box:
         """As `box`, for any picture of this width and height."""
         self.layer(layer).check_cell(y, x)
-        field = self.layer(layer).info.field.box(y, x)
-        if field is None:
-            return Box(0, 0, width, height)
-        return self.manifest.configuration.preprocessing.placement(width, height).to_original(field)
+        return self._boxes[layer].of(width, height, y, x)
+
+    def _box_of(self, image: ImageRecord, layer: Layer, cell: int) -> Box:
+        return self.box(image, layer.name, *divmod(cell, layer.info.width))
 
     def _row_box(self, layer: Layer, row: int, cell: int) -> Box:
         y, x = divmod(cell, layer.info.width)

@@ -101,12 +101,13 @@ class Index(Generation):
     def _patches(self, layer: Layer, neuron: int, hits: list[top.Hit]) -> list[Patch]:
         neurons = np.full(len(hits), neuron, np.int64)
         percentiles = layer.distribution.percentiles(neurons, np.array([hit.activation for hit in hits], np.float32))
+        records = self._records(np.array([hit.row for hit in hits], np.int64))
         return [
             Patch(
-                self._record(hit.row), layer.name, neuron, *divmod(hit.cell, layer.info.width), hit.activation,
-                percentile, self._row_box(layer, hit.row, hit.cell),
+                record, layer.name, neuron, *divmod(hit.cell, layer.info.width), hit.activation, percentile,
+                self._box_of(record, layer, hit.cell),
             )
-            for hit, percentile in zip(hits, percentiles.tolist(), strict=True)
+            for hit, record, percentile in zip(hits, records, percentiles.tolist(), strict=True)
         ]  # fmt: skip
 
     def neuron_statistics(self, layer: str) -> dict[str, np.ndarray]:
@@ -197,25 +198,33 @@ class Index(Generation):
         limit: int,
         offset: int,
     ) -> Page[Firing]:
-        found: list[tuple[float, str, int, float]] = []
-        for name, (values, _) in peaks.items():
-            layer = self.layers[name]
-            lowest = layer.firing_from(fraction)
-            neurons = np.flatnonzero(as_kept(values) >= lowest)
-            percentiles = layer.distribution.percentiles(neurons, values[neurons])
-            found += [
-                (p, name, n, float(lowest[n])) for p, n in zip(percentiles.tolist(), neurons.tolist(), strict=True)
-            ]
-        found.sort(key=lambda entry: -entry[0])  # stable: ties stay in order of layers and neurons
+        names = list(peaks)
+        lowest = [self.layers[name].firing_from(fraction) for name in names]
+        found = [
+            self._firing_in(self.layers[name], peaks[name][0], low) for name, low in zip(names, lowest, strict=True)
+        ]
+        layers = np.repeat(np.arange(len(names)), [len(neurons) for neurons, _ in found])
+        neurons, percentiles = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        # Stable: ties stay in order of layers and neurons.
+        shown = np.argsort(-percentiles, kind="stable")[offset : offset + limit]
         items = []
-        for percentile, name, neuron, lowest in found[offset : offset + limit]:
+        for number, neuron, percentile in zip(
+            layers[shown].tolist(), neurons[shown].tolist(), percentiles[shown].tolist(), strict=True
+        ):
+            name = names[number]
             values, cells = peaks[name]
             y, x = divmod(int(cells[neuron]), self.layers[name].info.width)
             items.append(
-                Firing(image, name, neuron, y, x, float(values[neuron]), percentile, lowest,
+                Firing(image, name, neuron, y, x, float(values[neuron]), percentile, float(lowest[number][neuron]),
                        self.box_in(width, height, name, y, x))
             )  # fmt: skip
-        return Page(items, len(found), limit, offset)
+        return Page(items, len(percentiles), limit, offset)
+
+    @staticmethod
+    def _firing_in(layer: Layer, values: np.ndarray, lowest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The neurons (n,) whose ``values`` (C,) are not below ``lowest`` (C,), and the percentiles (n,) of these."""
+        neurons = np.flatnonzero(as_kept(values) >= lowest)
+        return neurons, layer.distribution.percentiles(neurons, values[neurons])
 
     # -- likeness -------------------------------------------------------------------------------------------------
 
@@ -301,11 +310,13 @@ class Index(Generation):
     def _similar_page(
         self, layer: Layer, hits: list[likeness.Scored], one: bool, limit: int, offset: int
     ) -> Page[SimilarPatch]:
+        shown = hits[offset:]
+        records = self._records(np.array([hit.row for hit in shown], np.int64))
         items = [
             SimilarPatch(
-                self._record(hit.row), layer.name, *divmod(hit.cell, layer.info.width), hit.score,
-                self._row_box(layer, hit.row, hit.cell),
+                record, layer.name, *divmod(hit.cell, layer.info.width), hit.score,
+                self._box_of(record, layer, hit.cell),
             )
-            for hit in hits[offset:]
+            for hit, record in zip(shown, records, strict=True)
         ]  # fmt: skip
         return Page(items, len(self.images) * (1 if one else layer.info.cells), limit, offset)
