@@ -17,6 +17,7 @@ import indexer
 from indexer.store import cache
 from service import compression, observing, problems, reference
 from service.admission import Admission
+from service.answers import Answers
 from service.browsers import Browsers
 from service.catalog import Catalog
 from service.contract import Contract
@@ -93,6 +94,7 @@ def _services(settings: Settings, network: str | None) -> Services:
         contract=contract,
         reference=reference.page(contract),
         catalog=Catalog(settings.directory, open_index, settings.check_seconds),
+        answers=Answers(settings.answer_bytes),
         explorer=Explorer.load(),
         gate=gate,
         passes=passes,

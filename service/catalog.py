@@ -6,6 +6,7 @@
 """
 
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,6 +50,8 @@ class Held:
         Bytes of the files of the generation.
     mapped : dict of str to int
         Those that may be mapped into memory, and their sizes in bytes.
+    opening : int
+        Another one each time, also when the same generation is opened anew because its files changed.
     uses : int
         Leases under way.
     retired : bool
@@ -60,6 +63,7 @@ class Held:
     network: str
     size: int
     mapped: dict[str, int]
+    opening: int = field(default_factory=itertools.count(1).__next__)
     uses: int = 0
     retired: bool = False
 

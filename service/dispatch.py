@@ -12,12 +12,13 @@ There are five kinds of views, each with its own way here:
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from flask import Request, Response, request
 
 from indexer.query.index import Index
 from service import caching
+from service.answers import Answers, Finished
 from service.browsers import styled_policy
 from service.caching import Versions
 from service.catalog import Catalog, Held
@@ -30,6 +31,7 @@ from service.passes import Passes
 from service.settings import Settings
 
 Json = dict[str, Any]
+_JSON: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Services:
     settings: Settings
     contract: Contract
     catalog: Catalog
+    answers: Answers
     explorer: Explorer
     reference: str
     gate: Gate
@@ -97,8 +100,13 @@ def answer(operation: Operation, view: Callable[..., Json | Document], services:
             etag = caching.tag(held.state, services.contract.digest, request.path, sorted(arguments.items()))
             if caching.known(request, etag):
                 return caching.not_modified(etag, caching.REVALIDATE)
-            body = view(_question(name, held, services), **arguments)
-            return _finished(body, arguments, etag, held.index.generation)
+            key = caching.tag(etag, held.opening, request.script_root, request.query_string)
+            finished = services.answers.get(key)
+            if finished is None:
+                body = view(_question(name, held, services), **arguments)
+                finished = Finished.of(_response(body, arguments, held.index.generation))
+                services.answers.put(key, finished)
+            return caching.finish(request, finished.response(), etag, caching.REVALIDATE)
 
         return services.catalog.ask(name, from_generation, generation)
 
@@ -118,7 +126,8 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
             if caching.known(request, etag):
                 return caching.not_modified(etag, caching.REVALIDATE)
             questions = [_question(name, one, services) for name, one in zip(names, held, strict=True)]
-            return _finished(view(questions, **arguments), arguments, etag)
+            response = _response(view(questions, **arguments), arguments)
+            return caching.finish(request, response, etag, caching.REVALIDATE)
 
         return from_generations(())
 
@@ -165,11 +174,10 @@ def operation(operation: Operation, view: Callable[..., Response], services: Ser
 
 def as_json(body: Json) -> Response:
     """A JSON answer; a number that JSON cannot hold is an error here, not at the client."""
-    content = json.dumps(body, allow_nan=False, separators=(",", ":"))
-    return Response(content, content_type="application/json")
+    return Response(_JSON.encode(body), content_type="application/json")
 
 
-def _finished(body: Json | Document, arguments: Json, etag: str, generation: int | None = None) -> Response:
+def _response(body: Json | Document, arguments: Json, generation: int | None = None) -> Response:
     if isinstance(body, Document):
         response = Response(body.text.encode("utf-8", "replace"), content_type=f"{body.media_type}; charset=utf-8")
         if body.style is not None:
@@ -178,7 +186,7 @@ def _finished(body: Json | Document, arguments: Json, etag: str, generation: int
         response = as_json(body)
         if "offset" in arguments:
             response.headers["Link"] = link_header(request, body, generation)
-    return caching.finish(request, response, etag, caching.REVALIDATE)
+    return response
 
 
 def _question(name: str, held: Held, services: Services) -> Question:

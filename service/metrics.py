@@ -61,6 +61,12 @@ CONDITIONAL = Counter(
     ["result"],
     registry=REGISTRY,
 )
+ANSWERS = Counter(
+    "unitscope_answers",
+    "JSON answers about an index: made, or given again as they were kept.",
+    ["result"],
+    registry=REGISTRY,
+)
 UPLOADS_WAITING = Gauge(
     "unitscope_uploads_waiting", "Uploads that wait for the network.", registry=REGISTRY, multiprocess_mode="livesum"
 )

@@ -120,6 +120,10 @@ class Settings:
         Path, "Where copies of remote indexes' derived files lie. By default in the folder for temporary files.", None
     )
     cache_bytes: int = _setting(_number(1, 2**60), "How many bytes these copies may have.", 32 << 30)
+    answer_bytes: int = _setting(
+        _number(0, 2**40), "How many bytes of finished answers a process keeps, to give them again; 0 keeps none.",
+        16 << 20,
+    )  # fmt: skip
     origins: tuple[str, ...] = _setting(
         _origins, "Origins whose pages may read answers (CORS), such as `https://host:port`, separated by commas.", ()
     )
