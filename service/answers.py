@@ -34,11 +34,6 @@ class Finished:
     def response(self) -> Response:
         return Response(self.body, headers=list(self.headers))
 
-    @classmethod
-    def of(cls, response: Response) -> "Finished":
-        headers = tuple((name, value) for name, value in response.headers.items() if name != "Content-Length")
-        return cls(response.get_data(), headers)
-
 
 class Answers:
     """The answers asked for last, of at most so many bytes together; 0 keeps none. Safe from any thread."""

@@ -31,6 +31,7 @@ from service.passes import Passes
 from service.settings import Settings
 
 Json = dict[str, Any]
+JSON_TYPE: Final = "application/json"
 _JSON: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
@@ -104,7 +105,7 @@ def answer(operation: Operation, view: Callable[..., Json | Document], services:
             finished = services.answers.get(key)
             if finished is None:
                 body = view(_question(name, held, services), **arguments)
-                finished = Finished.of(_response(body, arguments, held.index.generation))
+                finished = _finished(body, arguments, held.index.generation)
                 services.answers.put(key, finished)
             return caching.finish(request, finished.response(), etag, caching.REVALIDATE)
 
@@ -126,8 +127,8 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
             if caching.known(request, etag):
                 return caching.not_modified(etag, caching.REVALIDATE)
             questions = [_question(name, one, services) for name, one in zip(names, held, strict=True)]
-            response = _response(view(questions, **arguments), arguments)
-            return caching.finish(request, response, etag, caching.REVALIDATE)
+            finished = _finished(view(questions, **arguments), arguments)
+            return caching.finish(request, finished.response(), etag, caching.REVALIDATE)
 
         return from_generations(())
 
@@ -174,19 +175,19 @@ def operation(operation: Operation, view: Callable[..., Response], services: Ser
 
 def as_json(body: Json) -> Response:
     """A JSON answer; a number that JSON cannot hold is an error here, not at the client."""
-    return Response(_JSON.encode(body), content_type="application/json")
+    return Response(_JSON.encode(body), content_type=JSON_TYPE)
 
 
-def _response(body: Json | Document, arguments: Json, generation: int | None = None) -> Response:
+def _finished(body: Json | Document, arguments: Json, generation: int | None = None) -> Finished:
     if isinstance(body, Document):
-        response = Response(body.text.encode("utf-8", "replace"), content_type=f"{body.media_type}; charset=utf-8")
+        headers = [("Content-Type", f"{body.media_type}; charset=utf-8")]
         if body.style is not None:
-            response.headers["Content-Security-Policy"] = styled_policy(body.style)
-    else:
-        response = as_json(body)
-        if "offset" in arguments:
-            response.headers["Link"] = link_header(request, body, generation)
-    return response
+            headers.append(("Content-Security-Policy", styled_policy(body.style)))
+        return Finished(body.text.encode("utf-8", "replace"), tuple(headers))
+    headers = [("Content-Type", JSON_TYPE)]
+    if "offset" in arguments:
+        headers.append(("Link", link_header(request, body, generation)))
+    return Finished(_JSON.encode(body).encode(), tuple(headers))
 
 
 def _question(name: str, held: Held, services: Services) -> Question:

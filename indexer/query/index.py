@@ -88,26 +88,29 @@ class Index(Generation):
             rows = top.peaks_of(found, neuron, allowed, min)
             page = page_of(rows, limit, offset)
             cells, values = found.peak_cells[neuron][page], found.peaks[neuron][page]
-            hits = [top.Hit(*hit) for hit in zip(page.tolist(), cells.tolist(), values.tolist(), strict=True)]
-            return Page(self._patches(found, neuron, hits), len(rows), limit, offset)
+            return Page(self._patches(found, neuron, page, cells, values), len(rows), limit, offset)
         rows = top.peaks_of(found, neuron, allowed, None)
         hits = top.all_cells(
             found, neuron, rows, limit + offset, lambda row: self._read_map(found, row, neuron),
             cell=cell, minimum=min, box_of=lambda row, cell: self._row_box(found, row, cell), iou=iou,
         )  # fmt: skip
         total = None if iou is not None or min is not None else len(rows) * (found.info.cells if cell is None else 1)
-        return Page(self._patches(found, neuron, hits[offset:]), total, limit, offset)
+        shown = hits[offset:]
+        places = np.array([(hit.row, hit.cell) for hit in shown], np.int64).reshape(-1, 2)
+        values = np.array([hit.activation for hit in shown], np.float32)
+        return Page(self._patches(found, neuron, *places.T, values), total, limit, offset)
 
-    def _patches(self, layer: Layer, neuron: int, hits: list[top.Hit]) -> list[Patch]:
-        neurons = np.full(len(hits), neuron, np.int64)
-        percentiles = layer.distribution.percentiles(neurons, np.array([hit.activation for hit in hits], np.float32))
-        records = self._records(np.array([hit.row for hit in hits], np.int64))
+    def _patches(
+        self, layer: Layer, neuron: int, rows: np.ndarray, cells: np.ndarray, values: np.ndarray
+    ) -> list[Patch]:
+        percentiles = layer.distribution.percentiles(np.full(len(values), neuron, np.int64), values)
+        found = zip(self._records(rows), cells.tolist(), values.tolist(), percentiles.tolist(), strict=True)
         return [
             Patch(
-                record, layer.name, neuron, *divmod(hit.cell, layer.info.width), hit.activation, percentile,
-                self._box_of(record, layer, hit.cell),
+                record, layer.name, neuron, *divmod(cell, layer.info.width), value, percentile,
+                self._box_of(record, layer, cell),
             )
-            for hit, record, percentile in zip(hits, records, percentiles.tolist(), strict=True)
+            for record, cell, value, percentile in found
         ]  # fmt: skip
 
     def neuron_statistics(self, layer: str) -> dict[str, np.ndarray]:
@@ -263,14 +266,17 @@ class Index(Generation):
         Parameters
         ----------
         exact : bool
-            Score every cell of the index, instead of those that FAISS proposes.
+            Leave out no cell that might be nearer, instead of trusting what FAISS proposes. Where FAISS knows the
+            rounded vectors of all cells, that costs little more; else every map is read.
         per_image : {"one", "all"}
             The nearest cell of each image, or every cell.
         """
         found, count, one = self.layer(layer), limit + offset, per_image == "one"
         read = lambda row: self._read_maps(found, row)  # noqa: E731
         if exact:
-            hits = likeness.scan(found, range(len(self.images)), read, likeness.cosine_to(vector), count, one=one)
+            score = likeness.cosine_to(vector)
+            rows = likeness.images_to_scan(found, vector, count, self._probes(layer), one=one)
+            hits = likeness.scan(found, rows, read, score, count, one=one)
         else:
             hits = likeness.nearest(found, vector, read, count, self._probes(layer), one=one)
         return self._similar_page(found, hits, one, limit, offset)

@@ -82,6 +82,14 @@ class Layer:
         """State (C,) of each neuron, see `indexer.derive.selectivity.STATES`."""
         return self.selectivity.states(self.dead)
 
+    @cached_property
+    def peak_lengths(self) -> np.ndarray:
+        """Length (N,) float32 of each image's vector of peaks, negative ones as 0."""
+        squares = np.zeros(self.peaks.shape[1], np.float32)
+        for peaks in self.peaks:
+            squares += np.square(np.maximum(peaks, 0))
+        return np.sqrt(squares)
+
     def check_neuron(self, neuron: int) -> int:
         """Refuse a neuron that the layer has not.
 

@@ -1,21 +1,26 @@
 """Cells near a vector, cells far along a direction, images near an image.
 
-FAISS proposes cells, the kept maps decide: every score is computed from the float16 activations. ``exact`` scores
-every cell of the index instead.
+FAISS proposes cells, the kept maps decide: every score is computed from the float16 activations. FAISS's own scores are
+those of vectors rounded to float16, so they bound the true ones, and maps are only read where a cell may be among the
+best.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import faiss
 import numpy as np
 
 from indexer.derive.vectors import grid_step
-from indexer.errors import InvalidRequest
+from indexer.errors import DamagedFile, InvalidRequest
 from indexer.query.layer import Layer
 
 _SPARE = 32
 _BOUND_IMAGES = 64
+_ROUNDING = 1e-3
+"""What a cosine from FAISS may be off: numbers of unit vectors are rounded by 2^-11 of themselves, sums by far less."""
+_BLOCK = 1 << 14
+"""Images whose peaks are looked at at a time."""
 
 ReadMaps = Callable[[int], np.ndarray]
 """Row of the image table -> maps (C, H, W) float16."""
@@ -85,11 +90,47 @@ def nearest(
     step = grid_step(layer.info.height, layer.info.width)
     wanted = min(total, (2 * count + _SPARE) * step * step)
     while True:
-        found = _propose(layer, vector, wanted, probes)
+        found, scores = _propose(layer, vector, wanted, probes)
         images = len(np.unique(found // len(layer.grid)))
         if not one or images >= count or wanted >= total or len(found) < wanted:
-            return _score_cells(layer, _cells_around(layer, found), read_maps, score, count, one)
+            break
         wanted = min(total, 4 * wanted)
+    if step == 1:  # else the cells between those that FAISS knows may be better
+        found = _of_hopeful_images(layer, found, scores, count, one)
+    return _score_cells(layer, _cells_around(layer, found), read_maps, score, count, one)
+
+
+def images_to_scan(layer: Layer, vector: np.ndarray, count: int, probes: int | None, *, one: bool) -> Sequence[int]:
+    """Rows of the image table that hold every cell that may be among the ``count`` nearest to a vector (C,).
+
+    All images, unless FAISS has every cell and looks at all of them.
+    """
+    everything = range(layer.peaks.shape[1])
+    if probes or grid_step(layer.info.height, layer.info.width) > 1:
+        return everything
+    try:
+        total, wanted = layer.vectors().ntotal, 2 * count + _SPARE
+    except DamagedFile:  # the maps are enough
+        return everything
+    while wanted < total:
+        found, scores = _propose(layer, vector, wanted, None)
+        hopeful = _of_hopeful_images(layer, found, scores, count, one)
+        if hopeful.size and scores[-1] < _hopeful_from(layer, found, scores, count, one):
+            return np.unique(hopeful // len(layer.grid)).tolist()
+        wanted *= 4
+    return everything
+
+
+def _hopeful_from(layer: Layer, found: np.ndarray, scores: np.ndarray, count: int, one: bool) -> float:
+    """The lowest score from FAISS with which a cell may be among the best; ``scores`` descend."""
+    if one:
+        scores = scores[np.sort(np.unique(found // len(layer.grid), return_index=True)[1])]
+    return float(scores[count - 1]) - 2 * _ROUNDING if len(scores) >= count else -np.inf
+
+
+def _of_hopeful_images(layer: Layer, found: np.ndarray, scores: np.ndarray, count: int, one: bool) -> np.ndarray:
+    images = found // len(layer.grid)
+    return found[np.isin(images, images[scores >= _hopeful_from(layer, found, scores, count, one)])]
 
 
 def farthest(
@@ -100,7 +141,7 @@ def farthest(
     Peaks bound what an image can reach, up to neurons that are negative there; that finds the cells of directions of
     few neurons, which approximate search by angle misses.
     """
-    found = _propose(layer, direction, min(layer.vectors().ntotal, 10 * count + _SPARE), probes)
+    found, _ = _propose(layer, direction, min(layer.vectors().ntotal, 10 * count + _SPARE), probes)
     used = np.flatnonzero(direction > 0)
     bounds = direction[used] @ layer.peaks[used] if len(used) else np.zeros(layer.peaks.shape[1])
     rows = np.argsort(-bounds, kind="stable")[: count + _BOUND_IMAGES]
@@ -122,11 +163,13 @@ def _cells_around(layer: Layer, found: np.ndarray) -> np.ndarray:
     return np.unique(rows[:, None, None] * layer.info.cells + ys * width + xs)
 
 
-def _propose(layer: Layer, vector: np.ndarray, count: int, probes: int | None) -> np.ndarray:
+def _propose(layer: Layer, vector: np.ndarray, count: int, probes: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in the FAISS index of the cells nearest to a vector, and their scores, which descend."""
     parameters = faiss.SearchParametersIVF(nprobe=probes) if probes else None
     unit = (vector / max(float(np.linalg.norm(vector)), 1e-30)).astype(np.float32)
-    found = layer.vectors().search(unit[None], count, params=parameters)[1][0]
-    return found[(found >= 0) & (found < layer.vectors().ntotal)]  # a damaged list may name vectors there are not
+    scores, found = (of_one[0] for of_one in layer.vectors().search(unit[None], count, params=parameters))
+    there = (found >= 0) & (found < layer.vectors().ntotal)  # a damaged list may name vectors there are not
+    return found[there], scores[there]
 
 
 def _score_cells(
@@ -148,8 +191,21 @@ def nearest_images(layer: Layer, peaks: np.ndarray, count: int) -> list[tuple[in
     length = float(np.linalg.norm(query))
     if length == 0:
         return []
-    positive = np.maximum(layer.peaks, 0)
-    lengths = np.sqrt(np.einsum("cn,cn->n", positive, positive))
-    scores = np.divide(query @ positive, lengths * length, out=np.zeros_like(lengths), where=lengths > 0)
-    rows = np.argsort(-scores, kind="stable")[:count]
+    used = np.flatnonzero(query)
+    scores = np.zeros(layer.peaks.shape[1], np.float32)
+    for first in range(0, len(scores), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        lengths = layer.peak_lengths[block]
+        products = query[used] @ np.maximum(layer.peaks[used, block], 0)
+        np.divide(products, lengths * length, out=scores[block], where=lengths > 0)
+    rows = _first(scores, count)
     return [(int(row), float(scores[row])) for row in rows]
+
+
+def _first(scores: np.ndarray, count: int) -> np.ndarray:
+    """Rows (count,) of the highest scores (n,), descending; of equal ones the first."""
+    count = min(count, len(scores))
+    if count == 0:
+        return np.zeros(0, np.int64)
+    rows = np.flatnonzero(scores >= np.partition(scores, len(scores) - count)[len(scores) - count])
+    return rows[np.argsort(-scores[rows], kind="stable")[:count]]

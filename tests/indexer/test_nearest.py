@@ -1,0 +1,83 @@
+"""What FAISS's rounded scores allow to leave out: never a cell that belongs to the answer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import indexer
+from indexer.query import likeness
+from indexer.query.index import Index
+from indexer.query.layer import Layer
+from tests.conftest import LAYERS
+
+
+@pytest.fixture(params=[1, 2, 3])
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    return np.random.default_rng(request.param)
+
+
+def reading(index: Index, layer: Layer, read: list[int]) -> likeness.ReadMaps:
+    def read_maps(row: int) -> np.ndarray:
+        read.append(row)
+        return index.activation_maps(int(index.images.id[row]), layer.name).astype(np.float16)
+
+    return read_maps
+
+
+def queries(index: Index, layer: Layer, rng: np.random.Generator) -> list[np.ndarray]:
+    """Vectors of cells, near to one, and of any direction."""
+    maps = index.activation_maps(int(index.images.id[rng.integers(len(index.images))]), layer.name)
+    own = maps.reshape(len(maps), -1)[:, rng.integers(layer.info.cells)]
+    return [own + 1e-3, own + rng.normal(0, 1 + own.std(), len(own)), rng.normal(size=len(own))]
+
+
+@pytest.mark.parametrize("one", [True, False])
+@pytest.mark.parametrize("count", [1, 7, 39, 45, 3000])
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_images_left_out_hold_nothing_that_is_nearer(
+    small_index: Path, rng: np.random.Generator, name: str, count: int, one: bool
+) -> None:
+    with indexer.open(small_index) as index:
+        layer = index.layer(name)
+        for query in queries(index, layer, rng):
+            read = reading(index, layer, [])
+            rows = likeness.images_to_scan(layer, query, count, None, one=one)
+            score = likeness.cosine_to(query)
+            every = likeness.scan(layer, range(len(index.images)), read, score, count, one=one)
+            assert likeness.scan(layer, rows, read, score, count, one=one) == every
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_few_maps_are_read_where_few_cells_may_be_nearest(
+    small_index: Path, rng: np.random.Generator, one: bool
+) -> None:
+    with indexer.open(small_index) as index:
+        layer = index.layer("features.12")
+        read: list[int] = []
+        near = queries(index, layer, rng)[0]
+        assert len(likeness.nearest(layer, near, reading(index, layer, read), 1, None, one=one)) == 1
+        assert len(read) < len(index.images) / 4
+
+
+def test_images_nearest_in_blocks_are_those_of_one_product(
+    small_index: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with indexer.open(small_index) as index:
+        layer = index.layer("features.12")
+        peaks = rng.normal(0, 5, layer.info.channels).astype(np.float32)
+        positive, query = np.maximum(layer.peaks, 0).astype(np.float64), np.maximum(peaks, 0).astype(np.float64)
+        cosines = query @ positive / np.linalg.norm(positive, axis=0) / np.linalg.norm(query)
+        for block in (3, 16, 1000):
+            monkeypatch.setattr(likeness, "_BLOCK", block)
+            for count in (1, 10, 40, 100):
+                found = likeness.nearest_images(layer, peaks, count)
+                assert [row for row, _ in found] == np.argsort(-cosines, kind="stable")[:count].tolist()
+                np.testing.assert_allclose([score for _, score in found], np.sort(cosines)[::-1][:count], rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_of_equal_scores_come_first(seed: int) -> None:
+    scores = np.random.default_rng(seed).integers(0, 5, 50).astype(np.float32)
+    for count in (0, 1, 3, 20, 50, 60):
+        assert likeness._first(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
