@@ -58,8 +58,11 @@ bench: $(VENV)/.installed-demo
 BENCH_IMAGES ?= 1000000
 bench-scale: $(VENV)/.installed-demo
 	$(BIN)/python -m benchmarks.generate --source "$(INDEX)" --images $(BENCH_IMAGES) --out "$(OUT)/generated"
+	$(BIN)/python -m benchmarks.generate --source "$(INDEX)" --images 500 --side 13 --neurons 256 --out "$(OUT)/vectors"
 	$(BIN)/python -m benchmarks.questions "$(OUT)/generated"
-	rm -r "$(OUT)/generated"
+	$(BIN)/python -m benchmarks.beside "$(OUT)/generated" --real "$(INDEX)" --vectors "$(OUT)/vectors" \
+		--weights "$(OUT)/squeezenet1_1.pth"
+	rm -r "$(OUT)/generated" "$(OUT)/vectors"
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

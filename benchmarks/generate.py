@@ -1,9 +1,11 @@
 """An index of any number of images, from real activations by resampling.
 
-Every generated image is one cell of a real one, as a map of 1 x 1, with every activation changed by some per cent; its
-path and class are those of the real image, so that crops can be asked for.
+Every generated image has so many cells of one real image, with every activation changed by some per cent: one cell, as
+a map of 1 x 1, or ``--side`` x ``--side`` of them. Its path and class are those of the real image, so that crops can be
+asked for.
 
 python -m benchmarks.generate --source INDEX --layer features.12 --images 1000000 --out INDEX
+python -m benchmarks.generate --source INDEX --layer features.12 --images 500 --side 13 --neurons 256 --out INDEX
 """
 
 import argparse
@@ -28,53 +30,59 @@ SPREAD = 0.05
 SOURCES = 400
 
 
-def generate(source: Path, layer: str, images: int, out: Path) -> Manifest:
+def generate(source: Path, layer: str, images: int, out: Path, side: int = 1, neurons: int | None = None) -> Manifest:
     """Write shards, derive, publish."""
     rng = np.random.default_rng(0)
     with indexer.open(source) as real:
-        info = _of_one_cell(real.layers[layer].info)
+        info = _of_side(real.layers[layer].info, side, neurons)
         configuration = replace(real.manifest.configuration, layers=(info,))
         records = real.find_images(limit=SOURCES).items
         rows = [_image(real, record) for record in records]
         cells = np.concatenate(
-            [real.activation_maps(record.id, layer).reshape(info.channels, -1).T for record in records]
+            [real.activation_maps(record.id, layer)[: info.channels].reshape(info.channels, -1).T for record in records]
         )
     (out / layout.SHARDS).mkdir(parents=True)
     per_image = len(cells) // len(rows)
     with ThreadPoolExecutor() as workers:
         shards = []
         for number, first in enumerate(range(0, images, SHARD)):
-            batches = _batches(rng, cells, per_image, rows, first, min(first + SHARD, images))
+            batches = _batches(rng, cells, per_image, rows, side, range(first, min(first + SHARD, images)))
             shards.append(_write(out, number, configuration, first, min(first + SHARD, images), batches, workers))
     root = str(real.manifest.image_root)
     return derive_and_publish(out, Manifest(0, configuration, root, images, SHARD, BATCH, shards=shards))
 
 
-def _of_one_cell(info: LayerInfo) -> LayerInfo:
-    """The layer with its middle cell alone, so that crops are of the usual size."""
+def _of_side(info: LayerInfo, side: int, neurons: int | None) -> LayerInfo:
+    """The layer with its middle cells alone, so that crops are of the usual size."""
     axes = (info.field.y, info.field.x)
-    y, x = (replace(axis, intervals=(axis.intervals[len(axis.intervals) // 2],)) for axis in axes)
-    return replace(info, height=1, width=1, field=replace(info.field, y=y, x=x))
+    y, x = (replace(axis, intervals=_middle(axis.intervals, side)) for axis in axes)
+    field = replace(info.field, y=y, x=x)
+    return replace(info, channels=neurons or info.channels, height=side, width=side, field=field)
+
+
+def _middle(intervals: tuple[tuple[int, int], ...], count: int) -> tuple[tuple[int, int], ...]:
+    first = (len(intervals) - count + 1) // 2
+    return intervals[first : first + count]
 
 
 def _image(real: Index, record: ImageRecord) -> IndexedImage:
     data = (Path(real.manifest.image_root) / record.path).stat().st_size
-    return IndexedImage(
-        0, record.path, record.class_, record.width, record.height, data, bytes.fromhex(record.sha256)
-    )
+    return IndexedImage(0, record.path, record.class_, record.width, record.height, data, bytes.fromhex(record.sha256))
 
 
 def _batches(
-    rng: np.random.Generator, cells: np.ndarray, per_image: int, rows: list[IndexedImage], first: int, end: int
+    rng: np.random.Generator, cells: np.ndarray, per_image: int, rows: list[IndexedImage], side: int, ids: range
 ) -> Iterator[tuple[list[IndexedImage], LayerBatch]]:
-    for start in range(first, end, BATCH):
-        count = min(BATCH, end - start)
-        picked = rng.integers(len(cells), size=count)
-        noise = 1 + SPREAD * rng.standard_normal((count, cells.shape[1]), np.float32)
-        maps = (cells[picked] * noise).astype(np.float16)[:, :, None, None]
-        images = [replace(rows[cell // per_image], id=start + n) for n, cell in enumerate(picked.tolist())]
-        peaks = maps[:, :, 0, 0].astype(np.float32)
-        yield images, LayerBatch(maps, peaks, np.zeros(peaks.shape, np.uint32), 0)
+    size = max(1, BATCH // side**2)
+    for start in range(ids.start, ids.stop, size):
+        count = min(size, ids.stop - start)
+        source = rng.integers(len(rows), size=count)
+        picked = source[:, None] * per_image + rng.integers(per_image, size=(count, side**2))
+        noise = 1 + SPREAD * rng.standard_normal((*picked.shape, cells.shape[1]), np.float32)
+        flat = np.ascontiguousarray((cells[picked] * noise).astype(np.float16).swapaxes(1, 2))
+        images = [replace(rows[row], id=start + n) for n, row in enumerate(source.tolist())]
+        peaks, places = flat.max(axis=2).astype(np.float32), flat.argmax(axis=2).astype(np.uint32)
+        yield images, LayerBatch(flat.reshape(count, -1, side, side), peaks, places, 0)
 
 
 def _write(
@@ -97,9 +105,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--layer", default="features.12")
     parser.add_argument("--images", type=int, default=1_000_000)
+    parser.add_argument("--side", type=int, default=1, help="rows and columns of the maps")
+    parser.add_argument("--neurons", type=int, help="only the first so many")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    manifest = generate(options.source, options.layer, options.images, options.out)
+    manifest = generate(options.source, options.layer, options.images, options.out, options.side, options.neurons)
     print(f"{manifest.images} images in {options.out}; vectors: {manifest.vectors[options.layer]}")
 
 

@@ -4,18 +4,12 @@ python -m benchmarks.questions INDEX --layer features.12 [--out FILE]
 """
 
 import argparse
-import http.client
 import json
 import os
-import re
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,11 +17,11 @@ import faiss
 import numpy as np
 
 import indexer
+from benchmarks import clients
+from benchmarks.clients import Address, Ask
 from indexer.query.index import Index
 
 ASKED = 40
-CLIENTS = 4
-SECONDS = 2.0
 RECALL_QUERIES = 32
 
 
@@ -69,11 +63,22 @@ def in_process(index: Index, layer: str) -> Iterator[Answer]:
     yield timed("… page 10,000", lambda n: index.top_patches(layer, n % neurons, limit=9, offset=deep))
     yield timed("… of a class", lambda n: index.top_patches(layer, n % neurons, limit=9, class_=class_))
     yield timed("neurons firing on an image", lambda n: index.neurons_firing(n * 97 % images, layer=layer, limit=9))
-    apart = {"limit": 100, "per_image": "all", "iou": 0.3}
-    yield timed("all cells, top 100, apart", lambda n: index.top_patches(layer, n % neurons, **apart), times=10)
+    yield apart(index, layer)
     about = json.dumps(index.manifest.vectors[layer])
     yield timed("nearest patches", lambda n: index.similar(layer, n * 97 % images, 0, 0, limit=10), about)
     yield recall(index, layer)
+
+
+def apart(index: Index, layer: str) -> Answer:
+    """The top 100 of all cells that do not overlap much, and how many of the maps are read for it."""
+    count = index.layers[layer].info.channels
+    read, real = [], index._read_map
+    index._read_map = lambda *place: read.append(place) or real(*place)
+    options = {"limit": 100, "per_image": "all", "iou": 0.3}
+    answer = timed("all cells, top 100, apart", lambda n: index.top_patches(layer, n % count, **options), times=20)
+    del index._read_map
+    share = 100 * len(read) / 21 / len(index.images)  # with the one that is not counted
+    return Answer(answer.name, answer.milliseconds, note=f"{share:.3g} % of the neuron's maps read")
 
 
 def recall(index: Index, layer: str) -> Answer:
@@ -96,21 +101,7 @@ def recall(index: Index, layer: str) -> Answer:
     return Answer(answer.name, answer.milliseconds, note=f"recall@10 of {RECALL_QUERIES} other queries {hit:.3f}")
 
 
-@contextmanager
-def serving(path: Path) -> Iterator[tuple[str, int]]:
-    """The service as anyone starts it, on a free port."""
-    command = [sys.executable, "-m", "service", str(path), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        try:
-            address = re.search(r"http://([^:/]+):(\d+)", process.stdout.readline())
-            assert address is not None, "the service did not start"
-            yield address[1], int(address[2])
-        finally:
-            process.terminate()
-
-
-def over_http(address: tuple[str, int], name: str, layer: str, classes: list[str], images: int) -> Iterator[Answer]:
+def over_http(address: Address, name: str, layer: str, classes: list[str], images: int) -> Iterator[Answer]:
     """What a client on the same machine waits for: one client's times, then how many answers four clients get."""
     api = f"/v1/indexes/{name}"
     patches = f"{api}/layers/{layer}/neurons/{{}}/patches?limit=9"
@@ -125,32 +116,11 @@ def over_http(address: tuple[str, int], name: str, layer: str, classes: list[str
     yield asked(address, "a crop", lambda n: cells.format(n * 89 % images) + "/patch.jpg")
 
 
-def asked(address: tuple[str, int], name: str, path: Callable[[int], str]) -> Answer:
-    one = http.client.HTTPConnection(*address, timeout=60)
-    answer = timed(name, lambda n: _get(one, path(n)))
-    one.close()
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        started = time.perf_counter()
-        until = started + SECONDS
-        total = sum(clients.map(lambda client: _ask_on(address, path, 100 + 1000 * client, until), range(CLIENTS)))
-    return Answer(name, answer.milliseconds, total / (time.perf_counter() - started))
-
-
-def _ask_on(address: tuple[str, int], path: Callable[[int], str], number: int, until: float) -> int:
-    connection, count = http.client.HTTPConnection(*address, timeout=60), 0
-    while time.perf_counter() < until:
-        _get(connection, path(number + count))
-        count += 1
+def asked(address: Address, name: str, path: Ask) -> Answer:
+    connection = clients.connect(address)
+    answer = timed(name, lambda n: clients.get(connection, path(n)))
     connection.close()
-    return count
-
-
-def _get(connection: http.client.HTTPConnection, path: str) -> None:
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read()
-    if answer.status != 200:
-        raise RuntimeError(f"{path}: {answer.status} {body[:300]!r}")
+    return Answer(name, answer.milliseconds, clients.per_second(address, path))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -163,14 +133,14 @@ def main(arguments: list[str] | None = None) -> None:
     with indexer.open(options.index) as index:
         opened = time.perf_counter() - started
         memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        images, classes = len(index.images), [name for name in index.classes if name]
+        images, names = len(index.images), [name for name in index.classes if name]
         print(f"\n{images:,} images, {os.cpu_count()} cores; opened in {opened:.2f} s and {memory:.0f} MB")
         print("\n| in this process | p50 ms | p90 ms | a second | |\n| --- | --- | --- | --- | --- |", flush=True)
         answers = _print(in_process(index, options.layer))
-    print(f"\n| over HTTP | p50 ms | p90 ms | a second, {CLIENTS} clients | |")
+    print(f"\n| over HTTP | p50 ms | p90 ms | a second, {clients.CLIENTS} clients | |")
     print("| --- | --- | --- | --- | --- |", flush=True)
-    with serving(options.index) as address:
-        answers += _print(over_http(address, options.index.name, options.layer, classes, images))
+    with clients.serving(options.index) as address:
+        answers += _print(over_http(address, options.index.name, options.layer, names, images))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     figures = {"images": images, "open_seconds": opened, "open_megabytes": memory}
     options.out.write_text(json.dumps(figures | {"answers": [asdict(answer) for answer in answers]}, indent=1))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import generate, growth, indexing, questions
+import indexer
+from benchmarks import beside, generate, growth, indexing, questions
 from tests.conftest import write_photos
 
 
@@ -29,7 +30,7 @@ def test_indexing_is_measured(photos: Path, tmp_path: Path, monkeypatch: pytest.
 
 def test_a_generated_index_answers(small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr(questions, "ASKED", 2)
-    monkeypatch.setattr(questions, "SECONDS", 0.1)
+    monkeypatch.setattr("benchmarks.clients.SECONDS", 0.1)
     monkeypatch.setattr(generate, "SHARD", 30)
     monkeypatch.setattr(generate, "BATCH", 16)
     layer = "features.12"
@@ -39,6 +40,28 @@ def test_a_generated_index_answers(small_index: Path, tmp_path: Path, monkeypatc
     assert figures["images"] == 70
     assert [answer["name"] for answer in figures["answers"]].count("/healthz") == 1
     assert "70 images" in capsys.readouterr().out
+
+
+def test_questions_are_measured_beside_others(
+    small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("benchmarks.measure.ROUNDS", 1)
+    monkeypatch.setattr("benchmarks.clients.SECONDS", 0.1)
+    monkeypatch.setattr(beside, "CROPS", 2)
+    monkeypatch.setattr(beside, "LOOKUPS", 2)
+    vectors, out = tmp_path / "vectors", tmp_path / "figures.json"
+    sizes = ["--images", "7", "--side", "3", "--neurons", "20"]
+    generate.main(["--source", str(small_index), *sizes, "--out", str(vectors)])
+    with indexer.open(vectors) as index:
+        assert index.layers["features.12"].vectors().ntotal == 7 * 9
+        assert index.activation_maps(6, "features.12").shape == (20, 3, 3)
+        assert (index.layers["features.12"].peaks[:, 6] == index.activation_maps(6, "features.12").max((1, 2))).all()
+    monkeypatch.setattr(beside, "NEAREST", 5)
+    beside.main([str(vectors), "--real", str(small_index), "--vectors", str(vectors), "--out", str(out)])
+    rows = json.loads(out.read_text())["rows"]
+    assert len(rows) == 11
+    assert all(min(row["reference"] + row["measured"]) > 0 for row in rows)
+    assert rows[-1]["name"] in capsys.readouterr().out
 
 
 def test_growth_is_measured_by_stage(photos: Path) -> None:
