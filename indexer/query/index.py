@@ -274,9 +274,7 @@ class Index(Generation):
         found, count, one = self.layer(layer), limit + offset, per_image == "one"
         read = lambda row: self._read_maps(found, row)  # noqa: E731
         if exact:
-            score = likeness.cosine_to(vector)
-            rows = likeness.images_to_scan(found, vector, count, self._probes(layer), one=one)
-            hits = likeness.scan(found, rows, read, score, count, one=one)
+            hits = likeness.nearest_of_all(found, vector, read, count, self._probes(layer), one=one)
         else:
             hits = likeness.nearest(found, vector, read, count, self._probes(layer), one=one)
         return self._similar_page(found, hits, one, limit, offset)

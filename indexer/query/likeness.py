@@ -5,7 +5,7 @@ those of vectors rounded to float16, so they bound the true ones, and maps are o
 best.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import faiss
@@ -100,25 +100,31 @@ def nearest(
     return _score_cells(layer, _cells_around(layer, found), read_maps, score, count, one)
 
 
-def images_to_scan(layer: Layer, vector: np.ndarray, count: int, probes: int | None, *, one: bool) -> Sequence[int]:
-    """Rows of the image table that hold every cell that may be among the ``count`` nearest to a vector (C,).
+def nearest_of_all(
+    layer: Layer, vector: np.ndarray, read_maps: ReadMaps, count: int, probes: int | None, *, one: bool
+) -> list[Scored]:
+    """The cells nearest to a vector (C,) by cosine, none left out that might be nearer."""
+    score, cells = cosine_to(vector), _hopeful_cells(layer, vector, count, probes, one)
+    if cells is None:
+        return scan(layer, range(layer.peaks.shape[1]), read_maps, score, count, one=one)
+    return _score_cells(layer, cells, read_maps, score, count, one)
 
-    All images, unless FAISS has every cell and looks at all of them.
-    """
-    everything = range(layer.peaks.shape[1])
+
+def _hopeful_cells(layer: Layer, vector: np.ndarray, count: int, probes: int | None, one: bool) -> np.ndarray | None:
+    """Every cell, row * cells + cell, that may be among the nearest; None unless FAISS has all and looks at all."""
     if probes or grid_step(layer.info.height, layer.info.width) > 1:
-        return everything
+        return None
     try:
-        total, wanted = layer.vectors().ntotal, 2 * count + _SPARE
+        total, wanted = layer.vectors().ntotal, 8 * count + _SPARE
     except DamagedFile:  # the maps are enough
-        return everything
+        return None
     while wanted < total:
         found, scores = _propose(layer, vector, wanted, None)
-        hopeful = _of_hopeful_images(layer, found, scores, count, one)
-        if hopeful.size and scores[-1] < _hopeful_from(layer, found, scores, count, one):
-            return np.unique(hopeful // len(layer.grid)).tolist()
+        lowest = _hopeful_from(layer, found, scores, count, one)
+        if len(scores) and scores[-1] < lowest:
+            return _cells_around(layer, found[scores >= lowest])
         wanted *= 4
-    return everything
+    return None
 
 
 def _hopeful_from(layer: Layer, found: np.ndarray, scores: np.ndarray, count: int, one: bool) -> float:
