@@ -3,9 +3,9 @@
 ``counter = Counter(channels)``; ``counter.add(maps)`` for each batch; ``counter.merge(histogram)`` for what was counted
 elsewhere; ``histogram = counter.histogram()``.
 
-Small maps are sorted, which for 16 bits is a radix sort, and their counts merged now and then. Large ones are counted
-into a table of all codes between the lowest and the highest: three times as fast where a neuron has many values, and
-slower where it has few.
+Small maps are sorted, which for 16 bits is a radix sort, and their counts merged now and then. Large ones are gathered
+by neuron and counted into a table of all codes between the lowest and the highest: three times as fast where a neuron
+has many values, and slower where it has few.
 """
 
 import numpy as np
@@ -25,7 +25,8 @@ class Counter:
     def __init__(self, channels: int) -> None:
         self.channels = channels
         self._sparse: list[Histogram] = []
-        self._gathered: list[np.ndarray] = []
+        self._gathered = np.empty((channels, 0, 0), np.int16)  # bits of float16, by neuron, image and cell
+        self._images = 0  # of those in it
         self._low = 1 << 16
         self._table = np.zeros((channels, 0), np.uint32)  # how often each neuron had each code from _low
         self._tabled = 0
@@ -36,9 +37,17 @@ class Counter:
         if cells < _LARGE:
             self.merge(_sorted_and_counted(recode(maps)))
             return
-        self._gathered.append(maps)
-        if sum(part.nbytes for part in self._gathered) >= _GATHERED:
-            self._tabulate()
+        if not self._gathered.size:
+            room = max(1, _GATHERED // (2 * self.channels * cells))
+            self._gathered = np.empty((self.channels, room, cells), np.int16)
+        bits = np.ascontiguousarray(maps).view(np.int16).reshape(len(maps), self.channels, cells).transpose(1, 0, 2)
+        while bits.shape[1]:
+            part = bits[:, : self._gathered.shape[1] - self._images]
+            self._gathered[:, self._images : self._images + part.shape[1]] = part
+            self._images += part.shape[1]
+            bits = bits[:, part.shape[1] :]
+            if self._images == self._gathered.shape[1]:
+                self._tabulate()
 
     def merge(self, other: Histogram) -> None:
         """Count what was counted elsewhere."""
@@ -56,22 +65,15 @@ class Counter:
         return self._sparse[0]
 
     def _tabulate(self) -> None:
-        if not self._gathered:
-            return
-        import torch  # here, because reading a shard needs none of it
-
-        codes = np.concatenate([recode(maps).reshape(len(maps), self.channels, -1) for maps in self._gathered])
-        self._gathered = []
-        seen = codes[:, 0].size
+        seen = self._images * self._gathered.shape[2]
         if self._tabled + seen >= _MOST:
             self._empty_table()
         self._tabled += seen
-        self._widen(int(codes.min()), int(codes.max()) + 1)
-        codes -= np.uint16(self._low)
-        for neuron, row in enumerate(self._table):
-            # torch's, because numpy's keeps other threads waiting (it holds the interpreter's lock)
-            counts = torch.bincount(torch.from_numpy(codes[:, neuron].astype(np.int32).ravel())).numpy()
-            row[: len(counts)] += counts.astype(np.uint32)
+        for neuron, bits in enumerate(self._gathered[:, : self._images] if seen else ()):
+            low, counts = _counted(bits.ravel())
+            self._widen(low, low + len(counts))
+            self._table[neuron, low - self._low :][: len(counts)] += counts.astype(np.uint32)
+        self._images = 0
 
     def _widen(self, low: int, end: int) -> None:
         width = self._table.shape[1]
@@ -85,12 +87,24 @@ class Counter:
         self._low, self._table = new_low, table
 
     def _empty_table(self) -> None:
-        if self._tabled:
-            codes = [np.flatnonzero(row) for row in self._table]
-            keys = [np.uint32((n << 16) + self._low) + found.astype(np.uint32) for n, found in enumerate(codes)]
+        if self._tabled:  # row by row, for large temporary arrays come from the system as fresh pages
+            codes = [np.flatnonzero(row != 0) for row in self._table]
+            keys = [(found + ((n << 16) + self._low)).astype(np.uint32) for n, found in enumerate(codes)]
             counts = [row[found].astype(np.int64) for row, found in zip(self._table, codes, strict=True)]
             self.merge(Histogram(self.channels, np.concatenate(keys), np.concatenate(counts)))
         self._low, self._table, self._tabled = 1 << 16, self._table[:, :0], 0
+
+
+def _counted(bits: np.ndarray) -> tuple[int, np.ndarray]:
+    """The lowest code of float16 whose bits (n,) int16 are given, and how often that and each one after it occurs."""
+    import torch  # here, because reading a shard needs none of it
+
+    # torch's, because numpy's keeps other threads waiting (it holds the interpreter's lock)
+    if bits.min() >= 0:  # nothing negative, as behind a ReLU: bits are codes but for the first
+        return 0x8000, torch.bincount(torch.from_numpy(bits)).numpy()
+    codes = recode(bits.view(np.float16))
+    low = int(codes.min())
+    return low, torch.bincount(torch.from_numpy((codes - np.uint16(low)).astype(np.int32))).numpy()
 
 
 def _sorted_and_counted(codes: np.ndarray) -> Histogram:

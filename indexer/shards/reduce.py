@@ -10,6 +10,8 @@ from indexer.shards.format import HALF_MAX
 from indexer.shards.histogram import recode
 from indexer.shards.writer import LayerBatch
 
+_INFINITE = 0x7C00  # the bits of float16's infinity
+
 
 def reduce_maps(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBatch:
     """Reduce maps (B, C, H, W) of a layer to what is kept, on the device where they are.
@@ -20,32 +22,40 @@ def reduce_maps(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBa
         NaN or infinity; names the layer and the first such image.
     """
     maps = maps.to(torch.float32)
-    peaks, lowest = maps.amax(dim=(2, 3)), maps.amin(dim=(2, 3))
-    _refuse_non_finite(layer, peaks, lowest, paths)
-    saturated = 0
-    half = maps
-    if bool((peaks > HALF_MAX).any() | (lowest < -HALF_MAX).any()):
-        saturated = int((maps.abs() > HALF_MAX).sum())
-        half = maps.clamp(-HALF_MAX, HALF_MAX)
-    half = half.to(torch.float16)
+    peaks = maps.amax(dim=(2, 3))
+    half, saturated = _halved(maps), 0
+    if not _is_plain(half, peaks):
+        lowest = maps.amin(dim=(2, 3))
+        _refuse_non_finite(layer, peaks, lowest, paths)
+        if bool((peaks > HALF_MAX).any() | (lowest < -HALF_MAX).any()):
+            saturated = int((maps.abs() > HALF_MAX).sum())
+            half = _halved(maps.clamp(-HALF_MAX, HALF_MAX))
+    kept = half.cpu().numpy()
     if maps.device.type == "cpu":
-        kept = _channels_first(half).numpy()
         cells = _first_argmax(maps.numpy(), peaks.numpy(), kept)
     else:
-        kept = half.contiguous().cpu().numpy()
         cells = maps.flatten(2).argmax(dim=2).cpu().numpy()
     return LayerBatch(kept, peaks.cpu().numpy(), cells.astype(np.uint32), saturated)
 
 
-def _channels_first(half: torch.Tensor) -> torch.Tensor:
-    """Contiguous (B, C, H, W); image by image, for torch transposes matrices in blocks, and only those."""
-    if half.is_contiguous():
-        return half
-    images, channels, height, width = half.shape
+def _halved(maps: torch.Tensor) -> torch.Tensor:
+    """Contiguous float16 (B, C, H, W); what is beyond its range becomes infinite.
+
+    Image by image on a CPU: torch transposes matrices in blocks, and only those.
+    """
+    if maps.is_contiguous() or maps.device.type != "cpu":
+        return maps.to(torch.float16).contiguous()
+    images, channels, height, width = maps.shape
     kept = torch.empty((images, channels, height * width), dtype=torch.int16)
-    for image, of_image in zip(kept, half.permute(0, 2, 3, 1).view(torch.int16), strict=True):
-        image.copy_(of_image.reshape(height * width, channels).t())
-    return kept.view(torch.float16).view(half.shape)
+    for image, of_image in zip(kept, maps.permute(0, 2, 3, 1), strict=True):
+        image.copy_(of_image.reshape(height * width, channels).to(torch.float16).view(torch.int16).t())
+    return kept.view(torch.float16).view(maps.shape)
+
+
+def _is_plain(half: torch.Tensor, peaks: torch.Tensor) -> bool:
+    """Whether everything is finite, positive or zero, and in range, as behind a ReLU: told from the bits alone."""
+    lowest, highest = torch.aminmax(half.view(torch.int16))
+    return bool((lowest >= 0) & (highest < _INFINITE)) and bool(peaks.max() <= HALF_MAX)
 
 
 def _first_argmax(maps: np.ndarray, peaks: np.ndarray, kept: np.ndarray) -> np.ndarray:
@@ -55,7 +65,8 @@ def _first_argmax(maps: np.ndarray, peaks: np.ndarray, kept: np.ndarray) -> np.n
     highest half is the first of the highest activation, unless a lower activation before it became the same half.
     """
     images, channels, _, width = maps.shape
-    codes = recode(kept).reshape(images, channels, -1)
+    bits = kept.view(np.uint16)
+    codes = (bits if bits.max() < _INFINITE else recode(kept)).reshape(images, channels, -1)
     cells = codes.argmax(axis=2)
     image, channel = np.ogrid[:images, :channels]
     for b, c in zip(*np.nonzero(maps[image, channel, cells // width, cells % width] != peaks), strict=True):

@@ -18,6 +18,7 @@ import numpy as np
 from indexer.shards import format as shard_format
 from indexer.shards.chunks import ChunkWriter
 from indexer.shards.counting import Counter
+from indexer.shards.histogram import Histogram
 from indexer.store import mapped
 
 
@@ -106,8 +107,9 @@ class ShardWriter:
         (int, int)
             Images kept and images skipped.
         """
-        for layer in self._layers.values():
-            layer.close()
+        counted = [self._workers.submit(layer.counter.histogram) for layer in self._layers.values()]
+        for layer, histogram in zip(self._layers.values(), counted, strict=True):
+            layer.close(histogram.result())
         _write_images(self._file.create_group("images"), self._images)
         _write_strings(self._file.create_group("skipped"), "path", [path for path, _ in self._skipped])
         _write_strings(self._file["skipped"], "reason", [reason for _, reason in self._skipped])
@@ -136,14 +138,13 @@ class _LayerWriter:
         self.peak_cells.append(batch.peak_cells)
         self.saturated += batch.saturated
 
-    def close(self) -> None:
+    def close(self, histogram: Histogram) -> None:
         self.chunks.close().attrs["saturated"] = self.saturated
         channels = self.shape[0]
         none = np.empty((0, channels))
         for name, rows, dtype in (("peaks", self.peaks, np.float32), ("peak_cells", self.peak_cells, np.uint32)):
             stacked = np.concatenate([*rows, none.astype(dtype)])
             self.group.create_dataset(name, data=np.ascontiguousarray(stacked.T))
-        histogram = self.counter.histogram()
         for name, values in (("keys", histogram.keys), ("counts", histogram.counts)):
             # Shuffled, because ascending keys share their high bytes: a third of the size. (Maps are worse for it.)
             self.group.create_dataset(
