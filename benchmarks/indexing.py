@@ -18,6 +18,7 @@ from benchmarks.floor import floor
 from benchmarks.measure import Row, heading, in_turn, write
 from benchmarks.peers import captum_av, top_k_only
 from indexer.derive.generation import derive_and_publish
+from indexer.errors import InvalidRequest
 from indexer.images.listing import ImageFile, list_images
 from indexer.jobs.load import configuration_of
 from indexer.jobs.plan import ShardPlan
@@ -26,7 +27,7 @@ from indexer.network.forward import Network
 from indexer.network.models import load_model
 from indexer.network.threads import batch_size
 from indexer.store import atomic
-from indexer.store.manifest import Manifest
+from indexer.store.manifest import FLOAT32, Manifest
 
 FIRES = ",".join(f"features.{number}" for number in (3, 4, 6, 7, 9, 10, 11, 12))
 
@@ -39,10 +40,12 @@ class Case:
     layers: str
     share: float = 1.0
     questions: tuple[str, ...] = ("floor",)
+    precision: str = FLOAT32
 
     @property
     def name(self) -> str:
-        return f"{self.model} {self.layers if ',' not in self.layers else f'{self.layers.count(chr(44)) + 1} layers'}"
+        layers = self.layers if "," not in self.layers else f"{self.layers.count(',') + 1} layers"
+        return f"{self.model} {layers}" + ("" if self.precision == FLOAT32 else f", {self.precision}")
 
 
 CASES = [
@@ -50,9 +53,15 @@ CASES = [
     Case("squeezenet1_1", FIRES),
     Case("alexnet", "features.12", questions=("floor", "top ten", "captum")),
     Case("resnet18", "layer4", 0.35),
+    Case("resnet18", "layer4", 0.35, precision="float32-folded"),
     Case("resnet18", "layer3", 0.35, ("top ten",)),
+    Case("resnet18", "layer3", 0.35, ("top ten",), "float32-folded"),
     Case("vgg16", "features.30", 0.07),
-    Case("vgg16", "features.23", 0.07, ("top ten",)),
+    Case("vgg16", "features.23", 0.06, ("top ten",)),
+    Case("squeezenet1_1", "features.12", questions=("float32",), precision="bfloat16"),
+    Case("alexnet", "features.12", questions=("float32",), precision="bfloat16"),
+    Case("resnet18", "layer3", 0.35, ("float32",), "bfloat16"),
+    Case("vgg16", "features.23", 0.06, ("float32",), "bfloat16"),
 ]
 
 
@@ -61,24 +70,39 @@ class Measured:
 
     def __init__(self, case: Case, weights: str, root: Path, files: list[ImageFile], device: str | None) -> None:
         self.case, self.weights, self.root, self.files = case, weights, root, files
-        self.network = Network(
-            load_model(case.model, weights), case.layers.split(","), torch.device(device) if device else None
-        )
+        self.device = torch.device(device) if device else None
+        self.network = self._network(case.precision)
         self.folder = Path(tempfile.mkdtemp())
         size = batch_size(self.network.device)
         self.task = ShardTask(self.folder, root, configuration_of(self.network, False), size)
         self.plan = ShardPlan(0, tuple(range(len(files))), tuple(files))
 
-    def ours(self) -> Manifest:
+    def _network(self, precision: str) -> Network:
+        return Network(load_model(self.case.model, self.weights), self.case.layers.split(","), self.device, precision)
+
+    def _fastest(self) -> Network:
+        """Its batch norms folded, if it has any; a bfloat16 network's floor is bfloat16."""
+        if self.case.precision != FLOAT32:
+            return self.network
+        try:
+            return self._network("float32-folded")
+        except InvalidRequest:
+            return self.network
+
+    def ours(self, network: Network | None = None) -> Manifest:
         atomic.remove(self.folder / "shards")
-        shards = index_shards(self.task, [self.plan], self.network)
+        shards = index_shards(self.task, [self.plan], network or self.network)
         count = len(self.files)
         return replace(Manifest(0, self.task.configuration, str(self.root), count, count, 8), shards=shards)
 
     def row(self, question: str) -> Row:
         name = f"{self.case.name} ({len(self.files)} images)"
+        if question == "float32":
+            exact = self._network(FLOAT32)
+            return Row(f"{name}: everything kept / the same in float32", *in_turn(lambda: self.ours(exact), self.ours))
         if question == "floor":
-            taken = in_turn(lambda: floor(self.root, self.files, self.network), self.ours)
+            fastest = self._fastest()
+            taken = in_turn(lambda: floor(self.root, self.files, fastest), self.ours)
             return Row(f"{name}: everything kept / floor", *taken, note=self._bytes())
         if question == "derive":
             manifest = self.ours()

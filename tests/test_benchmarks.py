@@ -17,12 +17,17 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_indexing_is_measured(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr("benchmarks.measure.ROUNDS", 1)
-    monkeypatch.setattr(indexing, "CASES", [indexing.Case("alexnet", "features.2", 1.0, ("floor", "top ten"))])
+    cases = [
+        indexing.Case("alexnet", "features.2", 1.0, ("floor", "top ten")),
+        indexing.Case("resnet18", "layer1", 1.0, ("floor", "float32"), "float32-folded"),
+    ]
+    monkeypatch.setattr(indexing, "CASES", cases)
     out = tmp_path / "figures.json"
     indexing.main(["--images", str(photos), "--limit", "3", "--out", str(out)])
     rows = json.loads(out.read_text())["rows"]
     assert [row["name"].partition(": ")[2] for row in rows] == [
         "everything kept / floor", "everything kept / top ten kept, whole network",
+        "everything kept / floor", "everything kept / the same in float32",
     ]  # fmt: skip
     assert all(min(row["reference"] + row["measured"]) > 0 for row in rows)
     assert rows[0]["name"] in capsys.readouterr().out
