@@ -23,9 +23,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import indexer
+from indexer.derive import vectors as flat_or_inverted
 from indexer.derive.inverted import write_inverted
 from indexer.derive.vectors_file import WrongVectors, check_vectors
 from indexer.errors import DamagedFile, UnitscopeError
+from indexer.jobs.remove import remove
 from indexer.query import examine
 from indexer.store.manifest import read_manifest
 from tests.memory import peak_kb
@@ -97,7 +99,20 @@ def test_garbled_files_do_no_harm(own: Path, kind: str) -> None:
     names = [file for file in read_manifest(own).files if kind in file]
     if kind == "derived/":
         names = [file for file in names if file.endswith(".h5")]
-    refused, answered, megabytes = run_garbled(own, ROUNDS, names)
+    harmless(own, names)
+
+
+@pytest.mark.parametrize("kind", [".faiss", ".lists"])
+def test_garbled_inverted_files_do_no_harm(own: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flat_or_inverted, "FLAT_BYTES", 1000)
+    remove(own, ids=[3])
+    names = [file for file in read_manifest(own).files if file.endswith(kind)]
+    assert names
+    harmless(own, names)
+
+
+def harmless(index: Path, names: list[str]) -> None:
+    refused, answered, megabytes = run_garbled(index, ROUNDS, names)
     assert refused + answered == ROUNDS
     assert refused > ROUNDS // 10
     assert megabytes < 1500

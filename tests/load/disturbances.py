@@ -11,6 +11,7 @@ from pathlib import Path
 
 from indexer.jobs.compact import compact
 from indexer.jobs.remove import remove
+from indexer.store.manifest import read_manifest
 from tests.load.questions import Answers
 from tests.service.processes import Service
 
@@ -29,17 +30,19 @@ class Publisher(threading.Thread):
         self._answers = answers
         self._seconds = seconds
         self._ended = ended
+        self._job = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        self._job.submit(read_manifest, directory).result()  # its imports are not part of the load
 
     def run(self) -> None:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as job:
+        with self._job as job:
             for number, image in enumerate(self._removable, start=1):
                 if self._ended.wait(self._seconds):
                     return
                 job.submit(remove, self._directory, ids=[image]).result()
-                self._answers.learn(self._directory)
+                self._answers.keep(self._directory)
                 if number % COMPACT_EVERY == 0:
                     job.submit(compact, self._directory).result()
-                    self._answers.learn(self._directory)
+                    self._answers.keep(self._directory)
 
 
 class Killer(threading.Thread):

@@ -1,11 +1,14 @@
 """What is asked, and what the library says to it, generation by generation.
 
-An answer names the generation that it is from by its ETag. The library is asked for each generation right after it was
-published, by whoever published it, and the ETag comes from an application that holds this generation only.
+An answer names the generation that it is from by its ETag. Every generation is kept, by links to its files, right after
+it was published; once the load is over, so as not to be part of it, the library is asked for each, and the ETag comes
+from an application that holds this generation only.
 """
 
 import json
+import os
 import random
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,14 +134,25 @@ def _looked_up(body: bytes) -> Any:
 class Answers:
     """What is right, by question and generation."""
 
-    def __init__(self, asked: list[Question]) -> None:
+    def __init__(self, asked: list[Question], folder: Path) -> None:
         self._asked = asked
+        self._folder = folder
+        self._kept: list[Path] = []
         self._by_tag: list[dict[str, Any]] = [{} for _ in asked]
         self._uploads: list[list[Any]] = [[] for _ in asked]
         self.generations: list[int] = []
 
-    def learn(self, directory: Path) -> None:
-        """Ask the library about the generation that is published now; nobody else may publish meanwhile."""
+    def keep(self, directory: Path) -> None:
+        """Remember the generation that is published now; nobody else may publish meanwhile."""
+        kept = self._folder / str(len(self._kept)) / directory.name
+        self._kept.append(shutil.copytree(directory, kept, copy_function=os.link))
+
+    def learn(self) -> None:
+        """Ask the library about every generation that was kept."""
+        for directory in self._kept:
+            self._learn(directory)
+
+    def _learn(self, directory: Path) -> None:
         app = create_app(Settings(directory=directory, check_seconds=3600.0))
         client = app.test_client()
         with indexer.open(directory) as index:

@@ -39,8 +39,8 @@ def load(index: Path, folder: Path, plan: Plan) -> dict[str, Any]:
         ids = opened.images.id.tolist()
         uploads = [opened.original(record) for record in opened.find_images(limit=4).items]
         asked = questions(opened, plan.layer, ids[len(ids) // 2 :], uploads, seed=0)
-    answers = Answers(asked)
-    answers.learn(own)
+    answers = Answers(asked, folder / "kept")
+    answers.keep(own)
     notes, ended = Notes(), threading.Event()
     with running(folder / "log", str(own), "--workers", str(plan.workers), "--check-seconds", "0.2") as service:
         upload = next(question for question in asked if question.body)
@@ -54,6 +54,7 @@ def load(index: Path, folder: Path, plan: Plan) -> dict[str, Any]:
         for thread in (*clients, *disturbing):
             thread.join()
         metrics = service.ask("/metrics").get_data(as_text=True)
+    answers.learn()
     return asdict(plan) | _report(asked, answers, notes, killer, samples) | {"counted": _counted(metrics)}
 
 
