@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
+from torchvision.models import AlexNet_Weights
 
 import indexer
-from benchmarks import beside, generate, growth, indexing, questions
+from benchmarks import beside, generate, growth, indexing, packages, questions
 from tests.conftest import write_photos
 
 
@@ -31,6 +34,24 @@ def test_indexing_is_measured(photos: Path, tmp_path: Path, monkeypatch: pytest.
     ]  # fmt: skip
     assert all(min(row["reference"] + row["measured"]) > 0 for row in rows)
     assert rows[0]["name"] in capsys.readouterr().out
+
+
+def test_packages_are_given_what_torchvision_makes_of_images(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[torch.Tensor] = []
+    monkeypatch.setattr("benchmarks.measure.ROUNDS", 1)
+    monkeypatch.setattr(packages, "CASE", indexing.Case("alexnet", "features.2"))
+    monkeypatch.setattr(
+        packages, "ways", lambda images, layer: {"looking": lambda: given.extend(image for image, _ in images)}
+    )
+    packages.main(["--images", str(photos), "--limit", "3", "--out", str(tmp_path / "figures.json")])
+    assert json.loads((tmp_path / "figures.json").read_text())["rows"][0]["name"].endswith("/ looking")
+    prepare = AlexNet_Weights.IMAGENET1K_V1.transforms()
+    files = sorted(path for path in photos.rglob("*") if path.suffix in (".jpg", ".png"))[:3]
+    expected = [prepare(Image.open(path).convert("RGB")) for path in files]
+    for image, right in zip(given[:3], expected, strict=True):
+        torch.testing.assert_close(image, right)
 
 
 def test_a_generated_index_answers(small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
