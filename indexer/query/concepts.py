@@ -176,7 +176,8 @@ def _of_rows(layer: Layer, inside: np.ndarray, limit: int, offset: int) -> Conce
 def _rows_of(layer: Layer, neuron: int, chosen: np.ndarray) -> np.ndarray:
     """Peaks of a neuron on the chosen rows, ascending."""
     order = layer.order[neuron]
-    return layer.peaks[neuron][order[chosen[order]]][::-1]
+    with layer.reading():
+        return layer.peaks[neuron][order[chosen[order]]][::-1]
 
 
 def _listed(

@@ -87,7 +87,8 @@ class Index(Generation):
         if per_image == "one" and cell is None:
             rows = top.peaks_of(found, neuron, allowed, min)
             page = page_of(rows, limit, offset)
-            cells, values = found.peak_cells[neuron][page], found.peaks[neuron][page]
+            with found.reading():
+                cells, values = found.peak_cells[neuron][page], found.peaks[neuron][page]
             return Page(self._patches(found, neuron, page, cells, values), len(rows), limit, offset)
         rows = top.peaks_of(found, neuron, allowed, None)
         hits = top.all_cells(
@@ -107,7 +108,7 @@ class Index(Generation):
         found = zip(self._records(rows), cells.tolist(), values.tolist(), percentiles.tolist(), strict=True)
         return [
             Patch(
-                record, layer.name, neuron, *divmod(cell, layer.info.width), value, percentile,
+                record, layer.name, neuron, *layer.place(cell), value, percentile,
                 self._box_of(record, layer, cell),
             )
             for record, cell, value, percentile in found
@@ -125,7 +126,8 @@ class Index(Generation):
     def top_classes(self, layer: str, neuron: int, depth: int = 100) -> list[tuple[str, float]]:
         """Classes of the ``depth`` images with the highest peaks, and their shares of these; largest first."""
         found = self.layer(layer)
-        codes = self.images.class_code[found.order[found.check_neuron(neuron)][:depth]]
+        with found.reading():
+            codes = self.images.class_code[found.order[found.check_neuron(neuron)][:depth]]
         names, counts = np.unique(codes[codes >= 0], return_counts=True)
         shares = [(self.classes[code], count / len(codes)) for code, count in zip(names, counts.tolist(), strict=True)]
         return sorted(shares, key=lambda pair: (-pair[1], pair[0]))
@@ -216,7 +218,7 @@ class Index(Generation):
         ):
             name = names[number]
             values, cells = peaks[name]
-            y, x = divmod(int(cells[neuron]), self.layers[name].info.width)
+            y, x = self.layers[name].place(int(cells[neuron]))
             items.append(
                 Firing(image, name, neuron, y, x, float(values[neuron]), percentile, float(lowest[number][neuron]),
                        self.box_in(width, height, name, y, x))

@@ -1,6 +1,8 @@
 """One layer of an open index: its derived arrays, mapped, and its FAISS index, loaded when first needed."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -46,7 +48,7 @@ class Layer:
     def __init__(
         self, index: Path, info: LayerInfo, file: str, vectors: str, lists: str | None, classes: np.ndarray
     ) -> None:
-        self.info, self.classes, images = info, classes, len(classes)
+        self.info, self.classes, self.file, images = info, classes, file, len(classes)
         arrays = mapped.map_arrays(index / file, file, KIND, VERSION)
         wanted = {*_ARRAYS, *(f"statistics/{name}" for name in STATISTICS), *(f"classes/{n}" for n in CLASS_ARRAYS)}
         if not wanted <= arrays.keys():
@@ -54,6 +56,8 @@ class Layer:
         for name in ("peaks", "peak_cells", "order"):
             if arrays[name].shape != (info.channels, images):
                 raise DamagedFile(file, f"{name} has shape {arrays[name].shape}, not {(info.channels, images)}")
+        if arrays["histogram/keys"].shape != arrays["histogram/cumulative"].shape:
+            raise DamagedFile(file, "counts other activations than it names")
         self.peaks, self.peak_cells, self.order = arrays["peaks"], arrays["peak_cells"], arrays["order"]
         self.distribution = Distribution(
             info.channels, images * info.cells, arrays["histogram/keys"], arrays["histogram/cumulative"]
@@ -63,7 +67,8 @@ class Layer:
             means=arrays["class_means"], **{name: arrays[f"classes/{name}"] for name in CLASS_ARRAYS}
         )
         self.grid = grid(info.height, info.width)
-        self._firing_from = np.asarray(self.distribution.firing_from(DEFAULT_FRACTION)) if images else np.empty(0)
+        with self.reading():
+            self._firing_from = np.asarray(self.distribution.firing_from(DEFAULT_FRACTION)) if images else np.empty(0)
         self._index, self._vectors_file, self._lists_file = index, vectors, lists
         self._vectors: faiss.Index | None = None
         self._lock = threading.Lock()
@@ -89,6 +94,30 @@ class Layer:
         for peaks in self.peaks:
             squares += np.square(np.maximum(peaks, 0))
         return np.sqrt(squares)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What is looked up here is named by numbers of the derived file: one that leads nowhere is damage.
+
+        Raises
+        ------
+        DamagedFile
+        """
+        try:
+            yield
+        except IndexError as error:
+            raise DamagedFile(self.file, f"holds a number that names nothing ({error})") from error
+
+    def place(self, cell: int) -> tuple[int, int]:
+        """The y and x of a cell that the derived file names.
+
+        Raises
+        ------
+        DamagedFile
+        """
+        if not 0 <= cell < self.info.cells:
+            raise DamagedFile(self.file, f"names cell {cell} of {self.info.cells}")
+        return divmod(cell, self.info.width)
 
     def check_neuron(self, neuron: int) -> int:
         """Refuse a neuron that the layer has not.
@@ -116,7 +145,10 @@ class Layer:
 
     def firing_from(self, fraction: float | None) -> np.ndarray:
         """Smallest activation (C,) float32 at which each neuron fires, for its own top ``fraction``."""
-        return self._firing_from if fraction is None else self.distribution.firing_from(fraction)
+        if fraction is None:
+            return self._firing_from
+        with self.reading():
+            return self.distribution.firing_from(fraction)
 
     def vectors(self) -> faiss.Index:
         """The FAISS index of the cells' unit vectors.

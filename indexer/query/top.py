@@ -39,10 +39,11 @@ def peaks_of(layer: Layer, neuron: int, allowed: np.ndarray | None, minimum: flo
         Only rows whose peak is at least this.
     """
     order = layer.order[neuron]
-    if minimum is not None:
-        peaks = layer.peaks[neuron]
-        order = order[: bisect.bisect_right(order, -minimum, key=lambda row: -peaks[row])]
-    return order if allowed is None else order[allowed[order]]
+    with layer.reading():
+        if minimum is not None:
+            peaks = layer.peaks[neuron]
+            order = order[: bisect.bisect_right(order, -minimum, key=lambda row: -peaks[row])]
+        return order if allowed is None else order[allowed[order]]
 
 
 def all_cells(
@@ -74,7 +75,8 @@ def all_cells(
         intersection over union above ``iou``.
     """
     # Maps are float16; rounding is monotonic, so the rounded peak bounds the rounded map.
-    bounds = as_kept(layer.peaks[neuron][rows]).astype(np.float32)
+    with layer.reading():
+        bounds = as_kept(layer.peaks[neuron][rows]).astype(np.float32)
     best: list[tuple[float, int, int]] = []
     for bound, row in zip(bounds.tolist(), rows.tolist(), strict=True):
         if (len(best) == count and bound < best[0][0]) or (minimum is not None and bound < minimum):
