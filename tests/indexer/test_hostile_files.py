@@ -290,8 +290,8 @@ def test_ids_that_are_not_there_are_left_out(own: Path) -> None:
         inverted.train(some)
         inverted.add_with_ids(some, np.arange(count) * 1000)
         layer._vectors = inverted
-        found = likeness._propose(layer, some[0], 50, None)
-        assert len(found) < 50
+        found, scores = likeness._propose(layer, some[0], 50, None)
+        assert len(found) == len(scores) < 50
         assert (found < inverted.ntotal).all()
 
 
