@@ -49,9 +49,10 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/python -m service "$(INDEX)" --host $(HOST) --port $(PORT)
 
 # Figures about speed; never part of the tests. Needs the demo data (make demo) or IMAGES=DIR.
-bench: $(VENV)/.installed-demo
+bench: $(VENV)/.installed-demo $(VENV)/.installed-distributed
 	$(BIN)/python -m indexer.demo $(if $(IMAGES),--only weights) --out "$(OUT)"
 	$(BIN)/python -m benchmarks.indexing --images "$(or $(IMAGES),$(OUT)/photos)" --weights "$(OUT)/squeezenet1_1.pth"
+	$(BIN)/python -m benchmarks.engine --images "$(or $(IMAGES),$(OUT)/photos)" --weights "$(OUT)/squeezenet1_1.pth"
 	$(BIN)/python -m benchmarks.growth --images "$(or $(IMAGES),$(OUT)/photos)" --weights "$(OUT)/squeezenet1_1.pth"
 
 # Some gigabytes below OUT, removed at the end. Needs the demo index (make demo).

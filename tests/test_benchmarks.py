@@ -1,6 +1,7 @@
 """The benchmarks run, at toy size; what they measure is for a quiet machine."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from torchvision.models import AlexNet_Weights
 
 import indexer
-from benchmarks import beside, generate, growth, indexing, packages, questions
+from benchmarks import beside, engine, generate, growth, indexing, limited, packages, questions
 from tests.conftest import write_photos
 
 
@@ -95,3 +96,23 @@ def test_growth_is_measured_by_stage(photos: Path) -> None:
     assert found["images"] == 9
     assert min(found["indexing s"], found["deriving s"]) > 0
     assert growth.exponent([10, 100, 1000], [3, 30, 300]) == pytest.approx(1)
+
+
+def test_the_engine_is_measured(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.measure.ROUNDS", 1)
+    monkeypatch.setattr(engine, "SHARD", 3)
+    cores, out = os.sched_getaffinity(0), tmp_path / "figures.json"
+    engine.main(["--images", str(photos), "--out", str(out)])
+    assert [row["name"] for row in json.loads(out.read_text())["rows"]] == [
+        "one worker / here, all shards in one go", "one worker / here, shard after shard", "two workers / one worker",
+        "deriving: one worker / here",
+    ]  # fmt: skip
+    assert os.sched_getaffinity(0) == cores
+
+
+def test_questions_are_asked_within_a_limit(small_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited, "ASKED", 2)
+    found, again = (limited.ask(small_index, "features.7") for _ in range(2))
+    assert found["answers"] == again["answers"]
+    assert found["index bytes"] == sum(path.stat().st_size for path in small_index.rglob("*") if path.is_file())
+    assert [[len(times) for times in kind.values()] for kind in found["ms"].values()] == [[2, 2, 2]] * 3

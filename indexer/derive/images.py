@@ -1,10 +1,11 @@
 """The image table of a generation: every image that answers are about, in order of ids."""
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from indexer.errors import DamagedFile, NotFound
@@ -15,58 +16,85 @@ from indexer.store import mapped
 KIND = "unitscope image table"
 VERSION = 1
 ALL = slice(None)
-_COLUMNS = {
-    "id", "shard", "row", "width", "height", "bytes", "class", "sha256", "path", "path_order", "classes",
+_NUMBERS = {
+    "id": np.int64, "shard": np.int32, "row": np.int32, "width": np.int32, "height": np.int32, "bytes": np.int64,
+    "class": np.int32,
 }  # fmt: skip
+_COLUMNS = {*_NUMBERS, "sha256", "path", "path_order", "classes"}
+
+
+def write_image_table(path: Path, shards: Iterable[Shard], removed: Collection[int]) -> None:
+    """Write the table of all images but those whose ids are removed; ``shards`` is gone through twice.
+
+    Of the images, no more than one shard's are in memory, and in the end the order of the paths: 24 bytes each.
+    """
+    found = _survey(shards, removed)
+    code = {name: number for number, name in enumerate(found.classes)}
+    with h5py.File(path, "w", libver="latest") as file:
+        mapped.mark(file, KIND, VERSION)
+        for name, kind in {**_NUMBERS, "path": f"S{found.longest}"}.items():
+            file.create_dataset(name, (found.images,), kind)
+        file.create_dataset("sha256", (found.images, 32), np.uint8)
+        start = 0
+        for number, shard in enumerate(shards):
+            columns = _columns(_live(shard, removed), number, code)
+            end = start + len(columns["id"])
+            for name, values in columns.items() if end > start else ():
+                file[name][start:end] = values
+            start = end
+        file.create_dataset("classes", data=_strings(found.classes))
+        order = file.create_dataset("path_order", (found.images,), np.int64)
+        file.flush()
+        if found.images:
+            order[:] = np.argsort(_mapped_paths(path, file["path"]), kind="stable")
 
 
 @dataclass(frozen=True)
-class LiveRows:
-    """The rows of one shard that are not removed; ``start`` is the first one's row in the derived files."""
-
-    shard: int
-    rows: np.ndarray
-    start: int
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.rows)
+class _Survey:
+    images: int
+    longest: int
+    classes: list[str]
 
 
-def write_image_table(path: Path, shards: Iterable[Shard], removed: set[int]) -> list[LiveRows]:
-    """Write the table and say which rows of which shard it is made of, in its order."""
-    images: list[IndexedImage] = []
-    live: list[LiveRows] = []
-    for number, shard in enumerate(shards):
-        table = shard.images()
-        rows = np.array([row for row in range(shard.rows) if table[row].id not in removed], np.int64)
-        live.append(LiveRows(number, rows, len(images)))
-        images.extend(table[row] for row in rows.tolist())
-    mapped.write_arrays(path, KIND, VERSION, _columns(images, live))
-    return live
+def _survey(shards: Iterable[Shard], removed: Collection[int]) -> _Survey:
+    images, longest, classes = 0, 1, set()
+    for shard in shards:
+        for _, image in _live(shard, removed):
+            images += 1
+            longest = max(longest, len(_bytes(image.path)))
+            classes.add(image.class_)
+    return _Survey(images, longest, sorted(classes - {None}))
 
 
-def _columns(images: list[IndexedImage], live: list[LiveRows]) -> dict[str, np.ndarray]:
-    classes = sorted({image.class_ for image in images if image.class_ is not None})
-    code = {name: number for number, name in enumerate(classes)}
-    paths = _strings(image.path for image in images)
+def _live(shard: Shard, removed: Collection[int]) -> list[tuple[int, IndexedImage]]:
+    return [(row, image) for row, image in enumerate(shard.images()) if image.id not in removed]
+
+
+def _columns(live: list[tuple[int, IndexedImage]], shard: int, code: dict[str, int]) -> dict[str, np.ndarray]:
+    images = [image for _, image in live]
+    columns = {
+        "shard": [shard] * len(live),
+        "row": [row for row, _ in live],
+        "class": [-1 if image.class_ is None else code[image.class_] for image in images],
+        **{name: [getattr(image, name) for image in images] for name in ("id", "width", "height", "bytes")},
+    }
     return {
-        "id": np.array([image.id for image in images], np.int64),
-        "shard": np.concatenate([np.full(len(part.rows), part.shard) for part in live] or [[]]).astype(np.int32),
-        "row": np.concatenate([part.rows for part in live] or [[]]).astype(np.int32),
-        "width": np.array([image.width for image in images], np.int32),
-        "height": np.array([image.height for image in images], np.int32),
-        "bytes": np.array([image.bytes for image in images], np.int64),
-        "class": np.array([-1 if image.class_ is None else code[image.class_] for image in images], np.int32),
+        **{name: np.array(values, _NUMBERS[name]) for name, values in columns.items()},
         "sha256": np.frombuffer(b"".join(image.sha256 for image in images), np.uint8).reshape(-1, 32),
-        "path": paths,
-        "path_order": np.argsort(paths, kind="stable").astype(np.int64),
-        "classes": _strings(classes),
+        "path": _strings(image.path for image in images),
     }
 
 
+def _mapped_paths(path: Path, dataset: h5py.Dataset) -> np.ndarray:
+    return np.memmap(path, dataset.dtype, "r", dataset.id.get_offset(), dataset.shape)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
 def _strings(texts: Iterable[str]) -> np.ndarray:
-    data = [text.encode("utf-8", "surrogateescape") for text in texts]
+    data = [_bytes(text) for text in texts]
     return np.array(data, f"S{max([1, *map(len, data)])}")
 
 

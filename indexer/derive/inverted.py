@@ -1,11 +1,12 @@
 """An inverted file that need not fit into memory, neither while it is made nor when it is asked.
 
-It is trained on a sample and filled in parts of `PART_BYTES`, which FAISS merges into lists on disk. The lists are a
-file of their own beside the index, and are read through memory mapping.
+It is trained on a sample and filled in parts, which FAISS merges into lists on disk. The lists are a file of their own
+beside the index, and are read through memory mapping.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,8 @@ import faiss
 import numpy as np
 
 RECALL = 0.95
-PART_BYTES = 1 << 29
 _PROBE_STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-_QUERIES = 64
+_QUERIES, _NEAREST = 64, 10
 _VECTORS_A_LIST = 64
 _MAPPED = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
 
@@ -29,33 +29,79 @@ def _lists(count: int) -> int:
     return int(2 ** round(np.log2(2 * np.sqrt(count))))
 
 
-def write_inverted(path: Path, lists: Path, sample: np.ndarray, blocks: Iterator[np.ndarray], count: int) -> dict:
+@dataclass(frozen=True)
+class Trained:
+    """An inverted file without vectors, and queries (Q, C) float32 to choose the number of probes by."""
+
+    index: faiss.Index
+    queries: np.ndarray
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of an index's vectors.
+
+    Attributes
+    ----------
+    index : ndarray (bytes,) uint8
+        The trained index with these vectors alone.
+    scores : ndarray (Q, 10) float32
+        Of the exact nearest among them to each query, descending; -inf where there are fewer.
+    numbers : ndarray (Q, 10) int64
+        Which these are.
+    """
+
+    index: np.ndarray
+    scores: np.ndarray
+    numbers: np.ndarray
+
+
+def train(sample: np.ndarray, count: int) -> Trained:
+    """An inverted file for ``count`` vectors, trained on some of them (S, C) float32."""
+    number = _lists(count)
+    index = faiss.index_factory(sample.shape[1], f"IVF{number},SQfp16", faiss.METRIC_INNER_PRODUCT)
+    index.train(sample[:: max(1, len(sample) // (_VECTORS_A_LIST * number))])
+    return Trained(index, sample[:: max(1, len(sample) // _QUERIES)][:_QUERIES])
+
+
+def fill(trained: faiss.Index, blocks: Iterator[np.ndarray], first: int, queries: np.ndarray) -> Part:
+    """The part with vectors in blocks (b, C) float32, of which the first one's number is ``first``."""
+    part = faiss.clone_index(trained)
+    nearest = faiss.ResultHeap(len(queries), _NEAREST, keep_max=True)
+    for block in blocks:
+        exact = faiss.knn(queries, block, min(_NEAREST, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+        nearest.add_result(exact[0], exact[1] + first)
+        part.add_with_ids(block, np.arange(first, first + len(block)))
+        first += len(block)
+    nearest.finalize()
+    return Part(faiss.serialize_index(part), nearest.D, nearest.I)
+
+
+def write_inverted(path: Path, lists: Path, trained: Trained, parts: Iterable[Part]) -> dict[str, Any]:
     """Write an index and its lists; say what it is, for the manifest.
 
     Parameters
     ----------
     path, lists : Path
         Files to write.
-    sample : ndarray (S, C) float32
-        Vectors to train on and to choose the number of probes by.
-    blocks : iterator of ndarray (b, C) float32
-        All vectors, in order; their numbers count from 0.
-    count : int
-        How many there are.
+    trained : Trained
+    parts : iterable of Part
+        All vectors, in order.
     """
-    number = _lists(count)
-    index = faiss.index_factory(sample.shape[1], f"IVF{number},SQfp16", faiss.METRIC_INNER_PRODUCT)
-    index.train(sample[:: max(1, len(sample) // (_VECTORS_A_LIST * number))])
-    queries = sample[:: max(1, len(sample) // _QUERIES)][:_QUERIES]
-    nearest = faiss.ResultHeap(len(queries), 10, keep_max=True)
-    parts = list(_write_parts(index, path, blocks, queries, nearest))
-    nearest.finalize()
-    _merge(index, parts, lists)
+    index, files = trained.index, []
+    nearest = faiss.ResultHeap(len(trained.queries), _NEAREST, keep_max=True)
     for part in parts:
-        part.unlink()
-    probes, recall = _choose_probes(index, queries, nearest.I)
+        nearest.add_result(part.scores, part.numbers)
+        files.append(path.with_suffix(f".part{len(files)}"))
+        part.index.tofile(files[-1])
+    nearest.finalize()
+    _merge(index, files, lists)
+    for file in files:
+        file.unlink()
+    probes, recall = _choose_probes(index, trained.queries, nearest.I)
+    faiss.downcast_InvertedLists(index.invlists).filename = lists.name  # is written too, and not where it was made
     write_index(index, path)
-    return {"type": f"IVF{number}, float16", "probes": probes, "recall_at_10": recall}
+    return {"type": f"IVF{index.nlist}, float16", "probes": probes, "recall_at_10": recall}
 
 
 def write_index(index: faiss.Index, path: Path) -> None:
@@ -93,28 +139,6 @@ def read_inverted(path: Path, lists: Path) -> faiss.Index:
     found.filename, found.read_only = str(lists), True  # where they are now
     found.do_mmap()
     return index
-
-
-def _write_parts(
-    trained: faiss.Index, path: Path, blocks: Iterator[np.ndarray], queries: np.ndarray, nearest: Any
-) -> Iterator[Path]:
-    part, first, written = faiss.clone_index(trained), 0, 0
-    for block in blocks:
-        exact = faiss.knn(queries, block, min(10, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
-        nearest.add_result(exact[0], exact[1] + first)
-        part.add_with_ids(block, np.arange(first, first + len(block)))
-        first += len(block)
-        if part.ntotal * part.code_size >= PART_BYTES:
-            yield _write_part(part, path, written)
-            part, written = faiss.clone_index(trained), written + 1
-    if part.ntotal:
-        yield _write_part(part, path, written)
-
-
-def _write_part(part: faiss.Index, path: Path, number: int) -> Path:
-    file = path.with_suffix(f".part{number}")
-    write_index(part, file)
-    return file
 
 
 def _merge(index: faiss.Index, parts: list[Path], lists: Path) -> None:

@@ -10,18 +10,17 @@
     classes/NAME                                       the other fields of `indexer.derive.selectivity.Selectivity`
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from indexer.derive.distribution import DEFAULT_FRACTION, FRACTIONS, Distribution
-from indexer.derive.images import LiveRows
+from indexer.derive.hands import Hands, runs
+from indexer.derive.neurons import NeuronBlock, block_of, histogram_of
 from indexer.derive.selectivity import Selectivity, Tally
+from indexer.derive.sources import Sources, opened
 from indexer.shards.counting import Counter
-from indexer.shards.format import as_kept
-from indexer.shards.reader import Shard
 from indexer.store import mapped
 from indexer.store.manifest import LayerInfo
 
@@ -37,66 +36,64 @@ STATISTICS = {
     "firing_images": "share of images on which the neuron fires",
     **{name: f"threshold above which {share:.1%} of the activations lie" for name, share in FRACTIONS.items()},
 }
-_BLOCK_BYTES = 1 << 25
+_BLOCK_BYTES = 1 << 26
+_BLOCK_NEURONS = 64
+_RUN_SHARDS = 64
 CLASS_ARRAYS = ("images", "firing", "auc", "index", "entropy")
 
 
-def write_layer(
-    path: Path, layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows], classes: np.ndarray
-) -> None:
+def write_layer(path: Path, layer: LayerInfo, sources: Sources, hands: Hands) -> None:
     """Derive a layer's file from its shards.
 
     Parameters
     ----------
     path : Path
     layer : LayerInfo
-    shards : sequence of Shard
-    live : sequence of LiveRows
-        As `indexer.derive.images.write_image_table` gave it.
-    classes : ndarray (N,) int32
-        Class of each image of the table, -1 for none.
+    sources : Sources
+    hands : Hands
+        What does the parts; the file is the same, byte for byte, whoever does them.
     """
-    images = live[-1].end if live else 0
+    images = opened(sources).images
+    distribution = _distribution(layer, sources, hands)
+    firing_from = distribution.firing_from(DEFAULT_FRACTION) if distribution.size else np.zeros(layer.channels)
+    size = min(_BLOCK_NEURONS, max(1, _BLOCK_BYTES // (4 * max(1, images))))
+    tasks = [(sources, layer, first, firing_from[first:end]) for first, end in runs(layer.channels, size)]
     with h5py.File(path, "w", libver="latest") as file:
         mapped.mark(file, KIND, VERSION)
-        peaks = file.create_dataset("peaks", (layer.channels, images), np.float32)
-        cells = file.create_dataset("peak_cells", (layer.channels, images), np.uint32)
-        counted, gone = Counter(layer.channels), Counter(layer.channels)
-        for part in live:
-            shard = shards[part.shard]
-            shard_peaks, shard_cells = shard.peaks(layer.name)
-            peaks[:, part.start : part.end] = shard_peaks[:, part.rows]
-            cells[:, part.start : part.end] = shard_cells[:, part.rows]
-            counted.merge(shard.histogram(layer.name))
-            for row in np.setdiff1d(np.arange(shard.rows), part.rows).tolist():
-                gone.add(shard.maps(layer.name, row)[None])
-        distribution = Distribution.of(counted.histogram().subtract(gone.histogram()))
+        for name, kind in (("peaks", np.float32), ("peak_cells", np.uint32), ("order", np.uint32)):
+            file.create_dataset(name, (layer.channels, images), kind)
+        statistics = {name: np.zeros(layer.channels) for name in ("maximum", "positive_images", "firing_images")}
+        selectivity: dict[int, Selectivity] = {}
+        for _, block in hands.run(block_of, tasks if images else []):
+            _write_block(file, block, statistics)
+            selectivity[block.first] = block.selectivity
+        _write_selectivity(file, _joined(layer.channels, selectivity))
         file.create_dataset("histogram/keys", data=distribution.keys)
         file.create_dataset("histogram/cumulative", data=distribution.cumulative)
-        _write_by_neuron(file, peaks, distribution, classes)
+        for name, values in {**statistics, **_of_distribution(distribution, firing_from)}.items():
+            file.create_dataset(f"statistics/{name}", data=np.asarray(values, np.float64))
 
 
-def _write_by_neuron(file: h5py.File, peaks: h5py.Dataset, distribution: Distribution, classes: np.ndarray) -> None:
-    channels, images = peaks.shape
-    order = file.create_dataset("order", (channels, images), np.uint32)
-    firing_from = distribution.firing_from(DEFAULT_FRACTION) if distribution.size else np.zeros(channels)
-    statistics = {name: np.zeros(channels) for name in ("maximum", "positive_images", "firing_images")}
-    tally = Tally(channels, classes)
-    block = max(1, _BLOCK_BYTES // max(1, peaks.dtype.itemsize * images))
-    for first in range(0, channels if images else 0, block):
-        rows = peaks[first : first + block]
-        orders = np.empty(rows.shape, np.uint32)
-        for neuron, (row, descending) in enumerate(zip(rows, orders, strict=True), first):
-            descending[:] = np.argsort(-row, kind="stable")
-            fires = as_kept(row) >= firing_from[neuron]  # thresholds are float16, so the peak is compared as it is kept
-            statistics["maximum"][neuron] = row[descending[0]]
-            statistics["positive_images"][neuron] = np.mean(row > 0)
-            statistics["firing_images"][neuron] = np.mean(fires)
-            tally.add(neuron, row, descending, fires)
-        order[first : first + block] = orders
-    _write_selectivity(file, tally.selectivity())
-    for name, values in {**statistics, **_of_distribution(distribution, firing_from)}.items():
-        file.create_dataset(f"statistics/{name}", data=np.asarray(values, np.float64))
+def _distribution(layer: LayerInfo, sources: Sources, hands: Hands) -> Distribution:
+    counted = Counter(layer.channels)
+    for _, part in hands.run(histogram_of, [(sources, layer, *run) for run in runs(len(sources.shards), _RUN_SHARDS)]):
+        counted.merge(part)
+    return Distribution.of(counted.histogram())
+
+
+def _write_block(file: h5py.File, block: NeuronBlock, statistics: dict[str, np.ndarray]) -> None:
+    # The space of a dataset is taken when it is first written, so always in this order, whichever block comes first.
+    place = slice(block.first, block.first + len(block.peaks))
+    for name in ("peaks", "peak_cells", "order"):
+        file[name][place] = getattr(block, name)
+    for name, values in block.statistics.items():
+        statistics[name][place] = values
+
+
+def _joined(channels: int, parts: dict[int, Selectivity]) -> Selectivity:
+    if not parts:
+        return Tally(channels, np.empty(0, np.int32)).selectivity()
+    return Selectivity.joined([parts[first] for first in sorted(parts)])
 
 
 def _write_selectivity(file: h5py.File, found: Selectivity) -> None:

@@ -12,7 +12,7 @@ Only images that have a class count, here: of the others nobody knows what they 
   where the peak is positive: 0 for one class, log2 of the number of classes for all alike.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -74,6 +74,16 @@ class Selectivity:
     auc: np.ndarray
     index: np.ndarray
     entropy: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence["Selectivity"]) -> "Selectivity":
+        """What neurons tell, of what some of them and the following ones do."""
+        by_class = ("means", "firing", "auc")
+        return cls(
+            images=parts[0].images,
+            **{name: np.concatenate([getattr(part, name) for part in parts], axis=1) for name in by_class},
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in ("index", "entropy")},
+        )
 
     @cached_property
     def best(self) -> np.ndarray:

@@ -10,22 +10,27 @@ float16 whose number of probes is chosen so that recall@10, measured against exa
 least `indexer.derive.inverted.RECALL`.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
-from indexer.derive.images import LiveRows
-from indexer.derive.inverted import read_inverted, training_vectors, write_index, write_inverted
-from indexer.shards.reader import Shard
+from indexer.derive.hands import Hands, in_order, runs
+from indexer.derive.inverted import Part, fill, read_inverted, train, training_vectors, write_index, write_inverted
+from indexer.derive.sources import Sources, in_threads, opened
+from indexer.store import cache
 from indexer.store.manifest import LayerInfo
+from indexer.store.remote import RemotePath
 
 CELLS = 256
 FLAT_BYTES = 1 << 29  # scanned in about 30 ms; training lists for less would take as long as indexing it
-_MOST_TRAINING_VECTORS = 1 << 18
+PART_BYTES = 1 << 28
+_SAMPLE_BYTES = 1 << 29
+_SAMPLED_IMAGES = 4096
 _BLOCK_IMAGES, _BLOCK_VECTORS = 64, 4096
 
 
@@ -48,20 +53,23 @@ def unit_vectors(maps: np.ndarray) -> np.ndarray:
     return np.divide(vectors, length, out=vectors, where=length > 0)
 
 
-def write_vectors(
-    path: Path, lists: Path, layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows]
-) -> dict[str, Any]:
-    """Build and write a layer's FAISS index, and its lists where it has any; say what it is, for the manifest."""
-    count = (live[-1].end if live else 0) * len(grid(layer.height, layer.width))
+def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, hands: Hands) -> dict[str, Any]:
+    """Build and write a layer's FAISS index, and its lists where it has any; say what it is, for the manifest.
+
+    The files are the same, byte for byte, whoever does the parts.
+    """
+    count = opened(sources).images * len(grid(layer.height, layer.width))
     if count * layer.channels * 2 <= FLAT_BYTES:
-        index = faiss.IndexScalarQuantizer(layer.channels, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-        for block in _blocks(layer, shards, live):
-            index.add(block)
+        index = _flat(layer)
+        for codes in in_order(hands.run(codes_of, _parts(sources, layer))):
+            index.add_sa_codes(codes)
         write_index(index, path)
         about: dict[str, Any] = {"type": "flat float16"}
     else:
-        sample = _sample(layer, shards, live, min(training_vectors(count), _MOST_TRAINING_VECTORS))
-        about = write_inverted(path, lists, sample, _blocks(layer, shards, live), count)
+        trained = train(_sample(sources, layer, training_vectors(count)), count)
+        with _handed(trained.index, path, sources, hands) as file:
+            tasks = [(*task, file, trained.queries) for task in _parts(sources, layer)]
+            about = write_inverted(path, lists, trained, in_order(hands.run(filled_part, tasks)))
     return {"metric": "cosine", "count": count, "grid_step": grid_step(layer.height, layer.width), **about}
 
 
@@ -78,20 +86,70 @@ def read_vectors(path: Path, lists: Path | None) -> faiss.Index:
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
 
 
-def _sample(layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows], wanted: int) -> np.ndarray:
-    """About ``wanted`` vectors (n, C), at least as many where there are, of images spread over the index."""
-    places = [(part.shard, row) for part in live for row in part.rows.tolist()]
+def codes_of(sources: Sources, layer: LayerInfo, first: int, end: int) -> np.ndarray:
+    """The vectors (n, 2 C) uint8 of images ``first`` to ``end`` of the table, as a flat index keeps them."""
+    flat = _flat(layer)
+    return np.concatenate([flat.sa_encode(block) for block in _blocks(sources, layer, range(first, end))])
+
+
+def filled_part(
+    sources: Sources, layer: LayerInfo, first: int, end: int, trained: Path | RemotePath, queries: np.ndarray
+) -> Part:
+    """The part of a trained inverted file with the vectors of images ``first`` to ``end`` of the table."""
     cells = len(grid(layer.height, layer.width))
-    step = max(1, len(places) * cells // wanted)
-    sample = [unit_vectors(shards[shard].maps(layer.name, row)) for shard, row in places[::step]]
-    return np.concatenate(sample)
+    return fill(_trained(trained), _blocks(sources, layer, range(first, end)), first * cells, queries)
 
 
-def _blocks(layer: LayerInfo, shards: Sequence[Shard], live: Sequence[LiveRows]) -> Iterator[np.ndarray]:
+@functools.lru_cache(maxsize=1)
+def _trained(file: Path | RemotePath) -> faiss.Index:
+    return faiss.read_index(str(cache.local(file, file.name)))
+
+
+@contextmanager
+def _handed(index: faiss.Index, path: Path, sources: Sources, hands: Hands) -> Iterator[Path | RemotePath]:
+    file = path.with_suffix(".trained")
+    write_index(index, file)
+    with hands.sharing(file, sources.table.parent) as shared:
+        yield shared
+    file.unlink()
+
+
+def _flat(layer: LayerInfo) -> faiss.Index:
+    return faiss.IndexScalarQuantizer(layer.channels, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+
+
+def _parts(sources: Sources, layer: LayerInfo) -> list[tuple]:
+    image_bytes = len(grid(layer.height, layer.width)) * layer.channels * 2
+    size = max(1, PART_BYTES // image_bytes)
+    return [(sources, layer, *run) for run in runs(opened(sources).images, size)]
+
+
+def _sample(sources: Sources, layer: LayerInfo, wanted: int) -> np.ndarray:
+    """At most ``wanted`` vectors (n, C), drawn from images that are drawn from the whole index, always the same ones.
+
+    Of at most `_SAMPLED_IMAGES`, unless their cells are too few.
+    """
+    rng = np.random.default_rng(0)
+    cells, images = len(grid(layer.height, layer.width)), opened(sources).images
+    wanted = min(wanted, _SAMPLE_BYTES // (4 * layer.channels))
+    drawn = min(images, max(_SAMPLED_IMAGES, wanted // cells))
+    chosen = np.sort(rng.choice(images, drawn, replace=False))
+    each = min(cells, -(-wanted // drawn))
+    places = [np.sort(rng.choice(cells, each, replace=False)) for _ in range(drawn)]
+    vectors = np.concatenate(list(_blocks(sources, layer, chosen.tolist(), places)))
+    return vectors[:wanted]
+
+
+def _blocks(
+    sources: Sources, layer: LayerInfo, images: Sequence[int], cells: Sequence[np.ndarray] | None = None
+) -> Iterator[np.ndarray]:
+    """The vectors of images of the table, or those of some places in the grid of each, in blocks of images."""
+    here = opened(sources)
+
+    def vectors(number: int) -> np.ndarray:
+        found = unit_vectors(here.maps(layer.name, images[number]))
+        return found if cells is None else found[cells[number]]
+
     size = max(_BLOCK_IMAGES, _BLOCK_VECTORS // len(grid(layer.height, layer.width)))
-    with ThreadPoolExecutor() as pool:
-        for part in live:
-            shard, rows = shards[part.shard], part.rows.tolist()
-            for first in range(0, len(rows), size):
-                maps = pool.map(lambda row, shard=shard: shard.maps(layer.name, row), rows[first : first + size])
-                yield np.concatenate([unit_vectors(image) for image in maps])
+    for block in in_threads(vectors, [range(*run) for run in runs(len(images), size)]):
+        yield np.concatenate(block)

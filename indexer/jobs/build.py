@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from indexer.derive.generation import derive_and_publish
+from indexer.derive.hands import Hands
 from indexer.derive.images import ImageTable
 from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, NotFound
 from indexer.images.listing import Listing, list_images
@@ -54,7 +55,8 @@ class BuildRequest:
     precision : str
         In which numbers the network computes; see `indexer.network.precision`.
     engine : Engine, optional
-        What makes the shards; by default this process, on all its cores or its GPU.
+        What makes the shards; by default this process, on all its cores or its GPU. One that is also
+        `indexer.derive.hands.Hands` does the parts of the derivation too.
     """
 
     images: Path
@@ -202,6 +204,6 @@ def _carry_out(index: Path, manifest: Manifest | None, plan: Plan, engine: Engin
         )
     skipped = sorted({*map(tuple, manifest.skipped), *map(tuple, plan.skipped)})
     grown = replace(manifest, shards=[*manifest.shards, *shards], next_id=plan.next_id, skipped=skipped)
-    published = derive_and_publish(index, grown, reporter.stage)
+    published = derive_and_publish(index, grown, reporter.stage, engine if isinstance(engine, Hands) else None)
     layout.plan_path(index).unlink()
     return published

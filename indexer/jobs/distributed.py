@@ -1,45 +1,52 @@
-"""The Dask engine: shards made by the workers of a ``dask.distributed`` cluster, by the same function as here.
+"""The Dask engine: shards, and parts of derived files, made by the workers of a ``dask.distributed`` cluster.
 
 1. ``engine = DaskEngine("tcp://scheduler:8786")``; hand it to `indexer.jobs.build.build` or `add`.
-2. The driver hands out one shard at a time to each worker thread and lists what comes back; it alone derives and
-   publishes. The index, the images and the weights must lie where the driver's names lead the workers to them.
+2. The driver hands out one shard at a time to each worker thread and lists what comes back. Then the workers do the
+   parts of the derivation (it is a `indexer.derive.hands.Hands`); the driver puts them together and publishes. The
+   index, the images and the weights must lie where the driver's names lead the workers to them.
 
-A worker keeps its network between shards, one shard at a time passes through it, and it refuses work of a driver whose
-code, packages, weights or configuration differ: activations would too. A shard whose worker is lost is made again by
-another, as is one whose run fails for a reason that may pass; when the scheduler is lost, the driver waits for it to
-come back and hands out what is missing. None of this can change a shard: it is written under a name of its own run,
-whole, and the first to be there stays.
+A worker keeps its network between shards, does one thing at a time, and refuses work of a driver whose code, packages,
+weights or configuration differ: activations would too. Work whose worker is lost is done again by another, as is work
+that fails for a reason that may pass; when the scheduler is lost, the driver waits for it to come back and hands out
+what is missing. None of this can change a result: all work is the same functions that one process calls, and a shard
+is written under a name of its own run, whole, and the first to be there stays.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
 import itertools
 import logging
+import secrets
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import faiss
+
 import indexer
 from indexer.errors import ConfigurationMismatch, EngineUnavailable, NotInstalled, UnitscopeError
+from indexer.jobs import envelope
 from indexer.jobs.load import configuration_of, network_of
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import Progress, ShardTask, existing_shard, index_shards
 from indexer.network.forward import Network
 from indexer.store.manifest import Configuration, ShardInfo
+from indexer.store.remote import RemotePath
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 4
-"""How often a shard is tried before the job gives up; deaths of workers count too, several to an attempt."""
+"""How often a piece of work is tried before the job gives up; deaths of workers count too, several to an attempt."""
 
 _WAITING = 3
-"""Shards handed out for each thread of the cluster, so that none waits for the driver."""
+"""Pieces handed out for each thread of the cluster, so that none waits for the driver."""
 
 _CONNECT_SECONDS = 5
 
@@ -54,7 +61,8 @@ def versions() -> dict[str, str]:
     code = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         code.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
-    return {"unitscope": code.hexdigest()[:16]} | {name: importlib.metadata.version(name) for name in _DECIDING}
+    packages = {name: importlib.metadata.version(name) for name in _DECIDING} | {"faiss": faiss.__version__}
+    return {"unitscope": code.hexdigest()[:16]} | packages
 
 
 def check_versions(driver: dict[str, str]) -> None:
@@ -73,7 +81,20 @@ def check_versions(driver: dict[str, str]) -> None:
 
 
 _one_at_a_time = threading.Lock()
-"""One shard takes all cores that its process may have: a second one beside it would only take memory."""
+"""One piece of work takes all cores that its process may have: a second one beside it would only take memory."""
+
+
+def checked(driver: dict[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a worker runs: work of a driver of these versions.
+
+    Raises
+    ------
+    ConfigurationMismatch
+        The driver's versions are not those of this worker.
+    """
+    check_versions(driver)
+    with _one_at_a_time:
+        return function(*arguments)
 
 
 @functools.lru_cache(maxsize=1)
@@ -88,24 +109,20 @@ def _kept_network(configuration: Configuration) -> Network:
     return network
 
 
-def index_shard(task: ShardTask, plan: ShardPlan, driver: dict[str, str]) -> ShardInfo:
-    """What a worker runs: one shard, unless it is there already.
+def index_shard(task: ShardTask, plan: ShardPlan) -> ShardInfo:
+    """One shard, unless it is there already.
 
     Raises
     ------
     ConfigurationMismatch
-        The driver's versions, weights or configuration are not those of this worker.
+        The driver's weights or configuration are not those of this worker.
     """
-    check_versions(driver)
     there = existing_shard(task.index, plan, task.configuration)
-    if there is not None:
-        return there
-    with _one_at_a_time:
-        return index_shards(task, [plan], _kept_network(task.configuration))[0]
+    return there or index_shards(task, [plan], _kept_network(task.configuration))[0]
 
 
 class DaskEngine:
-    """Makes shards on a cluster; see the module's description.
+    """Makes shards, and does parts of a derivation, on a cluster; see the module's description.
 
     Parameters
     ----------
@@ -125,23 +142,47 @@ class DaskEngine:
 
         Raises
         ------
-        EngineUnavailable
-            There is no scheduler or no worker, or a shard failed too often.
-        ConfigurationMismatch
-            A worker cannot make the driver's shards.
+        EngineUnavailable, ConfigurationMismatch
         """
         done: dict[int, ShardInfo] = {}
+        for number, info in self.run(index_shard, [(task, plan) for plan in plans]):
+            done[number] = info
+            progress(len(plans[number].ids))
+        return [done[number] for number in range(len(plans))]
+
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
+        """What ``function`` gives for each task's arguments, with the task's number; in any order.
+
+        Raises
+        ------
+        EngineUnavailable
+            There is no scheduler or no worker, or a task failed too often.
+        ConfigurationMismatch
+            A worker cannot do the driver's work.
+        """
+        missing = dict(enumerate(tasks))
         failures: Counter[int] = Counter()
-        while len(done) < len(plans):
+        while missing:
             with self._client() as client:
-                missing = [plan for plan in plans if plan.number not in done]
                 try:
-                    for plan, info in self._results(client, task, missing, failures):
-                        done[plan.number] = info
-                        progress(len(plan.ids))
+                    for number, result in self._results(client, function, missing, failures):
+                        del missing[number]
+                        yield number, result
                 except _scheduler_lost(self._distributed) as error:
                     log.warning("the scheduler %s is lost (%s); waiting for it", self._scheduler, type(error).__name__)
-        return [done[plan.number] for plan in plans]
+
+    @contextlib.contextmanager
+    def sharing(self, file: Path, folder: Path | RemotePath) -> Iterator[Path | RemotePath]:
+        """Where workers find a file of the driver: in a bucket a copy, else where it is."""
+        if not isinstance(folder, RemotePath):
+            yield file
+            return
+        copy = folder / f"{file.name}.{secrets.token_hex(4)}"  # workers remember what they read by its name
+        copy.upload(file)
+        try:
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
 
     def _client(self) -> Any:
         """A client of the scheduler, once it is there and has a worker, and all workers are as they must be."""
@@ -170,43 +211,45 @@ class DaskEngine:
         )
 
     def _results(
-        self, client: Any, task: ShardTask, plans: list[ShardPlan], failures: Counter[int]
-    ) -> Iterator[tuple[ShardPlan, ShardInfo]]:
-        waiting = iter(plans)
-        handed: dict[str, ShardPlan] = {}
+        self, client: Any, function: Callable[..., Any], tasks: dict[int, tuple], failures: Counter[int]
+    ) -> Iterator[tuple[int, Any]]:
+        waiting = iter([*tasks.items()])
+        handed: dict[str, tuple[int, tuple]] = {}
+        driver = versions()
 
-        def hand_out(more: Iterator[ShardPlan]) -> list[Any]:
+        def hand_out(more: Iterator[tuple[int, tuple]]) -> list[Any]:
             futures = []
-            for plan in more:
+            for number, task in more:
                 # A key of its own for each attempt: Dask remembers what a key gave.
-                key = f"shard-{plan.number:06d}-{task.configuration.digest[:8]}-{time.monotonic_ns()}"
-                futures.append(client.submit(index_shard, task, plan, versions(), key=key, pure=False))
-                handed[key] = plan
+                key = f"{function.__name__}-{number:06d}-{time.monotonic_ns()}"
+                sealed = envelope.seal(checked, driver, function, *task)
+                futures.append(client.submit(envelope.call, sealed, key=key, pure=False))
+                handed[key] = number, task
             return futures
 
         room = _WAITING * max(1, sum(client.nthreads().values()))
         results = self._distributed.as_completed(hand_out(itertools.islice(waiting, room)), loop=client.loop)
         for future in results:
-            plan = handed.pop(future.key)
+            number, task = handed.pop(future.key)
             if future.status == "finished":
-                yield plan, future.result()
+                yield number, future.result()
                 results.update(hand_out(itertools.islice(waiting, 1)))
-            elif self._may_try_again(future, plan, failures):
-                results.update(hand_out(iter([plan])))
+            else:
+                self._refuse_another_try(future, failures, f"{function.__name__} {number}", number)
+                results.update(hand_out(iter([(number, task)])))
 
-    def _may_try_again(self, future: Any, plan: ShardPlan, failures: Counter[int]) -> bool:
+    def _refuse_another_try(self, future: Any, failures: Counter[int], what: str, number: int) -> None:
         if future.cancelled() or future.status == "lost":
             raise self._distributed.CancelledError(future.key)
         error = future.exception()
         if isinstance(error, UnitscopeError):
             raise error  # the same everywhere: the driver says it, as the local engine would
-        failures[plan.number] += 1
-        log.warning("shard %d failed (%s), attempt %d of %d", plan.number, error, failures[plan.number], ATTEMPTS)
-        if failures[plan.number] >= ATTEMPTS:
+        failures[number] += 1
+        log.warning("%s failed (%s), attempt %d of %d", what, error, failures[number], ATTEMPTS)
+        if failures[number] >= ATTEMPTS:
             raise EngineUnavailable(
-                f"shard {plan.number} failed {ATTEMPTS} times, at last with {type(error).__name__}: {error}"
+                f"{what} failed {ATTEMPTS} times, at last with {type(error).__name__}: {error}"
             ) from error
-        return True
 
 
 def _check_workers(client: Any) -> None:

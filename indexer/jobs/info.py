@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from indexer.derive.generation import open_shards
+from indexer.derive.sources import open_shards
 from indexer.store import layout
 from indexer.store.manifest import Manifest, read_manifest
 

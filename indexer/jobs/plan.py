@@ -5,7 +5,10 @@ files that came or went meanwhile. The i-th image of a plan has the id ``first_i
 be usable; shard ``first_shard + s`` covers the images from ``s * shard_size`` on.
 """
 
+import itertools
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ class ShardPlan:
     """One shard to write: its number, the ids of its images and their files."""
 
     number: int
-    ids: tuple[int, ...]
+    ids: Sequence[int]
     files: tuple[ImageFile, ...]
 
 
@@ -52,16 +55,16 @@ class Plan:
         for number, first in enumerate(range(0, len(self.files), self.shard_size), start=self.first_shard):
             files = self.files[first : first + self.shard_size]
             start = self.first_id + first
-            plans.append(ShardPlan(number, tuple(range(start, start + len(files))), tuple(files)))
+            plans.append(ShardPlan(number, range(start, start + len(files)), tuple(files)))
         return plans
 
     def write(self, index: Path) -> None:
         header = {key: getattr(self, key) for key in _PLAIN}
         header |= {"format": FORMAT, "version": VERSION, "configuration": self.configuration.to_json()}
-        lines = [header, *({"path": file.path, "class": file.class_} for file in self.files)]
-        atomic.write_bytes(
-            layout.plan_path(index), b"".join(json.dumps(line).encode("ascii") + b"\n" for line in lines)
-        )
+        lines = ({"path": file.path, "class": file.class_} for file in self.files)
+        with atomic.publishing(layout.plan_path(index)) as partial, partial.open("w", encoding="ascii") as written:
+            for line in itertools.chain([header], lines):
+                written.write(json.dumps(line) + "\n")
 
 
 _PLAIN = ("image_root", "categories", "first_id", "first_shard", "shard_size", "batch_size", "skipped")
@@ -75,23 +78,27 @@ def read_plan(index: Path) -> Plan | None:
     DamagedFile
     """
     try:
-        header, *lines = layout.plan_path(index).read_bytes().splitlines()
+        with layout.plan_path(index).open("r", encoding="ascii") as lines:
+            header = lines.readline()
+            if not header:
+                raise DamagedFile(layout.PLAN, "is empty")
+            data: dict[str, Any] = json.loads(header)
+            if data.get("format") != FORMAT or data.get("version") != VERSION:
+                raise DamagedFile(layout.PLAN, f"is not a plan of format version {VERSION}")
+            return Plan(
+                configuration=Configuration.from_json(data["configuration"]),
+                files=[_file(json.loads(line)) for line in lines],
+                **{key: data[key] for key in _PLAIN},
+            )
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise DamagedFile(layout.PLAN, "is empty") from error
-    try:
-        data: dict[str, Any] = json.loads(header)
-        if data.get("format") != FORMAT or data.get("version") != VERSION:
-            raise DamagedFile(layout.PLAN, f"is not a plan of format version {VERSION}")
-        rows = [json.loads(line) for line in lines]
-        return Plan(
-            configuration=Configuration.from_json(data["configuration"]),
-            files=[ImageFile(row["path"], row["class"]) for row in rows],
-            **{key: data[key] for key in _PLAIN},
-        )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFile(layout.PLAN, f"cannot be read ({error}); remove it to start over") from error
+
+
+def _file(row: dict[str, Any]) -> ImageFile:
+    class_ = row["class"]
+    return ImageFile(row["path"], None if class_ is None else sys.intern(class_))  # few names, of many images
 
 
 def unfinished_plan(index: Path, manifest: Manifest | None) -> Plan | None:

@@ -99,9 +99,9 @@ class Shard:
         except (KeyError, OSError, RuntimeError, ValueError, TypeError, IndexError) as error:
             raise DamagedFile(self.name, f"the original of row {row} cannot be read ({error})") from error
 
-    def peaks(self, layer: str) -> tuple[np.ndarray, np.ndarray]:
-        """Peaks (C, n) float32 and their cells (C, n) uint32."""
-        return self._get(f"layers/{layer}/peaks"), self._get(f"layers/{layer}/peak_cells")
+    def peaks(self, layer: str, neurons: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """Peaks (C, n) float32 and their cells (C, n) uint32, of all neurons or some."""
+        return self._get(f"layers/{layer}/peaks", neurons), self._get(f"layers/{layer}/peak_cells", neurons)
 
     def histogram(self, layer: str) -> Histogram:
         """The histogram of a layer over this shard's images."""
@@ -155,9 +155,9 @@ class Shard:
             raise DamagedFile(self.name, f"{name!r} is not a list of texts")
         return [text.decode("utf-8", "surrogateescape") for text in texts]
 
-    def _get(self, name: str) -> np.ndarray:
+    def _get(self, name: str, rows: slice = slice(None)) -> np.ndarray:
         with self._lock:
             try:
-                return mapped.read_all(mapped.own_dataset(self._h5, name))
+                return mapped.read_all(mapped.own_dataset(self._h5, name), rows)
             except (KeyError, OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
                 raise DamagedFile(self.name, f"{name!r} cannot be read ({error})") from error

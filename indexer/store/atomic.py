@@ -16,6 +16,8 @@ from pathlib import Path
 from indexer.store.remote import RemotePath
 
 PARTIAL_SUFFIX = ".partial"
+LARGEST_PUT = 1 << 30
+"""Most bytes of a remote file that are written in one request; it is in memory meanwhile, and S3 takes at most 5 GB."""
 _BLOCK = 1 << 20
 
 
@@ -67,7 +69,12 @@ def _upload(partial: Path, path: RemotePath) -> None:
 
 
 def _upload_new(partial: Path, path: RemotePath) -> None:
-    path.create(partial.read_bytes())
+    if partial.stat().st_size <= LARGEST_PUT:
+        path.create(partial.read_bytes())
+    elif path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    else:  # in parts, which cannot depend on what is there: of two that end at once, the last stays
+        path.upload(partial)
 
 
 def _link(partial: Path, path: Path) -> None:

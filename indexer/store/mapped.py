@@ -96,8 +96,8 @@ def own_dataset(file: h5py.File, key: str) -> h5py.Dataset:
     return dataset
 
 
-def read_all(dataset: h5py.Dataset) -> np.ndarray:
-    """The whole of a dataset.
+def read_all(dataset: h5py.Dataset, rows: slice = slice(None)) -> np.ndarray:
+    """The whole of a dataset, or rows of one.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def read_all(dataset: h5py.Dataset) -> np.ndarray:
     size = dataset.size * dataset.dtype.itemsize
     if size > MAX_READ:
         raise ValueError(f"claims to have {size} bytes; at most {MAX_READ} are read at once")
-    return dataset[()]
+    return dataset[rows] if dataset.ndim else dataset[()]
 
 
 def map_arrays(path: Path, name: str, kind: str, version: int) -> dict[str, np.ndarray]:

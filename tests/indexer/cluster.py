@@ -14,10 +14,14 @@ ROOT = Path(__file__).parents[2]
 
 
 class Cluster:
-    """A scheduler and workers; on leaving, all of them end."""
+    """A scheduler and workers; on leaving, all of them end.
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    A worker that is silent for longer than ``silent_at_most`` is given up by the scheduler.
+    """
+
+    def __init__(self, folder: Path, workers: int, silent_at_most: str = "5 minutes") -> None:
         self.folder = folder
+        self._settings = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": silent_at_most}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -48,6 +52,7 @@ class Cluster:
         return self._start(
             home, "distributed.cli.dask_worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard",
             "--host", "127.0.0.1", "--death-timeout", "60", "--local-directory", str(home),
+            "--preload", "indexer.jobs.distributed",  # or they are silent while they import it, after they have come
         )  # fmt: skip
 
     def _start_scheduler(self) -> subprocess.Popen[bytes]:
@@ -58,7 +63,7 @@ class Cluster:
         )  # fmt: skip
 
     def _start(self, home: Path, module: str, *arguments: str) -> subprocess.Popen[bytes]:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | self._settings
         with (home / "log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", module, *arguments], cwd=home, env=environment, stdout=log, stderr=log

@@ -1,32 +1,55 @@
-"""Deriving a layer: one pass over the shards, in blocks of neurons."""
+"""Deriving a layer: in parts that anybody may do, in any order, as often as they like."""
 
+import pickle
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from indexer.derive import layer as module
-from indexer.derive.generation import open_shards
+from indexer.derive.hands import Hands, Here, in_order
 from indexer.derive.images import write_image_table
 from indexer.derive.layer import write_layer
+from indexer.derive.sources import Sources, closing_opened, open_shards
 from indexer.shards.reader import Shard
 from indexer.store.manifest import read_manifest
 
 LAYER = "features.7"
 
 
-def derive(index: Path, out: Path, removed: set[int]) -> bytes:
+class Elsewhere:
+    """Does parts twice, in an order of its own, and hands over copies, as an engine would."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
+        for number in self._rng.permutation(len(tasks)).tolist():
+            sent = pickle.loads(pickle.dumps((function, tasks[number])))
+            first, again = (pickle.dumps(sent[0](*sent[1])) for _ in range(2))
+            assert first == again
+            yield number, pickle.loads(first)
+
+    def sharing(self, file: Path, folder: Path) -> nullcontext[Path]:
+        return nullcontext(file)
+
+
+def derive(index: Path, out: Path, removed: set[int], hands: Hands) -> bytes:
     manifest = read_manifest(index)
     with open_shards(index, manifest) as shards:
-        live = write_image_table(out / "images.h5", shards, removed)
-        info = next(info for info in manifest.configuration.layers if info.name == LAYER)
-        classes = np.arange(live[-1].end, dtype=np.int32) % 3
-        write_layer(out / "layer.h5", info, shards, live, classes)
+        write_image_table(out / "images.h5", shards, removed)
+    sources = Sources(index, manifest.configuration, tuple(manifest.shards), out / "images.h5")
+    info = next(info for info in manifest.configuration.layers if info.name == LAYER)
+    with closing_opened():
+        write_layer(out / "layer.h5", info, sources, hands)
     return (out / "layer.h5").read_bytes()
 
 
-@pytest.mark.parametrize("removed", [set(), {1, 17, 18, 39}])
+@pytest.mark.parametrize("removed", [set(), {1, 17, 18, 39}, set(range(16, 32))])
 def test_each_shard_is_read_once_and_blocks_do_not_matter(
     small_index: Path, tmp_path: Path, removed: set[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -35,12 +58,21 @@ def test_each_shard_is_read_once_and_blocks_do_not_matter(
         read = getattr(Shard, name)
 
         def counting(self: Shard, *arguments: object, read=read, name=name) -> object:
-            reads[name, self.name, *arguments] += 1
+            reads[name, self.name, *map(str, arguments)] += 1
             return read(self, *arguments)
 
         monkeypatch.setattr(Shard, name, counting)
-    whole = derive(small_index, tmp_path, removed)
-    assert len(reads) == 2 * 3 + len(removed), "peaks and histogram of three shards, maps of what is removed"
+    monkeypatch.setattr(module, "_BLOCK_NEURONS", 1000)
+    whole = derive(small_index, tmp_path, removed, Here())
+    with open_shards(small_index, read_manifest(small_index)) as shards:
+        gone = removed.intersection(*[np.concatenate([shard.ids for shard in shards]).tolist()])
+    assert len(reads) == 2 * 3 + len(gone), "peaks and histogram of three shards, maps of what is removed"
     assert set(reads.values()) == {1}
     monkeypatch.setattr(module, "_BLOCK_BYTES", 3 * 4 * 40)
-    assert derive(small_index, tmp_path, removed) == whole
+    monkeypatch.setattr(module, "_RUN_SHARDS", 1)
+    assert derive(small_index, tmp_path, removed, Here()) == whole
+    assert derive(small_index, tmp_path, removed, Elsewhere(seed=len(removed))) == whole
+
+
+def test_results_that_come_early_wait_for_their_turn() -> None:
+    assert list(in_order([(2, "c"), (0, "a"), (3, "d"), (1, "b")])) == ["a", "b", "c", "d"]

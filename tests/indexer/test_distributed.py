@@ -2,20 +2,24 @@
 
 import os
 import random
+import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from distributed import Client
 from PIL import Image
 
 from indexer.cli import main
+from indexer.derive import layer, vectors
 from indexer.errors import BadActivations, ConfigurationMismatch, EngineUnavailable, NotInstalled
 from indexer.jobs import distributed
 from indexer.jobs.build import Reporter, add, build
-from indexer.jobs.distributed import DaskEngine, index_shard, versions
+from indexer.jobs.distributed import DaskEngine, checked, index_shard, versions
 from indexer.jobs.plan import ShardPlan, read_plan
 from indexer.jobs.run import ShardTask, existing_shard
 from indexer.jobs.verify import verify
@@ -54,7 +58,14 @@ def check_same(local: Path, index: Path) -> None:
     assert verify(index) == []
 
 
-def build_meanwhile(cluster: Cluster, index: Path, photos: Path, trouble: Callable[[int], None]) -> list[int]:
+def written(index: Path) -> dict[str, int]:
+    """Shards, and what is another number for every file that was written."""
+    return {path.name: path.stat().st_ino for path in (index / "shards").glob("*.h5")}
+
+
+def build_meanwhile(
+    cluster: Cluster, index: Path, photos: Path, trouble: Callable[[int], None], patience: float = 60
+) -> list[int]:
     """Build on the cluster; ``trouble`` is called whenever shards are done, with the number of images done."""
     seen: list[int] = []
 
@@ -62,7 +73,7 @@ def build_meanwhile(cluster: Cluster, index: Path, photos: Path, trouble: Callab
         seen.append(images)
         trouble(sum(seen))
 
-    engine = DaskEngine(cluster.address, patience=60)
+    engine = DaskEngine(cluster.address, patience=patience)
     build(index, build_request(photos, **TINY, engine=engine), Reporter(progress=progress))
     return seen
 
@@ -101,6 +112,67 @@ def test_adding(cluster: Cluster, photos: Path, tmp_path: Path) -> None:
         add(tmp_path / name, engine=engine)
         grown[name] = (tmp_path / name / "manifest.json").read_bytes()
     assert grown["here"] == grown["there"]
+
+
+@pytest.mark.parametrize(
+    ("flat_bytes", "kind", "part"), [(1 << 29, "flat float16", "codes_of"), (0, "IVF128, float16", "filled_part")]
+)
+def test_parts_of_derived_files_are_made_by_workers(
+    cluster: Cluster, photos: Path, tmp_path: Path, flat_bytes: int, kind: str, part: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(layer, "_BLOCK_NEURONS", 2)
+    monkeypatch.setattr(layer, "_RUN_SHARDS", 4)
+    monkeypatch.setattr(vectors, "FLAT_BYTES", flat_bytes)
+    monkeypatch.setattr(vectors, "PART_BYTES", 3_000)
+    build(tmp_path / "here", build_request(photos, **TINY))
+    engine = DaskEngine(cluster.address)
+    done: Counter[str] = Counter()
+    run = engine.run
+
+    def counting(function: Callable, tasks: Sequence[tuple]) -> Iterator[tuple]:
+        for result in run(function, tasks):
+            done[function.__name__] += 1
+            yield result
+
+    monkeypatch.setattr(engine, "run", counting)
+    manifest = build(tmp_path / "there", build_request(photos, **TINY, engine=engine))
+    check_same(tmp_path / "here", tmp_path / "there")
+    assert [about["type"] for about in manifest.vectors.values()] == [kind, kind]
+    assert done["index_shard"] == 13
+    assert min(done[name] for name in ("histogram_of", "block_of", part)) > 2
+
+
+def test_a_worker_is_frozen(local: Path, photos: Path, tmp_path: Path) -> None:
+    """It is silent, and holds shards, until its scheduler gives it up."""
+    with Cluster(tmp_path / "cluster", workers=2, silent_at_most="8s") as cluster:
+
+        def trouble(done: int) -> None:
+            if done == 4:
+                cluster.workers[0].send_signal(signal.SIGSTOP)
+
+        build_meanwhile(cluster, tmp_path / "index", photos, trouble)
+        check_same(local, tmp_path / "index")
+        cluster.workers[0].send_signal(signal.SIGCONT)  # it goes on with what others have done since, and ends
+        cluster.workers[0].wait(60)
+        check_same(local, tmp_path / "index")
+
+
+def test_the_scheduler_does_not_come_back(local: Path, photos: Path, tmp_path: Path) -> None:
+    with Cluster(tmp_path / "cluster", workers=1) as cluster:
+
+        def trouble(done: int) -> None:
+            if done == 6:
+                kill(cluster.scheduler)
+
+        with pytest.raises(EngineUnavailable, match=r"no Dask scheduler .* answers .*give the same command again"):
+            build_meanwhile(cluster, tmp_path / "index", photos, trouble, patience=2)
+    finished = written(tmp_path / "index")
+    assert 3 <= len(finished) < 13
+    assert not (tmp_path / "index" / "manifest.json").exists()
+    with Cluster(tmp_path / "another", workers=1) as cluster:
+        build_meanwhile(cluster, tmp_path / "index", photos, lambda done: None)
+    check_same(local, tmp_path / "index")
+    assert finished.items() <= written(tmp_path / "index").items()
 
 
 @pytest.mark.slow
@@ -145,22 +217,34 @@ def work(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple
     return ShardTask(tmp_path / "index", photos, plan.configuration, plan.batch_size), plan.shards()[1]
 
 
-def test_a_shard_made_twice_at_once_is_there_once(work: tuple[ShardTask, ShardPlan]) -> None:
+def test_a_shard_made_again_is_the_one_there(work: tuple[ShardTask, ShardPlan]) -> None:
     task, plan = work
     network = distributed._kept_network(task.configuration)
     found = [distributed.index_shards(task, [plan], network)[0] for _ in range(2)]
     [path] = (task.index / "shards").iterdir()
     written = path.stat()
-    assert found[0] == found[1] == index_shard(task, plan, versions()) == existing_shard(
-        task.index, plan, task.configuration
-    )
+    assert found[0] == found[1] == index_shard(task, plan) == existing_shard(task.index, plan, task.configuration)
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+
+
+def test_two_workers_make_the_same_shards(cluster: Cluster, work: tuple[ShardTask, ShardPlan], local: Path) -> None:
+    task, _ = work
+    plans = read_plan(task.index).shards()
+    with Client(cluster.address) as client:
+        twice = [
+            client.map(index_shard, [task] * len(plans), plans, workers=[worker], key=f"from {worker}", pure=False)
+            for worker in client.scheduler_info()["workers"]
+        ]
+        one, other = (client.gather(futures) for futures in twice)
+    assert one == other
+    assert sorted(path.name for path in (task.index / "shards").iterdir()) == [Path(info.file).name for info in one]
+    assert all((task.index / info.file).read_bytes() == (local / info.file).read_bytes() for info in one)
 
 
 @pytest.mark.parametrize("name", ["unitscope", "torch"])
 def test_a_worker_of_another_version_refuses(work: tuple[ShardTask, ShardPlan], name: str) -> None:
     with pytest.raises(ConfigurationMismatch, match=rf"{name} {versions()[name][:5]}.*, not 9\.9 as its driver"):
-        index_shard(*work, versions() | {name: "9.9"})
+        checked(versions() | {name: "9.9"}, index_shard, *work)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +257,7 @@ def test_a_worker_of_another_network_refuses(work: tuple, change: dict, message:
         first, *rest = task.configuration.layers
         change = {"layers": (replace(first, channels=5), *rest)}
     with pytest.raises(ConfigurationMismatch, match=message):
-        index_shard(replace(task, configuration=replace(task.configuration, **change)), plan, versions())
+        index_shard(replace(task, configuration=replace(task.configuration, **change)), plan)
 
 
 def test_the_driver_hears_that_a_worker_refuses(cluster: Cluster, photos: Path, tmp_path: Path, monkeypatch) -> None:

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 import indexer
 from indexer.derive import vectors as flat_or_inverted
-from indexer.derive.inverted import write_inverted
+from indexer.derive.inverted import fill, train, write_inverted
 from indexer.derive.vectors_file import WrongVectors, check_vectors
 from indexer.errors import DamagedFile, UnitscopeError
 from indexer.jobs.remove import remove
@@ -208,7 +208,8 @@ def vectors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     path = tmp_path_factory.mktemp("vectors") / "layer.faiss"
     if request.param == "inverted":
         lists = path.with_suffix(".lists")
-        write_inverted(path, lists, made, iter([made]), COUNT)
+        trained = train(made, COUNT)
+        write_inverted(path, lists, trained, [fill(trained.index, iter([made]), 0, trained.queries)])
         return path, lists
     index = faiss.IndexScalarQuantizer(DIMENSIONS, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     index.add(made)

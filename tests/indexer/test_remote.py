@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import indexer
@@ -17,7 +18,7 @@ from indexer.jobs.info import describe
 from indexer.jobs.remove import remove
 from indexer.jobs.verify import repair, verify
 from indexer.shards import pool
-from indexer.store import lease, remote
+from indexer.store import atomic, lease, remote
 from indexer.store.cache import Cache
 from indexer.store.lock import writing
 from indexer.store.manifest import publish, read_manifest
@@ -162,6 +163,21 @@ def test_two_jobs_cannot_both_publish(index: RemotePath) -> None:
     publish(index, replace(manifest, generation=2))
     with pytest.raises(IndexBusy, match="another job has published"):
         publish(index, replace(manifest, generation=2))
+
+
+@pytest.mark.parametrize("largest", [1 << 30, 1 << 20])
+def test_what_is_too_large_for_one_request_is_sent_in_parts(
+    object_store: ObjectStore, largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "LARGEST_PUT", largest)
+    data, path = np.random.default_rng(largest).bytes(12 << 20), object_store.place(f"large/{largest}")
+    with atomic.creating(path) as partial:
+        partial.write_bytes(data)
+    assert path.read_bytes() == data
+    assert path.stat().version.strip('"').endswith("-3") == (largest < len(data))  # how S3 marks what came in parts
+    with pytest.raises(FileExistsError), atomic.creating(path) as partial:
+        partial.write_bytes(b"another" * (1 << 18))
+    assert path.read_bytes() == data
 
 
 def test_only_so_many_shards_are_open(index: RemotePath, local: Path, monkeypatch: pytest.MonkeyPatch) -> None:

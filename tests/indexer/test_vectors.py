@@ -80,7 +80,7 @@ def on_disk(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """An index whose inverted file was merged from eight parts."""
     monkeypatch.setattr(vectors, "FLAT_BYTES", 1000)
     monkeypatch.setattr(vectors, "_BLOCK_IMAGES", 3)
-    monkeypatch.setattr(inverted, "PART_BYTES", 1)
+    monkeypatch.setattr(vectors, "PART_BYTES", 3 * 11 * 15 * 256 * 2)
     build(tmp_path / "index", build_request(photos, layers=("features.7",)))
     return tmp_path / "index"
 
@@ -92,7 +92,7 @@ def neighbours(path: Path) -> list[tuple[int, int, int, float]]:
 
 
 def test_parts_are_merged_as_if_filled_at_once(on_disk: Path, photos: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(inverted, "PART_BYTES", 1 << 30)
+    monkeypatch.setattr(vectors, "PART_BYTES", 1 << 30)
     build(tmp_path / "once", build_request(photos, layers=("features.7",)))
     assert neighbours(on_disk) == neighbours(tmp_path / "once")
     with indexer.open(on_disk) as a, indexer.open(tmp_path / "once") as b:

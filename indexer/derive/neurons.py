@@ -1,0 +1,69 @@
+"""The parts of a layer's derived file: histograms of runs of shards, and what is by neuron, in blocks of neurons."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.derive.selectivity import Selectivity, Tally
+from indexer.derive.sources import Sources, in_threads, opened
+from indexer.shards.counting import Counter
+from indexer.shards.format import as_kept
+from indexer.shards.histogram import Histogram
+from indexer.store.manifest import LayerInfo
+
+
+@dataclass(frozen=True)
+class NeuronBlock:
+    """What is derived of neurons ``first`` and following, c of them, over N images.
+
+    Attributes
+    ----------
+    peaks : ndarray (c, N) float32
+    peak_cells : ndarray (c, N) uint32
+    order : ndarray (c, N) uint32
+        Images by descending peak, then by id.
+    statistics : dict of str to ndarray (c,) float64
+    selectivity : Selectivity
+    """
+
+    first: int
+    peaks: np.ndarray
+    peak_cells: np.ndarray
+    order: np.ndarray
+    statistics: dict[str, np.ndarray]
+    selectivity: Selectivity
+
+
+def histogram_of(sources: Sources, layer: LayerInfo, first: int, end: int) -> Histogram:
+    """The histogram over the images of shards ``first`` to ``end`` that are not removed."""
+    counted, gone = Counter(layer.channels), Counter(layer.channels)
+    for shard, rows, _ in opened(sources).live(first, end):
+        counted.merge(shard.histogram(layer.name))
+        for row in np.setdiff1d(np.arange(shard.rows), rows).tolist():
+            gone.add(shard.maps(layer.name, row)[None])
+    return counted.histogram().subtract(gone.histogram())
+
+
+def block_of(sources: Sources, layer: LayerInfo, first: int, firing_from: np.ndarray) -> NeuronBlock:
+    """Everything by neuron, of as many neurons as ``firing_from`` (c,) has, which fire from there."""
+    here = opened(sources)
+    peaks, cells, order = (np.empty((len(firing_from), here.images), kind) for kind in (np.float32, *[np.uint32] * 2))
+    for shard, rows, start in here.live(0, len(sources.shards)):
+        part = slice(start, start + len(rows))
+        shard_peaks, shard_cells = shard.peaks(layer.name, slice(first, first + len(firing_from)))
+        peaks[:, part], cells[:, part] = shard_peaks[:, rows], shard_cells[:, rows]
+    statistics = {name: np.zeros(len(peaks)) for name in ("maximum", "positive_images", "firing_images")}
+    tally = Tally(len(peaks), here.classes)
+
+    def derive(neuron: int) -> None:
+        row, descending = peaks[neuron], order[neuron]
+        descending[:] = np.argsort(-row, kind="stable")
+        fires = as_kept(row) >= firing_from[neuron]  # thresholds are float16, so the peak is compared as it is kept
+        statistics["maximum"][neuron] = row[descending[0]]
+        statistics["positive_images"][neuron] = np.mean(row > 0)
+        statistics["firing_images"][neuron] = np.mean(fires)
+        tally.add(neuron, row, descending, fires)
+
+    for _ in in_threads(derive, [range(len(peaks))]):
+        pass
+    return NeuronBlock(first, peaks, cells, order, statistics, tally.selectivity())

@@ -1,0 +1,108 @@
+"""What a generation is derived from, as a part of the work can be told it: shards and the image table."""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexer.derive import images
+from indexer.errors import DamagedFile
+from indexer.shards.pool import ShardPool
+from indexer.shards.reader import Shard
+from indexer.store import cache, layout, mapped
+from indexer.store.manifest import Configuration, Manifest, ShardInfo
+from indexer.store.remote import RemotePath
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Names of what a generation is derived from; ``table`` is the image table that it will have."""
+
+    index: Path | RemotePath
+    configuration: Configuration
+    shards: tuple[ShardInfo, ...]
+    table: Path | RemotePath
+
+
+class Opened:
+    """Sources, open.
+
+    Attributes
+    ----------
+    shards : ShardPool
+    classes : ndarray (N,) int32
+        Class of each image of the table, -1 for none.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self.shards = open_shards(sources.index, sources)
+        table = mapped.map_arrays(sources.table, layout.IMAGES, images.KIND, images.VERSION)
+        self.classes, self._shard, self._row = table["class"], table["shard"], table["row"]
+
+    @property
+    def images(self) -> int:
+        return len(self._row)
+
+    def live(self, first: int, end: int) -> Iterator[tuple[Shard, np.ndarray, int]]:
+        """Shards ``first`` to ``end``: each with its rows (n,) that are not removed, and the first one's image."""
+        starts = np.searchsorted(self._shard, np.arange(first, end + 1)).tolist()
+        for number, start, stop in zip(range(first, end), starts, starts[1:], strict=False):
+            yield self.shards[number], self._row[start:stop], start
+
+    def maps(self, layer: str, image: int) -> np.ndarray:
+        """All maps (C, H, W) float16 of a layer on one image of the table."""
+        return self.shards[int(self._shard[image])].maps(layer, int(self._row[image]))
+
+
+@functools.lru_cache(maxsize=1)
+def opened(sources: Sources) -> Opened:
+    """The sources, which stay open until others are asked for."""
+    return Opened(sources)
+
+
+@contextmanager
+def closing_opened() -> Iterator[None]:
+    """Let go of what `opened` keeps."""
+    try:
+        yield
+    finally:
+        opened.cache_clear()
+
+
+def open_shards(index: Path | RemotePath, listed: Manifest | Sources) -> ShardPool:
+    """The shards that are listed, opened when they are asked for; remote ones as copies.
+
+    Asking raises DamagedFile for one that is missing, foreign, or of another configuration.
+    """
+
+    def open_shard(number: int) -> Shard:
+        info = listed.shards[number]
+        shard = Shard(cache.local(index / info.file, info.file), info.file)
+        if shard.attributes.get("configuration") != configuration:
+            raise DamagedFile(info.file, "belongs to an index of another configuration")
+        if shard.rows != info.rows:
+            raise DamagedFile(info.file, f"holds {shard.rows} images, the manifest says {info.rows}")
+        return shard
+
+    configuration = listed.configuration.digest
+    return ShardPool(open_shard, len(listed.shards))
+
+
+def in_threads(function: Callable[[Any], Any], batches: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
+    """What a function gives for every item of each batch, on all cores; a batch is worked on ahead."""
+    from indexer.network.threads import cores  # here, because reading derived files needs no torch
+
+    with ThreadPoolExecutor(cores()) as pool:
+        waiting: Iterator[Any] | None = None
+        for batch in batches:
+            following = pool.map(function, batch)
+            if waiting is not None:
+                yield list(waiting)
+            waiting = following
+        if waiting is not None:
+            yield list(waiting)
