@@ -77,7 +77,7 @@ def fill(trained: faiss.Index, blocks: Iterator[np.ndarray], first: int, queries
     return Part(faiss.serialize_index(part), nearest.D, nearest.I)
 
 
-def write_inverted(path: Path, lists: Path, trained: Trained, parts: Iterable[Part]) -> dict[str, Any]:
+def write_inverted(path: Path, lists: Path, trained: Trained, parts: Iterable[tuple[int, Part]]) -> dict[str, Any]:
     """Write an index and its lists; say what it is, for the manifest.
 
     Parameters
@@ -85,15 +85,17 @@ def write_inverted(path: Path, lists: Path, trained: Trained, parts: Iterable[Pa
     path, lists : Path
         Files to write.
     trained : Trained
-    parts : iterable of Part
-        All vectors, in order.
+    parts : iterable of (int, Part)
+        All vectors; the numbers put the parts, which may come in any order, in theirs. One is in memory at a time.
     """
-    index, files = trained.index, []
+    index, found = trained.index, {}
+    for number, part in parts:
+        part.index.tofile(path.with_suffix(f".part{number}"))
+        found[number] = part.scores, part.numbers
+    files = [path.with_suffix(f".part{number}") for number in sorted(found)]
     nearest = faiss.ResultHeap(len(trained.queries), _NEAREST, keep_max=True)
-    for part in parts:
-        nearest.add_result(part.scores, part.numbers)
-        files.append(path.with_suffix(f".part{len(files)}"))
-        part.index.tofile(files[-1])
+    for number in sorted(found):
+        nearest.add_result(*found[number])
     nearest.finalize()
     _merge(index, files, lists)
     for file in files:

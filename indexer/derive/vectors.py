@@ -69,7 +69,7 @@ def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, h
         trained = train(_sample(sources, layer, training_vectors(count)), count)
         with _handed(trained.index, path, sources, hands) as file:
             tasks = [(*task, file, trained.queries) for task in _parts(sources, layer)]
-            about = write_inverted(path, lists, trained, in_order(hands.run(filled_part, tasks)))
+            about = write_inverted(path, lists, trained, hands.run(filled_part, tasks))
     return {"metric": "cosine", "count": count, "grid_step": grid_step(layer.height, layer.width), **about}
 
 

@@ -209,7 +209,7 @@ def vectors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if request.param == "inverted":
         lists = path.with_suffix(".lists")
         trained = train(made, COUNT)
-        write_inverted(path, lists, trained, [fill(trained.index, iter([made]), 0, trained.queries)])
+        write_inverted(path, lists, trained, [(0, fill(trained.index, iter([made]), 0, trained.queries))])
         return path, lists
     index = faiss.IndexScalarQuantizer(DIMENSIONS, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     index.add(made)
