@@ -132,7 +132,7 @@ def _sample(sources: Sources, layer: LayerInfo, wanted: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     cells, images = len(grid(layer.height, layer.width)), opened(sources).images
     wanted = min(wanted, _SAMPLE_BYTES // (4 * layer.channels))
-    drawn = min(images, max(_SAMPLED_IMAGES, wanted // cells))
+    drawn = min(images, max(_SAMPLED_IMAGES, -(-wanted // cells)))
     chosen = np.sort(rng.choice(images, drawn, replace=False))
     each = min(cells, -(-wanted // drawn))
     places = [np.sort(rng.choice(cells, each, replace=False)) for _ in range(drawn)]

@@ -9,11 +9,13 @@ import pytest
 
 import indexer
 from indexer.derive import inverted, vectors
+from indexer.derive.sources import Sources, closing_opened
 from indexer.errors import DamagedFile
 from indexer.jobs.build import build
 from indexer.jobs.compact import compact
 from indexer.jobs.remove import remove
 from indexer.jobs.verify import repair, verify
+from indexer.shards.reader import Shard
 from tests import reference
 from tests.conftest import build_request, write_photos
 
@@ -70,6 +72,29 @@ def test_a_large_index_is_an_inverted_file_of_measured_recall(
     assert about["recall_at_10"] >= inverted.RECALL
     assert 1 <= about["probes"] <= 128
     assert mean_recall(tmp_path / "index", "features.7", 0) >= 0.9
+
+
+@pytest.mark.parametrize(("wanted", "images"), [(50, 8), (1800, 11), (10**6, 24)])
+def test_the_sample_is_bounded_and_from_the_whole_index(
+    photos: Path, tmp_path: Path, wanted: int, images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = build(tmp_path / "index", build_request(photos, layers=("features.7",), shard_size=4))
+    [layer] = manifest.configuration.layers
+    sources = Sources(
+        tmp_path / "index", manifest.configuration, tuple(manifest.shards), tmp_path / "index/derived/000001/images.h5"
+    )
+    monkeypatch.setattr(vectors, "_SAMPLED_IMAGES", 8)
+    read: set[tuple[str, int]] = set()
+    maps = Shard.maps
+    monkeypatch.setattr(Shard, "maps", lambda self, name, row: read.add((self.name, row)) or maps(self, name, row))
+    with closing_opened():
+        sample = vectors._sample(sources, layer, wanted)
+        assert len(sample) == min(wanted, 24 * 11 * 15)
+        assert len(read) == images
+        assert len({name for name, _ in read}) >= 4, "of six shards"
+        np.testing.assert_array_equal(sample, vectors._sample(sources, layer, wanted))
+        monkeypatch.setattr(vectors, "_SAMPLE_BYTES", 4 * layer.channels * 20)
+        assert len(vectors._sample(sources, layer, wanted)) == 20
 
 
 LISTS = "derived/000001/features.7.lists"
