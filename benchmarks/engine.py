@@ -103,7 +103,7 @@ def measure_all(work: Work, here: int, there: int, out: Path) -> None:
         print(rows[-1].line(), flush=True)
 
     def cluster(workers: int) -> LocalCluster:
-        return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+        return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
 
     measure.heading(title)
     with cluster(1) as one, cluster(2) as two, tempfile.TemporaryDirectory() as folder:
