@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from indexer.derive.generation import open_shards
+from indexer.derive.sources import open_shards
 from indexer.images.listing import ImageFile
 from indexer.jobs.decode import Decoded, decode
 from indexer.jobs.load import network_of
