@@ -51,8 +51,11 @@ def cosine_to(vector: np.ndarray) -> Score:
     unit = (vector / length).astype(np.float32)
 
     def score(vectors: np.ndarray) -> np.ndarray:
-        lengths = np.linalg.norm(vectors, axis=1)
-        return np.divide(vectors @ unit, lengths, out=np.zeros(len(vectors), np.float32), where=lengths > 0)
+        rows = np.ascontiguousarray(vectors)
+        lengths = np.linalg.norm(rows, axis=1)
+        # Row by row: BLAS would round a row's sum by how many rows there are, and pages would not fit together.
+        products = np.einsum("nc,c->n", rows, unit)
+        return np.divide(products, lengths, out=np.zeros(len(rows), np.float32), where=lengths > 0)
 
     return score
 
