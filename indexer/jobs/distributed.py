@@ -13,6 +13,7 @@ is written under a name of its own run, whole, and the first to be there stays.
 """
 
 import contextlib
+import ctypes
 import functools
 import hashlib
 import importlib.metadata
@@ -49,6 +50,9 @@ _WAITING = 3
 """Pieces handed out for each thread of the cluster, so that none waits for the driver."""
 
 _CONNECT_SECONDS = 5
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""What glibc's mallopt calls them."""
 
 _DECIDING = ("torch", "torchvision", "numpy", "pillow", "h5py", "zstandard")
 """Packages whose versions may move a bit of an activation, or of a file."""
@@ -97,8 +101,23 @@ def checked(driver: dict[str, str], function: Callable[..., Any], *arguments: An
         return function(*arguments)
 
 
+@functools.cache
+def keep_freed_memory() -> None:
+    """Undo what Dask's nanny sets for its workers: ``MALLOC_TRIM_THRESHOLD_``.
+
+    With it glibc gives all that is freed back at once, and never learns how large the blocks are that come again: every
+    map of every batch would be pages fresh from the system, which takes as long as computing it. These are the
+    thresholds that it comes to by itself.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(_TRIM_THRESHOLD, 64 << 20)
+
+
 @functools.lru_cache(maxsize=1)
 def _kept_network(configuration: Configuration) -> Network:
+    keep_freed_memory()
     network = network_of(configuration)
     here = configuration_of(network, configuration.keep_images)
     if here.digest != configuration.digest:
