@@ -14,7 +14,7 @@ from indexer.shards.writer import IndexedImage
 from indexer.store import mapped
 
 KIND = "unitscope image table"
-VERSION = 1
+VERSION = 2
 ALL = slice(None)
 _NUMBERS = {
     "id": np.int64, "shard": np.int32, "row": np.int32, "width": np.int32, "height": np.int32, "bytes": np.int64,

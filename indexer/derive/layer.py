@@ -25,7 +25,7 @@ from indexer.store import mapped
 from indexer.store.manifest import LayerInfo
 
 KIND = "unitscope layer"
-VERSION = 1
+VERSION = 2
 STATISTICS = {
     "maximum": "highest activation",
     "mean": "mean activation",

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 KIND: Final = "unitscope shard"
-VERSION: Final = 1
+VERSION: Final = 2
 ZSTD_FILTER: Final = 32015
 ZSTD_LEVEL: Final = 1
 HALF_MAX: Final = 65504.0

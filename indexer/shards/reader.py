@@ -63,8 +63,17 @@ class Shard:
             self._close()
 
     @property
-    def attributes(self) -> dict[str, str | int]:
-        return {key: value.item() if hasattr(value, "item") else value for key, value in self._h5.attrs.items()}
+    def attributes(self) -> dict[str, str | int | None]:
+        """What `indexer.shards.format` says of the whole shard.
+
+        Raises
+        ------
+        DamagedFile
+        """
+        try:
+            return {name: mapped.get_attribute(self._h5, name) for name in self._h5.attrs}
+        except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
+            raise DamagedFile(self.name, f"has attributes that cannot be read ({error})") from error
 
     def images(self) -> list[IndexedImage]:
         """The image table, without original files."""
@@ -112,7 +121,7 @@ class Shard:
     def saturated(self, layer: str) -> int:
         """How many activations of a layer were clipped to the range of float16."""
         with self._lock:
-            return int(self._h5[f"layers/{layer}/maps"].attrs["saturated"])
+            return int(mapped.get_attribute(self._h5[f"layers/{layer}/maps"], "saturated") or 0)
 
     def maps(self, layer: str, row: int) -> np.ndarray:
         """All maps (C, H, W) float16 of a layer on one image."""

@@ -71,7 +71,7 @@ class ShardWriter:
         self._workers = workers
         self._file = h5py.File(path, "w", libver="latest")
         mapped.mark(self._file, shard_format.KIND, shard_format.VERSION)
-        self._file.attrs.update(attributes)
+        mapped.set_attributes(self._file, attributes)
         self._images: list[IndexedImage] = []
         self._skipped: list[tuple[str, str]] = []
         self._keep_images = keep_images

@@ -4,6 +4,7 @@ h5py serialises every call in a process behind one lock; a contiguous, uncompres
 of the file, so threads can read it through `numpy.memmap` and processes share its pages.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from indexer.store import cache
 from indexer.store.remote import RemotePath
 
 _READER_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError)
+_MOST_TEXT = 1 << 12
 MAX_READ = 1 << 32
 """Most bytes that are read into memory at once: far more than the figures of the widest layer take."""
 
@@ -29,8 +31,33 @@ def write_arrays(path: Path, kind: str, version: int, arrays: dict[str, np.ndarr
 
 def mark(file: h5py.File, kind: str, version: int) -> None:
     """Write the magic and the format version into a file."""
-    file.attrs["format"] = kind
-    file.attrs["version"] = version
+    set_attributes(file, {"format": kind, "version": version})
+
+
+def set_attributes(item: h5py.Group | h5py.Dataset, values: Mapping[str, str | int]) -> None:
+    """Write numbers and texts, which get a fixed length: see `get_attribute`."""
+    for name, value in values.items():
+        item.attrs[name] = np.bytes_(value.encode()) if isinstance(value, str) else value
+
+
+def get_attribute(item: h5py.Group | h5py.Dataset, name: str) -> str | int | None:
+    """A number or a text, None where there is no attribute of this name.
+
+    Texts of variable length are never read: HDF5 keeps them in a heap, and looks for them without end where a size in
+    it is damaged.
+
+    Raises
+    ------
+    ValueError
+        It is neither.
+    """
+    if name not in item.attrs:
+        return None
+    kept = item.attrs.get_id(name)
+    if kept.shape != () or kept.dtype.kind not in "iuS" or kept.dtype.itemsize > _MOST_TEXT:
+        raise ValueError(f"attribute {name!r} is neither a number nor a text of fixed length")
+    value = item.attrs[name]
+    return value.decode() if isinstance(value, bytes) else int(value)
 
 
 def check_mark(file: h5py.File, name: str, kind: str, version: int) -> None:
@@ -39,10 +66,14 @@ def check_mark(file: h5py.File, name: str, kind: str, version: int) -> None:
     Raises
     ------
     DamagedFile
+    ValueError
+        It says what it is in no way that is read here.
     """
-    if file.attrs.get("format") != kind:
-        raise DamagedFile(name, f"is not a {kind}")
-    found = file.attrs.get("version")
+    found = get_attribute(file, "version")
+    if not isinstance(found, int) or found >= version:  # older ones say in another way what they are
+        said = get_attribute(file, "format")
+        if said != kind:
+            raise DamagedFile(name, f"is not a {kind}")
     if found != version:
         raise DamagedFile(name, f"has format version {found}, this program reads version {version}")
 
@@ -81,7 +112,7 @@ def own_dataset(file: h5py.File, key: str) -> h5py.Dataset:
     KeyError
         There is none.
     ValueError
-        It is a link, or is stored elsewhere.
+        It is a link, is stored elsewhere, or holds values of variable length.
     """
     parts = key.split("/")
     for depth in range(1, len(parts) + 1):
@@ -93,6 +124,8 @@ def own_dataset(file: h5py.File, key: str) -> h5py.Dataset:
         raise ValueError("is not an array")
     if dataset.external or dataset.is_virtual:
         raise ValueError("is stored in another file")
+    if dataset.dtype.hasobject:
+        raise ValueError("holds values of variable length")
     return dataset
 
 

@@ -338,6 +338,35 @@ def virtual_layout(other: Path) -> h5py.VirtualLayout:
     return layout
 
 
+@pytest.mark.parametrize("name", ["format", "configuration"])
+def test_attributes_of_variable_length_are_not_read(own: Path, name: str) -> None:
+    """HDF5 looks for them in a heap, where a damaged size holds it for ever."""
+    path = first_shard(own)
+    with h5py.File(path, "r+") as file:
+        file.attrs[name] = file.attrs[name].decode()
+    with pytest.raises(DamagedFile, match=r"000000\.h5.*(says? what it is|of fixed length)"):
+        _ = indexer.shards.reader.Shard(path).attributes
+
+
+def test_datasets_of_variable_length_are_not_read(own: Path) -> None:
+    path = first_shard(own)
+    with h5py.File(path, "r+") as file:
+        paths = file["images/path"][()]
+        del file["images/path"]
+        file.create_dataset("images/path", data=paths.astype(object), dtype=h5py.string_dtype())
+    with pytest.raises(DamagedFile, match="variable length"):
+        indexer.shards.reader.Shard(path).images()
+
+
+def test_a_shard_of_an_older_version_is_named(own: Path) -> None:
+    path = first_shard(own)
+    with h5py.File(path, "r+") as file:
+        file.attrs["format"] = "unitscope shard"  # as version 1 said it
+        file.attrs["version"] = 1
+    with pytest.raises(DamagedFile, match="format version 1, this program reads version 2"):
+        indexer.shards.reader.Shard(path)
+
+
 def test_what_claims_to_be_enormous_is_not_read(own: Path) -> None:
     path = first_shard(own)
     with h5py.File(path, "r+") as file:
