@@ -47,6 +47,12 @@ from tests.memory import peak_kb
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 index, seed, rounds, names = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
 refused = answered = 0
+
+def put(path, data):  # as another file: one that is mapped must not be cut
+    new = path.with_suffix(".new")
+    new.write_bytes(data)
+    new.replace(path)
+
 for number in range(seed, seed + rounds):
     chance = random.Random(number)
     path = index / chance.choice(names)
@@ -61,7 +67,7 @@ for number in range(seed, seed + rounds):
             data[place:place + 8] = chance.choice((2**64 - 1, 0, 2**63 - 1, 2**36)).to_bytes(8, "little")
         else:
             del data[max(1, place):]
-    path.write_bytes(data)
+    put(path, data)
     try:
         with indexer.open(index) as opened:
             for name in opened.layers:
@@ -75,7 +81,7 @@ for number in range(seed, seed + rounds):
     except (IndexError, ValueError, TypeError) as error:  # the service answers these with 500, and goes on
         refused += 1
     finally:
-        path.write_bytes(whole)
+        put(path, whole)
 print(refused, answered, peak_kb() // 1024)
 """
 
