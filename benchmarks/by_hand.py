@@ -31,7 +31,7 @@ def lookup(index: Index, network: Network, layer: str, limit: int) -> Callable[[
 
     def look(data: bytes) -> object:
         pixels = network.model.preprocessing.pixels(read_picture(data))
-        maps = network.run(np.stack([pixels]), lambda name, maps: maps[0].numpy())[layer]
+        maps = network.run(np.stack([pixels]), lambda name, maps: maps[0].numpy(), [layer])[layer]
         flat = maps.reshape(len(maps), -1)
         vector = np.ascontiguousarray(flat[:, np.square(flat).sum(axis=0).argmax()])
         near = vectors.search((vector / np.linalg.norm(vector))[None], limit)

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,8 +74,13 @@ class Networks:
         # One thing at a time: tracing a network that is being loaded replaces `nn.Module.__call__` for all of them.
         self._lock = threading.Lock()
 
-    def see(self, configuration: Configuration, data: bytes) -> Seen:
+    def see(self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None) -> Seen:
         """Decode an image file and send it through the network of an index.
+
+        Parameters
+        ----------
+        layers : collection of str, optional
+            Those that are wanted, by default all: the pass ends behind the last of them.
 
         Raises
         ------
@@ -86,7 +92,7 @@ class Networks:
         picture = read_picture(data, self._max_pixels)
         with self._lock:
             try:
-                maps = self._network(configuration).maps([picture])
+                maps = self._network(configuration).maps([picture], layers)
             except BadActivations as error:
                 raise ImageRejected(str(error)) from error
         for layer, batch in maps.items():

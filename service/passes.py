@@ -3,13 +3,13 @@
 ::
 
     with passes.turn() as network:
-        seen = network.see(configuration, data)
+        seen = network.see(configuration, data, [layer])
 
 A view does not know which way it goes. A WSGI server that was not started by ``python -m service`` has only
 `LocalPasses`; there, everything happens in the process that took the request.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from service.networks import Networks, Seen, Unit
 class Network(Protocol):
     """What a turn gives; see `service.networks.Networks`."""
 
-    def see(self, configuration: Configuration, data: bytes) -> Seen: ...
+    def see(self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None) -> Seen: ...
 
     def attribute(
         self, configuration: Configuration, unit: Unit, method: str, pixels: np.ndarray, field: Box | None

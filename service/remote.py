@@ -9,7 +9,7 @@ Of the answer to a turn, the first message says that it has begun. Then each que
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -90,8 +90,10 @@ class RemoteNetwork:
         with _lost():
             receive(self._connection)
 
-    def see(self, configuration: Configuration, data: bytes) -> Seen:
-        head, blocks = self._ask({"question": "see", "configuration": configuration.to_json()}, data)
+    def see(self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None) -> Seen:
+        wanted = None if layers is None else list(layers)
+        question = {"question": "see", "configuration": configuration.to_json(), "layers": wanted}
+        head, blocks = self._ask(question, data)
         shapes = head["maps"].items()
         maps = {layer: _array(block, shape) for (layer, shape), block in zip(shapes, blocks, strict=True)}
         return Seen(head["width"], head["height"], maps)
@@ -157,7 +159,7 @@ def _answer(networks: Networks, question: dict[str, Any], block: bytes) -> tuple
 def _see(
     networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes
 ) -> tuple[dict[str, Any], list[memoryview]]:
-    seen = networks.see(configuration, block)
+    seen = networks.see(configuration, block, question["layers"])
     shapes = {layer: maps.shape for layer, maps in seen.maps.items()}
     blocks = [as_block(maps) for maps in seen.maps.values()]
     return {"width": seen.width, "height": seen.height, "maps": shapes}, blocks

@@ -4,11 +4,11 @@
 2. ``network.run(pixels, reduce)`` calls ``reduce(layer, maps)`` while each layer's output is still what it is, and
    returns what that gave. A tensor kept longer may be rewritten by an in-place operation behind the layer. Several
    threads may run one network at once.
-3. ``network.maps(pictures)`` is the simple form: all maps, as float32 arrays.
+3. ``network.maps(pictures)`` is the simple form: maps as float32 arrays.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -65,7 +65,6 @@ class Network:
         self.traces: dict[str, LayerTrace] = trace_layers(model.module, layers, input_size)
         ready = in_precision(model.module, layers, input_size, precision)
         self._module = ready.to(self.device, memory_format=torch.channels_last)
-        self._last: str | None = None
         self._pass = threading.local()  # what the hooks do in this thread: nothing, unless `run` says so
         self._attach()
         self.shapes = self._probe()
@@ -73,23 +72,28 @@ class Network:
     def _probe(self) -> dict[str, tuple[int, int, int]]:
         height, width = self.model.preprocessing.input_size
         order: list[str] = []
+        shapes: dict[str, tuple[int, int, int]] = {}
 
-        def shape(layer: str, maps: torch.Tensor) -> tuple[int, int, int]:
+        def see(layer: str, maps: torch.Tensor) -> None:
             order.append(layer)
-            return tuple(maps.shape[1:])
+            shapes[layer] = tuple(maps.shape[1:])
 
-        shapes = self.run(np.zeros((1, height, width, 3), np.uint8), shape)
+        self._forward(np.zeros((1, height, width, 3), np.uint8), see)
         for layer in self.traces:
             if order.count(layer) != 1:
                 raise InvalidRequest(
                     f"layer {layer!r} runs {order.count(layer)} times in one forward pass, so its output is not one map"
                     "; name the module around it"
                 )
-        self._last = order[-1]
         return {layer: shapes[layer] for layer in self.traces}
 
-    def run(self, pixels: np.ndarray, reduce: Callable[[str, torch.Tensor], R]) -> dict[str, R]:
-        """Send a batch through the network.
+    def run(
+        self,
+        pixels: np.ndarray,
+        reduce: Callable[[str, torch.Tensor], R],
+        layers: Collection[str] | None = None,
+    ) -> dict[str, R]:
+        """Send a batch through the network, as far as the last layer that is wanted.
 
         Parameters
         ----------
@@ -98,6 +102,8 @@ class Network:
         reduce : callable
             Called once a layer with its name and its maps, a tensor (B, C, H, W) on the network's device that is
             valid during the call only.
+        layers : collection of str, optional
+            Those that are wanted, by default all.
 
         Returns
         -------
@@ -107,9 +113,25 @@ class Network:
         ------
         BadActivations
             A layer's output is not a map.
+        InvalidRequest
+            Another layer is wanted than the network is looked at for.
         """
+        wanted = self.traces.keys() if layers is None else set(layers)
+        if not wanted <= self.traces.keys():
+            raise InvalidRequest(f"layers must be some of {', '.join(self.traces)}, not {', '.join(sorted(wanted))}")
         results: dict[str, R] = {}
-        self._pass.see = lambda layer, maps: results.__setitem__(layer, reduce(layer, maps))
+
+        def see(layer: str, maps: torch.Tensor) -> None:
+            if layer in wanted:
+                results[layer] = reduce(layer, maps)
+            if len(results) == len(wanted):
+                raise _LastLayerDone
+
+        self._forward(pixels, see)
+        return results
+
+    def _forward(self, pixels: np.ndarray, see: Callable[[str, torch.Tensor], None]) -> None:
+        self._pass.see = see
         try:
             with torch.inference_mode(), computing(self.precision, self.device):
                 batch = torch.from_numpy(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
@@ -118,7 +140,6 @@ class Network:
             pass
         finally:
             del self._pass.see
-        return results
 
     def _attach(self) -> None:
         modules = dict(self._module.named_modules())
@@ -130,15 +151,14 @@ class Network:
             see = getattr(self._pass, "see", None)
             if see is not None:
                 see(layer, as_maps(layer, output, self.traces[layer].dims))
-                if layer == self._last:
-                    raise _LastLayerDone
 
         return hook
 
-    def maps(self, pictures: Sequence[Image.Image]) -> dict[str, np.ndarray]:
-        """Maps (B, C, H, W) float32 of every layer for some RGB pictures."""
+    def maps(self, pictures: Sequence[Image.Image], layers: Collection[str] | None = None) -> dict[str, np.ndarray]:
+        """Maps (B, C, H, W) float32 of these layers, by default of all, for some RGB pictures."""
         pixels = np.stack([self.model.preprocessing.pixels(picture) for picture in pictures])
-        return self.run(pixels, lambda layer, maps: maps.to("cpu", torch.float32, copy=True).contiguous().numpy())
+        own = lambda layer, maps: maps.to("cpu", torch.float32, copy=True).contiguous().numpy()  # noqa: E731
+        return self.run(pixels, own, layers)
 
 
 def as_maps(layer: str, output: object, dims: tuple[str, ...]) -> torch.Tensor:

@@ -24,10 +24,10 @@ def get_point(
 def lookup_point(question: Question, x: float, y: float, layer: str | None, fraction: float | None, limit: int) -> Json:
     if layer is not None:
         question.index.layer(layer)  # refuse what cannot be answered before the network has worked for it
+    wanted = None if layer is None else [layer]
     with question.services.passes.turn() as network:
-        seen = network.see(question.index.manifest.configuration, uploaded_file(question.request))
-    asked = seen.maps if layer is None else {layer: seen.maps[layer]}
-    spots = at_point_on(question.index, asked, (seen.width, seen.height), (x, y), fraction=fraction, limit=limit)
+        seen = network.see(question.index.manifest.configuration, uploaded_file(question.request), wanted)
+    spots = at_point_on(question.index, seen.maps, (seen.width, seen.height), (x, y), fraction=fraction, limit=limit)
     return _point(x, y, spots, lambda spot: shapes.upload_spot(question.links, spot))
 
 
@@ -36,7 +36,7 @@ def lookup_heatmap(question: Question, layer: str, neuron: int, size: int | None
     index.layer(layer).check_neuron(neuron)
     data = uploaded_file(question.request)
     with question.services.passes.turn() as network:  # few pictures are decoded at a time
-        seen = network.see(index.manifest.configuration, data)
+        seen = network.see(index.manifest.configuration, data, [layer])
         picture = read_picture(data, question.services.settings.max_pixels)
     drawn = pictures.heat_map_of(index, picture, seen.maps[layer][neuron], layer, neuron, size=size)
     return Response(pictures.encode(drawn, "PNG"), content_type="image/png")

@@ -13,8 +13,9 @@ def lookup_image(question: Question, y: int | None, x: int | None, layer: str | 
     cell, index, services = cell_of(y, x), question.index, question.services
     if layer is not None:
         index.layer(layer)  # refuse what cannot be answered before the network has worked for it
+    wanted = None if layer is None else [layer]
     with services.passes.turn() as network:
-        seen = network.see(index.manifest.configuration, uploaded_file(question.request))
+        seen = network.see(index.manifest.configuration, uploaded_file(question.request), wanted)
     found = look_up(index, seen.maps, seen.width, seen.height, layer=layer, cell=cell, **options)
     return shapes.lookup(question.links, seen.width, seen.height, found)
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 
-from indexer.errors import BadActivations, ModelUnavailable
+from indexer.errors import BadActivations, InvalidRequest, ModelUnavailable
 from indexer.images.preprocessing import Preprocessing
 from indexer.network.forward import Network
 from indexer.network.layers import default_layers
@@ -105,3 +106,28 @@ def test_swin_keeps_its_channels_last_and_is_still_read_right() -> None:
     model = load_model("swin_t", "none")
     shapes = Network(model, ["features.1", "features.7"]).shapes
     assert shapes == {"features.1": (96, 56, 56), "features.7": (768, 7, 7)}
+
+
+@pytest.mark.parametrize("wanted", [["0"], ["1"], ["2"], ["0", "2"], ["2", "1"], None])
+def test_a_pass_goes_as_far_as_the_last_layer_that_is_wanted(wanted: list[str] | None) -> None:
+    loaded = load_model("tests.own_models:small", "none")
+    network = Network(loaded, ["0", "1", "2"])
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 28, 3), np.uint8)
+    seen = []
+    for place, module in enumerate(network._module):
+        module.register_forward_pre_hook(lambda *_, place=place: seen.append(place))
+    own = lambda layer, maps: maps.numpy().copy()  # noqa: E731
+    every = network.run(pixels, own)
+    assert seen == [0, 1, 2]
+    seen.clear()
+    some = network.run(pixels, own, wanted)
+    assert seen == list(range(int(max(wanted or ["2"])) + 1))
+    assert set(some) == set(wanted or ["0", "1", "2"])
+    for layer, maps in some.items():
+        np.testing.assert_array_equal(maps, every[layer])
+
+
+def test_a_layer_that_is_not_looked_at_is_not_waited_for() -> None:
+    network = Network(load_model("tests.own_models:small", "none"), ["0", "1"])
+    with pytest.raises(InvalidRequest, match="some of 0, 1, not 2"):
+        network.run(np.zeros((1, 20, 28, 3), np.uint8), lambda layer, maps: None, ["2"])

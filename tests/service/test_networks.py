@@ -45,7 +45,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Alone:
     found = Alone()
 
     class Network:
-        def maps(self, pictures: list[Image.Image]) -> dict[str, np.ndarray]:
+        def maps(self, pictures: list[Image.Image], layers: list[str] | None) -> dict[str, np.ndarray]:
             found.enter("pass")
             return {"a": np.zeros((len(pictures), 2, 3, 4), np.float32)}
 
