@@ -19,6 +19,7 @@ from service import compression, observing, problems, reference
 from service.admission import Admission
 from service.answers import Answers
 from service.browsers import Browsers
+from service.caching import Tags
 from service.catalog import Catalog
 from service.contract import Contract
 from service.dispatch import Services
@@ -32,6 +33,7 @@ from service.settings import Settings
 from service.views import VIEWS
 
 MAX_FORM_PARTS = 20
+TAGS_KEPT = 4096
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -95,6 +97,7 @@ def _services(settings: Settings, network: str | None) -> Services:
         reference=reference.page(contract),
         catalog=Catalog(settings.directory, open_index, settings.check_seconds),
         answers=Answers(settings.answer_bytes),
+        tags=Tags(TAGS_KEPT),
         explorer=Explorer.load(),
         gate=gate,
         passes=passes,

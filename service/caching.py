@@ -4,6 +4,8 @@ ETags are weak: they name a state, which may be sent in several codings, or be d
 """
 
 import hashlib
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -60,6 +62,38 @@ class Versions:
         """Changes also with a neuron's maximum in the index, on the scale of which its map is shown."""
         maximum = float(self.index.layer(layer).statistics["maximum"][neuron])
         return tag(image.sha256, self.network, PICTURE_FORMAT, layer, neuron, maximum)
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """What was said of a picture: its tag, for how long it may be kept, and of which opening of an index that holds."""
+
+    etag: str
+    control: str
+    opening: int
+
+
+class Tags:
+    """What was said last of so many pictures, by a digest of how each was asked for. Safe from any thread."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[str, Tagged] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Tagged | None:
+        with self._lock:
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+            return found
+
+    def put(self, key: str, tagged: Tagged) -> None:
+        with self._lock:
+            self._kept[key] = tagged
+            self._kept.move_to_end(key)
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
 
 
 def known(request: Request, etag: str) -> bool:

@@ -20,7 +20,7 @@ from indexer.query.index import Index
 from service import caching
 from service.answers import Answers, Finished
 from service.browsers import styled_policy
-from service.caching import Versions
+from service.caching import Tagged, Tags, Versions
 from service.catalog import Catalog, Held
 from service.contract import Contract, Operation
 from service.explorer import Explorer
@@ -32,7 +32,7 @@ from service.settings import Settings
 
 Json = dict[str, Any]
 JSON_TYPE: Final = "application/json"
-_JSON: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+_JSON: Final = json.JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Services:
     contract: Contract
     catalog: Catalog
     answers: Answers
+    tags: Tags
     explorer: Explorer
     reference: str
     gate: Gate
@@ -137,6 +138,9 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
 
 def picture(operation: Operation, view: Callable[..., Picture], services: Services) -> Handler:
     def handle(**path: str) -> Response:
+        same = _still_the_same(path["index"], services)
+        if same is not None:
+            return same
         arguments = operation.arguments(request, path)
         name, version = arguments.pop("index"), arguments.pop("version")
 
@@ -144,6 +148,7 @@ def picture(operation: Operation, view: Callable[..., Picture], services: Servic
             drawing = view(_question(name, held, services), **arguments)
             etag = caching.tag(operation.id, drawing.version, drawing.key)
             control = caching.FOR_EVER if version == drawing.version else caching.REVALIDATE
+            services.tags.put(_spelling(request), Tagged(etag, control, held.opening))
             if caching.known(request, etag):
                 return caching.not_modified(etag, control)
             data, media_type = drawing.draw()
@@ -152,6 +157,21 @@ def picture(operation: Operation, view: Callable[..., Picture], services: Servic
         return services.catalog.ask(name, from_generation)
 
     return handle
+
+
+def _still_the_same(index: str, services: Services) -> Response | None:
+    """The answer about a picture that the client has, where it was asked for in the same words before."""
+    if not request.if_none_match:
+        return None
+    said = services.tags.get(_spelling(request))
+    if said is None or not caching.known(request, said.etag):
+        return None
+    opening = services.catalog.ask(index, lambda held: held.opening)
+    return caching.not_modified(said.etag, said.control) if opening == said.opening else None
+
+
+def _spelling(request: Request) -> str:
+    return caching.tag(request.path, request.query_string)
 
 
 def ask(operation: Operation, view: Callable[..., Json | Response], services: Services) -> Handler:

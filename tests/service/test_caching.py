@@ -1,12 +1,16 @@
 """What a client may keep, and that it is never told to keep what is no longer right."""
 
+import random
 import shutil
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
 
 from indexer.jobs.build import add, build
 from indexer.jobs.remove import remove
+from indexer.query.index import Index
+from service.caching import Tagged, Tags
 from tests.conftest import LAYERS, build_request, write_photos
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
@@ -65,6 +69,54 @@ def test_nothing_is_read_for_a_picture_that_the_client_has(serve: Serve, photo_f
         assert client.get(url.format("own"), headers={"If-None-Match": etag}).status_code == 304
 
 
+@pytest.mark.parametrize("url", [url.format("small") for url in PICTURES])
+def test_nothing_is_looked_up_for_a_picture_that_was_asked_for_before(
+    serve: Serve, small_index: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, looked_up, real = serve(small_index), [], Index.image
+    monkeypatch.setattr(Index, "image", lambda index, number: looked_up.append(number) or real(index, number))
+    first = client.get(url)
+    assert len(looked_up) == 1
+    for condition, status, more in ((first.headers["ETag"], 304, 0), ('"other"', 200, 1), ("*", 304, 2)):
+        again = client.get(url, headers={"If-None-Match": condition})
+        assert (again.status_code, len(looked_up)) == (status, 1 + more)
+        assert [again.headers[name] for name in ("ETag", "Cache-Control")] == [first.headers["ETag"], "no-cache"]
+    otherwise = f"{url}{'&' if '?' in url else '?'}version=0"
+    assert client.get(otherwise, headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+    assert len(looked_up) == 4
+    wrong = f"{url}{'&' if '?' in url else '?'}wrong=0"
+    for _ in range(2):
+        assert client.get(wrong, headers={"If-None-Match": first.headers["ETag"]}).status_code == 422
+
+
+def test_a_picture_of_an_image_that_was_removed_is_gone_for_those_who_have_it(serve: Serve, own_index: Path) -> None:
+    client = serve(own_index, check_seconds=0.0)
+    known = {url: {"If-None-Match": client.get(url.format("own")).headers["ETag"]} for url in PICTURES}
+    assert {client.get(url.format("own"), headers=known[url]).status_code for url in PICTURES} == {304}
+    remove(own_index, ids=[3])
+    for _ in range(2):
+        assert {client.get(url.format("own"), headers=known[url]).status_code for url in PICTURES} == {404}
+    shutil.rmtree(own_index)
+    assert {client.get(url.format("own"), headers=known[url]).status_code for url in PICTURES} == {503}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_so_many_tags_are_kept_and_the_oldest_fall_out(seed: int) -> None:
+    rng, tags = random.Random(seed), Tags(20)
+    twin: OrderedDict[str, Tagged] = OrderedDict()
+    for number in range(1000):
+        key = str(rng.randrange(40))
+        assert tags.get(key) == twin.get(key)
+        if key in twin:
+            twin.move_to_end(key)
+        if rng.random() < 0.5:
+            twin[key] = Tagged(f"{number}", FOR_EVER, rng.randrange(3))
+            twin.move_to_end(key)
+            tags.put(key, twin[key])
+            if len(twin) > 20:
+                twin.popitem(last=False)
+
+
 def test_linked_pictures_may_be_kept_for_ever(client: ConformingClient) -> None:
     (patch,) = client.get(f"/v1/indexes/small/layers/{LAYER}/neurons/3/patches?limit=1").json["items"]
     image = client.get(patch["links"]["image"]).json
@@ -100,12 +152,15 @@ def test_heat_changes_with_the_scale_that_it_is_shown_on(serve: Serve, tmp_path:
     client = serve(tmp_path / "own", check_seconds=0.0)
     tops = {n: f"/v1/indexes/own/layers/{LAYER}/neurons/{n}/patches?limit=1" for n in range(0, 512, 16)}
     before = {n: client.get(url).json["items"][0] for n, url in tops.items()}
+    tags = {n: client.get(top["links"]["heatmap"].split("?")[0]).headers["ETag"] for n, top in before.items()}
     write_photos(photos / "more", seed=6, count=12)
     add(tmp_path / "own")
     raised = kept = 0
     for n, url in tops.items():
         maximum = client.get(url).json["items"][0]["activation"]
         heat = f"/v1/indexes/own/images/{before[n]['image']}/layers/{LAYER}/neurons/{n}/heatmap.png"
+        still = client.get(heat, headers={"If-None-Match": tags[n]}).status_code == 304
+        assert still == (maximum == before[n]["activation"])
         old_version = before[n]["links"]["heatmap"].split("=")[1]
         control = client.get(f"{heat}?version={old_version}").headers["Cache-Control"]
         assert (control == FOR_EVER) == (maximum == before[n]["activation"])
