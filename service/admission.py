@@ -38,9 +38,10 @@ class Admission:
         roles = self._roles.get(request.endpoint or "")
         if roles is None:
             return
-        client = network_of(request.remote_addr or "")
-        if self._tokens:
-            client = "token " + self._tokens.check(request.headers.get("Authorization"), roles)
-        if self._rates and (wait := self._rates.take(client)):
+        token = self._tokens.check(request.headers.get("Authorization"), roles) if self._tokens else None
+        if not self._rates:
+            return
+        client = network_of(request.remote_addr or "") if token is None else f"token {token}"
+        if wait := self._rates.take(client):
             seconds = math.ceil(wait)
             raise TooManyRequests(f"you have used your allowance up; try again in {seconds} s", seconds)

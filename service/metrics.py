@@ -37,7 +37,7 @@ _SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 _LONG: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 
 if FOLDER in os.environ:  # before any metric is made
-    values.ValueClass = values.MultiProcessValue(lambda: os.environ[PLACE])
+    values.ValueClass = values.MultiProcessValue(lambda place=os.environ[PLACE]: place)  # asked at every count
 
 disable_created_metrics()  # when each series began: as many series again
 REGISTRY: Final = CollectorRegistry()
