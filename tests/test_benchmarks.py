@@ -10,7 +10,8 @@ from PIL import Image
 from torchvision.models import AlexNet_Weights
 
 import indexer
-from benchmarks import beside, engine, generate, growth, indexing, limited, packages, questions
+from benchmarks import beside, decoding, engine, generate, growth, indexing, limited, packages, questions
+from indexer.images.listing import list_images
 from tests.conftest import write_photos
 
 
@@ -35,6 +36,23 @@ def test_indexing_is_measured(photos: Path, tmp_path: Path, monkeypatch: pytest.
     ]  # fmt: skip
     assert all(min(row["reference"] + row["measured"]) > 0 for row in rows)
     assert rows[0]["name"] in capsys.readouterr().out
+
+
+def test_ways_to_decode_are_compared(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "ROUNDS", 1)
+    monkeypatch.setattr(decoding, "LARGE_SIDE", 600)
+    out = tmp_path / "figures.json"
+    for number, photo in enumerate(list_images(photos).files[:3]):
+        Image.open(photos / photo.path).convert("RGB").resize((500, 320)).save(tmp_path / f"{number}.jpg")
+    decoding.main(["--images", str(tmp_path), "--out", str(out)])
+    figures = json.loads(out.read_text())
+    assert min(figures.pop("stages").values()) > 0
+    assert len(figures) == 2
+    for rows in figures.values():
+        found = {row["way"]: row for row in rows}
+        assert found["as indexed: Pillow"]["by at most"] == 0
+        assert found["Pillow decodes, torchvision resizes"]["by at most"] <= 2
+        assert min(row["ms an image"] for row in rows) > 0
 
 
 def test_packages_are_given_what_torchvision_makes_of_images(

@@ -70,16 +70,16 @@ def ranks_kept(index: Path, device: str | None = None) -> list[Kept]:
         }  # fmt: skip
         if not decoded:
             return []
-        exact = _peaks(network, list(decoded.values()), manifest.batch_size)
-        return [_kept(layer, exact[layer], shards[0].peaks(layer)[0][:, list(decoded)]) for layer in network.traces]
+        exact = peaks_of(network, list(decoded.values()), manifest.batch_size)
+        return [compare(layer, exact[layer], shards[0].peaks(layer)[0][:, list(decoded)]) for layer in network.traces]
 
 
 def _decode(manifest: Manifest, path: str) -> object:
     return decode(place(manifest.image_root), 0, ImageFile(path, None), manifest.configuration.preprocessing, False)
 
 
-def _peaks(network: Network, pixels: list[np.ndarray], size: int) -> dict[str, np.ndarray]:
-    """Peaks (C, n) of each layer."""
+def peaks_of(network: Network, pixels: list[np.ndarray], size: int) -> dict[str, np.ndarray]:
+    """Peaks (C, n) float32 of each layer on n images (h, w, 3) uint8, in batches of a size."""
 
     def peaks(layer: str, maps: torch.Tensor) -> np.ndarray:
         return maps.to(torch.float32).amax(dim=(2, 3)).cpu().numpy().T
@@ -92,7 +92,8 @@ def _peaks(network: Network, pixels: list[np.ndarray], size: int) -> dict[str, n
     return {layer: np.concatenate([batch[layer] for batch in found], axis=1) for layer in network.traces}
 
 
-def _kept(layer: str, exact: np.ndarray, ours: np.ndarray) -> Kept:
+def compare(layer: str, exact: np.ndarray, ours: np.ndarray) -> Kept:
+    """What peaks (C, n) keep of the order that others (C, n) give; ties go to the lower image."""
     images, top = exact.shape[1], min(TOP, exact.shape[1])
     differing = exact.max(axis=1) > exact.min(axis=1)
     exact_top, our_top = (
