@@ -5,22 +5,17 @@
    parts of the derivation (it is a `indexer.derive.hands.Hands`); the driver puts them together and publishes. The
    index, the images and the weights must lie where the driver's names lead the workers to them.
 
-A worker keeps its network between shards, does one thing at a time, and refuses work of a driver whose code, packages,
-weights or configuration differ: activations would too. Work whose worker is lost is done again by another, as is work
-that fails for a reason that may pass; when the scheduler is lost, the driver waits for it to come back and hands out
-what is missing. None of this can change a result: all work is the same functions that one process calls, and a shard
-is written under a name of its own run, whole, and the first to be there stays.
+A worker (`indexer.jobs.on_worker`) refuses work of a driver whose code, packages, weights or configuration differ:
+activations would too. Work whose worker is lost is done again by another, as is work that fails for a reason that may
+pass; when the scheduler or the last worker is lost, the driver waits for it to come back and hands out what is missing.
+None of this can change a result: all work is the same functions that one process calls, and a shard is written under a
+name of its own run, whole, and the first to be there stays.
 """
 
 import contextlib
-import ctypes
-import functools
-import hashlib
-import importlib.metadata
 import itertools
 import logging
 import secrets
-import socket
 import threading
 import time
 from collections import Counter
@@ -29,16 +24,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import faiss
-
-import indexer
 from indexer.errors import ConfigurationMismatch, EngineUnavailable, NotInstalled, UnitscopeError
 from indexer.jobs import envelope
-from indexer.jobs.load import configuration_of, network_of
+from indexer.jobs.on_worker import check_versions, checked, index_shard, versions
 from indexer.jobs.plan import ShardPlan
-from indexer.jobs.run import Progress, ShardTask, existing_shard, index_shards
-from indexer.network.forward import Network
-from indexer.store.manifest import Configuration, ShardInfo
+from indexer.jobs.run import Progress, ShardTask
+from indexer.store.manifest import ShardInfo
 from indexer.store.remote import RemotePath
 
 log = logging.getLogger(__name__)
@@ -51,95 +42,6 @@ _WAITING = 3
 
 _CONNECT_SECONDS = 5
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""What glibc's mallopt calls them."""
-
-_DECIDING = ("torch", "torchvision", "numpy", "pillow", "h5py", "zstandard")
-"""Packages whose versions may move a bit of an activation, or of a file."""
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """What a worker must have in common with its driver: our code, by a digest of it, and the packages beneath."""
-    root = Path(indexer.__file__).parent
-    code = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        code.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
-    packages = {name: importlib.metadata.version(name) for name in _DECIDING} | {"faiss": faiss.__version__}
-    return {"unitscope": code.hexdigest()[:16]} | packages
-
-
-def check_versions(driver: dict[str, str]) -> None:
-    """Refuse a driver of other versions than those here.
-
-    Raises
-    ------
-    ConfigurationMismatch
-    """
-    here = versions()
-    differing = [f"{name} {here.get(name)}, not {value}" for name, value in driver.items() if here.get(name) != value]
-    if differing:
-        raise ConfigurationMismatch(
-            f"the worker on {socket.gethostname()} has {', '.join(differing)} as its driver has; install the same there"
-        )
-
-
-_one_at_a_time = threading.Lock()
-"""One piece of work takes all cores that its process may have: a second one beside it would only take memory."""
-
-
-def checked(driver: dict[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a worker runs: work of a driver of these versions.
-
-    Raises
-    ------
-    ConfigurationMismatch
-        The driver's versions are not those of this worker.
-    """
-    check_versions(driver)
-    with _one_at_a_time:
-        return function(*arguments)
-
-
-@functools.cache
-def keep_freed_memory() -> None:
-    """Undo what Dask's nanny sets for its workers: ``MALLOC_TRIM_THRESHOLD_``.
-
-    With it glibc gives all that is freed back at once, and never learns how large the blocks are that come again: every
-    map of every batch would be pages fresh from the system, which takes as long as computing it. These are the
-    thresholds that it comes to by itself.
-    """
-    with contextlib.suppress(AttributeError, OSError):  # another C library
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
-        libc.mallopt(_TRIM_THRESHOLD, 64 << 20)
-
-
-@functools.lru_cache(maxsize=1)
-def _kept_network(configuration: Configuration) -> Network:
-    keep_freed_memory()
-    network = network_of(configuration)
-    here = configuration_of(network, configuration.keep_images)
-    if here.digest != configuration.digest:
-        raise ConfigurationMismatch(
-            f"the network of the worker on {socket.gethostname()} is not the driver's: "
-            + "; ".join(configuration.differences(here))
-        )
-    return network
-
-
-def index_shard(task: ShardTask, plan: ShardPlan) -> ShardInfo:
-    """One shard, unless it is there already.
-
-    Raises
-    ------
-    ConfigurationMismatch
-        The driver's weights or configuration are not those of this worker.
-    """
-    there = existing_shard(task.index, plan, task.configuration)
-    return there or index_shards(task, [plan], _kept_network(task.configuration))[0]
-
-
 class DaskEngine:
     """Makes shards, and does parts of a derivation, on a cluster; see the module's description.
 
@@ -148,7 +50,7 @@ class DaskEngine:
     scheduler : str
         Its address, as ``tcp://host:8786``.
     patience : float
-        Seconds to wait for a scheduler, or for the first worker, that is not there.
+        Seconds to wait for a scheduler, or for any worker, that is not there.
     """
 
     def __init__(self, scheduler: str, patience: float = 300.0) -> None:
@@ -188,7 +90,7 @@ class DaskEngine:
                         del missing[number]
                         yield number, result
                 except _scheduler_lost(self._distributed) as error:
-                    log.warning("the scheduler %s is lost (%s); waiting for it", self._scheduler, type(error).__name__)
+                    log.warning("the cluster at %s is lost (%s); waiting for it", self._scheduler, type(error).__name__)
 
     @contextlib.contextmanager
     def sharing(self, file: Path, folder: Path | RemotePath) -> Iterator[Path | RemotePath]:
@@ -248,14 +150,39 @@ class DaskEngine:
 
         room = _WAITING * max(1, sum(client.nthreads().values()))
         results = self._distributed.as_completed(hand_out(itertools.islice(waiting, room)), loop=client.loop)
-        for future in results:
-            number, task = handed.pop(future.key)
-            if future.status == "finished":
-                yield number, future.result()
-                results.update(hand_out(itertools.islice(waiting, 1)))
-            else:
-                self._refuse_another_try(future, failures, f"{function.__name__} {number}", number)
-                results.update(hand_out(iter([(number, task)])))
+        with self._watching_workers(client, results):
+            for future in results:
+                number, task = handed.pop(future.key)
+                if future.status == "finished":
+                    yield number, future.result()
+                    results.update(hand_out(itertools.islice(waiting, 1)))
+                else:
+                    self._refuse_another_try(future, failures, f"{function.__name__} {number}", number)
+                    results.update(hand_out(iter([(number, task)])))
+
+    @contextlib.contextmanager
+    def _watching_workers(self, client: Any, results: Any) -> Iterator[None]:
+        """Take back what was handed out once there has been no worker for as long as we have patience."""
+        ended = threading.Event()
+
+        def watch() -> None:
+            last = time.monotonic()
+            while not ended.wait(min(5.0, self._patience / 4)):
+                with contextlib.suppress(*_scheduler_lost(self._distributed)):  # which the results tell, too
+                    if client.nthreads():
+                        last = time.monotonic()
+                    elif time.monotonic() - last > self._patience:
+                        log.warning("no worker is left at the scheduler %s", self._scheduler)
+                        client.cancel(list(results.futures), force=True)
+                        return
+
+        watcher = threading.Thread(target=watch, name="workers watched", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
 
     def _refuse_another_try(self, future: Any, failures: Counter[int], what: str, number: int) -> None:
         if future.cancelled() or future.status == "lost":

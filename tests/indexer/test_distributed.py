@@ -19,9 +19,10 @@ from indexer.derive import layer, vectors
 from indexer.errors import BadActivations, ConfigurationMismatch, EngineUnavailable, NotInstalled
 from indexer.jobs import distributed
 from indexer.jobs.build import Reporter, add, build
-from indexer.jobs.distributed import DaskEngine, checked, index_shard, versions
+from indexer.jobs.distributed import DaskEngine
+from indexer.jobs.on_worker import checked, index_shard, kept_network, versions
 from indexer.jobs.plan import ShardPlan, read_plan
-from indexer.jobs.run import ShardTask, existing_shard
+from indexer.jobs.run import ShardTask, existing_shard, index_shards
 from indexer.jobs.verify import verify
 from indexer.network.threads import cores
 from tests.conftest import build_request, write_photos
@@ -175,6 +176,18 @@ def test_the_scheduler_does_not_come_back(local: Path, photos: Path, tmp_path: P
     assert finished.items() <= written(tmp_path / "index").items()
 
 
+def test_no_worker_comes_back(photos: Path, tmp_path: Path) -> None:
+    with Cluster(tmp_path / "cluster", workers=1) as cluster:
+
+        def trouble(done: int) -> None:
+            if done == 6:
+                kill(cluster.workers[0])
+
+        with pytest.raises(EngineUnavailable, match=r"no Dask scheduler with a worker .*give the same command again"):
+            build_meanwhile(cluster, tmp_path / "index", photos, trouble, patience=3)
+    assert 3 <= len(written(tmp_path / "index")) < 13
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_workers_are_killed_at_random(local: Path, tmp_path: Path, seed: int) -> None:
@@ -219,8 +232,8 @@ def work(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple
 
 def test_a_shard_made_again_is_the_one_there(work: tuple[ShardTask, ShardPlan]) -> None:
     task, plan = work
-    network = distributed._kept_network(task.configuration)
-    found = [distributed.index_shards(task, [plan], network)[0] for _ in range(2)]
+    network = kept_network(task.configuration)
+    found = [index_shards(task, [plan], network)[0] for _ in range(2)]
     [path] = (task.index / "shards").iterdir()
     written = path.stat()
     assert found[0] == found[1] == index_shard(task, plan) == existing_shard(task.index, plan, task.configuration)

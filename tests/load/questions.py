@@ -147,6 +147,11 @@ class Answers:
         kept = self._folder / str(len(self._kept)) / directory.name
         self._kept.append(shutil.copytree(directory, kept, copy_function=os.link))
 
+    @property
+    def published(self) -> int:
+        """How many generations were kept."""
+        return len(self._kept)
+
     def learn(self) -> None:
         """Ask the library about every generation that was kept."""
         for directory in self._kept:

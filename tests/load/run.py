@@ -17,13 +17,18 @@ from tests.load.questions import Answers, Question, questions
 from tests.service.processes import Service, running
 
 PNG = {"Content-Type": "image/png"}
+LONGER = 6
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long, how many connections, and how often it is disturbed (seconds)."""
+    """How long, how many connections, and how often it is disturbed (seconds).
+
+    It goes on for up to `LONGER` times as long until so many ``generations`` are published.
+    """
 
     seconds: float = 300.0
+    generations: int = 2
     connections: int = 64
     publish_every: float = 1.0
     kill_every: float = 20.0
@@ -50,7 +55,7 @@ def load(index: Path, folder: Path, plan: Plan) -> dict[str, Any]:
         clients = [Client(service, own.name, asked, notes, ended, seed) for seed in range(plan.connections)]
         for thread in (*clients, *disturbing):
             thread.start()
-        samples = _sample(service, plan, ended)
+        samples = _sample(service, plan, answers, ended)
         for thread in (*clients, *disturbing):
             thread.join()
         metrics = service.ask("/metrics").get_data(as_text=True)
@@ -58,11 +63,15 @@ def load(index: Path, folder: Path, plan: Plan) -> dict[str, Any]:
     return asdict(plan) | _report(asked, answers, notes, killer, samples) | {"counted": _counted(metrics)}
 
 
-def _sample(service: Service, plan: Plan, ended: threading.Event) -> list[dict[str, tuple[int, int]]]:
+def _sample(
+    service: Service, plan: Plan, answers: Answers, ended: threading.Event
+) -> list[dict[str, tuple[int, int]]]:
     samples = []
-    deadline = time.monotonic() + plan.seconds
-    while time.monotonic() < deadline:
-        time.sleep(min(plan.sample_every, max(0.0, deadline - time.monotonic())))
+    started = time.monotonic()
+    while (passed := time.monotonic() - started) < plan.seconds or (
+        answers.published < plan.generations and passed < LONGER * plan.seconds
+    ):
+        time.sleep(min(plan.sample_every, max(0.1, plan.seconds - passed)))
         samples.append(service.sizes())
     ended.set()
     return samples

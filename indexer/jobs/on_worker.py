@@ -1,0 +1,120 @@
+"""What a worker of a cluster does for its driver: it checks that both have the same versions, and works.
+
+It keeps its network between shards, and does one thing at a time.
+"""
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import importlib.metadata
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faiss
+
+import indexer
+from indexer.errors import ConfigurationMismatch
+from indexer.jobs.load import configuration_of, network_of
+from indexer.jobs.plan import ShardPlan
+from indexer.jobs.run import ShardTask, existing_shard, index_shards
+from indexer.network.forward import Network
+from indexer.store.manifest import Configuration, ShardInfo
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""What glibc's mallopt calls them."""
+
+_DECIDING = ("torch", "torchvision", "numpy", "pillow", "h5py", "zstandard")
+"""Packages whose versions may move a bit of an activation, or of a file."""
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """What a worker must have in common with its driver: our code, by a digest of it, and the packages beneath."""
+    root = Path(indexer.__file__).parent
+    code = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        code.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    packages = {name: importlib.metadata.version(name) for name in _DECIDING} | {"faiss": faiss.__version__}
+    return {"unitscope": code.hexdigest()[:16]} | packages
+
+
+def check_versions(driver: dict[str, str]) -> None:
+    """Refuse a driver of other versions than those here.
+
+    Raises
+    ------
+    ConfigurationMismatch
+    """
+    here = versions()
+    differing = [f"{name} {here.get(name)}, not {value}" for name, value in driver.items() if here.get(name) != value]
+    if differing:
+        raise ConfigurationMismatch(
+            f"the worker on {socket.gethostname()} has {', '.join(differing)} as its driver has; install the same there"
+        )
+
+
+_one_at_a_time = threading.Lock()
+"""One piece of work takes all cores that its process may have: a second one beside it would only take memory."""
+
+
+def checked(driver: dict[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a worker runs: work of a driver of these versions.
+
+    Raises
+    ------
+    ConfigurationMismatch
+        The driver's versions are not those of this worker.
+    """
+    check_versions(driver)
+    with _one_at_a_time:
+        return function(*arguments)
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Undo what Dask's nanny sets for its workers: ``MALLOC_TRIM_THRESHOLD_``.
+
+    With it glibc gives all that is freed back at once, and never learns how large the blocks are that come again: every
+    map of every batch would be pages fresh from the system, which takes as long as computing it. These are the
+    thresholds that it comes to by itself.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(_TRIM_THRESHOLD, 64 << 20)
+
+
+@functools.lru_cache(maxsize=1)
+def kept_network(configuration: Configuration) -> Network:
+    """The network of an index, loaded once for all shards that follow.
+
+    Raises
+    ------
+    ConfigurationMismatch
+        It is not the driver's.
+    """
+    keep_freed_memory()
+    network = network_of(configuration)
+    here = configuration_of(network, configuration.keep_images)
+    if here.digest != configuration.digest:
+        raise ConfigurationMismatch(
+            f"the network of the worker on {socket.gethostname()} is not the driver's: "
+            + "; ".join(configuration.differences(here))
+        )
+    return network
+
+
+def index_shard(task: ShardTask, plan: ShardPlan) -> ShardInfo:
+    """One shard, unless it is there already.
+
+    Raises
+    ------
+    ConfigurationMismatch
+        The driver's weights or configuration are not those of this worker.
+    """
+    there = existing_shard(task.index, plan, task.configuration)
+    return there or index_shards(task, [plan], kept_network(task.configuration))[0]
