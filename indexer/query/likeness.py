@@ -5,6 +5,7 @@ those of vectors rounded to float16, so they bound the true ones, and maps are o
 best.
 """
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -184,13 +185,15 @@ def _propose(layer: Layer, vector: np.ndarray, count: int, probes: int | None) -
 def _score_cells(
     layer: Layer, found: np.ndarray, read_maps: ReadMaps, score: Score, count: int, one: bool
 ) -> list[Scored]:
+    """The best ``count`` of cells, row * cells + cell, which ascend; ``one`` keeps the best of each image."""
     rows, cells = np.divmod(found, layer.info.cells)
+    starts = np.flatnonzero(np.diff(rows, prepend=-1)).tolist()
     scored: list[Scored] = []
-    for row in np.unique(rows).tolist():
-        wanted = np.sort(cells[rows == row])
-        vectors = read_maps(row).reshape(layer.info.channels, -1)[:, wanted].T.astype(np.float32)
-        hits = [Scored(row, cell, value) for cell, value in zip(wanted.tolist(), score(vectors).tolist(), strict=True)]
-        scored.extend(ranked(hits)[:1] if one else hits)
+    for start, end in itertools.pairwise([*starts, len(rows)]):
+        row, wanted = int(rows[start]), cells[start:end]
+        scores = score(read_maps(row).reshape(layer.info.channels, -1)[:, wanted].T.astype(np.float32))
+        kept = [int(scores.argmax())] if one else range(len(scores))  # of equal ones the first
+        scored.extend(Scored(row, int(wanted[place]), float(scores[place])) for place in kept)
     return ranked(scored)[:count]
 
 
