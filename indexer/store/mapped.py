@@ -70,12 +70,13 @@ def check_mark(file: h5py.File, name: str, kind: str, version: int) -> None:
         It says what it is in no way that is read here.
     """
     found = get_attribute(file, "version")
-    if not isinstance(found, int) or found >= version:  # older ones say in another way what they are
-        said = get_attribute(file, "format")
-        if said != kind:
-            raise DamagedFile(name, f"is not a {kind}")
+    reads = f"has format version {found}, this program reads version {version}"
+    if isinstance(found, int) and found < version:  # which may have said in another way what it is
+        raise DamagedFile(name, f"{reads}; build the index anew")
+    if get_attribute(file, "format") != kind:
+        raise DamagedFile(name, f"is not a {kind}")
     if found != version:
-        raise DamagedFile(name, f"has format version {found}, this program reads version {version}")
+        raise DamagedFile(name, reads)
 
 
 def open_file(path: Path, name: str, kind: str, version: int) -> h5py.File:
