@@ -7,6 +7,7 @@ second worker has another core. Every process uses one thread for each of decodi
 """
 
 import argparse
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -70,7 +71,8 @@ class Work:
 def pin(cores: set[int]) -> None:
     """Keep all threads of this process on these cores."""
     for thread in os.listdir("/proc/self/task"):
-        os.sched_setaffinity(int(thread), cores)
+        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+            os.sched_setaffinity(int(thread), cores)
 
 
 def main(arguments: list[str] | None = None) -> None:
