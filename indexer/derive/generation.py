@@ -1,6 +1,7 @@
 """Shards -> the derived files of a new generation, then the manifest that publishes them."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,12 @@ def derive_and_publish(
     with closing_opened(), atomic.publishing(index.resolve() / folder) as partial:
         partial.mkdir()
         found = _derive(partial, index.resolve(), folder, manifest, report, hands or Here())
-    derived = {what: f"{folder}/{file}" for what, file in found.files.items()}
     published = replace(
         manifest,
         generation=generation,
         images=found.images,
-        derived=derived,
-        checksums={file: atomic.file_sha256(index / file) for file in derived.values()},
+        derived={what: f"{folder}/{file}" for what, file in found.files.items()},
+        checksums={f"{folder}/{file}": digest for file, digest in found.checksums.items()},
         vectors=found.vectors,
     )
     publish(index, published)
@@ -54,30 +54,51 @@ def derive_and_publish(
 class _Derived:
     images: int
     files: dict[str, str]
+    checksums: dict[str, str]
     vectors: dict[str, dict[str, Any]]
+
+
+class _Files:
+    """Derived files that are done: they go to disk, and are hashed, while the next is made."""
+
+    def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
+        self.names: dict[str, str] = {}
+        self._folder, self._pool = folder, pool
+        self._settled: list[tuple[str, Future[str], Future[None]]] = []
+
+    def done(self, what: str, file: str) -> None:
+        self.names[what] = file
+        path = self._folder / file
+        self._settled.append((file, self._pool.submit(atomic.file_sha256, path), self._pool.submit(atomic.flush, path)))
+
+    def checksums(self) -> dict[str, str]:
+        for _, _, flushed in self._settled:
+            flushed.result()
+        return {file: digest.result() for file, digest, _ in self._settled}
 
 
 def _derive(
     partial: Path, index: Path | RemotePath, folder: str, manifest: Manifest, report: Report, hands: Hands
 ) -> _Derived:
-    files: dict[str, str] = {"images": layout.IMAGES}
     kinds: dict[str, dict[str, Any]] = {}
     report("image table")
     with open_shards(index, manifest) as shards:
         write_image_table(partial / layout.IMAGES, shards, set(manifest.removed))
-    with hands.sharing(partial / layout.IMAGES, index / folder) as table:
+    with ThreadPoolExecutor(2) as pool, hands.sharing(partial / layout.IMAGES, index / folder) as table:
+        files = _Files(partial, pool)
+        files.done("images", layout.IMAGES)
         sources = Sources(index, manifest.configuration, tuple(manifest.shards), table)
         for info in manifest.configuration.layers:
             report(f"{info.name}: peaks and statistics")
             file, faiss, lists = (layout.layer_file(info.name, suffix) for suffix in (".h5", ".faiss", ".lists"))
             write_layer(partial / file, info, sources, hands)
-            files[f"layer {info.name}"] = file
+            files.done(f"layer {info.name}", file)
             report(f"{info.name}: vectors")
             kinds[info.name] = write_vectors(partial / faiss, partial / lists, info, sources, hands)
-            files[f"vectors {info.name}"] = faiss
+            files.done(f"vectors {info.name}", faiss)
             if (partial / lists).exists():
-                files[f"lists {info.name}"] = lists
-        return _Derived(opened(sources).images, files, kinds)
+                files.done(f"lists {info.name}", lists)
+        return _Derived(opened(sources).images, files.names, files.checksums(), kinds)
 
 
 def _forget_old(index: Path, generation: int) -> None:

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from indexer.derive.hands import runs
 from indexer.derive.selectivity import Selectivity, Tally
 from indexer.derive.sources import Sources, in_threads, opened
 from indexer.shards.counting import Counter
 from indexer.shards.format import as_kept
 from indexer.shards.histogram import Histogram
 from indexer.store.manifest import LayerInfo
+
+_PORTION, _PORTION_BYTES = 16, 1 << 22
 
 
 @dataclass(frozen=True)
@@ -51,19 +54,23 @@ def block_of(sources: Sources, layer: LayerInfo, first: int, firing_from: np.nda
     for shard, rows, start in here.live(0, len(sources.shards)):
         part = slice(start, start + len(rows))
         shard_peaks, shard_cells = shard.peaks(layer.name, slice(first, first + len(firing_from)))
-        peaks[:, part], cells[:, part] = shard_peaks[:, rows], shard_cells[:, rows]
+        columns = slice(None) if len(rows) == shard.rows else rows
+        peaks[:, part], cells[:, part] = shard_peaks[:, columns], shard_cells[:, columns]
     statistics = {name: np.zeros(len(peaks)) for name in ("maximum", "positive_images", "firing_images")}
     tally = Tally(len(peaks), here.classes)
 
-    def derive(neuron: int) -> None:
-        row, descending = peaks[neuron], order[neuron]
-        descending[:] = np.argsort(-row, kind="stable")
-        fires = as_kept(row) >= firing_from[neuron]  # thresholds are float16, so the peak is compared as it is kept
-        statistics["maximum"][neuron] = row[descending[0]]
-        statistics["positive_images"][neuron] = np.mean(row > 0)
-        statistics["firing_images"][neuron] = np.mean(fires)
-        tally.add(neuron, row, descending, fires)
+    def derive(neurons: slice) -> None:
+        some = peaks[neurons]
+        order[neurons] = np.argsort(-some, axis=1, kind="stable")
+        fires = as_kept(some) >= firing_from[neurons, None]  # thresholds are float16: peaks are compared as kept
+        statistics["maximum"][neurons] = np.take_along_axis(some, order[neurons, :1], axis=1)[:, 0]
+        statistics["positive_images"][neurons] = np.mean(some > 0, axis=1)
+        statistics["firing_images"][neurons] = np.mean(fires, axis=1)
+        for neuron in range(len(some)):
+            tally.add(neurons.start + neuron, some[neuron], order[neurons.start + neuron], fires[neuron])
 
-    for _ in in_threads(derive, [range(len(peaks))]):
+    # Some at once, for threads take turns at whatever is done neuron by neuron.
+    portion = max(1, min(_PORTION, _PORTION_BYTES // (8 * max(1, here.images))))
+    for _ in in_threads(derive, [[slice(*run) for run in runs(len(peaks), portion)]]):
         pass
     return NeuronBlock(first, peaks, cells, order, statistics, tally.selectivity())

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,9 +94,9 @@ def open_shards(index: Path | RemotePath, listed: Manifest | Sources) -> ShardPo
 
 def in_threads(function: Callable[[Any], Any], batches: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
     """What a function gives for every item of each batch, on all cores; a batch is worked on ahead."""
-    from indexer.network.threads import cores  # here, because reading derived files needs no torch
+    from indexer.network.threads import cores, torch_pool  # here, because reading derived files needs no torch
 
-    with ThreadPoolExecutor(cores()) as pool:
+    with torch_pool(cores()) as pool:
         waiting: Iterator[Any] | None = None
         for batch in batches:
             following = pool.map(function, batch)

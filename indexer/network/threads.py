@@ -31,6 +31,17 @@ def cores() -> int:
 
 
 @contextmanager
+def torch_pool(threads: int, each: int = 1) -> Iterator[ThreadPoolExecutor]:
+    """A pool of threads, each of which computes with torch on so many cores."""
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(each,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def forward_pool(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
     """A pool for forward passes, and how many it runs at once.
 
@@ -39,9 +50,5 @@ def forward_pool(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int
     after the other.
     """
     at_once = min(cores(), _AT_ONCE) if device.type == "cpu" else 1
-    before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(cores() // at_once,)) as pool:
-            yield pool, at_once
-    finally:
-        torch.set_num_threads(before)
+    with torch_pool(at_once, cores() // at_once) as pool:
+        yield pool, at_once

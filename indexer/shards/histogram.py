@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_TABLED = 1 << 12  # entries a neuron from which on a table is faster than sorting
+
 
 def recode(half: np.ndarray) -> np.ndarray:
     """float16 -> uint16 that sorts as the values do; -0 counts as 0. Not for NaN."""
@@ -64,19 +66,16 @@ class Histogram:
         channels = histograms[0].channels
         for histogram in histograms:
             histograms[0]._check(histogram)
-        keys = np.concatenate([histogram.keys for histogram in histograms])
-        counts = np.concatenate([histogram.counts for histogram in histograms])
-        order = np.argsort(keys, kind="stable")  # linear for runs that are sorted already
-        keys, counts = keys[order], counts[order]
-        first = np.flatnonzero(np.diff(keys, prepend=~keys[:1]))
-        return cls(channels, keys[first], np.add.reduceat(counts, first) if len(first) else counts)
+        entries = sum(len(histogram.keys) for histogram in histograms)
+        merged = _summed_in_tables if entries >= _TABLED * channels else _summed_in_order
+        return cls(channels, *merged(histograms))
 
     def subtract(self, other: "Histogram") -> "Histogram":
         """Without the activations of ``other``, which must be among these."""
         if not len(other.keys):
             return self
         left = Histogram.merge([self, Histogram(other.channels, other.keys, -other.counts)])
-        kept = left.counts != 0
+        kept = left.counts != 0  # some ways of merging leave nothing of what is 0
         return Histogram(self.channels, left.keys[kept], left.counts[kept])
 
     def _check(self, other: "Histogram") -> None:
@@ -92,3 +91,33 @@ class Histogram:
     def values(self) -> np.ndarray:
         """The value of each key, (M,) float32."""
         return decode(self.keys & np.uint32(0xFFFF)).astype(np.float32)
+
+
+def _summed_in_order(histograms: Sequence[Histogram]) -> tuple[np.ndarray, np.ndarray]:
+    keys = np.concatenate([histogram.keys for histogram in histograms])
+    counts = np.concatenate([histogram.counts for histogram in histograms])
+    order = np.argsort(keys, kind="stable")  # linear for runs that are sorted already
+    keys, counts = keys[order], counts[order]
+    first = np.flatnonzero(np.diff(keys, prepend=~keys[:1]))
+    return keys[first], np.add.reduceat(counts, first) if len(first) else counts
+
+
+def _summed_in_tables(histograms: Sequence[Histogram]) -> tuple[np.ndarray, np.ndarray]:
+    """Neuron by neuron, in a table of all codes between its lowest and its highest: no sorting, and little memory."""
+    starts = np.arange(histograms[0].channels + 1, dtype=np.int64) << 16
+    ends = [np.searchsorted(histogram.keys, starts).tolist() for histogram in histograms]
+    keys, counts = [np.empty(0, np.uint32)], [np.empty(0, np.int64)]
+    for neuron in range(histograms[0].channels):
+        places = [slice(*end[neuron : neuron + 2]) for end in ends]
+        found = [(h.keys[place], h.counts[place]) for h, place in zip(histograms, places, strict=True)]
+        found = [(own, times) for own, times in found if len(own)]
+        if not found:
+            continue
+        low, high = min(int(own[0]) for own, _ in found), max(int(own[-1]) for own, _ in found)
+        table = np.zeros(high - low + 1, np.int64)
+        for own, times in found:
+            table[own - np.uint32(low)] += times
+        there = np.flatnonzero(table)
+        keys.append((there + low).astype(np.uint32))
+        counts.append(table[there])
+    return np.concatenate(keys), np.concatenate(counts)

@@ -133,17 +133,18 @@ def file_sha256(path: Path | RemotePath) -> str:
 
 def flush_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
-    _flush(folder)
+    flush(folder)
 
 
 def _flush_tree(path: Path) -> None:
     if path.is_dir():
         for child in path.iterdir():
             _flush_tree(child)
-    _flush(path)
+    flush(path)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Make what is in a file durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -6,6 +6,7 @@ import pytest
 from indexer.derive.distribution import Distribution
 from indexer.errors import InvalidRequest
 from indexer.shards import counting as module
+from indexer.shards import histogram
 from indexer.shards.counting import Counter
 from indexer.shards.histogram import Histogram, decode, recode
 
@@ -82,6 +83,18 @@ def test_large_maps_are_counted_as_small_ones_are(
     monkeypatch.setattr(module, "_GATHERED", gathered)
     monkeypatch.setattr(module, "_MOST", most)
     assert same(counted(maps, batch=2), expected)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_merging_in_tables_is_merging_in_order(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = maps_of(seed, images=12)
+    parts = [counted(maps[:3], 2), Histogram.empty(maps.shape[1]), counted(maps[3:4], 1), counted(maps[4:], 8)]
+    whole = counted(maps, batch=12)
+    assert same(Histogram.merge(parts), whole)
+    monkeypatch.setattr(histogram, "_TABLED", 0)
+    assert same(Histogram.merge(parts), whole)
+    assert same(whole.subtract(counted(maps[:3], 3)), counted(maps[3:], 9))
+    assert same(Histogram.merge(parts[1:2]), parts[1])
 
 
 def test_different_layers_do_not_mix() -> None:

@@ -34,6 +34,32 @@ def test_the_grid_covers_a_map(height: int, width: int, step: int) -> None:
     assert farthest <= step // 2, "a cell is out of reach of the grid"
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (11, 15), (23, 55)])
+def test_vectors_are_those_of_cells(height: int, width: int, seed: int) -> None:
+    maps = np.random.default_rng(seed).normal(0, 9, (37, height, width)).clip(-3, None).astype(np.float16)
+    maps[:, 0, 0] = 0
+    maps[:, -1, -1] = [6e-8, *[0] * 35, -6e-8]
+    found = vectors.unit_vectors(maps)
+    for vector, cell in zip(found, vectors.grid(height, width), strict=True):
+        own = maps[:, *divmod(cell, width)].astype(np.float32)
+        length = np.linalg.norm(own)
+        np.testing.assert_allclose(vector, own / length if length else own, rtol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_codes_round_ties_away_from_zero(photos: Path, tmp_path: Path) -> None:
+    """Which FAISS's own code does, where no instruction of the processor is used."""
+    manifest = build(tmp_path / "index", build_request(photos, layers=("features.7",)))
+    index = faiss.read_index(str(tmp_path / "index" / manifest.derived["vectors features.7"]))
+    with indexer.open(tmp_path / "index") as opened:
+        maps = [opened.activation_maps(image.id, "features.7") for image in opened.find_images(limit=99).items]
+    exact = np.concatenate([vectors.unit_vectors(image) for image in maps]).astype(np.float64)
+    unit = 2.0 ** np.clip(np.frexp(exact)[1] - 11, -24, None)  # of the last place of a half, 2^-24 at the least
+    expected = np.sign(exact) * np.floor(np.abs(exact) / unit + 0.5) * unit
+    np.testing.assert_array_equal(index.reconstruct_n(0, index.ntotal), expected)
+
+
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_photos(tmp_path_factory.mktemp("photos"), seed=8, count=24)
