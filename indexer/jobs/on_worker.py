@@ -3,8 +3,6 @@
 It keeps its network between shards, and does one thing at a time.
 """
 
-import contextlib
-import ctypes
 import functools
 import hashlib
 import importlib.metadata
@@ -18,14 +16,12 @@ import faiss
 
 import indexer
 from indexer.errors import ConfigurationMismatch
+from indexer.jobs.heap import keep_freed_memory
 from indexer.jobs.load import configuration_of, network_of
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import ShardTask, existing_shard, index_shards
 from indexer.network.forward import Network
 from indexer.store.manifest import Configuration, ShardInfo
-
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""What glibc's mallopt calls them."""
 
 _DECIDING = ("torch", "torchvision", "numpy", "pillow", "h5py", "zstandard")
 """Packages whose versions may move a bit of an activation, or of a file."""
@@ -72,20 +68,6 @@ def checked(driver: dict[str, str], function: Callable[..., Any], *arguments: An
     check_versions(driver)
     with _one_at_a_time:
         return function(*arguments)
-
-
-@functools.cache
-def keep_freed_memory() -> None:
-    """Undo what Dask's nanny sets for its workers: ``MALLOC_TRIM_THRESHOLD_``.
-
-    With it glibc gives all that is freed back at once, and never learns how large the blocks are that come again: every
-    map of every batch would be pages fresh from the system, which takes as long as computing it. These are the
-    thresholds that it comes to by itself.
-    """
-    with contextlib.suppress(AttributeError, OSError):  # another C library
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
-        libc.mallopt(_TRIM_THRESHOLD, 64 << 20)
 
 
 @functools.lru_cache(maxsize=1)

@@ -20,6 +20,7 @@ import numpy as np
 
 from indexer.errors import DamagedFile
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
+from indexer.jobs.heap import share_heaps
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
 from indexer.network.threads import cores, forward_pool
@@ -56,6 +57,7 @@ def index_shards(
 
     Each appears under its name only when it is whole. A shard that another run of the same plan wrote meanwhile stays.
     """
+    share_heaps()
     (task.index / layout.SHARDS).mkdir(parents=True, exist_ok=True)
     threads = cores()
     with (

@@ -59,6 +59,7 @@ class Counter:
     def histogram(self) -> Histogram:
         """All that was counted so far."""
         self._tabulate()
+        self._gathered = np.empty((self.channels, 0, 0), np.int16)
         self._empty_table()
         if len(self._sparse) != 1:
             self._sparse = [Histogram.merge(self._sparse or [Histogram.empty(self.channels)])]
@@ -88,11 +89,14 @@ class Counter:
 
     def _empty_table(self) -> None:
         if self._tabled:  # row by row, for large temporary arrays come from the system as fresh pages
-            codes = [np.flatnonzero(row != 0) for row in self._table]
-            keys = [(found + ((n << 16) + self._low)).astype(np.uint32) for n, found in enumerate(codes)]
-            counts = [row[found].astype(np.int64) for row, found in zip(self._table, codes, strict=True)]
-            self.merge(Histogram(self.channels, np.concatenate(keys), np.concatenate(counts)))
-        self._low, self._table, self._tabled = 1 << 16, self._table[:, :0], 0
+            ends = np.cumsum([np.count_nonzero(row) for row in self._table]).tolist()
+            keys, counts = np.empty(ends[-1], np.uint32), np.empty(ends[-1], np.int64)
+            for neuron, (row, start, end) in enumerate(zip(self._table, [0, *ends], ends, strict=False)):
+                found = np.flatnonzero(row != 0)
+                keys[start:end] = found + ((neuron << 16) + self._low)
+                counts[start:end] = row[found]
+            self.merge(Histogram(self.channels, keys, counts))
+        self._low, self._table, self._tabled = 1 << 16, np.zeros((self.channels, 0), np.uint32), 0
 
 
 def _counted(bits: np.ndarray) -> tuple[int, np.ndarray]:

@@ -6,9 +6,10 @@
    under a partial name (`indexer.store.atomic.publishing`).
 """
 
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +21,9 @@ from indexer.shards.chunks import ChunkWriter
 from indexer.shards.counting import Counter
 from indexer.shards.histogram import Histogram
 from indexer.store import mapped
+
+_COUNTED_AHEAD = 2  # layers whose histograms are finished, and in memory, while one is written
+_BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +111,13 @@ class ShardWriter:
         (int, int)
             Images kept and images skipped.
         """
-        counted = [self._workers.submit(layer.counter.histogram) for layer in self._layers.values()]
-        for layer, histogram in zip(self._layers.values(), counted, strict=True):
-            layer.close(histogram.result())
+        counting: deque[tuple[_LayerWriter, Future[Histogram]]] = deque()
+        for layer in self._layers.values():
+            if len(counting) == _COUNTED_AHEAD:
+                _close(*counting.popleft())
+            counting.append((layer, self._workers.submit(layer.counted)))
+        while counting:
+            _close(*counting.popleft())
         _write_images(self._file.create_group("images"), self._images)
         _write_strings(self._file.create_group("skipped"), "path", [path for path, _ in self._skipped])
         _write_strings(self._file["skipped"], "reason", [reason for _, reason in self._skipped])
@@ -119,32 +127,60 @@ class ShardWriter:
         return len(self._images), len(self._skipped)
 
 
+def _close(layer: "_LayerWriter", counted: Future[Histogram]) -> None:
+    layer.close(counted.result())
+
+
+class _Rows:
+    """Rows (n, C) that come batch by batch, kept in large blocks: small arrays would scatter the heap."""
+
+    def __init__(self, width: int, dtype: type) -> None:
+        self._empty = np.empty((0, width), dtype)
+        self._blocks: list[np.ndarray] = []
+        self._free = self._empty
+
+    def add(self, rows: np.ndarray) -> None:
+        while len(rows):
+            if not len(self._free):
+                self._free = np.empty((_BLOCK_ROWS, rows.shape[1]), self._empty.dtype)
+                self._blocks.append(self._free)
+            part = rows[: len(self._free)]
+            self._free[: len(part)] = part
+            self._free, rows = self._free[len(part) :], rows[len(part) :]
+
+    def all(self) -> np.ndarray:
+        filled = np.concatenate([self._empty, *self._blocks])
+        return filled[: len(filled) - len(self._free)]
+
+
 @dataclass
 class _LayerWriter:
     group: h5py.Group
     shape: tuple[int, int, int]
     workers: ThreadPoolExecutor
-    peaks: list[np.ndarray] = field(default_factory=list)
-    peak_cells: list[np.ndarray] = field(default_factory=list)
     saturated: int = 0
 
     def __post_init__(self) -> None:
         self.chunks = ChunkWriter(self.group, "maps", self.shape, self.workers)
         self.counter = Counter(self.shape[0])
+        self.peaks, self.peak_cells = _Rows(self.shape[0], np.float32), _Rows(self.shape[0], np.uint32)
 
     def add(self, batch: LayerBatch) -> None:
         self.chunks.add(batch.maps)
-        self.peaks.append(batch.peaks)
-        self.peak_cells.append(batch.peak_cells)
+        self.peaks.add(batch.peaks)
+        self.peak_cells.add(batch.peak_cells)
         self.saturated += batch.saturated
+
+    def counted(self) -> Histogram:
+        """The histogram of all that was added; the counter's tables are given back."""
+        histogram = self.counter.histogram()
+        self.counter = Counter(self.shape[0])
+        return histogram
 
     def close(self, histogram: Histogram) -> None:
         self.chunks.close().attrs["saturated"] = self.saturated
-        channels = self.shape[0]
-        none = np.empty((0, channels))
-        for name, rows, dtype in (("peaks", self.peaks, np.float32), ("peak_cells", self.peak_cells, np.uint32)):
-            stacked = np.concatenate([*rows, none.astype(dtype)])
-            self.group.create_dataset(name, data=np.ascontiguousarray(stacked.T))
+        for name, rows in (("peaks", self.peaks), ("peak_cells", self.peak_cells)):
+            self.group.create_dataset(name, data=np.ascontiguousarray(rows.all().T))
         for name, values in (("keys", histogram.keys), ("counts", histogram.counts)):
             # Shuffled, because ascending keys share their high bytes: a third of the size. (Maps are worse for it.)
             self.group.create_dataset(
