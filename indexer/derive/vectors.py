@@ -55,7 +55,7 @@ def unit_vectors(maps: np.ndarray) -> np.ndarray:
     import torch  # here, because reading derived files needs none; it converts halves 40 times as fast as numpy does
 
     cells = maps[:, *_axes(*maps.shape[1:])].reshape(len(maps), -1)
-    halves = np.ascontiguousarray(cells.T)
+    halves = cells.T.copy()
     vectors = torch.from_numpy(halves).to(torch.float32).numpy()
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     length[length == 0] = 1
