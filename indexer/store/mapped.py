@@ -51,13 +51,15 @@ def get_attribute(item: h5py.Group | h5py.Dataset, name: str) -> str | int | Non
     ValueError
         It is neither.
     """
-    if name not in item.attrs:
+    if not h5py.h5a.exists(item.id, name.encode()):
         return None
-    kept = item.attrs.get_id(name)
-    if kept.shape != () or kept.dtype.kind not in "iuS" or kept.dtype.itemsize > _MOST_TEXT:
+    kept = h5py.h5a.open(item.id, name.encode())
+    dtype = kept.dtype
+    if kept.shape != () or dtype.kind not in "iuS" or dtype.itemsize > _MOST_TEXT:
         raise ValueError(f"attribute {name!r} is neither a number nor a text of fixed length")
-    value = item.attrs[name]
-    return value.decode() if isinstance(value, bytes) else int(value)
+    value = np.empty((), dtype)
+    kept.read(value)
+    return value.item().decode() if dtype.kind == "S" else int(value)
 
 
 def check_mark(file: h5py.File, name: str, kind: str, version: int) -> None:
