@@ -87,6 +87,7 @@ def test_a_generated_index_answers(small_index: Path, tmp_path: Path, monkeypatc
     assert "70 images" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_questions_are_measured_beside_others(
     small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,6 +117,7 @@ def test_growth_is_measured_by_stage(photos: Path) -> None:
     assert growth.exponent([10, 100, 1000], [3, 30, 300]) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_engine_is_measured(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.measure.ROUNDS", 1)
     monkeypatch.setattr(engine, "SHARD", 3)

@@ -109,6 +109,7 @@ def test_keyboard_alone(visit: Visit) -> None:
     assert card > 1
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=f"Neuron {card} of {LAYER}")).to_be_visible()
+    expect(page.locator(".patches a").first).to_be_visible()
     page.evaluate("document.querySelector('.patches a').focus()")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Fires on this image")).to_be_visible()

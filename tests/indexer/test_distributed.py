@@ -143,6 +143,7 @@ def test_parts_of_derived_files_are_made_by_workers(
     assert min(done[name] for name in ("histogram_of", "block_of", part)) > 2
 
 
+@pytest.mark.slow
 def test_a_worker_is_frozen(local: Path, photos: Path, tmp_path: Path) -> None:
     """It is silent, and holds shards, until its scheduler gives it up."""
     with Cluster(tmp_path / "cluster", workers=2, silent_at_most="8s") as cluster:

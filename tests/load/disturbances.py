@@ -67,7 +67,10 @@ class Killer(threading.Thread):
         rng = random.Random(0)
         while not self._ended.wait(self._seconds):
             places = self._service.places()
-            victim = places[rng.choice([name for name in places if name.startswith("worker-") and name != "worker-0"])]
+            others = [name for name in places if name.startswith("worker-") and name != "worker-0"]
+            if not others:  # the last one killed is not replaced yet
+                continue
+            victim = places[rng.choice(others)]
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGSTOP)  # so that it accepts nobody between this and its end
                 self.ports |= peers(victim, self._service.address[1])
