@@ -9,14 +9,13 @@ for falls out. Only what is the same for everyone is kept: who may ask, how ofte
 decided for each request.
 """
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
 from flask import Response
 
 from service import metrics
+from service.kept import Kept
 
 _OVERHEAD: Final = 1024
 """Bytes that an entry is counted for beside its body: objects, headers, the key."""
@@ -39,35 +38,22 @@ class Answers:
     """The answers asked for last, of at most so many bytes together; 0 keeps none. Safe from any thread."""
 
     def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self._kept: OrderedDict[str, Finished] = OrderedDict()
-        self._lock = threading.Lock()
+        self._largest = most_bytes // _LARGEST
+        self._kept: Kept[Finished] = Kept(most_bytes, _size)
 
     @property
     def bytes(self) -> int:
         """What is kept now."""
-        return self._bytes
+        return self._kept.size
 
     def get(self, key: str) -> Finished | None:
-        with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
-                self._kept.move_to_end(key)
+        found = self._kept.get(key)
         metrics.ANSWERS.labels("made" if found is None else "kept").inc()
         return found
 
     def put(self, key: str, finished: Finished) -> None:
-        size = _size(finished)
-        if size > self._most_bytes // _LARGEST:
-            return
-        with self._lock:
-            if key in self._kept:
-                return  # two asked at the same time
-            self._kept[key] = finished
-            self._bytes += size
-            while self._bytes > self._most_bytes:
-                self._bytes -= _size(self._kept.popitem(last=False)[1])
+        if _size(finished) <= self._largest:
+            self._kept.put(key, finished)
 
 
 def _size(finished: Finished) -> int:

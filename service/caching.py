@@ -4,8 +4,6 @@ ETags are weak: they name a state, which may be sent in several codings, or be d
 """
 
 import hashlib
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -15,6 +13,7 @@ from werkzeug.http import quote_etag
 
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
+from service.kept import Kept
 
 REVALIDATE: Final = "no-cache"
 FOR_EVER: Final = "max-age=31536000, immutable"
@@ -73,27 +72,8 @@ class Tagged:
     opening: int
 
 
-class Tags:
-    """What was said last of so many pictures, by a digest of how each was asked for. Safe from any thread."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: OrderedDict[str, Tagged] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: str) -> Tagged | None:
-        with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
-                self._kept.move_to_end(key)
-            return found
-
-    def put(self, key: str, tagged: Tagged) -> None:
-        with self._lock:
-            self._kept[key] = tagged
-            self._kept.move_to_end(key)
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+Tags = Kept[Tagged]
+"""What was said last of so many pictures, by a digest of how each was asked for."""
 
 
 def known(request: Request, etag: str) -> bool:
