@@ -9,7 +9,9 @@ from typing import Final
 from flask import Request
 from werkzeug.datastructures import FileStorage
 
+from service.dispatch import Question
 from service.errors import ContractViolation, Fault
+from service.networks import Seen
 
 PART: Final = "image"
 FORM: Final = "multipart/form-data"
@@ -46,6 +48,22 @@ def uploaded_files(request: Request, *, one: bool) -> Iterator[bytes]:
         raise ContractViolation([Fault("body", "", f"must be a form with {amount}")])
     for file in files:
         yield _content(file)
+
+
+def see_upload(question: Question, layer: str | None) -> Seen:
+    """What the network sees in the file of a request, in one layer or in all.
+
+    Raises
+    ------
+    NotFound
+        No such layer, which is said before the network has worked for it.
+    ContractViolation, ModelUnavailable, ImageRejected
+    """
+    if layer is not None:
+        question.index.layer(layer)
+    wanted = None if layer is None else [layer]
+    with question.services.passes.turn() as network:
+        return network.see(question.index.manifest.configuration, uploaded_file(question.request), wanted)
 
 
 def _content(file: FileStorage) -> bytes:

@@ -9,7 +9,7 @@ from indexer.images.reading import read_picture
 from indexer.query.point import Spot, at_point, at_point_on
 from service import shapes
 from service.dispatch import Json, Question
-from service.uploads import uploaded_file
+from service.uploads import see_upload, uploaded_file
 
 
 def get_point(
@@ -22,11 +22,7 @@ def get_point(
 
 
 def lookup_point(question: Question, x: float, y: float, layer: str | None, fraction: float | None, limit: int) -> Json:
-    if layer is not None:
-        question.index.layer(layer)  # refuse what cannot be answered before the network has worked for it
-    wanted = None if layer is None else [layer]
-    with question.services.passes.turn() as network:
-        seen = network.see(question.index.manifest.configuration, uploaded_file(question.request), wanted)
+    seen = see_upload(question, layer)
     spots = at_point_on(question.index, seen.maps, (seen.width, seen.height), (x, y), fraction=fraction, limit=limit)
     return _point(x, y, spots, lambda spot: shapes.upload_spot(question.links, spot))
 

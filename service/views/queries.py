@@ -6,17 +6,13 @@ from service import shapes
 from service.dispatch import Json, Question
 from service.lookup import cell_of, look_up
 from service.paging import listing
-from service.uploads import uploaded_file
+from service.uploads import see_upload
 
 
 def lookup_image(question: Question, y: int | None, x: int | None, layer: str | None, **options: Any) -> Json:
-    cell, index, services = cell_of(y, x), question.index, question.services
-    if layer is not None:
-        index.layer(layer)  # refuse what cannot be answered before the network has worked for it
-    wanted = None if layer is None else [layer]
-    with services.passes.turn() as network:
-        seen = network.see(index.manifest.configuration, uploaded_file(question.request), wanted)
-    found = look_up(index, seen.maps, seen.width, seen.height, layer=layer, cell=cell, **options)
+    cell = cell_of(y, x)
+    seen = see_upload(question, layer)
+    found = look_up(question.index, seen.maps, seen.width, seen.height, layer=layer, cell=cell, **options)
     return shapes.lookup(question.links, seen.width, seen.height, found)
 
 
