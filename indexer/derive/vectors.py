@@ -116,7 +116,7 @@ def codes_of(sources: Sources, layer: LayerInfo, first: int, end: int) -> np.nda
 
 def _portions(first: int, end: int) -> list[range]:
     """Images in portions for a thread to work on at once."""
-    return [range(start, min(start + _PORTION, end)) for start in range(first, end, _PORTION)]
+    return [range(first + start, first + stop) for start, stop in runs(end - first, _PORTION)]
 
 
 def filled_part(

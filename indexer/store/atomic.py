@@ -48,7 +48,7 @@ def _published(path: Path, place: Callable[[Path, Path], None]) -> Iterator[Path
         yield partial
         _flush_tree(partial)
         place(partial, path)
-        flush_folder(path.parent)
+        flush(path.parent)
     except BaseException:
         remove(partial)
         raise
@@ -131,11 +131,6 @@ def file_sha256(path: Path | RemotePath) -> str:
     return digest.hexdigest()
 
 
-def flush_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    flush(folder)
-
-
 def _flush_tree(path: Path) -> None:
     if path.is_dir():
         for child in path.iterdir():
@@ -144,7 +139,7 @@ def _flush_tree(path: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Make what is in a file durable."""
+    """Make what is in a file, or the names in a folder, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -21,14 +21,6 @@ MAX_READ = 1 << 32
 """Most bytes that are read into memory at once: far more than the figures of the widest layer take."""
 
 
-def write_arrays(path: Path, kind: str, version: int, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays as contiguous datasets of a new file that says what it is."""
-    with h5py.File(path, "w", libver="latest") as file:
-        mark(file, kind, version)
-        for name, array in arrays.items():
-            file.create_dataset(name, data=array)
-
-
 def mark(file: h5py.File, kind: str, version: int) -> None:
     """Write the magic and the format version into a file."""
     set_attributes(file, {"format": kind, "version": version})
@@ -147,7 +139,7 @@ def read_all(dataset: h5py.Dataset, rows: slice = slice(None)) -> np.ndarray:
 
 
 def map_arrays(path: Path, name: str, kind: str, version: int) -> dict[str, np.ndarray]:
-    """Map every dataset of a file written by `write_arrays`, read-only.
+    """Map every dataset of a derived file, read-only; all are contiguous.
 
     Returns
     -------
