@@ -6,10 +6,10 @@ python -m benchmarks.beside INDEX --real INDEX --vectors INDEX --weights FILE [-
 import argparse
 import itertools
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import faiss
@@ -31,32 +31,22 @@ NOTHING_KEPT = ("--answer-bytes", "0")
 
 def over_health(address: Address, name: str, path: Ask, tags: Callable[[int], str] | None = None) -> Row:
     """Milliseconds an answer to all clients together, beside ``/healthz``; each round asks other numbers."""
-    row = Row(name, [], [])
-    for number in range(measure.ROUNDS + 1):
-        reference = 1e3 / clients.per_second(address, lambda n: "/healthz")
-        measured = 1e3 / clients.per_second(address, path, 10_000 * number, tags)
-        if number:
-            row.reference.append(reference)
-            row.measured.append(measured)
-    return row
+    return Row(
+        name,
+        *measure.rounds(
+            lambda number: 1e3 / clients.per_second(address, lambda n: "/healthz"),
+            lambda number: 1e3 / clients.per_second(address, path, 10_000 * number, tags),
+        ),
+    )
 
 
 def in_turn(name: str, times: int, reference: Callable[[int], object], measured: Callable[[int], object]) -> Row:
     """Milliseconds of one asking, the median of ``times`` a round; every one with a number of its own."""
-    row, numbers = Row(name, [], []), itertools.count()
-    for number in range(measure.ROUNDS + 1):
-        mine = list(itertools.islice(numbers, times))
-        for ask, kept in ((reference, row.reference), (measured, row.measured)):
-            taken = [_milliseconds(ask, one) for one in mine]
-            if number:
-                kept.append(statistics.median(taken))
-    return row
 
+    def median(ask: Callable[[int], object], number: int) -> float:
+        return 1e3 * statistics.median(measure.seconds(partial(ask, number * times + one)) for one in range(times))
 
-def _milliseconds(ask: Callable[[int], object], number: int) -> float:
-    started = time.perf_counter()
-    ask(number)
-    return 1e3 * (time.perf_counter() - started)
+    return Row(name, *measure.rounds(partial(median, reference), partial(median, measured)))
 
 
 def cheap(index: Index, layer: str) -> Iterator[Row]:

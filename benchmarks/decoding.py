@@ -16,6 +16,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.v2 import functional
 
-from benchmarks.measure import ROUNDS
+from benchmarks.measure import in_turn
 from indexer.images.listing import list_images
 from indexer.images.preprocessing import Preprocessing
 from indexer.images.reading import read_picture
@@ -119,14 +120,8 @@ def measure(datas: list[bytes], network: Network) -> list[dict[str, Any]]:
     """Each way beside the first: time, pixels, and the top images of every neuron."""
     rows, exact, peaks = [], None, None
     all_ways = ways(network.model.preprocessing)
-    milliseconds: dict[str, list[float]] = {name: [] for name in all_ways}
-    for number in range(ROUNDS + 1):  # in turn; the first round is not counted
-        for name, way in all_ways.items():
-            started = time.perf_counter()
-            for data in datas:
-                way(data)
-            if number:
-                milliseconds[name].append(1000 * (time.perf_counter() - started) / len(datas))
+    taken = in_turn(*(partial(_all, way, datas) for way in all_ways.values()))
+    milliseconds = {name: [1000 * one / len(datas) for one in own] for name, own in zip(all_ways, taken, strict=True)}
     for name, way in all_ways.items():
         pixels = [way(data) for data in datas]
         own = peaks_of(network, pixels, 8)[LAYER]
@@ -134,6 +129,11 @@ def measure(datas: list[bytes], network: Network) -> list[dict[str, Any]]:
         off = np.abs(np.subtract(exact, pixels, dtype=np.int16))
         rows.append(_row(name, milliseconds, off, compare(LAYER, peaks, own)))
     return rows
+
+
+def _all(way: Way, datas: list[bytes]) -> None:
+    for data in datas:
+        way(data)
 
 
 def _row(name: str, milliseconds: dict[str, list[float]], off: np.ndarray, kept: Kept) -> dict[str, Any]:

@@ -32,16 +32,25 @@ class Row:
         )
 
 
-def in_turn(reference: Callable[[], object], measured: Callable[[], object]) -> tuple[list[float], list[float]]:
-    """Wall seconds of both, one after the other, `ROUNDS` times after one round that is not counted."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for number in range(ROUNDS + 1):
-        for work, kept in zip((reference, measured), times, strict=True):
-            started = time.perf_counter()
-            work()
-            if number:
-                kept.append(time.perf_counter() - started)
-    return times
+def rounds(*measures: Callable[[int], float]) -> list[list[float]]:
+    """What each gives in each of `ROUNDS` rounds, in which they take turns, after one round that is not counted.
+
+    They are told the number of the round.
+    """
+    taken = [[measure(number) for measure in measures] for number in range(ROUNDS + 1)]
+    return [list(of_one) for of_one in zip(*taken[1:], strict=True)]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall seconds."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def in_turn(*ways: Callable[[], object]) -> list[list[float]]:
+    """Wall seconds of each, as `rounds` has them."""
+    return rounds(*(lambda number, work=work: seconds(work) for work in ways))
 
 
 def heading(title: str) -> None:

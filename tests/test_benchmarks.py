@@ -39,7 +39,7 @@ def test_indexing_is_measured(photos: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_ways_to_decode_are_compared(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "ROUNDS", 1)
+    monkeypatch.setattr("benchmarks.measure.ROUNDS", 1)
     monkeypatch.setattr(decoding, "LARGE_SIDE", 600)
     out = tmp_path / "figures.json"
     for number, photo in enumerate(list_images(photos).files[:3]):
