@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import faiss
 import pytest
 
 import indexer
@@ -135,6 +136,7 @@ def test_generations_change_under_load_without_one_failed_or_mixed_answer(own_in
     )
 
     def ask() -> None:
+        faiss.omp_set_num_threads(1)  # of this thread, as in a process of the service
         client = app.test_client()
         while not ended.is_set():
             for url in urls:
