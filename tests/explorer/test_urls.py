@@ -113,8 +113,9 @@ def test_comparison_classes_and_report_lead_on(visit: Visit) -> None:
     expect(page.locator(".match").first).to_contain_text("r 1")
     page.goto(f"{visit.address}#/small/classes?layer={LAYER}")
     matrix = page.get_by_role("application", name=re.compile("Likeness of 2 classes"))
+    matrix.hover()  # which waits until it has its size and stands still
     box = matrix.bounding_box()
-    matrix.click(position={"x": 0.75 * box["width"], "y": 0.25 * box["height"]})  # where it is once it stands still
+    matrix.click(position={"x": 0.75 * box["width"], "y": 0.25 * box["height"]})
     expect(page.get_by_role("heading", name="Neurons that know both")).to_be_visible()
     expect(page.locator(".alike img").first).to_be_visible()
     page.get_by_role("radio", name="confusion", exact=True).check()
