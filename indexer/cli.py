@@ -181,9 +181,7 @@ def _say_ranks_kept(options: argparse.Namespace) -> None:
 def _run_add(options: argparse.Namespace) -> int:
     bar = _Bar()
     try:
-        manifest = add(
-            options.index, options.images, options.weights, options.device, bar.reporter, _engine(options)
-        )
+        manifest = add(options.index, options.images, options.weights, options.device, bar.reporter, _engine(options))
     finally:
         bar.close()
     return _summary(options.index, manifest)

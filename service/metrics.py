@@ -42,9 +42,7 @@ if FOLDER in os.environ:  # before any metric is made
 disable_created_metrics()  # when each series began: as many series again
 REGISTRY: Final = CollectorRegistry()
 
-REQUESTS = Counter(
-    "unitscope_requests", "Requests answered.", ["route", "method", "status"], registry=REGISTRY
-)
+REQUESTS = Counter("unitscope_requests", "Requests answered.", ["route", "method", "status"], registry=REGISTRY)
 REQUEST_SECONDS = Histogram(
     "unitscope_request_seconds", "From a request's start to its answer.", ["route"], registry=REGISTRY, buckets=_SHORT
 )

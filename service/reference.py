@@ -30,7 +30,7 @@ def page(contract: Contract) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<title>{e(info["title"])} API</title><link rel="icon" href="data:,"><style>{STYLE}</style></head><body>',
-        f'<header><h1>{e(info["title"])} <small>API {e(info["version"])}</small></h1>{markdown(info["summary"])}',
+        f"<header><h1>{e(info['title'])} <small>API {e(info['version'])}</small></h1>{markdown(info['summary'])}",
         '<p><a href="openapi.yaml">openapi.yaml</a></p></header>',
         *_contents(document),
         "<main>",

@@ -199,5 +199,3 @@ def _lost() -> Iterator[None]:
             "the process that runs the network has ended and is being replaced; try again later",
             retry_after=RETRY_SECONDS,
         ) from error
-
-

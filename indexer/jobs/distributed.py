@@ -42,6 +42,7 @@ _WAITING = 3
 
 _CONNECT_SECONDS = 5
 
+
 class DaskEngine:
     """Makes shards, and does parts of a derivation, on a cluster; see the module's description.
 

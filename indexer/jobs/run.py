@@ -152,9 +152,7 @@ class _OpenShard:
         )
         self._error: BaseException | None = None
 
-    def add(
-        self, images: list[IndexedImage], layers: "Future[dict[str, LayerBatch]]", skipped: list[Skipped]
-    ) -> None:
+    def add(self, images: list[IndexedImage], layers: "Future[dict[str, LayerBatch]]", skipped: list[Skipped]) -> None:
         try:
             self._writer.add(images, layers.result())
         except BaseException as error:

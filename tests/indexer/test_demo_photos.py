@@ -12,9 +12,7 @@ from indexer.demo.photos import PACKAGE_SOURCES, Photo, Source, SourceUnavailabl
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_packages_give_photographs_in_class_folders(tmp_path: Path) -> None:

@@ -37,9 +37,7 @@ def test_drawings_symbols_and_mirrored_copies_are_left_out() -> None:
     drawn = ["symbols/chess/king.png", "animals/birds/cartoon/kiwi.png", "animals/birds/owl_mirror.png"]
     drawn += ["seasonal/christmas/bow.png", "clothes/t_sock.png", "town/roadsigns/stop.png"]
     rendered = ["animals/birds/rooster.svg", "animals/birds/rooster.png"]
-    assert among(*birds, *drawn, *rendered) == [
-        f"animals-birds/{name}.jpg" for name in ("crow", "duck", "owl")
-    ]
+    assert among(*birds, *drawn, *rendered) == [f"animals-birds/{name}.jpg" for name in ("crow", "duck", "owl")]
 
 
 def test_folder_with_few_photographs_joins_the_one_above() -> None:

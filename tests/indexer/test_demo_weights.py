@@ -113,9 +113,7 @@ def test_arrays_of_either_numpy_are_unpickled(name: bytes) -> None:
 def test_another_file_is_refused_by_its_digest(tmp_path: Path) -> None:
     file = tmp_path / "squeezenet_weights.pkl"
     file.write_bytes(pickle.dumps({}))
-    with pytest.raises(
-        DamagedFile, match=r"squeezenet_weights\.pkl: its sha256 is .* that of ndf 0\.1\.4 is f286"
-    ):
+    with pytest.raises(DamagedFile, match=r"squeezenet_weights\.pkl: its sha256 is .* that of ndf 0\.1\.4 is f286"):
         weights.read_kernels(file)
 
 

@@ -63,9 +63,7 @@ def load(index: Path, folder: Path, plan: Plan) -> dict[str, Any]:
     return asdict(plan) | _report(asked, answers, notes, killer, samples) | {"counted": _counted(metrics)}
 
 
-def _sample(
-    service: Service, plan: Plan, answers: Answers, ended: threading.Event
-) -> list[dict[str, tuple[int, int]]]:
+def _sample(service: Service, plan: Plan, answers: Answers, ended: threading.Event) -> list[dict[str, tuple[int, int]]]:
     samples = []
     started = time.monotonic()
     while (passed := time.monotonic() - started) < plan.seconds or (

@@ -44,9 +44,7 @@ def test_a_token_opens_what_is_closed_without(serve: Serve, small_index: Path, f
 
 
 @pytest.mark.parametrize("operation", CONTRACT.operations, ids=lambda operation: operation.id)
-def test_everything_under_v1_is_closed_and_nothing_else(
-    serve: Serve, small_index: Path, file: Path, operation
-) -> None:
+def test_everything_under_v1_is_closed_and_nothing_else(serve: Serve, small_index: Path, file: Path, operation) -> None:
     tokens.add(file, "someone", ())
     url = operation.path.replace("{index}", "small").replace("{layer}", "features.12").replace("{class}", "birds")
     for name in ("image", "neuron", "y", "x"):

@@ -45,9 +45,7 @@ def value(found: dict[tuple[str, tuple], float], name: str, **labels: str) -> fl
         ("/v1/indexes/none/images", "/v1/indexes/{index}/images", 404), ("/no/such/path", "none", 404),
     ],
 )  # fmt: skip
-def test_requests_are_counted_by_route_and_status(
-    client: ConformingClient, path: str, route: str, status: int
-) -> None:
+def test_requests_are_counted_by_route_and_status(client: ConformingClient, path: str, route: str, status: int) -> None:
     before = samples(client)
     answers = [client.get(path) for _ in range(3)]
     after = samples(client)

@@ -84,5 +84,3 @@ def test_text_is_escaped() -> None:
     assert markdown("a <b> & `c<d>`\n\n- **e** *f*\n- g") == (
         "<p>a &lt;b&gt; &amp; <code>c&lt;d&gt;</code></p><ul><li><strong>e</strong> <em>f</em></li><li>g</li></ul>"
     )
-
-

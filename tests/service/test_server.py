@@ -23,6 +23,7 @@ UPLOAD_HEAD = (
     b"POST /v1/indexes/small/lookup HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
 )
 
+
 @pytest.fixture(scope="module")
 def address(small_index: Path) -> Iterator[Address]:
     """Where a server in a thread of this process listens."""
