@@ -1,13 +1,16 @@
 """What others do to know the top ten of every neuron, re-stated slowly and obviously.
 
 baukit (``tally_topk`` over ``nethook``) and NetDissect (a hook, then the highest of each map) run every image through
-the whole network in contiguous memory and keep k values a neuron; captum's ``AV`` keeps raw float32 in files.
+the whole network in contiguous memory and keep k values a neuron; captum's ``AV`` keeps raw float32 in files. What they
+do for quantiles and masks is in `benchmarks.dissection`. The names of the images that the values belong to are not
+kept here, which is a little faster than the originals.
 """
 
 import itertools
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,35 +25,60 @@ BATCH = 32
 KEPT = 10
 
 
-def inputs(root: Path, files: list[ImageFile], preprocessing: Preprocessing) -> Iterator[torch.Tensor]:
-    """Batches of network input (B, 3, h, w) float32, decoded ahead on two threads as a data loader would."""
-    with ThreadPoolExecutor(2) as pool:
-        decoded = decode_ahead(root, enumerate(files), preprocessing, False, pool, 2 * BATCH)
-        usable = (result.pixels for result in decoded if isinstance(result, Decoded))
-        while batch := list(itertools.islice(usable, BATCH)):
-            pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).contiguous()
-            yield preprocessing.normalise(pixels)
+@dataclass(frozen=True)
+class Run:
+    """Images to be sent through a whole network, and the layer whose maps are looked at."""
+
+    root: Path
+    files: list[ImageFile]
+    model: nn.Module
+    layer: str
+    preprocessing: Preprocessing
+    device: torch.device
+
+    def inputs(self) -> Iterator[torch.Tensor]:
+        """Batches of network input (B, 3, h, w) float32, decoded ahead on two threads as a data loader would."""
+        with ThreadPoolExecutor(2) as pool:
+            decoded = decode_ahead(self.root, enumerate(self.files), self.preprocessing, False, pool, 2 * BATCH)
+            usable = (result.pixels for result in decoded if isinstance(result, Decoded))
+            while batch := list(itertools.islice(usable, BATCH)):
+                pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).contiguous()
+                yield self.preprocessing.normalise(pixels.to(self.device))
+
+    def maps(self) -> Iterator[torch.Tensor]:
+        """The layer's maps (B, C, H, W) of each batch; the network runs to its end."""
+        kept: list[torch.Tensor] = []
+        layer = self.model.get_submodule(self.layer)
+        handle = layer.register_forward_hook(lambda module, given, output: kept.append(output.clone()))
+        try:
+            with torch.inference_mode():
+                for batch in self.inputs():
+                    self.model(batch)
+                    yield kept.pop()
+        finally:
+            handle.remove()
 
 
-def top_k_only(root: Path, files: list[ImageFile], model: nn.Module, layer: str, preprocessing: Preprocessing) -> None:
-    """The k images with the highest peaks of each neuron, and nothing else."""
-    kept: list[torch.Tensor] = []
-    best: torch.Tensor | None = None
-    handle = model.get_submodule(layer).register_forward_hook(lambda module, given, output: kept.append(output.clone()))
-    with torch.inference_mode():
-        for batch in inputs(root, files, preprocessing):
-            model(batch)
-            peaks = kept.pop().flatten(2).amax(2)
-            peaks = peaks if best is None else torch.cat([best, peaks])
-            best = peaks.topk(min(KEPT, len(peaks)), dim=0).values
-    handle.remove()
+def highest(best: torch.Tensor | None, maps: torch.Tensor) -> torch.Tensor:
+    """The highest peaks (k, C) so far, after these maps as well."""
+    peaks = maps.flatten(2).amax(2)
+    together = peaks if best is None else torch.cat([best, peaks])
+    return together.topk(min(KEPT, len(together)), dim=0).values
 
 
-def captum_av(root: Path, files: list[ImageFile], model: nn.Module, layer: str, preprocessing: Preprocessing) -> int:
+def top_k(run: Run) -> torch.Tensor | None:
+    """The highest peaks (k, C) of each neuron, one an image, and nothing else."""
+    best = None
+    for maps in run.maps():
+        best = highest(best, maps)
+    return best
+
+
+def captum_av(run: Run) -> int:
     """captum's own AV; the bytes that it keeps."""
     from captum._utils.av import AV  # here, because captum is an extra
 
     with tempfile.TemporaryDirectory() as folder:
-        batches = ((batch,) for batch in inputs(root, files, preprocessing))
-        AV.generate_dataset_activations(folder, model, "model", [layer], batches, "all")
+        batches = ((batch,) for batch in run.inputs())
+        AV.generate_dataset_activations(folder, run.model, "model", [run.layer], batches, "all")
         return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())

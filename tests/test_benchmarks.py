@@ -2,17 +2,33 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torchvision.models import AlexNet_Weights
 
 import indexer
-from benchmarks import beside, decoding, engine, generate, growth, indexing, limited, packages, questions
+from benchmarks import (
+    beside,
+    decoding,
+    dissection,
+    engine,
+    generate,
+    growth,
+    indexing,
+    limited,
+    packages,
+    peers,
+    questions,
+    sketch,
+)  # fmt: skip
 from indexer.images.listing import list_images
-from tests.conftest import write_photos
+from indexer.network.models import load_model
+from tests.conftest import INPUT, write_photos
 
 
 @pytest.fixture(scope="module")
@@ -23,19 +39,75 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_indexing_is_measured(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr("benchmarks.measure.ROUNDS", 1)
     cases = [
-        indexing.Case("alexnet", "features.2", 1.0, ("floor", "top ten")),
-        indexing.Case("resnet18", "layer1", 1.0, ("floor", "float32"), "float32-folded"),
+        indexing.Case("squeezenet1_1", "features.2", 3, ("floor", *indexing.PEERS, "captum")),
+        indexing.Case("resnet18", "layer1", 8, ("floor", "float32"), "float32-folded"),
     ]
     monkeypatch.setattr(indexing, "CASES", cases)
     out = tmp_path / "figures.json"
-    indexing.main(["--images", str(photos), "--limit", "3", "--out", str(out)])
+    indexing.main(["--images", str(photos), "--limit", "7", "--out", str(out)])
     rows = json.loads(out.read_text())["rows"]
+    peers = [f"everything kept / {name}" for name, _ in indexing.PEERS.values()]
     assert [row["name"].partition(": ")[2] for row in rows] == [
-        "everything kept / floor", "everything kept / top ten kept, whole network",
+        "everything kept / floor", *peers, "everything kept / captum AV",
         "everything kept / floor", "everything kept / the same in float32",
     ]  # fmt: skip
+    assert [row["name"].count("(7 images)") for row in rows][-2:] == [1, 1]  # of six photographs
+    assert float(rows[-3]["note"].rpartition(" ")[2]) == pytest.approx(64 * 55 * 55 * 4 / 1e3, abs=5)
     assert all(min(row["reference"] + row["measured"]) > 0 for row in rows)
     assert rows[0]["name"] in capsys.readouterr().out
+
+
+def run_of(photos: Path) -> peers.Run:
+    """Maps of 2 x 3 cells from input of 96 x 128 pixels."""
+    loaded, listing = load_model("alexnet", "none"), list_images(photos)
+    preprocessing = replace(loaded.preprocessing, resize=(110,), crop=INPUT)
+    return peers.Run(listing.root, listing.files, loaded.module, "features.12", preprocessing, torch.device("cpu"))
+
+
+def enlarging(cells: int, pixels: int) -> np.ndarray:
+    """Linear interpolation (pixels, cells) between the centres of cells, as a matrix."""
+    centres = (np.arange(pixels) + 0.5) * cells / pixels - 0.5
+    return np.stack([np.interp(centres, np.arange(cells), one) for one in np.eye(cells)], axis=1)
+
+
+def test_peers_find_what_numpy_finds_in_all_maps(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "BATCH", 4)
+    monkeypatch.setattr(dissection, "FRACTION", 0.1)
+    monkeypatch.setattr(peers, "KEPT", 3)
+    monkeypatch.setattr(dissection, "KEPT", 3)
+    run = run_of(photos)
+    maps = np.concatenate([batch.numpy() for batch in run.maps()])
+    highest = np.sort(maps.max((2, 3)), axis=0)[::-1][:3]
+    cells = maps.transpose(1, 0, 2, 3).reshape(256, -1)
+    assert maps.shape == (6, 256, 2, 3)
+    np.testing.assert_array_equal(peers.top_k(run).numpy(), highest)
+
+    top, thresholds = dissection.top_k_and_sketch(run)
+    np.testing.assert_array_equal(top.numpy(), highest)
+    np.testing.assert_allclose(thresholds, np.quantile(cells, 0.9, axis=1, method="hazen"), rtol=1e-5)
+    exactly, limits = dissection.kept_quantiles(run)
+    np.testing.assert_array_equal(exactly, highest)
+    np.testing.assert_allclose(limits, np.quantile(cells.astype(float), 0.9, axis=1))
+
+    down, across = enlarging(2, INPUT[0]), enlarging(3, INPUT[1])
+    large = down @ maps @ across.T
+    for masks, levels in ((dissection.kept_masks, limits), (dissection.masks_again, thresholds)):
+        pixels = (large > levels[:, None, None]).sum((0, 2, 3))
+        assert pixels.sum() > 1000
+        np.testing.assert_allclose(masks(run), pixels, atol=3)
+
+
+def test_a_sketch_keeps_its_bound() -> None:
+    rng = np.random.default_rng(0)
+    values = np.stack([np.maximum(rng.standard_normal(20_000), 0), np.arange(20_000), rng.permutation(20_000) % 7])
+    fractions = np.array([0.0, 0.01, 0.3, 0.5, 0.9, 0.995, 1.0])
+    few = sketch.Sketch(3, 256)
+    for part in torch.from_numpy(values.T).float().split(541):
+        few.add(part)
+    assert few.bound == 7 / 256
+    for found, own in zip(few.quantiles(list(fractions)), values.astype(np.float32), strict=True):
+        assert np.all([(own < value).mean() for value in found] <= fractions + few.bound)
+        assert np.all([(own <= value).mean() for value in found] >= fractions - few.bound)
 
 
 def test_ways_to_decode_are_compared(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
