@@ -18,6 +18,7 @@ import numpy as np
 
 import indexer
 from indexer.derive.generation import derive_and_publish
+from indexer.derive.hands import runs
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
 from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter
@@ -30,8 +31,10 @@ SPREAD = 0.05
 SOURCES = 400
 
 
-def generate(source: Path, layer: str, images: int, out: Path, side: int = 1, neurons: int | None = None) -> Manifest:
-    """Write shards, derive, publish."""
+def generate(
+    source: Path, layer: str, images: int, out: Path, shard_size: int, side: int = 1, neurons: int | None = None
+) -> Manifest:
+    """Write shards; the manifest, which is not derived yet."""
     rng = np.random.default_rng(0)
     with indexer.open(source) as real:
         info = _of_side(real.layers[layer].info, side, neurons)
@@ -45,11 +48,11 @@ def generate(source: Path, layer: str, images: int, out: Path, side: int = 1, ne
     per_image = len(cells) // len(rows)
     with ThreadPoolExecutor() as workers:
         shards = []
-        for number, first in enumerate(range(0, images, SHARD)):
-            batches = _batches(rng, cells, per_image, rows, side, range(first, min(first + SHARD, images)))
-            shards.append(_write(out, number, configuration, first, min(first + SHARD, images), batches, workers))
+        for number, (first, end) in enumerate(runs(images, shard_size)):
+            batches = _batches(rng, cells, per_image, rows, side, range(first, end))
+            shards.append(_write(out, number, configuration, first, end, batches, workers))
     root = str(real.manifest.image_root)
-    return derive_and_publish(out, Manifest(0, configuration, root, images, SHARD, BATCH, shards=shards))
+    return Manifest(0, configuration, root, images, shard_size, BATCH, shards=shards)
 
 
 def _of_side(info: LayerInfo, side: int, neurons: int | None) -> LayerInfo:
@@ -109,7 +112,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--neurons", type=int, help="only the first so many")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    manifest = generate(options.source, options.layer, options.images, options.out, options.side, options.neurons)
+    manifest = derive_and_publish(
+        options.out,
+        generate(options.source, options.layer, options.images, options.out, SHARD, options.side, options.neurons),
+    )
     print(f"{manifest.images} images in {options.out}; vectors: {manifest.vectors[options.layer]}")
 
 

@@ -25,6 +25,7 @@ from benchmarks import (
     peers,
     questions,
     sketch,
+    stages,
 )  # fmt: skip
 from indexer.images.listing import list_images
 from indexer.network.models import load_model
@@ -182,11 +183,32 @@ def test_questions_are_measured_beside_others(
     assert rows[-1]["name"] in capsys.readouterr().out
 
 
-def test_growth_is_measured_by_stage(photos: Path) -> None:
-    found = growth.stages(photos, "none", 9)
-    assert found["images"] == 9
-    assert min(found["indexing s"], found["deriving s"]) > 0
+def test_growth_is_measured_by_stage(
+    photos: Path, small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(growth, "_apart", lambda work, *arguments: work(*arguments))
+    monkeypatch.setattr(growth, "ASKED", 3)
+    out = tmp_path / "figures.json"
+    growth.main(["--images", str(photos), "--counts", "9", "--out", str(out)])
+    (costs,) = json.loads(out.read_text()).values()
+    assert list(costs)[:4] == ["indexing", "deriving but FAISS", "FAISS", "opening"]
+    assert min(cost[of] for cost in costs.values() for of in ("seconds", "cpu")) > 0
+    growth.main(["--generated", str(small_index), "--side", "2", "--counts", "9", "18", "--out", str(out)])
+    few, more = json.loads(out.read_text()).values()
+    assert list(few) == list(more) == ["generating shards", *list(costs)[1:]]
+    assert "| FAISS |" in capsys.readouterr().out
     assert growth.exponent([10, 100, 1000], [3, 30, 300]) == pytest.approx(1)
+
+
+def test_memory_of_a_stage_is_seen() -> None:
+    with stages.Watch() as watch:
+        watch.stage("small")
+        watch.stage("large")
+        many = np.ones(1 << 24)
+        watch.stage("after")
+        del many
+    assert watch.costs["large"].own - watch.costs["small"].own > 120
+    assert list(watch.costs) == ["small", "large", "after"]
 
 
 @pytest.mark.slow
