@@ -20,7 +20,7 @@ import numpy as np
 
 from indexer.errors import DamagedFile
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
-from indexer.jobs.heap import share_heaps
+from indexer.jobs.heap import give_back_freed_memory, share_heaps
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
 from indexer.network.threads import cores, forward_pool
@@ -166,6 +166,7 @@ class _OpenShard:
             self.abandon(type(self._error), self._error, None)
             raise self._error
         rows, skipped = self._writer.close()
+        give_back_freed_memory()  # of its tables and rows, among blocks that are still used
         file, digest = layout.shard_file(self._plan.number), atomic.file_sha256(self._partial)
         try:
             self._stack.close()
