@@ -81,6 +81,8 @@ def all_cells(
     for bound, row in zip(bounds.tolist(), rows.tolist(), strict=True):
         if (len(best) == count and bound < best[0][0]) or (minimum is not None and bound < minimum):
             break
+        if len(best) == count and (bound, -row, 0) < best[0]:
+            continue  # equal to the worst at most, and behind it: dead neurons, or those that saturate on many images
         hits = _hits_of_image(read_map(row), row, cell, minimum)
         if iou is not None and box_of is not None:
             hits = _suppress(hits, box_of, iou)
