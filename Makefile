@@ -34,7 +34,7 @@ install_packages = $(UV) $(1) || $(PIP) $(1)
 endif
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help demo bench bench-scale test lint install dependencies constraints
+.PHONY: help demo bench bench-growth bench-scale test lint install dependencies constraints
 .DEFAULT_GOAL := help
 
 help:
@@ -64,6 +64,11 @@ bench-scale: $(VENV)/.installed-demo
 	$(BIN)/python -m benchmarks.beside "$(OUT)/generated" --real "$(INDEX)" --vectors "$(OUT)/vectors" \
 		--weights "$(OUT)/squeezenet1_1.pth"
 	rm -r "$(OUT)/generated" "$(OUT)/vectors"
+
+# What an index costs as it grows, from generated maps. Needs the demo index (make demo), and 20 GB for a million images.
+bench-growth: $(VENV)/.installed-demo
+	$(BIN)/python -m benchmarks.growth --generated "$(INDEX)" --counts 10000 100000 $(BENCH_IMAGES) \
+		--out benchmarks/results/generated.json
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

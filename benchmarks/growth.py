@@ -76,12 +76,13 @@ def of_another(source: Path, side: int, out: Path, count: int) -> tuple[Costs, M
     return watch.costs, manifest
 
 
-def derive(out: Path, manifest: Manifest) -> Costs:
+def derive(out: Path, manifest: Manifest) -> tuple[Costs, Manifest]:
     """Peaks, statistics and histograms, then FAISS, and the publishing of both."""
     with Watch() as watch:
         watch.stage("deriving but FAISS")
-        derive_and_publish(out, manifest, lambda what: watch.stage("FAISS") if what.endswith(": vectors") else None)
-    return watch.costs
+        report = lambda what: watch.stage("FAISS") if what.endswith(": vectors") else None  # noqa: E731
+        published = derive_and_publish(out, manifest, report)
+    return watch.costs, published
 
 
 def questions(index: Index) -> dict[str, Callable[[int], object]]:
@@ -129,7 +130,9 @@ def stages(make: Maker, count: int) -> Costs:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "index"
         made, manifest = _apart(make, out, count)
-        return made | _apart(derive, out, manifest) | _apart(ask, out)
+        derived, published = _apart(derive, out, manifest)
+        print(f"{count:,} images; FAISS: {published.vectors[LAYER]}", flush=True)
+        return made | derived | _apart(ask, out)
 
 
 def _apart(work: Callable[..., Any], *arguments: object) -> Any:
