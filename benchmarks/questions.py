@@ -19,6 +19,7 @@ import numpy as np
 import indexer
 from benchmarks import clients
 from benchmarks.clients import Address, Ask
+from indexer.derive.inverted import probing
 from indexer.query.index import Index
 
 ASKED = 40
@@ -90,13 +91,16 @@ def recall(index: Index, layer: str) -> Answer:
                               .reshape(vectors.d, -1)[:, index.layers[layer].grid[row % per_image]][None]
                               for row in rows]).astype(np.float32)  # fmt: skip
     queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-30)
-    probes = index.manifest.vectors[layer].get("probes")
-    quick = faiss.SearchParametersIVF(nprobe=probes) if probes else None
-    answer = timed("FAISS alone, ten nearest", lambda n: vectors.search(queries[n % len(rows)][None], 10, params=quick))
-    if not probes:
+    about = index.manifest.vectors[layer]
+    probes, wanted = about.get("probes"), 10 * about.get("candidates", 1)
+    quick = probing(vectors, probes) if probes else None
+    answer = timed(
+        "FAISS alone, ten nearest", lambda n: vectors.search(queries[n % len(rows)][None], wanted, params=quick)
+    )
+    if not probes or wanted > 10:  # codes do not know which are the nearest
         return answer
     found = vectors.search(queries, 10, params=quick)[0]
-    exact = vectors.search(queries, 10, params=faiss.SearchParametersIVF(nprobe=faiss.extract_index_ivf(vectors).nlist))
+    exact = vectors.search(queries, 10, params=probing(vectors, faiss.extract_index_ivf(vectors).nlist))
     hit = np.mean(found >= exact[0][:, 9:] - 1e-6)
     return Answer(answer.name, answer.milliseconds, note=f"recall@10 of {RECALL_QUERIES} other queries {hit:.3f}")
 

@@ -14,6 +14,7 @@ from torchvision.models import AlexNet_Weights
 import indexer
 from benchmarks import (
     beside,
+    codes,
     decoding,
     dissection,
     engine,
@@ -230,3 +231,16 @@ def test_questions_are_asked_within_a_limit(small_index: Path, monkeypatch: pyte
     assert found["answers"] == again["answers"]
     assert found["index bytes"] == sum(path.stat().st_size for path in small_index.rglob("*") if path.is_file())
     assert [[len(times) for times in kind.values()] for kind in found["ms"].values()] == [[2, 2, 2]] * 3
+
+
+def test_ways_to_keep_vectors_are_compared(small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codes, "QUERIES", 20)
+    kinds = ["float16", "RaBitQ, 2 bits, turned", "as indexed: RaBitQ, turned, graph"]
+    out = tmp_path / "figures.json"
+    codes.main([str(small_index), "--layer", "features.7", "--images", "9", "--kinds", *kinds, "--out", str(out)])
+    rows = json.loads(out.read_text())
+    assert [(row["kind"], row["probes"]) for row in rows] == [(kind, n) for kind in kinds for n in codes.PROBES]
+    assert [row["bytes"] for row in rows[:: len(codes.PROBES)]] == [512, 256 // 8 * 2 + 20, 256 // 8 + 8]
+    most = [row for row in rows if row["probes"] == 64]
+    assert min(row["of 100"] for row in most) > 0.9
+    assert min(row["ms"] for row in rows) > 0

@@ -14,27 +14,52 @@ import faiss
 import numpy as np
 
 RECALL = 0.95
+NEAREST = 10
 _PROBE_STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-_QUERIES, _NEAREST = 64, 10
 _VECTORS_A_LIST = 64
+_CODE_NS, _MAP_NS = 40, 150_000
+"""What it takes to score a vector of a list, and to read and score a map: measured, to weigh one against the other."""
 _MAPPED = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
 
 
 def training_vectors(count: int) -> int:
     """How many vectors an index of ``count`` should be trained on."""
-    return _VECTORS_A_LIST * _lists(count)
+    return _VECTORS_A_LIST * list_count(count)
 
 
-def _lists(count: int) -> int:
+def list_count(count: int) -> int:
+    """How many lists an index of ``count`` vectors has."""
     return int(2 ** round(np.log2(2 * np.sqrt(count))))
 
 
 @dataclass(frozen=True)
 class Trained:
-    """An inverted file without vectors, and queries (Q, C) float32 to choose the number of probes by."""
+    """An inverted file without vectors, and what is needed to choose how it is to be asked.
+
+    Attributes
+    ----------
+    index : faiss.Index
+    queries : ndarray (Q, C) float32
+        Vectors of the index, not those it was trained on, by which its recall is measured.
+    kind : str
+        What it is, for people.
+    factors : tuple of int
+        How many times as many candidates as wanted may be asked for, ascending.
+    """
 
     index: faiss.Index
     queries: np.ndarray
+    kind: str
+    factors: tuple[int, ...] = (1,)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A way to ask an inverted file, and the share of the ten nearest that are then among the candidates."""
+
+    probes: int
+    candidates: int
+    recall: float
 
 
 @dataclass(frozen=True)
@@ -44,7 +69,7 @@ class Part:
     Attributes
     ----------
     index : ndarray (bytes,) uint8
-        The trained index with these vectors alone.
+        An inverted file with these vectors alone, and without the centres of its lists.
     scores : ndarray (Q, 10) float32
         Of the exact nearest among them to each query, descending; -inf where there are fewer.
     numbers : ndarray (Q, 10) int64
@@ -56,25 +81,39 @@ class Part:
     numbers: np.ndarray
 
 
-def train(sample: np.ndarray, count: int) -> Trained:
-    """An inverted file for ``count`` vectors, trained on some of them (S, C) float32."""
-    number = _lists(count)
+def train(sample: np.ndarray, count: int, queries: np.ndarray) -> Trained:
+    """An inverted file over float16 for ``count`` vectors, trained on some of them (S, C) float32; see `Trained`."""
+    number = list_count(count)
     index = faiss.index_factory(sample.shape[1], f"IVF{number},SQfp16", faiss.METRIC_INNER_PRODUCT)
-    index.train(sample[:: max(1, len(sample) // (_VECTORS_A_LIST * number))])
-    return Trained(index, sample[:: max(1, len(sample) // _QUERIES)][:_QUERIES])
+    index.train(spread(sample, number))
+    return Trained(index, queries, f"IVF{number}, float16")
+
+
+def spread(sample: np.ndarray, lists: int) -> np.ndarray:
+    """As many vectors of a sample as so many lists are trained on, from all of it."""
+    return sample[:: max(1, len(sample) // (_VECTORS_A_LIST * lists))]
 
 
 def fill(trained: faiss.Index, blocks: Iterator[np.ndarray], first: int, queries: np.ndarray) -> Part:
     """The part with vectors in blocks (b, C) float32, of which the first one's number is ``first``."""
     part = faiss.clone_index(trained)
-    nearest = faiss.ResultHeap(len(queries), _NEAREST, keep_max=True)
+    nearest = faiss.ResultHeap(len(queries), NEAREST, keep_max=True)
     for block in blocks:
-        exact = faiss.knn(queries, block, min(_NEAREST, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+        exact = faiss.knn(queries, block, min(NEAREST, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
         nearest.add_result(exact[0], exact[1] + first)
         part.add_with_ids(block, np.arange(first, first + len(block)))
         first += len(block)
     nearest.finalize()
-    return Part(faiss.serialize_index(part), nearest.D, nearest.I)
+    return Part(_without_centres(faiss.extract_index_ivf(part)), nearest.D, nearest.I)
+
+
+def _without_centres(index: faiss.IndexIVF) -> np.ndarray:
+    """A serialized inverted file; the centres of large ones would be most of a part, and are all in memory at once."""
+    centres, index.quantizer = index.quantizer, faiss.IndexFlatIP(index.d)
+    try:
+        return faiss.serialize_index(index)
+    finally:
+        index.quantizer = centres
 
 
 def write_inverted(path: Path, lists: Path, trained: Trained, parts: Iterable[tuple[int, Part]]) -> dict[str, Any]:
@@ -93,17 +132,21 @@ def write_inverted(path: Path, lists: Path, trained: Trained, parts: Iterable[tu
         part.index.tofile(path.with_suffix(f".part{number}"))
         found[number] = part.scores, part.numbers
     files = [path.with_suffix(f".part{number}") for number in sorted(found)]
-    nearest = faiss.ResultHeap(len(trained.queries), _NEAREST, keep_max=True)
+    nearest = faiss.ResultHeap(len(trained.queries), NEAREST, keep_max=True)
     for number in sorted(found):
         nearest.add_result(*found[number])
     nearest.finalize()
-    _merge(index, files, lists)
+    inverted = faiss.extract_index_ivf(index)
+    _merge(inverted, files, lists)
+    index.ntotal = inverted.ntotal
     for file in files:
         file.unlink()
-    probes, recall = _choose_probes(index, trained.queries, nearest.I)
-    faiss.downcast_InvertedLists(index.invlists).filename = lists.name  # is written too, and not where it was made
+    asking = _choose(trained, nearest.I)
+    inverted.nprobe = asking.probes
+    faiss.downcast_InvertedLists(inverted.invlists).filename = lists.name  # is written too, and not where it was made
     write_index(index, path)
-    return {"type": f"IVF{index.nlist}, float16", "probes": probes, "recall_at_10": recall}
+    about = {"type": trained.kind, "probes": asking.probes, "recall_at_10": asking.recall}
+    return about if trained.factors == (1,) else {**about, "candidates": asking.candidates}
 
 
 def write_index(index: faiss.Index, path: Path) -> None:
@@ -156,12 +199,36 @@ def _merge(index: faiss.Index, parts: list[Path], lists: Path) -> None:
     merged.this.disown()
 
 
-def _choose_probes(index: faiss.Index, queries: np.ndarray, exact: np.ndarray) -> tuple[int, float]:
-    recall = 0.0
+def _choose(trained: Trained, exact: np.ndarray) -> Measured:
+    """The cheapest way to ask that finds `RECALL` of the exact nearest (Q, 10), or else what finds most."""
+    index = faiss.extract_index_ivf(trained.index)
+    cost = lambda way: _cost(way, index.ntotal / index.nlist)  # noqa: E731
+    tried: list[Measured] = []
     for probes in _PROBE_STEPS:
-        index.nprobe = min(probes, index.nlist)
-        found = index.search(queries, 10)[1]
-        recall = float(np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, exact, strict=True)]))
-        if recall >= RECALL or probes >= index.nlist:
+        tried.extend(_askings(trained, min(probes, index.nlist), exact))
+        good = [way for way in tried if way.recall >= RECALL]
+        more = Measured(2 * probes, trained.factors[0], 1)
+        if probes >= index.nlist or (good and cost(more) >= min(map(cost, good))):
             break
-    return int(index.nprobe), recall
+    return min(good, key=cost) if good else max(tried, key=lambda way: way.recall)
+
+
+def _cost(way: Measured, list_length: float) -> float:
+    return way.probes * list_length * _CODE_NS + way.candidates * NEAREST * _MAP_NS
+
+
+def _askings(trained: Trained, probes: int, exact: np.ndarray) -> Iterator[Measured]:
+    """What so many probes find, for each factor."""
+    wanted = NEAREST * trained.factors[-1]
+    found = trained.index.search(trained.queries, wanted, params=probing(trained.index, probes))[1]
+    for factor in trained.factors:
+        near = zip(exact, found[:, : NEAREST * factor], strict=True)
+        yield Measured(probes, factor, float(np.mean([len(set(a) & set(b)) / NEAREST for a, b in near])))
+
+
+def probing(index: faiss.Index, probes: int) -> faiss.SearchParameters:
+    """Parameters of a search of an inverted file that looks at so many lists."""
+    parameters = faiss.SearchParametersIVF(nprobe=probes)
+    if isinstance(index, faiss.IndexPreTransform):
+        return faiss.SearchParametersPreTransform(index_params=parameters)
+    return parameters

@@ -5,9 +5,10 @@ vector of zeros stays one). The grid is all cells of a map of at most `CELLS`; l
 nearly the same pixels, give every second or third cell each way. What FAISS finds only proposes: the cells around it
 are scored from the kept maps.
 
-Up to `FLAT_BYTES` the index is flat float16, exact but for rounding; beyond, an inverted file over
-float16 whose number of probes is chosen so that recall@10, measured against exact search while it is filled, is at
-least `indexer.derive.inverted.RECALL`.
+Up to `FLAT_BYTES` the index is flat float16, exact but for rounding; beyond, an inverted file over float16; beyond
+`FLOAT16_BYTES`, one over codes of one bit a number. How many lists are probed, and of codes how many candidates are
+asked for, is chosen so that recall@10, measured against exact search while the file is filled, is at least
+`indexer.derive.inverted.RECALL`.
 """
 
 import functools
@@ -19,6 +20,7 @@ from typing import Any
 import faiss
 import numpy as np
 
+from indexer.derive.codes import train_codes
 from indexer.derive.hands import Hands, in_order, runs
 from indexer.derive.inverted import Part, fill, read_inverted, train, training_vectors, write_index, write_inverted
 from indexer.derive.sources import Sources, in_threads, opened
@@ -28,9 +30,11 @@ from indexer.store.remote import RemotePath
 
 CELLS = 256
 FLAT_BYTES = 1 << 29  # scanned in about 30 ms; training lists for less would take as long as indexing it
-PART_BYTES = 1 << 28
+FLOAT16_BYTES = 1 << 31
+PART_BYTES = 1 << 27
 _SAMPLE_BYTES = 1 << 29
 _SAMPLED_IMAGES = 4096
+_QUERIES = 256
 _BLOCK_IMAGES, _BLOCK_VECTORS = 64, 4096
 _PORTION = 8
 
@@ -68,14 +72,17 @@ def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, h
     The files are the same, byte for byte, whoever does the parts.
     """
     count = opened(sources).images * len(grid(layer.height, layer.width))
-    if count * layer.channels * 2 <= FLAT_BYTES:
+    size = count * layer.channels * 2
+    if size <= FLAT_BYTES:
         index = _flat(layer)
         for codes in in_order(hands.run(codes_of, _parts(sources, layer))):
             index.add_sa_codes(codes)
         write_index(index, path)
         about: dict[str, Any] = {"type": "flat float16"}
     else:
-        trained = train(_sample(sources, layer, training_vectors(count)), count)
+        sample = _sample(sources, layer, training_vectors(count))
+        trained = (train if size <= FLOAT16_BYTES else train_codes)(sample, count, _queries(sources, layer))
+        del sample
         with _handed(trained.index, path, sources, hands) as file:
             tasks = [(*task, file, trained.queries) for task in _parts(sources, layer)]
             about = write_inverted(path, lists, trained, hands.run(filled_part, tasks))
@@ -152,19 +159,36 @@ def _parts(sources: Sources, layer: LayerInfo) -> list[tuple]:
 
 
 def _sample(sources: Sources, layer: LayerInfo, wanted: int) -> np.ndarray:
-    """At most ``wanted`` vectors (n, C), drawn from images that are drawn from the whole index, always the same ones.
+    """At most ``wanted`` vectors (n, C) from the whole index, always the same ones.
 
-    Of at most `_SAMPLED_IMAGES`, unless their cells are too few.
+    Of at most `_SAMPLED_IMAGES` images, unless their cells are too few.
     """
-    rng = np.random.default_rng(0)
-    cells, images = len(grid(layer.height, layer.width)), opened(sources).images
+    cells = len(grid(layer.height, layer.width))
     wanted = min(wanted, _SAMPLE_BYTES // (4 * layer.channels))
-    drawn = min(images, max(_SAMPLED_IMAGES, -(-wanted // cells)))
-    chosen = np.sort(rng.choice(images, drawn, replace=False))
+    return _drawn(sources, layer, wanted, max(_SAMPLED_IMAGES, -(-wanted // cells)), 0)
+
+
+def _queries(sources: Sources, layer: LayerInfo) -> np.ndarray:
+    """Vectors (n, C), each of another image, but those where nothing is active, to which nothing is near."""
+    drawn = _drawn(sources, layer, _QUERIES, _QUERIES, 1)
+    active = drawn.any(axis=1)
+    return drawn[active] if active.any() else drawn
+
+
+def _drawn(sources: Sources, layer: LayerInfo, wanted: int, images: int, seed: int) -> np.ndarray:
+    """At most ``wanted`` vectors (n, C) of at most so many images, as many of each as are needed."""
+    rng = np.random.default_rng(seed)
+    cells, there = len(grid(layer.height, layer.width)), opened(sources).images
+    drawn = min(there, images)
+    chosen = np.sort(rng.choice(there, drawn, replace=False))
     each = min(cells, -(-wanted // drawn))
     places = [np.sort(rng.choice(cells, each, replace=False)) for _ in range(drawn)]
-    vectors = np.concatenate(list(_blocks(sources, layer, chosen.tolist(), places)))
-    return vectors[:wanted]
+    vectors, filled = np.empty((min(wanted, drawn * each), layer.channels), np.float32), 0
+    for block in _blocks(sources, layer, chosen.tolist(), places):
+        block = block[: len(vectors) - filled]
+        vectors[filled : filled + len(block)] = block
+        filled += len(block)
+    return vectors
 
 
 def _blocks(

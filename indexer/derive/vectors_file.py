@@ -6,47 +6,21 @@ vectors and ids, of which there are as many as there must be. Layouts are those 
 ``index_write.cpp``.
 """
 
-import os
-import struct
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
+
+import numpy as np
+
+from indexer.derive.faiss_reader import Reader, WrongVectors
+from indexer.derive.graph_file import check_graph
 
 _FP16: Final = 4
 _INNER_PRODUCT: Final = 0
 _MOST_LISTS: Final = 1 << 24
+_MOST_QUERY_BITS: Final = 8
 _ID_BYTES: Final = 8
-
-
-class WrongVectors(ValueError):
-    """What is wrong with a file."""
-
-
-class _Reader:
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.size = os.fstat(file.fileno()).st_size
-
-    def take(self, layout: str) -> tuple[int, ...]:
-        packed = struct.Struct("<" + layout)
-        data = self._file.read(packed.size)
-        if len(data) < packed.size:
-            raise WrongVectors("ends too early")
-        return packed.unpack(data)
-
-    def expect(self, layout: str, *wanted: float | None) -> None:
-        """Numbers that must be these; None for any."""
-        found = self.take(layout)
-        if any(b is not None and a != b for a, b in zip(found, wanted, strict=True)):
-            raise WrongVectors(f"says {found} where {wanted} is right")
-
-    def skip(self, count: int) -> None:
-        if count < 0 or self._file.tell() + count > self.size:
-            raise WrongVectors("ends too early")
-        self._file.seek(count, os.SEEK_CUR)
-
-    def end(self) -> None:
-        if self._file.tell() != self.size:
-            raise WrongVectors("goes on behind its end")
+_LENGTHS_BYTES: Final = 8
+"""Of the two lengths beside the signs of a code."""
 
 
 def check_vectors(path: Path, lists: Path | None, dimensions: int, count: int) -> None:
@@ -60,7 +34,7 @@ def check_vectors(path: Path, lists: Path | None, dimensions: int, count: int) -
     OSError
     """
     with path.open("rb") as file:
-        reader = _Reader(file)
+        reader = Reader(file)
         (kind,) = reader.take("4s")
         if kind == b"IxSQ" and lists is None:
             _header(reader, dimensions, count)
@@ -69,25 +43,24 @@ def check_vectors(path: Path, lists: Path | None, dimensions: int, count: int) -
             reader.skip(count * dimensions * 2)
         elif kind == b"IwSq" and lists is not None:
             _inverted(reader, lists.stat().st_size, dimensions, count)
+        elif kind == b"IxPT" and lists is not None:
+            _turned(reader, lists.stat().st_size, dimensions, count)
         else:
             raise WrongVectors(f"is of the kind {kind!r}, which is not written here")
         reader.end()
 
 
-def _header(reader: _Reader, dimensions: int, count: int) -> None:
+def _header(reader: Reader, dimensions: int, count: int) -> None:
     reader.expect("iqqqBi", dimensions, count, None, None, 1, _INNER_PRODUCT)
 
 
-def _quantizer(reader: _Reader, dimensions: int) -> None:
+def _quantizer(reader: Reader, dimensions: int) -> None:
     reader.expect("iifQQQ", _FP16, None, None, dimensions, dimensions * 2, 0)
 
 
-def _inverted(reader: _Reader, size: int, dimensions: int, count: int) -> None:
-    """The index of an inverted file whose lists are in a file of ``size`` bytes."""
-    _header(reader, dimensions, count)
-    lists, probes = reader.take("QQ")
-    if not 1 <= lists <= _MOST_LISTS or not 1 <= probes <= lists:
-        raise WrongVectors(f"has {lists} lists and {probes} probes")
+def _inverted(reader: Reader, size: int, dimensions: int, count: int) -> None:
+    """The index of an inverted file over float16 whose lists are in a file of ``size`` bytes."""
+    lists = _list_count(reader, dimensions, count)
     reader.expect("4s", b"IxFI")
     _header(reader, dimensions, lists)
     reader.expect("Q", lists * dimensions)
@@ -97,12 +70,54 @@ def _inverted(reader: _Reader, size: int, dimensions: int, count: int) -> None:
     reader.expect("Q", dimensions * 2)
     if reader.take("B") not in ((0,), (1,)):  # whether codes are relative to the centre of their list
         raise WrongVectors("has a flag that is neither true nor false")
-    reader.expect("4sQQQ", b"ilod", lists, dimensions * 2, lists)
+    _lists(reader, size, lists, dimensions * 2, count)
+
+
+def _turned(reader: Reader, size: int, dimensions: int, count: int) -> None:
+    """A rotation, and the index of an inverted file over codes whose lists are in a file of ``size`` bytes."""
+    _header(reader, dimensions, count)
+    reader.expect("i4sB", 1, b"rrot", 0)
+    _check_small(reader.array("<f4", dimensions * dimensions))
+    reader.expect("QiiB", 0, dimensions, dimensions, 1)
+    reader.expect("4s", b"Iwrq")
+    lists = _list_count(reader, dimensions, count)
+    reader.expect("4s", b"IHNf")
+    _header(reader, dimensions, lists)
+    check_graph(reader, lists)
+    reader.expect("4s", b"IxFI")
+    _header(reader, dimensions, lists)
+    _check_small(reader.array("<f4", lists * dimensions))
+    reader.expect("BQ", 0, 0)  # no map from ids to places
+    code = -(-dimensions // 8) + _LENGTHS_BYTES
+    reader.expect("QQiQB", dimensions, code, _INNER_PRODUCT, code, 1)
+    (bits,) = reader.take("B")
+    if not 1 <= bits <= _MOST_QUERY_BITS:
+        raise WrongVectors(f"has queries of {bits} bits")
+    _lists(reader, size, lists, code, count)
+
+
+def _check_small(numbers: np.ndarray) -> None:
+    """Of vectors of length 1; products with others must be finite, as a walk over a graph compares them."""
+    if not (np.abs(numbers) <= 2).all():
+        raise WrongVectors("has numbers that are not those of unit vectors")
+
+
+def _list_count(reader: Reader, dimensions: int, count: int) -> int:
+    _header(reader, dimensions, count)
+    lists, probes = reader.take("QQ")
+    if not 1 <= lists <= _MOST_LISTS or not 1 <= probes <= lists:
+        raise WrongVectors(f"has {lists} lists and {probes} probes")
+    return lists
+
+
+def _lists(reader: Reader, size: int, lists: int, code: int, count: int) -> None:
+    """Where lists are in a file of ``size`` bytes; a vector takes ``code`` bytes."""
+    reader.expect("4sQQQ", b"ilod", lists, code, lists)
     if reader.size < lists * 24:
         raise WrongVectors("ends too early")
     numbers = reader.take(f"{3 * lists}Q")
     sizes, capacities, offsets = numbers[::3], numbers[1::3], numbers[2::3]
-    entry = dimensions * 2 + _ID_BYTES
+    entry = code + _ID_BYTES
     for held, capacity, offset in zip(sizes, capacities, offsets, strict=True):
         if held > capacity or (capacity and offset + capacity * entry > size):
             raise WrongVectors("has a list that is not in its file")

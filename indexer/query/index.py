@@ -276,9 +276,9 @@ class Index(Generation):
         found, count, one = self.layer(layer), limit + offset, per_image == "one"
         read = lambda row: self._read_maps(found, row)  # noqa: E731
         if exact:
-            hits = likeness.nearest_of_all(found, vector, read, count, self._probes(layer), one=one)
+            hits = likeness.nearest_of_all(found, vector, read, count, self._asking(layer), one=one)
         else:
-            hits = likeness.nearest(found, vector, read, count, self._probes(layer), one=one)
+            hits = likeness.nearest(found, vector, read, count, self._asking(layer), one=one)
         return self._similar_page(found, hits, one, limit, offset)
 
     def search(
@@ -302,7 +302,7 @@ class Index(Generation):
         if exact:
             hits = likeness.scan(found, range(len(self.images)), read, likeness.along(direction), count, one=one)
         else:
-            hits = likeness.farthest(found, direction, read, count, self._probes(layer), one=one)
+            hits = likeness.farthest(found, direction, read, count, self._asking(layer), one=one)
         return self._similar_page(found, hits, one, limit, offset)
 
     def nearest_images(self, layer: str, peaks: np.ndarray, limit: int = 10) -> Page[SimilarImage]:
@@ -310,8 +310,9 @@ class Index(Generation):
         found = likeness.nearest_images(self.layer(layer), peaks, limit)
         return Page([SimilarImage(self._record(row), score) for row, score in found], len(self.images), limit, 0)
 
-    def _probes(self, layer: str) -> int | None:
-        return self.manifest.vectors.get(layer, {}).get("probes")
+    def _asking(self, layer: str) -> likeness.Asking:
+        about = self.manifest.vectors.get(layer, {})
+        return likeness.Asking(about.get("probes"), about.get("candidates"))
 
     def _similar_page(
         self, layer: Layer, hits: list[likeness.Scored], one: bool, limit: int, offset: int

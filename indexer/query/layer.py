@@ -10,10 +10,11 @@ import faiss
 import numpy as np
 
 from indexer.derive.distribution import DEFAULT_FRACTION, Distribution
+from indexer.derive.faiss_reader import WrongVectors
 from indexer.derive.layer import CLASS_ARRAYS, KIND, STATISTICS, VERSION
 from indexer.derive.selectivity import Selectivity
 from indexer.derive.vectors import grid, read_vectors
-from indexer.derive.vectors_file import WrongVectors, check_vectors
+from indexer.derive.vectors_file import check_vectors
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.store import cache, mapped
 from indexer.store.manifest import LayerInfo

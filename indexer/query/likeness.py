@@ -2,16 +2,16 @@
 
 FAISS proposes cells, the kept maps decide: every score is computed from the float16 activations. FAISS's own scores are
 those of vectors rounded to float16, so they bound the true ones, and maps are only read where a cell may be among the
-best.
+best. Scores of codes bound nothing: as many candidates are scored as were found to be enough when the codes were made.
 """
 
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import faiss
 import numpy as np
 
+from indexer.derive.inverted import NEAREST, probing
 from indexer.derive.vectors import grid_step
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.query.layer import Layer
@@ -22,6 +22,23 @@ _ROUNDING = 1e-3
 """What a cosine from FAISS may be off: numbers of unit vectors are rounded by 2^-11 of themselves, sums by far less."""
 _BLOCK = 1 << 14
 """Images whose peaks are looked at at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a layer's FAISS index is asked.
+
+    Attributes
+    ----------
+    probes : int, optional
+        Lists to look at; None where there are none.
+    candidates : int, optional
+        How many times as many cells as are wanted must be scored from the maps; None where FAISS's scores bound them.
+    """
+
+    probes: int | None = None
+    candidates: int | None = None
+
 
 ReadMaps = Callable[[int], np.ndarray]
 """Row of the image table -> maps (C, H, W) float16."""
@@ -86,37 +103,66 @@ def ranked(cells: list[Scored]) -> list[Scored]:
 
 
 def nearest(
-    layer: Layer, vector: np.ndarray, read_maps: ReadMaps, count: int, probes: int | None, *, one: bool
+    layer: Layer, vector: np.ndarray, read_maps: ReadMaps, count: int, asking: Asking, *, one: bool
 ) -> list[Scored]:
     """The cells nearest to a vector (C,) by cosine: proposed by FAISS, scored from the maps."""
     score = cosine_to(vector)
-    total = layer.vectors().ntotal
-    step = grid_step(layer.info.height, layer.info.width)
-    wanted = min(total, (2 * count + _SPARE) * step * step)
-    while True:
-        found, scores = _propose(layer, vector, wanted, probes)
-        images = len(np.unique(found // len(layer.grid)))
-        if not one or images >= count or wanted >= total or len(found) < wanted:
-            break
-        wanted = min(total, 4 * wanted)
-    if step == 1:  # else the cells between those that FAISS knows may be better
-        found = _of_hopeful_images(layer, found, scores, count, one)
+    propose = _by_rounded if asking.candidates is None else _by_codes
+    found = propose(layer, vector, count, asking, one)
     return _score_cells(layer, _cells_around(layer, found), read_maps, score, count, one)
 
 
+def _by_rounded(layer: Layer, vector: np.ndarray, count: int, asking: Asking, one: bool) -> np.ndarray:
+    """Positions in the FAISS index of the cells that may be the nearest, as the scores of rounded vectors tell."""
+    step = grid_step(layer.info.height, layer.info.width)
+    found, scores = _propose_images(
+        layer, vector, (2 * count + _SPARE) * step * step, count if one else 0, asking.probes
+    )
+    if step > 1:  # the cells between those that FAISS knows may be better
+        return found
+    return _of_hopeful_images(layer, found, scores, count, one)
+
+
+def _by_codes(layer: Layer, vector: np.ndarray, count: int, asking: Asking, one: bool) -> np.ndarray:
+    """Positions in the FAISS index of the candidates: cells, or all that are known of as many images."""
+    step = grid_step(layer.info.height, layer.info.width)
+    wanted = (asking.candidates or 1) * max(count, NEAREST)  # for fewer than ten nothing was measured
+    if step > 1:  # nor for the cells between those that FAISS knows
+        wanted += _SPARE
+    if not one:
+        return _propose(layer, vector, min(layer.vectors().ntotal, wanted * step * step), asking.probes)[0]
+    found, _ = _propose_images(layer, vector, wanted * step * step, wanted, asking.probes)
+    images = found // len(layer.grid)
+    firsts = np.sort(np.unique(images, return_index=True)[1])[:wanted]
+    return found[np.isin(images, images[firsts])]
+
+
+def _propose_images(
+    layer: Layer, vector: np.ndarray, wanted: int, images: int, probes: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `_propose`, of at least ``wanted`` cells, and of so many images if the lists hold them."""
+    total = layer.vectors().ntotal
+    wanted = min(total, wanted)
+    while True:
+        found, scores = _propose(layer, vector, wanted, probes)
+        if len(np.unique(found // len(layer.grid))) >= images or wanted >= total or len(found) < wanted:
+            return found, scores
+        wanted = min(total, 4 * wanted)
+
+
 def nearest_of_all(
-    layer: Layer, vector: np.ndarray, read_maps: ReadMaps, count: int, probes: int | None, *, one: bool
+    layer: Layer, vector: np.ndarray, read_maps: ReadMaps, count: int, asking: Asking, *, one: bool
 ) -> list[Scored]:
     """The cells nearest to a vector (C,) by cosine, none left out that might be nearer."""
-    score, cells = cosine_to(vector), _hopeful_cells(layer, vector, count, probes, one)
+    score, cells = cosine_to(vector), _hopeful_cells(layer, vector, count, asking, one)
     if cells is None:
         return scan(layer, range(layer.peaks.shape[1]), read_maps, score, count, one=one)
     return _score_cells(layer, cells, read_maps, score, count, one)
 
 
-def _hopeful_cells(layer: Layer, vector: np.ndarray, count: int, probes: int | None, one: bool) -> np.ndarray | None:
+def _hopeful_cells(layer: Layer, vector: np.ndarray, count: int, asking: Asking, one: bool) -> np.ndarray | None:
     """Every cell, row * cells + cell, that may be among the nearest; None unless FAISS has all and looks at all."""
-    if probes or grid_step(layer.info.height, layer.info.width) > 1:
+    if asking.probes or grid_step(layer.info.height, layer.info.width) > 1:
         return None
     try:
         total, wanted = layer.vectors().ntotal, 8 * count + _SPARE
@@ -144,14 +190,14 @@ def _of_hopeful_images(layer: Layer, found: np.ndarray, scores: np.ndarray, coun
 
 
 def farthest(
-    layer: Layer, direction: np.ndarray, read_maps: ReadMaps, count: int, probes: int | None, *, one: bool
+    layer: Layer, direction: np.ndarray, read_maps: ReadMaps, count: int, asking: Asking, *, one: bool
 ) -> list[Scored]:
     """The cells farthest along a direction (C,): proposed by FAISS and by the images' peaks, scored from the maps.
 
     Peaks bound what an image can reach, up to neurons that are negative there; that finds the cells of directions of
     few neurons, which approximate search by angle misses.
     """
-    found, _ = _propose(layer, direction, min(layer.vectors().ntotal, 10 * count + _SPARE), probes)
+    found, _ = _propose(layer, direction, min(layer.vectors().ntotal, 10 * count + _SPARE), asking.probes)
     used = np.flatnonzero(direction > 0)
     bounds = direction[used] @ layer.peaks[used] if len(used) else np.zeros(layer.peaks.shape[1])
     rows = np.argsort(-bounds, kind="stable")[: count + _BOUND_IMAGES]
@@ -175,10 +221,11 @@ def _cells_around(layer: Layer, found: np.ndarray) -> np.ndarray:
 
 def _propose(layer: Layer, vector: np.ndarray, count: int, probes: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Positions in the FAISS index of the cells nearest to a vector, and their scores, which descend."""
-    parameters = faiss.SearchParametersIVF(nprobe=probes) if probes else None
+    index = layer.vectors()
+    parameters = probing(index, probes) if probes else None
     unit = (vector / max(float(np.linalg.norm(vector)), 1e-30)).astype(np.float32)
-    scores, found = (of_one[0] for of_one in layer.vectors().search(unit[None], count, params=parameters))
-    there = (found >= 0) & (found < layer.vectors().ntotal)  # a damaged list may name vectors there are not
+    scores, found = (of_one[0] for of_one in index.search(unit[None], count, params=parameters))
+    there = (found >= 0) & (found < index.ntotal)  # a damaged list may name vectors there are not
     return found[there], scores[there]
 
 

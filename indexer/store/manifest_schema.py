@@ -51,7 +51,10 @@ _CONFIGURATION: Final = _object(
 )
 _VECTORS: Final = {
     "type": "object",
-    "additionalProperties": {"type": "object", "properties": {"probes": {**_SIDE, "maximum": 2**24}}},
+    "additionalProperties": {
+        "type": "object",
+        "properties": {"probes": {**_SIDE, "maximum": 2**24}, "candidates": {**_SIDE, "maximum": 100}},
+    },
 }
 SCHEMA: Final = _object(
     generation=_COUNT,

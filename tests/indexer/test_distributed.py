@@ -116,14 +116,27 @@ def test_adding(cluster: Cluster, photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flat_bytes", "kind", "part"), [(1 << 29, "flat float16", "codes_of"), (0, "IVF128, float16", "filled_part")]
+    ("flat_bytes", "float16_bytes", "kind", "part"),
+    [
+        (1 << 29, 1 << 31, "flat float16", "codes_of"),
+        (0, 1 << 31, "IVF128, float16", "filled_part"),
+        (0, 0, "IVF128_HNSW32, RaBitQ", "filled_part"),
+    ],
 )
 def test_parts_of_derived_files_are_made_by_workers(
-    cluster: Cluster, photos: Path, tmp_path: Path, flat_bytes: int, kind: str, part: str, monkeypatch
+    cluster: Cluster,
+    photos: Path,
+    tmp_path: Path,
+    flat_bytes: int,
+    float16_bytes: int,
+    kind: str,
+    part: str,
+    monkeypatch,
 ) -> None:
     monkeypatch.setattr(layer, "_BLOCK_NEURONS", 2)
     monkeypatch.setattr(layer, "_RUN_SHARDS", 4)
     monkeypatch.setattr(vectors, "FLAT_BYTES", flat_bytes)
+    monkeypatch.setattr(vectors, "FLOAT16_BYTES", float16_bytes)
     monkeypatch.setattr(vectors, "PART_BYTES", 3_000)
     build(tmp_path / "here", build_request(photos, **TINY))
     engine = DaskEngine(cluster.address)

@@ -24,8 +24,10 @@ from hypothesis import strategies as st
 
 import indexer
 from indexer.derive import vectors as flat_or_inverted
+from indexer.derive.codes import train_codes
+from indexer.derive.faiss_reader import WrongVectors
 from indexer.derive.inverted import fill, train, write_inverted
-from indexer.derive.vectors_file import WrongVectors, check_vectors
+from indexer.derive.vectors_file import check_vectors
 from indexer.errors import DamagedFile, UnitscopeError
 from indexer.jobs.remove import remove
 from indexer.query import examine
@@ -108,9 +110,13 @@ def test_garbled_files_do_no_harm(own: Path, kind: str) -> None:
     harmless(own, names)
 
 
+@pytest.mark.parametrize("float16_bytes", [1 << 40, 1000])
 @pytest.mark.parametrize("kind", [".faiss", ".lists"])
-def test_garbled_inverted_files_do_no_harm(own: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_garbled_inverted_files_do_no_harm(
+    own: Path, kind: str, float16_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(flat_or_inverted, "FLAT_BYTES", 1000)
+    monkeypatch.setattr(flat_or_inverted, "FLOAT16_BYTES", float16_bytes)
     remove(own, ids=[3])
     names = [file for file in read_manifest(own).files if file.endswith(kind)]
     assert names
@@ -207,14 +213,14 @@ def test_a_manifest_that_asks_for_too_much_is_refused(own: Path, change: Callabl
 # -- FAISS ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["flat", "inverted"])
+@pytest.fixture(scope="module", params=["flat", "inverted", "codes"])
 def vectors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path | None]:
     """A FAISS index as `indexer.derive.vectors` makes it, and its lists."""
     made = np.random.default_rng(0).random((COUNT, DIMENSIONS), dtype=np.float32)
     path = tmp_path_factory.mktemp("vectors") / "layer.faiss"
-    if request.param == "inverted":
+    if request.param != "flat":
         lists = path.with_suffix(".lists")
-        trained = train(made, COUNT)
+        trained = (train if request.param == "inverted" else train_codes)(made, COUNT, made[:64])
         write_inverted(path, lists, trained, [(0, fill(trained.index, iter([made]), 0, trained.queries))])
         return path, lists
     index = faiss.IndexScalarQuantizer(DIMENSIONS, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)

@@ -43,7 +43,7 @@ def test_no_cell_that_is_nearer_is_left_out(
         for query in queries(index, layer, rng):
             read = reading(index, layer, [])
             every = likeness.scan(layer, range(len(index.images)), read, likeness.cosine_to(query), count, one=one)
-            found = likeness.nearest_of_all(layer, query, read, count, None, one=one)
+            found = likeness.nearest_of_all(layer, query, read, count, likeness.Asking(), one=one)
             assert found == every
 
 
@@ -56,7 +56,7 @@ def test_few_maps_are_read_where_few_cells_may_be_nearest(
         read: list[int] = []
         near = queries(index, layer, rng)[0]
         for ask in (likeness.nearest, likeness.nearest_of_all):
-            assert len(ask(layer, near, reading(index, layer, read), 1, None, one=one)) == 1
+            assert len(ask(layer, near, reading(index, layer, read), 1, likeness.Asking(), one=one)) == 1
         assert len(read) < len(index.images) / 2
 
 

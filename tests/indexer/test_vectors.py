@@ -79,13 +79,17 @@ def mean_recall(path: Path, layer: str, seed: int) -> float:
     return float(np.mean(shares))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_layer_of_many_cells_is_found_through_its_grid(photos: Path, tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(("flat_bytes", "kind"), [(1 << 29, "flat float16"), (1000, "IVF128_HNSW32, RaBitQ")])
+def test_a_layer_of_many_cells_is_found_through_its_grid(
+    photos: Path, tmp_path: Path, flat_bytes: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "FLAT_BYTES", flat_bytes)
+    monkeypatch.setattr(vectors, "FLOAT16_BYTES", flat_bytes)
     manifest = build(tmp_path / "index", build_request(photos, layers=("features.4",)))
     about = manifest.vectors["features.4"]
-    assert (about["type"], about["grid_step"], about["count"]) == ("flat float16", 2, 24 * 12 * 16)
-    recall = mean_recall(tmp_path / "index", "features.4", seed)
-    assert recall >= 0.85
+    assert (about["type"], about["grid_step"], about["count"]) == (kind, 2, 24 * 12 * 16)
+    for seed in (0, 1):
+        assert mean_recall(tmp_path / "index", "features.4", seed) >= 0.85
 
 
 def test_a_large_index_is_an_inverted_file_of_measured_recall(
@@ -126,10 +130,12 @@ def test_the_sample_is_bounded_and_from_the_whole_index(
 LISTS = "derived/000001/features.7.lists"
 
 
-@pytest.fixture
-def on_disk(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(params=["float16", "codes"])
+def on_disk(request: pytest.FixtureRequest, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An index whose inverted file was merged from eight parts."""
     monkeypatch.setattr(vectors, "FLAT_BYTES", 1000)
+    if request.param == "codes":
+        monkeypatch.setattr(vectors, "FLOAT16_BYTES", 1000)
     monkeypatch.setattr(vectors, "_BLOCK_IMAGES", 3)
     monkeypatch.setattr(vectors, "PART_BYTES", 3 * 11 * 15 * 256 * 2)
     build(tmp_path / "index", build_request(photos, layers=("features.7",)))

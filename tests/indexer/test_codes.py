@@ -1,0 +1,295 @@
+"""Indexes of codes: what is written of their recall holds, and what decides between candidates are the maps."""
+
+import json
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+import indexer
+from indexer.derive import codes, inverted, vectors
+from indexer.derive.codes import train_codes
+from indexer.derive.faiss_reader import WrongVectors
+from indexer.derive.inverted import Measured, Trained, fill, write_inverted
+from indexer.derive.sources import Sources, closing_opened
+from indexer.derive.vectors_file import check_vectors
+from indexer.jobs.build import build
+from indexer.jobs.compact import compact
+from indexer.jobs.remove import remove
+from indexer.query.index import Index
+from indexer.store.manifest import read_manifest
+from tests import reference
+from tests.conftest import build_request, write_photos
+from tests.object_store import ObjectStore, upload
+from tests.service.conftest import make_app
+
+LAYER = "features.7"
+
+
+@pytest.fixture(scope="module", params=[8, 9])
+def coded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of 24 photographs whose vectors are codes."""
+    folder = tmp_path_factory.mktemp("codes")
+    photos = write_photos(folder / "photos", seed=request.param, count=24)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vectors, "FLAT_BYTES", 1000)
+        patch.setattr(vectors, "FLOAT16_BYTES", 1000)
+        build(folder / "index", build_request(photos, layers=(LAYER,)))
+    return folder / "index"
+
+
+def all_maps(index: Index) -> np.ndarray:
+    return np.stack([index.activation_maps(image.id, LAYER) for image in index.find_images(limit=99).items])
+
+
+def queries_it_was_measured_with(path: Path) -> np.ndarray:
+    manifest = read_manifest(path)
+    [layer] = manifest.configuration.layers
+    sources = Sources(path, manifest.configuration, tuple(manifest.shards), path / manifest.derived["images"])
+    with closing_opened():
+        return vectors._queries(sources, layer)
+
+
+def test_the_recall_that_is_written_is_what_answers_have(coded: Path) -> None:
+    queries = queries_it_was_measured_with(coded)
+    with indexer.open(coded) as index:
+        about, maps, shares = index.manifest.vectors[LAYER], all_maps(index), []
+        for query in queries:
+            tenth = np.sort(reference.cosines(maps, query).ravel())[-10]
+            found = index.nearest(LAYER, query, limit=10, per_image="all").items
+            shares.append(np.mean([hit.score >= tenth - 1e-6 for hit in found]))
+    assert about["type"] == "IVF128_HNSW32, RaBitQ"
+    assert about["candidates"] in codes.FACTORS
+    assert 1 <= about["probes"] <= 128
+    assert about["recall_at_10"] >= inverted.RECALL
+    assert np.mean(shares) == pytest.approx(about["recall_at_10"], abs=0.01)
+
+
+def test_a_vector_takes_a_bit_a_number(coded: Path) -> None:
+    manifest = read_manifest(coded)
+    assert (coded / manifest.derived[f"lists {LAYER}"]).stat().st_size == 24 * 11 * 15 * (256 // 8 + 8 + 8)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("per_image", "floor"), [("all", 0.9), ("one", 0.9)])
+def test_most_of_the_nearest_are_found(coded: Path, per_image: str, floor: float, seed: int) -> None:
+    rng, shares = np.random.default_rng(seed), []
+    with indexer.open(coded) as index:
+        maps = all_maps(index)
+        for _ in range(12):
+            row, y, x = (int(rng.integers(size)) for size in (24, 11, 15))
+            for limit in (1, 10, 20):
+                asked = {"limit": limit, "per_image": per_image}
+                found = [(hit.image.id, hit.y, hit.x) for hit in index.similar(LAYER, row, y, x, **asked).items]
+                right = [
+                    (hit.image.id, hit.y, hit.x) for hit in index.similar(LAYER, row, y, x, exact=True, **asked).items
+                ]
+                assert len(found) == len(right) == limit
+                shares.append(len(set(found) & set(right)) / limit)
+            cosines = reference.cosines(maps, maps[row, :, y, x]).reshape(24, -1)
+            best = cosines.ravel() if per_image == "all" else cosines.max(axis=1)
+            exact = [hit.score for hit in index.similar(LAYER, row, y, x, exact=True, **asked).items]
+            np.testing.assert_allclose(exact, np.sort(best)[::-1][:20], rtol=1e-5)
+    assert np.mean(shares) >= floor
+
+
+def test_scores_are_those_of_the_maps_in_order_and_once(coded: Path) -> None:
+    with indexer.open(coded) as index:
+        maps = all_maps(index)
+        cosines = reference.cosines(maps, maps[7, :, 3, 5]).reshape(24, 11, 15)
+        for limit, offset in ((1, 0), (7, 0), (7, 700), (400, 3), (5000, 0)):
+            for per_image in ("one", "all"):
+                hits = index.similar(LAYER, 7, 3, 5, limit=limit, offset=offset, per_image=per_image).items
+                scores = [hit.score for hit in hits]
+                np.testing.assert_allclose(scores, [cosines[hit.image.id, hit.y, hit.x] for hit in hits], rtol=1e-5)
+                assert scores == sorted(scores, reverse=True)
+                assert len({(hit.image.id, hit.y, hit.x) for hit in hits}) == len(hits)
+                if per_image == "one":
+                    assert len({hit.image.id for hit in hits}) == len(hits) == max(0, min(limit, 24 - offset))
+                else:
+                    assert len(hits) <= limit
+        assert index.similar(LAYER, 7, 3, 5, limit=10, per_image="all").items[0].image.id == 7
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_directions_are_searched(coded: Path, seed: int) -> None:
+    rng, shares = np.random.default_rng(seed), []
+    with indexer.open(coded) as index:
+        for _ in range(6):
+            weights = {int(neuron): float(rng.normal()) for neuron in rng.choice(256, 5, replace=False)}
+            for per_image in ("one", "all"):
+                pages = [
+                    index.search(LAYER, weights, limit=10, exact=exact, per_image=per_image).items
+                    for exact in (False, True)
+                ]
+                found, right = ({(hit.image.id, hit.y, hit.x) for hit in hits} for hits in pages)
+                shares.append(len(found & right) / 10)
+    assert np.mean(shares) >= 0.9
+
+
+def test_removed_images_are_gone_before_and_after_compacting(coded: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(vectors, "FLAT_BYTES", 1000)
+    monkeypatch.setattr(vectors, "FLOAT16_BYTES", 1000)
+    own = Path(shutil.copytree(coded, tmp_path / "own"))
+    seen = []
+    remove(own, ids=[0, 5])
+    for _ in range(2):
+        with indexer.open(own) as index:
+            assert index.manifest.vectors[LAYER]["type"].endswith("RaBitQ")
+            assert index.layer(LAYER).vectors().ntotal == 22 * 11 * 15
+            hits = index.similar(LAYER, 17, 3, 5, limit=99, per_image="all").items
+        assert {hit.image.id for hit in hits}.isdisjoint({0, 5})
+        seen.append([(hit.image.id, hit.y, hit.x, hit.score) for hit in hits])
+        compact(own)
+    assert seen[0] == seen[1]
+
+
+def test_a_service_answers_from_a_folder_and_from_a_bucket(
+    coded: Path, object_store: ObjectStore, request: pytest.FixtureRequest
+) -> None:
+    place = upload(coded, object_store.place(f"{request.node.name}/index"))
+    answers = []
+    for directory in (coded, place):
+        app = make_app(directory)
+        url = f"/v1/indexes/index/images/3/layers/{LAYER}/cells/2,3/similar?limit=20"
+        answers.append([(item["image"], item["cell"]) for item in app.test_client().get(url).json["items"]])
+        app.services.catalog.close()
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == 20
+    assert answers[0][0] == (3, {"y": 2, "x": 3})
+
+
+def test_a_manifest_that_asks_for_too_many_candidates_is_refused(coded: Path, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    manifest = json.loads((coded / "manifest.json").read_text())
+    for candidates in (0, 101, "all", 2**40):
+        manifest["vectors"][LAYER]["candidates"] = candidates
+        path.write_text(json.dumps(manifest))
+        with pytest.raises(indexer.errors.DamagedFile, match="candidates"):
+            read_manifest(tmp_path)
+
+
+# -- choosing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recalls", "wanted", "chosen"),
+    [
+        ({1: (0.2, 0.5, 0.6), 2: (0.4, 0.7, 0.96), 4: (0.5, 0.96, 0.97)}, 0.95, (4, 2)),
+        ({1: (0.2, 0.5, 0.96), 2: (0.4, 0.5, 0.97), 4: (0.5, 0.5, 0.97)}, 0.95, (1, 5)),
+        ({1: (0.2, 0.3, 0.4), 2: (0.4, 0.5, 0.6), 4: (0.5, 0.6, 0.7)}, 0.95, (4, 5)),
+    ],
+)
+def test_the_cheapest_way_to_ask_is_chosen(
+    recalls: dict[int, tuple[float, ...]], wanted: float, chosen: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        inverted, "_askings",
+        lambda trained, probes, exact: [
+            Measured(probes, factor, recall) for factor, recall in zip((1, 2, 5), recalls[probes], strict=True)
+        ],
+    )  # fmt: skip
+    monkeypatch.setattr(inverted, "RECALL", wanted)
+    index = faiss.index_factory(8, "IVF4,SQfp16", faiss.METRIC_INNER_PRODUCT)
+    found = inverted._choose(Trained(index, np.zeros((1, 8)), "", (1, 2, 5)), np.zeros((1, 10)))
+    assert (found.probes, found.candidates) == chosen
+
+
+# -- the graph over the lists -----------------------------------------------------------------------------------------
+
+DIMENSIONS, COUNT = 24, 700
+
+
+def test_the_graph_is_the_same_however_many_threads_there_are() -> None:
+    centres = np.random.default_rng(0).normal(size=(500, DIMENSIONS)).astype(np.float32)
+    made = []
+    for threads in (1, 2, 4, 4):
+        faiss.omp_set_num_threads(threads)
+        made.append(faiss.serialize_index(codes._graph(centres)).tobytes())
+        assert faiss.omp_get_max_threads() == threads
+    assert len(set(made)) == 1
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    made = np.random.default_rng(0).random((COUNT, DIMENSIONS), dtype=np.float32)
+    made /= np.linalg.norm(made, axis=1, keepdims=True)
+    path = tmp_path_factory.mktemp("written") / "layer.faiss"
+    trained = train_codes(made, COUNT, made[:64])
+    part = fill(trained.index, iter([made]), 0, trained.queries)
+    write_inverted(path, path.with_suffix(".lists"), trained, [(0, part)])
+    return path, path.with_suffix(".lists")
+
+
+def parts_of_the_graph(data: bytes) -> dict[str, int]:
+    """Where its arrays begin, behind their lengths."""
+    place = data.index(b"IHNf") + 4 + struct.calcsize("<iqqqBi")
+    places = {}
+    for name, width in (("shares", 8), ("room", 4), ("levels", 4), ("offsets", 8), ("neighbours", 4)):
+        (length,) = struct.unpack_from("<Q", data, place)
+        places[name] = place + 8
+        place += 8 + length * width
+    return places | {"entry": place, "highest": place + 4, "searched": place + 12}
+
+
+def highest_node(data: bytes) -> int:
+    return struct.unpack_from("<i", data, parts_of_the_graph(data)["entry"])[0]
+
+
+def lowest_node(data: bytes) -> int:
+    """One that is on the lowest level only."""
+    places = parts_of_the_graph(data)
+    nodes = struct.unpack_from("<Q", data, places["levels"] - 8)[0]
+    return struct.unpack_from(f"<{nodes}i", data, places["levels"]).index(1)
+
+
+def above(data: bytes) -> int:
+    """Where the first neighbour, on the second level, of the highest node is."""
+    places = parts_of_the_graph(data)
+    (start,) = struct.unpack_from("<Q", data, places["offsets"] + 8 * highest_node(data))
+    return places["neighbours"] + 4 * (start + 2 * codes.NEIGHBOURS)
+
+
+@pytest.mark.parametrize(
+    ("layout", "place", "value"),
+    [
+        ("<i", lambda data: parts_of_the_graph(data)["entry"], 64),
+        ("<i", lambda data: parts_of_the_graph(data)["entry"], -1),
+        ("<i", lambda data: parts_of_the_graph(data)["entry"], lowest_node),
+        ("<i", lambda data: parts_of_the_graph(data)["highest"], 7),
+        ("<i", lambda data: parts_of_the_graph(data)["searched"], 2**30),
+        ("<i", lambda data: parts_of_the_graph(data)["neighbours"], 64),
+        ("<i", lambda data: parts_of_the_graph(data)["neighbours"], -2),
+        ("<i", above, lowest_node),
+        ("<i", lambda data: parts_of_the_graph(data)["levels"], 3),
+        ("<i", lambda data: parts_of_the_graph(data)["levels"], 0),
+        ("<i", lambda data: parts_of_the_graph(data)["levels"], 2**31 - 1),
+        ("<i", lambda data: parts_of_the_graph(data)["room"] + 4, 32),
+        ("<Q", lambda data: parts_of_the_graph(data)["offsets"] + 8, 2**40),
+        ("<Q", lambda data: parts_of_the_graph(data)["neighbours"] - 8, 2**40),
+        ("<Q", lambda data: parts_of_the_graph(data)["shares"] - 8, 2**61),
+        ("<f", lambda data: data.index(b"rrot") + 4 + 1 + 8, float("nan")),
+        ("<f", lambda data: data.index(b"rrot") + 4 + 1 + 8, 1e30),
+        ("<f", lambda data: data.index(b"IxFI") + 4 + 33 + 8, float("inf")),
+        ("<i", lambda data: data.index(b"IxPT") + 4 + 33, 2),
+        ("<B", lambda data: data.index(b"ilod") - 1, 9),
+    ],
+)  # fmt: skip
+def test_what_leads_out_of_a_graph_is_refused(
+    written: tuple[Path, Path], tmp_path: Path, layout: str, place: Callable[[bytes], int], value: float | Callable
+) -> None:
+    path, lists = written
+    data = bytearray(path.read_bytes())
+    check_vectors(path, lists, DIMENSIONS, COUNT)
+    number = value(bytes(data)) if callable(value) else value
+    where = place(bytes(data))
+    assert struct.unpack_from(layout, data, where) != (number,)
+    struct.pack_into(layout, data, where, number)
+    changed = tmp_path / "changed.faiss"
+    changed.write_bytes(data)
+    with pytest.raises(WrongVectors):
+        check_vectors(changed, lists, DIMENSIONS, COUNT)
