@@ -15,6 +15,7 @@ import zstandard
 
 from indexer.errors import DamagedFile
 from indexer.shards.format import ZSTD_FILTER, ZSTD_LEVEL, chunk_shape
+from indexer.shards.places import Places
 
 MAX_CHUNK_BYTES = 1 << 28
 """Largest chunk that is read: one with a map of a single neuron, if that is larger than any network's."""
@@ -102,13 +103,14 @@ class ChunkReader:
     def __init__(
         self, dataset: h5py.Dataset, read_range: Callable[[int, int], bytes], lock: threading.Lock, file: str
     ) -> None:
-        self._dataset, self._read_range, self._lock, self._file = dataset, read_range, lock, file
+        self._read_range, self._lock, self._file = read_range, lock, file
         self.shape: tuple[int, ...] = dataset.shape
         self._chunk = dataset.chunks
         if dataset.dtype != np.float16 or self._chunk is None or len(self.shape) != 4:
             raise TypeError("not compressed maps")
         if self._chunk[2:] != self.shape[2:] or self._chunk[1] > self.shape[1]:
             raise ValueError("chunks of another shape than the maps")
+        self._places = Places(dataset)
         self._bytes = int(np.prod(self._chunk, dtype=object)) * 2
         if self._bytes > MAX_CHUNK_BYTES:
             raise ValueError(f"chunks of more than {MAX_CHUNK_BYTES} bytes")
@@ -137,12 +139,12 @@ class ChunkReader:
     def _find(self, row: int, channel: int) -> tuple[int, int]:
         try:
             with self._lock:
-                info = self._dataset.id.get_chunk_info_by_coord((row - row % self._chunk[0], channel, 0, 0))
+                place = self._places.find(row - row % self._chunk[0], channel)
         except (OSError, RuntimeError, ValueError) as error:
             raise DamagedFile(self._file, f"the maps of row {row} cannot be found ({error})") from error
-        if info.byte_offset is None or info.size > self._bytes + FRAME_BYTES:
+        if place is None or place[1] > self._bytes + FRAME_BYTES:
             raise DamagedFile(self._file, f"lacks the maps of row {row}")
-        return info.byte_offset, info.size
+        return place
 
     def _read(self, row: int, channel: int) -> np.ndarray:
         offset, size = self._find(row, channel)

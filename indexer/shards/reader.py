@@ -147,6 +147,8 @@ class Shard:
                 try:
                     dataset = mapped.own_dataset(self._h5, f"layers/{layer}/maps")
                     reader = ChunkReader(dataset, self._read_range, self._lock, self.name)
+                    if reader.shape[0] != self.rows:
+                        raise ValueError("maps of other images than are listed")
                 except (KeyError, RuntimeError, TypeError, ValueError, OSError) as error:
                     raise DamagedFile(self.name, f"lacks the maps of layer {layer!r}") from error
             self._readers[layer] = reader
