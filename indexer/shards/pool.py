@@ -1,5 +1,6 @@
 """The shards of an index, of which only so many files are open at a time."""
 
+import resource
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -8,7 +9,13 @@ from typing import Self
 from indexer.errors import DamagedFile
 from indexer.shards.reader import Shard
 
-OPEN_AT_MOST = 128
+_DESCRIPTORS = 16
+"""One file in so many that this process may have open is a shard of this index: each is open twice, a generation that
+ends beside the one that begins, in four indexes at once."""
+OPEN_FIRST = 128
+"""Shards that are opened before anybody asks for them."""
+OPEN_AT_MOST = min(1024, max(OPEN_FIRST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _DESCRIPTORS))
+"""Opening one again takes as long as reading some ten maps; open, it takes up to a quarter of a megabyte."""
 
 
 class ShardPool(Sequence[Shard]):
@@ -47,8 +54,8 @@ class ShardPool(Sequence[Shard]):
             return shard
 
     def open_some(self) -> None:
-        """Open as many as may be open now: a newer generation may delete their files."""
-        for number in range(min(self._count, OPEN_AT_MOST)):
+        """Open the first of them now: a newer generation may delete their files."""
+        for number in range(min(self._count, OPEN_FIRST, OPEN_AT_MOST)):
             try:
                 self[number]
             except DamagedFile:
