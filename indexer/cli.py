@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnitscopeError as error:
         print(f"unitscope: {error}", file=sys.stderr)
         return 1
+    except OSError as error:  # what the system says: no such folder, no room, no right to write there
+        file = error.filename2 or error.filename
+        print(f"unitscope: {file}: {error.strerror}" if file else f"unitscope: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("unitscope: interrupted; the same command resumes", file=sys.stderr)
         return 130

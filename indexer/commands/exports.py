@@ -48,6 +48,6 @@ def _run_page(options: argparse.Namespace) -> int:
     with indexer.open(options.index, options.images) as index:
         text = write_page(index, count=options.neurons, columns=options.columns)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_bytes(options.out, text.encode("utf-8"))
+    atomic.write_bytes(options.out, text.encode("utf-8", "replace"))  # a file's name need not be UTF-8
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
     return 0

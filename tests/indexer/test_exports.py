@@ -185,6 +185,26 @@ def test_commands(small_index: Path, chosen: list[int], tmp_path: Path, capsys: 
     assert "neurons must be 1 to 200, not 0" in capsys.readouterr().err
 
 
+def test_where_nothing_can_be_written(small_index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = ["page", str(small_index), "--neurons", "1", "--columns", "1", "--out"]
+    assert main([*page, str(tmp_path)]) == 1
+    assert f"unitscope: {tmp_path}: Is a directory" in capsys.readouterr().err
+    trend = ["trend", str(small_index), str(small_index), "--out", str(tmp_path / "none" / "a.svg")]
+    assert main(trend) == 1
+    assert f"unitscope: {tmp_path}/none/a.svg: No such file or directory" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_page_of_paths_that_are_no_utf8(tmp_path: Path) -> None:
+    photos = write_colours(tmp_path / "photos", 3, {"a": ("red", 6), "b": ("blue", 6)})
+    for file in photos.rglob("*.png"):
+        file.rename(file.with_name("caf\udce9" + file.name))
+    page = tmp_path / "page.html"
+    assert main(["page", str(build_planted(photos, tmp_path / "index")), "--out", str(page)]) == 0
+    assert any("caf?" in (found.get("title") or "") + (found.get("alt") or "") for found in
+               Parsed(page.read_text(encoding="utf-8")).pictures)  # fmt: skip
+
+
 def test_every_neuron_of_a_layer(case: Case, tmp_path: Path) -> None:
     folder = str(case.index.path)
     assert main(["export", folder, "--layer", "1", "--top", "1", "--out", str(tmp_path / "coco")]) == 0
