@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +12,8 @@ from indexer.images.reading import extensions
 from indexer.store.remote import RemotePath
 
 LIST_SUFFIXES = (".csv", ".jsonl", ".ndjson")
+Rows = Iterator[tuple[int, dict[str, object]]]
+"""Numbers of lines, and what stands there."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,7 +103,7 @@ def _list_file(source: Path, root: Path) -> Listing:
     read = _csv_rows if source.suffix.lower() == ".csv" else _json_rows
     seen: dict[str, int] = {}
     files: list[ImageFile] = []
-    for line, row in read(source):
+    for line, row in _text_of(source, read):
         path = _relative_path(source, line, row.get("path"))
         if path in seen:
             raise InvalidRequest(f"{source}, line {line}: {path} is listed already, on line {seen[path]}")
@@ -112,9 +114,20 @@ def _list_file(source: Path, root: Path) -> Listing:
     return Listing(root, sorted(allowed, key=lambda file: file.path), sorted(skipped))
 
 
+def _text_of(source: Path, read: Callable[[Path], Rows]) -> Rows:
+    try:
+        yield from read(source)
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"{source} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+
+
 def _relative_path(source: Path, line: int, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidRequest(f"{source}, line {line}: every row needs a 'path'")
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can write
+        raise InvalidRequest(f"{source}, line {line}: {value!r} is no name of a file") from error
     path = PurePosixPath(value.strip())
     if path.is_absolute() or ".." in path.parts or "\0" in value:
         raise InvalidRequest(f"{source}, line {line}: {value!r} must be a path below the image root")
@@ -129,23 +142,26 @@ def _class_name(source: Path, line: int, value: object) -> str | None:
     return str(value)
 
 
-def _csv_rows(source: Path) -> Iterator[tuple[int, dict[str, object]]]:
+def _csv_rows(source: Path) -> Rows:
     with source.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         if "path" not in (reader.fieldnames or ()):
             raise InvalidRequest(f"{source}: the header must name a 'path' column, it has {reader.fieldnames}")
-        for row in reader:
-            yield reader.line_num, dict(row)
+        try:
+            for row in reader:
+                yield reader.line_num, dict(row)
+        except csv.Error as error:
+            raise InvalidRequest(f"{source}, line {reader.line_num + 1}: not CSV ({error})") from error
 
 
-def _json_rows(source: Path) -> Iterator[tuple[int, dict[str, object]]]:
+def _json_rows(source: Path) -> Rows:
     with source.open(encoding="utf-8") as file:
         for number, text in enumerate(file, start=1):
             if not text.strip():
                 continue
             try:
                 row = json.loads(text)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:  # numbers too long, lists in lists too deep
                 raise InvalidRequest(f"{source}, line {number}: not JSON ({error})") from error
             if not isinstance(row, dict):
                 raise InvalidRequest(f"{source}, line {number}: every line is an object with a 'path'")

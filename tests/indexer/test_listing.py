@@ -66,6 +66,10 @@ def test_lists(folder: Path) -> None:
         ("list.jsonl", '{"path": "a.jpg", "class": [1]}\n', "'class' must be a name"),
         ("list.jsonl", "path: a.jpg\n", "line 1: not JSON"),
         ("list.jsonl", "[]\n", "an object with a 'path'"),
+        ("list.jsonl", '{"path": "\\ud800.jpg"}\n', "is no name of a file"),
+        ("list.jsonl", '{"path": "a.jpg", "class": ' + 5000 * "1" + "}\n", "line 1: not JSON"),
+        ("list.jsonl", 100_000 * "[", "line 1: not JSON"),
+        ("list.csv", "path\na.jpg\n" + 200_000 * "b", "line 3: not CSV"),
         ("list.csv", "path\n", "holds no image"),
         ("list.txt", "a.jpg\n", "neither a folder nor a list"),
     ],
@@ -73,6 +77,13 @@ def test_lists(folder: Path) -> None:
 def test_a_wrong_list_says_where(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(InvalidRequest, match=message):
+        list_images(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "text"), [("list.csv", "path\ncafé.jpg\n"), ("list.jsonl", '{"path": "café.jpg"}')])
+def test_a_list_in_another_encoding_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="latin-1")
+    with pytest.raises(InvalidRequest, match="is not UTF-8"):
         list_images(tmp_path / name)
 
 
