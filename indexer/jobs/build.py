@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.hands import Hands
 from indexer.derive.images import ImageTable
@@ -15,7 +13,7 @@ from indexer.images.listing import Listing, list_images
 from indexer.jobs.load import configuration_of, network_of
 from indexer.jobs.plan import Plan, unfinished_plan
 from indexer.jobs.run import Engine, index_shards, run_plan
-from indexer.network.forward import Network
+from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
 from indexer.network.models import load_model
 from indexer.network.threads import batch_size
@@ -87,7 +85,7 @@ def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) 
     if request.shard_size < 1 or (request.batch_size is not None and request.batch_size < 1):
         raise InvalidRequest("shard size and batch size must be at least 1")
     reporter = reporter or Reporter()
-    with writing(index):
+    with writing(index, new=True):
         network = _network(request)
         configuration = configuration_of(network, request.keep_images)
         engine = request.engine or partial(index_shards, network=network)
@@ -154,7 +152,7 @@ def _network(request: BuildRequest) -> Network:
     if request.preprocessing:
         model = replace(model, preprocessing=replace(model.preprocessing, **request.preprocessing))
     layers = list(request.layers) or default_layers(model.module, model.preprocessing.input_size)
-    return Network(model, layers, torch.device(request.device) if request.device else None, request.precision)
+    return Network(model, layers, device_named(request.device), request.precision)
 
 
 def _manifest(index: Path) -> Manifest | None:

@@ -2,10 +2,8 @@
 
 from dataclasses import replace
 
-import torch
-
 from indexer.errors import ConfigurationMismatch
-from indexer.network.forward import Network
+from indexer.network.forward import Network, device_named
 from indexer.network.models import load_model
 from indexer.store.manifest import Configuration, LayerInfo
 
@@ -48,4 +46,4 @@ def network_of(
         )
     loaded = replace(loaded, preprocessing=configuration.preprocessing)
     names = [layer.name for layer in configuration.layers]
-    return Network(loaded, names, torch.device(device) if device else None, configuration.precision)
+    return Network(loaded, names, device_named(device), configuration.precision)

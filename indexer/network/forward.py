@@ -35,6 +35,25 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def device_named(name: str | None) -> torch.device:
+    """The device of this name, or without one the best.
+
+    Raises
+    ------
+    InvalidRequest
+        There is none here, or none that computes.
+    """
+    if not name:
+        return best_device()
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        why = str(error).strip().partition("\n")[0]
+        raise InvalidRequest(f"the device {name!r} cannot be used here: {why}") from error
+    return device
+
+
 class Network:
     """A model and the layers that are looked at.
 

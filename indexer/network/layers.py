@@ -48,7 +48,7 @@ def default_layers(model: nn.Module, input_size: tuple[int, int]) -> list[str]:
     Raises
     ------
     InvalidRequest
-        No module gives a map.
+        No module gives a map, or the model does not take images of this size.
     """
     stages: list[tuple[tuple[int, int], str]] = []
     sizes = _map_sizes(model, input_size)
@@ -84,6 +84,10 @@ def _map_sizes(model: nn.Module, input_size: tuple[int, int]) -> dict[str, tuple
     try:
         with torch.inference_mode():
             model(torch.zeros(1, 3, *input_size))
+    except Exception as error:  # the model's own code
+        height, width = input_size
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InvalidRequest(f"the model does not take images of height {height} and width {width}: {why}") from error
     finally:
         for handle in handles:
             handle.remove()

@@ -117,12 +117,16 @@ def _download(name: str, weights: Any) -> nn.Module:
 
 def _own(name: str) -> tuple[nn.Module, Preprocessing, list[str]]:
     module_name, _, factory_name = name.partition(":")
+    if not module_name or module_name.startswith("."):
+        raise InvalidRequest(f"{name!r} names no module; it must be module:factory")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
     except (ImportError, AttributeError) as error:
         raise InvalidRequest(f"{name!r} cannot be imported ({error}); it must be module:factory") from error
+    if not callable(factory):
+        raise InvalidRequest(f"{name!r} is a {type(factory).__name__}, not a callable that returns the module")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
         made = factory()

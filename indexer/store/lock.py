@@ -8,20 +8,31 @@ from pathlib import Path
 
 from indexer.errors import IndexBusy
 from indexer.store.lease import leasing
+from indexer.store.manifest import read_manifest
 from indexer.store.remote import RemotePath
 
 _LOCK, _LEASE = "lock", "lease.json"
 
 
-def writing(index: Path | RemotePath) -> contextlib.AbstractContextManager[None]:
+def writing(index: Path | RemotePath, *, new: bool = False) -> contextlib.AbstractContextManager[None]:
     """Hold an index's write lock; it becomes free when the process ends, however it ends.
+
+    Parameters
+    ----------
+    new : bool
+        There need not be an index yet. Else nothing is left in a folder that is none.
 
     Raises
     ------
     IndexBusy
         Another process holds it.
+    NotAnIndex, DamagedFile
     """
-    return leasing(index / _LEASE) if isinstance(index, RemotePath) else _locking(index)
+    if isinstance(index, RemotePath):
+        return leasing(index / _LEASE)
+    if not new:
+        read_manifest(index)
+    return _locking(index)
 
 
 @contextlib.contextmanager

@@ -443,6 +443,8 @@ def test_kept_images_need_no_folder(photos: Path, tmp_path: Path) -> None:
     [
         ({"model": "squeezenet9"}, InvalidRequest, "no torchvision classification model is called 'squeezenet9'"),
         ({"model": "tests.nowhere:small"}, InvalidRequest, "cannot be imported"),
+        ({"model": ":small"}, InvalidRequest, "names no module"),
+        ({"model": "tests.own_models:PREPROCESSING"}, InvalidRequest, "a dict, not a callable"),
         ({"model": "tests.own_models:nothing"}, InvalidRequest, "not a torch.nn.Module"),
         ({"model": "tests.own_models:unknown_preprocessing"}, InvalidRequest, "no way back to the original pixels"),
         ({"layers": ("features",)}, InvalidRequest, "the model has no module 'features'; it has"),
@@ -450,7 +452,12 @@ def test_kept_images_need_no_folder(photos: Path, tmp_path: Path) -> None:
         ({"layers": ("act",), "model": "tests.own_models:twice"}, InvalidRequest, "'act' runs 2 times"),
         ({"weights": "/nowhere/weights.pth"}, ModelUnavailable, "no weights file /nowhere/weights.pth"),
         ({"preprocessing": {"resize": (0,)}}, InvalidRequest, "positive numbers"),
+        ({"preprocessing": {"crop": (4, 4)}, "layers": ()}, InvalidRequest, "images of height 4 and width 4"),
+        ({"preprocessing": {"crop": (4, 4)}}, InvalidRequest, "images of height 4 and width 4"),
         ({"batch_size": 0}, InvalidRequest, "at least 1"),
+        ({"device": "nothing"}, InvalidRequest, "the device 'nothing' cannot be used here"),
+        ({"device": "cuda:99"}, InvalidRequest, "the device 'cuda:99' cannot be used here"),
+        ({"device": "meta"}, InvalidRequest, "the device 'meta' cannot be used here"),
     ],
 )
 def test_a_wrong_request_names_what_is_wrong(photos: Path, tmp_path: Path, changes, error, message: str) -> None:
@@ -482,6 +489,13 @@ def test_the_command_line(photos: Path, tmp_path: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     assert main(["info", str(tmp_path / "nowhere")]) == 1
     assert "holds no index" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("add",), ("compact",), ("remove", "--id", "1")])
+def test_nothing_is_left_where_there_is_no_index(tmp_path: Path, command: tuple[str, ...], capsys) -> None:
+    assert main([*command, str(tmp_path / "misspelt")]) == 1
+    assert "holds no index" in capsys.readouterr().err
+    assert not (tmp_path / "misspelt").exists()
 
 
 def test_weights_that_are_not_those_of_the_index(index: Path, photos: Path, tmp_path: Path) -> None:
