@@ -45,6 +45,7 @@ class Shard:
             self._read_range = partial(os.pread, file.fileno())
         self._lock = threading.Lock()
         self._readers: dict[str, ChunkReader] = {}
+        self._rows: dict[str, mapped.Rows] = {}
         try:
             self.ids = self._column("id", np.int64)
         except BaseException:
@@ -110,7 +111,7 @@ class Shard:
 
     def peaks(self, layer: str, neurons: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Peaks (C, n) float32 and their cells (C, n) uint32, of all neurons or some."""
-        return self._get(f"layers/{layer}/peaks", neurons), self._get(f"layers/{layer}/peak_cells", neurons)
+        return self._some(f"layers/{layer}/peaks", neurons), self._some(f"layers/{layer}/peak_cells", neurons)
 
     def histogram(self, layer: str) -> Histogram:
         """The histogram of a layer over this shard's images."""
@@ -166,9 +167,18 @@ class Shard:
             raise DamagedFile(self.name, f"{name!r} is not a list of texts")
         return [text.decode("utf-8", "surrogateescape") for text in texts]
 
-    def _get(self, name: str, rows: slice = slice(None)) -> np.ndarray:
+    def _some(self, name: str, rows: slice) -> np.ndarray:
+        try:
+            with self._lock:
+                if name not in self._rows:
+                    self._rows[name] = mapped.Rows.of(mapped.own_dataset(self._h5, name))
+            return self._rows[name].read(self._read_range, rows)
+        except (KeyError, OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+            raise DamagedFile(self.name, f"{name!r} cannot be read ({error})") from error
+
+    def _get(self, name: str) -> np.ndarray:
         with self._lock:
             try:
-                return mapped.read_all(mapped.own_dataset(self._h5, name), rows)
+                return mapped.read_all(mapped.own_dataset(self._h5, name))
             except (KeyError, OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
                 raise DamagedFile(self.name, f"{name!r} cannot be read ({error})") from error
