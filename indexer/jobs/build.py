@@ -23,6 +23,7 @@ from indexer.store.manifest import FLOAT32, Configuration, Manifest, read_manife
 from indexer.store.remote import place
 
 SHARD_SIZE = 1024
+_LARGEST = 2**31 - 1  # rows of shards are numbers of 32 bits
 
 
 @dataclass
@@ -82,8 +83,8 @@ def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) 
         An index, or an unfinished job, of another configuration is there.
     InvalidRequest, IndexBusy, ModelUnavailable, BadActivations
     """
-    if request.shard_size < 1 or (request.batch_size is not None and request.batch_size < 1):
-        raise InvalidRequest("shard size and batch size must be at least 1")
+    if not all(1 <= size <= _LARGEST for size in (request.shard_size, request.batch_size) if size is not None):
+        raise InvalidRequest(f"shard size and batch size must be 1 to {_LARGEST}")
     reporter = reporter or Reporter()
     with writing(index, new=True):
         network = _network(request)
