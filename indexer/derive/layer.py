@@ -3,6 +3,7 @@
 ::
 
     peaks (C, N) float32, peak_cells (C, N) uint32     one row a neuron, one column an image of the image table
+    peaks_by_image (N, C) float32                      the same peaks, an image's beside each other
     order (C, N) uint32                                images by descending peak, then by id
     histogram/keys (M,) uint32, histogram/cumulative (M,) int64
     statistics/NAME (C,)                               see `STATISTICS`
@@ -67,6 +68,7 @@ def write_layer(path: Path, layer: LayerInfo, sources: Sources, hands: Hands) ->
         for _, block in hands.run(block_of, tasks if images else []):
             _write_block(file, block, statistics)
             selectivity[block.first] = block.selectivity
+        _write_by_image(file.create_dataset("peaks_by_image", (images, layer.channels), np.float32), layer, sources)
         _write_selectivity(file, _joined(layer.channels, selectivity))
         file.create_dataset("histogram/keys", data=distribution.keys)
         file.create_dataset("histogram/cumulative", data=distribution.cumulative)
@@ -88,6 +90,12 @@ def _write_block(file: h5py.File, block: NeuronBlock, statistics: dict[str, np.n
         file[name][place] = getattr(block, name)
     for name, values in block.statistics.items():
         statistics[name][place] = values
+
+
+def _write_by_image(dataset: h5py.Dataset, layer: LayerInfo, sources: Sources) -> None:
+    """What one image makes fire would else be a page of the file for every neuron."""
+    for shard, rows, start in opened(sources).live(0, len(sources.shards)):
+        dataset[start : start + len(rows)] = shard.peaks(layer.name)[0].T[rows]
 
 
 def _joined(channels: int, parts: dict[int, Selectivity]) -> Selectivity:

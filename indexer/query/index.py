@@ -157,7 +157,7 @@ class Index(Generation):
         row = self._row(image)
         record = self._record(row)
         names = list(self.layers) if layer is None else [self.layer(layer).name]
-        peaks = {name: (self.layers[name].peaks[:, row], self.layers[name].peak_cells[:, row]) for name in names}
+        peaks = {name: (self.layers[name].peaks_by_image[row], self.layers[name].peak_cells[:, row]) for name in names}
         return self._firing(peaks, record, record.width, record.height, fraction, limit, offset)
 
     def neurons_firing_on(

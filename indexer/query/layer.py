@@ -33,6 +33,8 @@ class Layer:
         Highest activation of each neuron on each image.
     peak_cells : ndarray (C, N) uint32
         Where it stands, y * W + x.
+    peaks_by_image : ndarray (N, C) float32
+        The same peaks; in files of before it was written, with an image's far apart.
     order : ndarray (C, N) uint32
         Images by descending peak, then by id.
     distribution : Distribution
@@ -54,12 +56,15 @@ class Layer:
         wanted = {*_ARRAYS, *(f"statistics/{name}" for name in STATISTICS), *(f"classes/{n}" for n in CLASS_ARRAYS)}
         if not wanted <= arrays.keys():
             raise DamagedFile(file, f"lacks {', '.join(sorted(wanted - arrays.keys()))}")
-        for name in ("peaks", "peak_cells", "order"):
-            if arrays[name].shape != (info.channels, images):
-                raise DamagedFile(file, f"{name} has shape {arrays[name].shape}, not {(info.channels, images)}")
+        arrays.setdefault("peaks_by_image", arrays["peaks"].T)
+        shapes = dict.fromkeys(("peaks", "peak_cells", "order"), (info.channels, images))
+        for name, shape in (shapes | {"peaks_by_image": (images, info.channels)}).items():
+            if arrays[name].shape != shape:
+                raise DamagedFile(file, f"{name} has shape {arrays[name].shape}, not {shape}")
         if arrays["histogram/keys"].shape != arrays["histogram/cumulative"].shape:
             raise DamagedFile(file, "counts other activations than it names")
         self.peaks, self.peak_cells, self.order = arrays["peaks"], arrays["peak_cells"], arrays["order"]
+        self.peaks_by_image = arrays["peaks_by_image"]
         self.distribution = Distribution(
             info.channels, images * info.cells, arrays["histogram/keys"], arrays["histogram/cumulative"]
         )

@@ -1,15 +1,18 @@
 """Deriving a layer: in parts that anybody may do, in any order, as often as they like."""
 
 import pickle
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
+import indexer
 from indexer.derive import layer as module
 from indexer.derive.hands import Hands, Here, in_order
 from indexer.derive.images import write_image_table
@@ -66,12 +69,34 @@ def test_each_shard_is_read_once_and_blocks_do_not_matter(
     whole = derive(small_index, tmp_path, removed, Here())
     with open_shards(small_index, read_manifest(small_index)) as shards:
         gone = removed.intersection(*[np.concatenate([shard.ids for shard in shards]).tolist()])
-    assert len(reads) == 2 * 3 + len(gone), "peaks and histogram of three shards, maps of what is removed"
+    assert len(reads) == 3 * 3 + len(gone), "peaks (twice) and histogram of three shards, maps of what is removed"
     assert set(reads.values()) == {1}
     monkeypatch.setattr(module, "_BLOCK_BYTES", 3 * 4 * 40)
     monkeypatch.setattr(module, "_RUN_SHARDS", 1)
     assert derive(small_index, tmp_path, removed, Here()) == whole
     assert derive(small_index, tmp_path, removed, Elsewhere(seed=len(removed))) == whole
+
+
+@pytest.mark.parametrize("removed", [set(), {1, 17, 18, 39}, set(range(16, 32))])
+def test_peaks_by_image_are_those_by_neuron(small_index: Path, tmp_path: Path, removed: set[int]) -> None:
+    derive(small_index, tmp_path, removed, Here())
+    with h5py.File(tmp_path / "layer.h5") as file:
+        by_image, by_neuron = file["peaks_by_image"][()], file["peaks"][()]
+    assert by_neuron.shape[0] != by_neuron.shape[1]
+    np.testing.assert_array_equal(by_image, by_neuron.T)
+
+
+def test_a_file_without_peaks_by_image_answers_the_same(small_index: Path, tmp_path: Path) -> None:
+    own_index = Path(shutil.copytree(small_index, tmp_path / "index"))
+    asked = lambda index: [  # noqa: E731
+        index.neurons_firing(image.id, limit=30) for image in index.find_images(limit=100).items
+    ]
+    with indexer.open(own_index) as index:
+        expected, file = asked(index), own_index / index.layers[LAYER].file
+    with h5py.File(file, "r+") as derived:
+        del derived["peaks_by_image"]
+    with indexer.open(own_index) as index:
+        assert asked(index) == expected
 
 
 def test_results_that_come_early_wait_for_their_turn() -> None:
