@@ -37,12 +37,11 @@ class Browsers:
 
     def __init__(self, origins: tuple[str, ...]) -> None:
         self._origins = frozenset(origins)
-        self._headers = {
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": PAGE_POLICY,
-            "Referrer-Policy": "no-referrer",
-            "Cross-Origin-Resource-Policy": "cross-origin" if origins else "same-origin",
-        }
+        self._headers = (
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cross-Origin-Resource-Policy", "cross-origin" if origins else "same-origin"),
+        )
 
     def preflight(self, request: Request) -> Response | None:
         """The answer to a browser that asks whether a named origin may send a request; None to any other request."""
@@ -58,8 +57,8 @@ class Browsers:
 
     def finish(self, request: Request, response: Response) -> None:
         """Put the headers on an answer."""
-        for name, value in self._headers.items():
-            response.headers.setdefault(name, value)
+        response.headers.extend(self._headers)  # nobody else sets these: one that looked for them would be slower
+        response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
         if self._origins:
             response.vary.add("Origin")
             origin = request.headers.get("Origin")

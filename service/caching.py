@@ -83,10 +83,7 @@ def known(request: Request, etag: str) -> bool:
 
 def not_modified(etag: str, control: str) -> Response:
     """The answer to a client that has it already."""
-    response = Response(status=304)
-    response.headers["ETag"] = quote_etag(etag, weak=True)
-    response.headers["Cache-Control"] = control
-    return response
+    return Response(status=304, headers=[("ETag", quote_etag(etag, weak=True)), ("Cache-Control", control)])
 
 
 def finish(request: Request, response: Response, etag: str, control: str) -> Response:

@@ -138,7 +138,7 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
 
 def picture(operation: Operation, view: Callable[..., Picture], services: Services) -> Handler:
     def handle(**path: str) -> Response:
-        same = _still_the_same(path["index"], services)
+        same = _still_the_same(request._get_current_object(), path["index"], services)
         if same is not None:
             return same
         arguments = operation.arguments(request, path)
@@ -159,7 +159,7 @@ def picture(operation: Operation, view: Callable[..., Picture], services: Servic
     return handle
 
 
-def _still_the_same(index: str, services: Services) -> Response | None:
+def _still_the_same(request: Request, index: str, services: Services) -> Response | None:
     """The answer about a picture that the client has, where it was asked for in the same words before."""
     if not request.if_none_match:
         return None

@@ -12,6 +12,7 @@ from typing import Final
 
 FIELDS: Final = "fields"
 """``log.info(text, extra={FIELDS: {...}})`` puts more into the line."""
+_encode: Final = json.JSONEncoder(default=str).encode
 
 
 class JsonFormatter(logging.Formatter):
@@ -33,7 +34,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=True, default=str)
+        return _encode(line)
 
 
 def configure(level: str, process: str) -> None:

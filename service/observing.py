@@ -33,26 +33,26 @@ def _end(_: BaseException | None) -> None:
 
 
 def _finish(response: Response, routes: dict[str, str]) -> Response:
-    seconds = time.perf_counter() - g.started
-    route = routes.get(request.endpoint or "", metrics.NO_ROUTE)
-    method = request.method if request.method in metrics.METHODS else metrics.OTHER_METHOD
-    size = 0 if request.method == "HEAD" else response.content_length or 0
+    asked, seconds = request._get_current_object(), time.perf_counter() - g.started  # a proxy looks it up each time
+    route = routes.get(asked.endpoint or "", metrics.NO_ROUTE)
+    method = asked.method if asked.method in metrics.METHODS else metrics.OTHER_METHOD
+    size = 0 if asked.method == "HEAD" else response.content_length or 0
     metrics.REQUESTS.labels(route, method, str(response.status_code)).inc()
     metrics.REQUEST_SECONDS.labels(route).observe(seconds)
     metrics.RESPONSE_BYTES.labels(route).inc(size)
-    if request.if_none_match:
+    if asked.if_none_match:
         metrics.CONDITIONAL.labels("known" if response.status_code == _NOT_MODIFIED else "changed").inc()
     log.info(
         "%s %s %d",
-        request.method,
-        request.path,
+        asked.method,
+        asked.path,
         response.status_code,
         extra={
             logs.FIELDS: {
                 "request_id": g.request_id,
-                "client": request.remote_addr,
-                "method": request.method,
-                "path": request.path,
+                "client": asked.remote_addr,
+                "method": asked.method,
+                "path": asked.path,
                 "route": route,
                 "status": response.status_code,
                 "bytes": size,
