@@ -7,10 +7,12 @@ neither a worker nor a network that dies takes it along.
 Of the answer to a turn, the first message says that it has begun. Then each question gets an answer or an error.
 """
 
+import json
 import logging
 import socket
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -92,7 +94,7 @@ class RemoteNetwork:
 
     def see(self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None) -> Seen:
         wanted = None if layers is None else list(layers)
-        question = {"question": "see", "configuration": configuration.to_json(), "layers": wanted}
+        question = {"question": "see", "configuration": configuration.text, "layers": wanted}
         head, blocks = self._ask(question, data)
         shapes = head["maps"].items()
         maps = {layer: _array(block, shape) for (layer, shape), block in zip(shapes, blocks, strict=True)}
@@ -103,7 +105,7 @@ class RemoteNetwork:
     ) -> np.ndarray:
         question = {
             "question": "attribute",
-            "configuration": configuration.to_json(),
+            "configuration": configuration.text,
             "unit": vars(unit),
             "method": method,
             "field": field and field.as_dict(),
@@ -148,12 +150,17 @@ def serve(networks: Networks, connection: Connection, answering: Callable[[str],
 
 
 def _answer(networks: Networks, question: dict[str, Any], block: bytes) -> tuple[dict[str, Any], list[memoryview]]:
-    configuration = Configuration.from_json(question["configuration"])
+    configuration = _configuration(question["configuration"])
     try:
         return _ANSWERS[question["question"]](networks, configuration, question, block)
     except tuple(_ERRORS.values()) as error:
         unidentified = isinstance(error.__cause__, UnidentifiedImageError)
         return {"error": type(error).__name__, "detail": str(error), "unidentified": unidentified}, []
+
+
+@lru_cache(maxsize=16)
+def _configuration(text: str) -> Configuration:
+    return Configuration.from_json(json.loads(text))
 
 
 def _see(

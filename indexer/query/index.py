@@ -308,7 +308,9 @@ class Index(Generation):
     def nearest_images(self, layer: str, peaks: np.ndarray, limit: int = 10) -> Page[SimilarImage]:
         """The images whose peaks, negative ones as 0, have the highest cosine with ``peaks`` (C,)."""
         found = likeness.nearest_images(self.layer(layer), peaks, limit)
-        return Page([SimilarImage(self._record(row), score) for row, score in found], len(self.images), limit, 0)
+        records = self._records(np.array([row for row, _ in found], np.int64))
+        items = [SimilarImage(record, score) for record, (_, score) in zip(records, found, strict=True)]
+        return Page(items, len(self.images), limit, 0)
 
     def _asking(self, layer: str) -> likeness.Asking:
         about = self.manifest.vectors.get(layer, {})

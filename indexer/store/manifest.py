@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -116,7 +117,12 @@ class Configuration:
             precision=precision,
         )
 
-    @property
+    @cached_property
+    def text(self) -> str:
+        """`to_json` as JSON."""
+        return json.dumps(self.to_json())
+
+    @cached_property
     def digest(self) -> str:
         """sha256 over all that decides an activation; where the weights lie does not."""
         content = self.to_json()
