@@ -24,12 +24,22 @@ PICTURE_FORMAT: Final = 2
 
 def tag(*parts: Any) -> str:
     """A digest of strings, numbers, None and containers of them."""
-    return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=12).hexdigest()
+    return _digest(*parts).hexdigest()
+
+
+def _digest(*parts: Any) -> hashlib.blake2b:
+    return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=12)
 
 
 @lru_cache(maxsize=4096)  # several links an item carry the same
 def _of_picture(sha256: str, network: str) -> str:
     return tag(sha256, network, PICTURE_FORMAT)
+
+
+@lru_cache(maxsize=4096)  # of a page of patches all are of one neuron
+def _of_scale(network: str, layer: str, neuron: int, maximum: float) -> hashlib.blake2b:
+    """What `tag` does with these, before anything else is digested."""
+    return _digest(network, PICTURE_FORMAT, layer, neuron, maximum)
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,9 @@ class Versions:
     def of_heat(self, image: ImageRecord, layer: str, neuron: int) -> str:
         """Changes also with a neuron's maximum in the index, on the scale of which its map is shown."""
         maximum = float(self.index.layer(layer).statistics["maximum"][neuron])
-        return tag(image.sha256, self.network, PICTURE_FORMAT, layer, neuron, maximum)
+        own = _of_scale(self.network, layer, neuron, maximum).copy()
+        own.update(image.sha256.encode())
+        return own.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

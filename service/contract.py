@@ -60,12 +60,13 @@ class Operation:
             The body cannot be read at all.
         """
         faults = list(self._unknown(request))
+        query = request.args
         given: dict[str, Any] = {}
         for parameter in self.parameters:
             if parameter.where == "path":
                 faults.extend(read_one(parameter, [path[parameter.name]], given))
-            elif parameter.required or parameter.name in request.args:
-                faults.extend(read_one(parameter, request.args.getlist(parameter.name), given))
+            elif parameter.required or parameter.name in query:
+                faults.extend(read_one(parameter, query.getlist(parameter.name), given))
             else:
                 given[parameter.name] = parameter.default
         if self.content:

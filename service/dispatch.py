@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flask import Request, Response, request
+import flask
+from flask import Request, Response
 
 from indexer.query.index import Index
 from service import caching
@@ -95,6 +96,7 @@ Handler = Callable[..., Response]
 
 def answer(operation: Operation, view: Callable[..., Json | Document], services: Services) -> Handler:
     def handle(**path: str) -> Response:
+        request = _request()
         arguments = operation.arguments(request, path)
         name, generation = arguments.pop("index"), arguments.pop("generation", None)
 
@@ -105,8 +107,8 @@ def answer(operation: Operation, view: Callable[..., Json | Document], services:
             key = caching.tag(etag, held.opening, request.script_root, request.query_string)
             finished = services.answers.get(key)
             if finished is None:
-                body = view(_question(name, held, services), **arguments)
-                finished = _finished(body, arguments, held.index.generation)
+                body = view(_question(request, name, held, services), **arguments)
+                finished = _finished(request, body, arguments, held.index.generation)
                 services.answers.put(key, finished)
             return caching.finish(request, finished.response(), etag, caching.REVALIDATE)
 
@@ -117,6 +119,7 @@ def answer(operation: Operation, view: Callable[..., Json | Document], services:
 
 def across(operation: Operation, view: Callable[..., Json | Document], services: Services) -> Handler:
     def handle() -> Response:
+        request = _request()
         arguments = operation.arguments(request, {})
         names = arguments.pop("index", None) or [arguments.pop("a"), arguments.pop("b")]
 
@@ -127,8 +130,8 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
             etag = caching.tag(states, names, services.contract.digest, request.path, sorted(arguments.items()))
             if caching.known(request, etag):
                 return caching.not_modified(etag, caching.REVALIDATE)
-            questions = [_question(name, one, services) for name, one in zip(names, held, strict=True)]
-            finished = _finished(view(questions, **arguments), arguments)
+            questions = [_question(request, name, one, services) for name, one in zip(names, held, strict=True)]
+            finished = _finished(request, view(questions, **arguments), arguments)
             return caching.finish(request, finished.response(), etag, caching.REVALIDATE)
 
         return from_generations(())
@@ -138,14 +141,15 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
 
 def picture(operation: Operation, view: Callable[..., Picture], services: Services) -> Handler:
     def handle(**path: str) -> Response:
-        same = _still_the_same(request._get_current_object(), path["index"], services)
+        request = _request()
+        same = _still_the_same(request, path["index"], services)
         if same is not None:
             return same
         arguments = operation.arguments(request, path)
         name, version = arguments.pop("index"), arguments.pop("version")
 
         def from_generation(held: Held) -> Response:
-            drawing = view(_question(name, held, services), **arguments)
+            drawing = view(_question(request, name, held, services), **arguments)
             etag = caching.tag(operation.id, drawing.version, drawing.key)
             control = caching.FOR_EVER if version == drawing.version else caching.REVALIDATE
             services.tags.put(_spelling(request), Tagged(etag, control, held.opening))
@@ -176,9 +180,10 @@ def _spelling(request: Request) -> str:
 
 def ask(operation: Operation, view: Callable[..., Json | Response], services: Services) -> Handler:
     def handle(**path: str) -> Response:
+        request = _request()
         arguments = operation.arguments(request, path)
         name = arguments.pop("index")
-        body = services.catalog.ask(name, lambda held: view(_question(name, held, services), **arguments))
+        body = services.catalog.ask(name, lambda held: view(_question(request, name, held, services), **arguments))
         response = body if isinstance(body, Response) else as_json(body)
         response.headers["Cache-Control"] = caching.NEVER
         return response
@@ -188,7 +193,7 @@ def ask(operation: Operation, view: Callable[..., Json | Response], services: Se
 
 def operation(operation: Operation, view: Callable[..., Response], services: Services) -> Handler:
     def handle(**path: str) -> Response:
-        return view(services, **operation.arguments(request, path))
+        return view(services, **operation.arguments(_request(), path))
 
     return handle
 
@@ -198,7 +203,12 @@ def as_json(body: Json) -> Response:
     return Response(_JSON.encode(body), content_type=JSON_TYPE)
 
 
-def _finished(body: Json | Document, arguments: Json, generation: int | None = None) -> Finished:
+def _request() -> Request:
+    """The request itself: the proxy that Flask has for it looks it up at every use."""
+    return flask.request._get_current_object()
+
+
+def _finished(request: Request, body: Json | Document, arguments: Json, generation: int | None = None) -> Finished:
     if isinstance(body, Document):
         headers = [("Content-Type", f"{body.media_type}; charset=utf-8")]
         if body.style is not None:
@@ -210,6 +220,6 @@ def _finished(body: Json | Document, arguments: Json, generation: int | None = N
     return Finished(_JSON.encode(body).encode(), tuple(headers))
 
 
-def _question(name: str, held: Held, services: Services) -> Question:
+def _question(request: Request, name: str, held: Held, services: Services) -> Question:
     versions = Versions(held.index, held.network, held.state)
     return Question(name, held.index, versions, Links(request.script_root, name, versions), services, request)
