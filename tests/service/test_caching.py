@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import indexer
 from indexer.jobs.build import add, build
 from indexer.jobs.remove import remove
 from indexer.query.index import Index
-from service.caching import Tagged, Tags
+from service.caching import Tagged, Tags, Versions
 from tests.conftest import LAYERS, build_request, write_photos
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
@@ -169,6 +170,17 @@ def test_heat_changes_with_the_scale_that_it_is_shown_on(serve: Serve, tmp_path:
         kept += maximum == before[n]["activation"]
     assert raised
     assert kept
+
+
+def test_heat_has_a_version_for_each_image_layer_and_neuron(small_index: Path) -> None:
+    with indexer.open(small_index) as index:
+        versions = [Versions(index, network, "state") for network in ("one", "another")]
+        images = index.find_images(limit=3).items
+        found = [of.of_heat(image, layer, neuron)
+                 for of in versions for image in images for layer in LAYERS for neuron in (1, 2)]  # fmt: skip
+        assert found == [of.of_heat(image, layer, neuron)
+                         for of in versions for image in images for layer in LAYERS for neuron in (1, 2)]  # fmt: skip
+    assert len(set(found)) == len(found)
 
 
 def test_another_index_in_the_same_place_is_not_taken_for_the_first(serve: Serve, tmp_path: Path) -> None:
