@@ -246,12 +246,10 @@ class Index(Generation):
         per_image: PerImage = "one",
     ) -> Page[SimilarPatch]:
         """The cells whose activation vectors are nearest to that of a cell of an indexed image, itself included."""
-        found = self.layer(layer)
+        found, row = self.layer(layer), self._row(image)
         cell = found.check_cell(y, x)
-        vector = self._read_maps(found, self._row(image)).reshape(found.info.channels, -1)[:, cell]
-        return self.nearest(
-            layer, vector.astype(np.float32), limit=limit, offset=offset, exact=exact, per_image=per_image
-        )
+        vector = self._read_maps(found, row).reshape(found.info.channels, -1)[:, cell].astype(np.float32)
+        return self._nearest(found, vector, limit, offset, exact, per_image, row)
 
     def nearest(
         self,
@@ -273,13 +271,26 @@ class Index(Generation):
         per_image : {"one", "all"}
             The nearest cell of each image, or every cell.
         """
-        found, count, one = self.layer(layer), limit + offset, per_image == "one"
-        read = lambda row: self._read_maps(found, row)  # noqa: E731
+        return self._nearest(self.layer(layer), vector, limit, offset, exact, per_image, None)
+
+    def _nearest(
+        self,
+        layer: Layer,
+        vector: np.ndarray,
+        limit: int,
+        offset: int,
+        exact: bool,
+        per_image: PerImage,
+        own: int | None,
+    ) -> Page[SimilarPatch]:
+        """As `nearest`; ``own`` is the row of the image that the vector was taken from, if it is of the index."""
+        count, one, asking = limit + offset, per_image == "one", self._asking(layer.name)
+        read = lambda row: self._read_maps(layer, row)  # noqa: E731
         if exact:
-            hits = likeness.nearest_of_all(found, vector, read, count, self._asking(layer), one=one)
+            hits = likeness.nearest_of_all(layer, vector, read, count, asking, one=one)
         else:
-            hits = likeness.nearest(found, vector, read, count, self._asking(layer), one=one)
-        return self._similar_page(found, hits, one, limit, offset)
+            hits = likeness.nearest(layer, vector, read, count, asking, one=one, own=own)
+        return self._similar_page(layer, hits, one, limit, offset)
 
     def search(
         self,

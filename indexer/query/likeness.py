@@ -103,13 +103,26 @@ def ranked(cells: list[Scored]) -> list[Scored]:
 
 
 def nearest(
-    layer: Layer, vector: np.ndarray, read_maps: ReadMaps, count: int, asking: Asking, *, one: bool
+    layer: Layer,
+    vector: np.ndarray,
+    read_maps: ReadMaps,
+    count: int,
+    asking: Asking,
+    *,
+    one: bool,
+    own: int | None = None,
 ) -> list[Scored]:
-    """The cells nearest to a vector (C,) by cosine: proposed by FAISS, scored from the maps."""
+    """The cells nearest to a vector (C,) by cosine: proposed by FAISS, scored from the maps.
+
+    All cells of the image in row ``own`` are scored too: FAISS may know neither the cell that a vector was taken from
+    nor one near to it.
+    """
     score = cosine_to(vector)
     propose = _by_rounded if asking.candidates is None else _by_codes
-    found = propose(layer, vector, count, asking, one)
-    return _score_cells(layer, _cells_around(layer, found), read_maps, score, count, one)
+    cells = _cells_around(layer, propose(layer, vector, count, asking, one))
+    if own is not None:
+        cells = np.union1d(cells, own * layer.info.cells + np.arange(layer.info.cells))
+    return _score_cells(layer, cells, read_maps, score, count, one)
 
 
 def _by_rounded(layer: Layer, vector: np.ndarray, count: int, asking: Asking, one: bool) -> np.ndarray:

@@ -4,12 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import indexer
+from indexer.derive import vectors
+from indexer.jobs.build import build
 from indexer.query import likeness
 from indexer.query.index import Index
 from indexer.query.layer import Layer
-from tests.conftest import LAYERS
+from tests import reference
+from tests.conftest import LAYERS, build_request
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -81,3 +85,60 @@ def test_the_first_of_equal_scores_come_first(seed: int) -> None:
     scores = np.random.default_rng(seed).integers(0, 5, 50).astype(np.float32)
     for count in (0, 1, 3, 20, 50, 60):
         assert likeness._first(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
+
+
+@pytest.fixture(scope="module", params=["flat float16", "IVF128, float16", "IVF128_HNSW32, RaBitQ"])
+def noisy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of noise on whose maps of 23 x 31 no cell is like the next; FAISS knows every second one each way."""
+    folder, rng = tmp_path_factory.mktemp("noisy"), np.random.default_rng(7)
+    (folder / "photos").mkdir()
+    for number in range(20):
+        Image.fromarray(rng.integers(0, 256, (101, 139, 3), np.uint8)).save(folder / "photos" / f"{number:02}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param != "flat float16":
+            patch.setattr(vectors, "FLAT_BYTES", 1000)
+        if request.param.endswith("RaBitQ"):
+            patch.setattr(vectors, "FLOAT16_BYTES", 1000)
+        manifest = build(folder / "index", build_request(folder / "photos", layers=("features.4",)))
+    assert manifest.vectors["features.4"]["type"] == request.param
+    assert manifest.vectors["features.4"]["grid_step"] == 2
+    return folder / "index"
+
+
+def test_a_cell_is_nearest_to_itself_though_the_grid_lacks_it(noisy: Path, rng: np.random.Generator) -> None:
+    with indexer.open(noisy) as index:
+        maps = np.stack([index.activation_maps(image.id, "features.4") for image in index.find_images().items])
+        assert maps.shape[2:] == (23, 31)
+        for _ in range(40):
+            row, y, x = (int(rng.integers(size)) for size in (len(maps), *maps.shape[2:]))
+            cosines = reference.cosines(maps, maps[row, :, y, x])
+            for offset in (0, 3):
+                page = index.similar("features.4", row, y, x, limit=4, offset=offset)
+                assert len(page.items) == 4
+                if offset == 0:
+                    first = page.items[0]
+                    assert (first.image.id, first.y, first.x) == (row, y, x)
+                    assert first.score == pytest.approx(cosines.max(), abs=1e-6)
+            # Of the image asked about, what is found is what there is.
+            every = index.similar("features.4", row, y, x, limit=60, per_image="all").items
+            own = [hit.score for hit in every if hit.image.id == row]
+            np.testing.assert_allclose(own, np.sort(cosines[row])[::-1][: len(own)], rtol=1e-5)
+
+
+def test_no_more_maps_are_read_for_a_cell_of_the_index(
+    noisy: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with indexer.open(noisy) as index:
+        layer, read = index.layer("features.4"), []
+        maps = index._read_maps
+        monkeypatch.setattr(index, "_read_maps", lambda layer, row: read.append(row) or maps(layer, row))
+        for _ in range(10):
+            row, y, x = (int(rng.integers(size)) for size in (20, *layer.info.shape))
+            vector = maps(layer, row)[:, y, x].astype(np.float32)
+            read.clear()
+            index.nearest(layer.name, vector, limit=1, per_image="all")
+            without = set(read)
+            read.clear()
+            index.similar(layer.name, row, y, x, limit=1, per_image="all")
+            assert set(read) == without | {row}
+            assert len(read) <= len(without) + 2
