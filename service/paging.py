@@ -34,13 +34,14 @@ def link_header(request: Request, body: dict[str, Any], generation: int | None) 
     They lead to pages of this generation, if the list is one of a single index.
     """
     limit, offset, total = body["limit"], body["offset"], body["total"]
+    last = None if total is None else max((total - 1) // limit * limit, 0)
     pages = {"first": 0}
     if offset > 0:
-        pages["prev"] = max(offset - limit, 0)
+        pages["prev"] = last if last is not None and offset >= total else max(offset - limit, 0)
     if len(body["items"]) == limit if total is None else offset + limit < total:
         pages["next"] = offset + limit
-    if total is not None:
-        pages["last"] = max((total - 1) // limit * limit, 0)
+    if last is not None:
+        pages["last"] = last
     url = _url(request, generation)
     return ", ".join(f'<{url}limit={limit}&offset={start}>; rel="{name}"' for name, start in pages.items())
 

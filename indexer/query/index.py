@@ -95,7 +95,9 @@ class Index(Generation):
             found, neuron, rows, limit + offset, lambda row: self._read_map(found, row, neuron),
             cell=cell, minimum=min, box_of=lambda row, cell: self._row_box(found, row, cell), iou=iou,
         )  # fmt: skip
-        total = None if iou is not None or min is not None else len(rows) * (found.info.cells if cell is None else 1)
+        total = len(rows) * (found.info.cells if cell is None else 1)
+        if iou is not None or min is not None:  # how many there are is known where they end
+            total = len(hits) if len(hits) < limit + offset else None
         shown = hits[offset:]
         places = np.array([(hit.row, hit.cell) for hit in shown], np.int64).reshape(-1, 2)
         values = np.array([hit.activation for hit in shown], np.float32)
@@ -339,4 +341,7 @@ class Index(Generation):
             )
             for hit, record in zip(shown, records, strict=True)
         ]  # fmt: skip
-        return Page(items, len(self.images) * (1 if one else layer.info.cells), limit, offset)
+        total = len(self.images) * (1 if one else layer.info.cells)
+        if len(hits) < limit + offset:  # all, or all that the lists of FAISS that are looked at hold
+            total = len(hits)
+        return Page(items, total, limit, offset)

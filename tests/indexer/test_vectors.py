@@ -168,6 +168,19 @@ def test_lists_are_mapped_where_the_index_is_now(on_disk: Path, tmp_path: Path) 
         assert str(moved / LISTS) in Path("/proc/self/maps").read_text()
 
 
+@pytest.mark.parametrize("per_image", ["one", "all"])
+def test_a_list_ends_where_the_lists_that_are_looked_at_end(on_disk: Path, per_image: str) -> None:
+    with indexer.open(on_disk) as index:
+        index.manifest.vectors["features.7"]["probes"] = 1
+        asked = {"per_image": per_image, "limit": 500}
+        starts = range(0, 24 * 11 * 15 + 500, 500)
+        pages = [index.similar("features.7", 7, 3, 5, offset=start, **asked) for start in starts]
+        found = sum(len(page.items) for page in pages)
+        assert (pages[-1].items, pages[-1].total) == ([], found)
+        assert found < 24 * 11 * 15
+        assert all(len(page.items) == 500 for page in pages if page.total > page.offset + 500)
+
+
 def test_removing_and_compacting(on_disk: Path) -> None:
     remove(on_disk, ids=[0, 5])
     with indexer.open(on_disk) as index:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from PIL import Image
+from werkzeug.test import TestResponse
 
 from indexer.query.index import Index
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarPatch
@@ -179,15 +180,58 @@ def test_images(client: ConformingClient, index: Index) -> None:
     assert client.get(f"{BASE}/images/{some['image']}").json == some
 
 
+def page_links(answer: TestResponse) -> dict[str, int]:
+    """Offsets of the pages that ``Link`` names."""
+    return {
+        name: int(offset) for offset, name in re.findall(r"<[^>]*offset=(\d+)>; rel=\"(\w+)\"", answer.headers["Link"])
+    }
+
+
 def test_page_links(client: ConformingClient) -> None:
-    header = client.get(f"{BASE}/images?class=boats&limit=6&offset=8").headers["Link"]
-    found = dict(re.findall(r"<[^>]*offset=(\d+)>; rel=\"(\w+)\"", header))
-    assert found == {"0": "first", "2": "prev", "14": "next", "18": "last"}
+    answer = client.get(f"{BASE}/images?class=boats&limit=6&offset=8")
+    header = answer.headers["Link"]
+    assert page_links(answer) == {"first": 0, "prev": 2, "next": 14, "last": 18}
     assert header.count("class=boats") == 4
     assert 'rel="next"' not in client.get(f"{BASE}/images?limit=40").headers["Link"]
     assert 'rel="prev"' not in client.get(f"{BASE}/images?limit=40").headers["Link"]
     beyond = client.get(f"{BASE}/images?limit=10&offset=1000")
     assert (beyond.json["items"], beyond.json["total"]) == ([], 40)
+
+
+@pytest.mark.parametrize(
+    ("path", "total"),
+    [
+        ("images?", 40),
+        ("images?class=boats&", 20),
+        ("images?path=nowhere&", 0),
+        ("classes?", 2),
+        (f"layers/{LAYER}/neurons?", 512),
+        (f"layers/{LAYER}/classes?", 2),
+        (f"layers/{LAYER}/neurons/5/patches?", 40),
+        (f"layers/{LAYER}/neurons/5/patches?min=1e9&", 0),
+        (f"layers/{LAYER}/neurons/5/patches?per_image=all&", 40 * 5 * 7),
+        (f"layers/{LAYER}/neurons/5/patches?y=3&x=5&min=-1&", 40),
+        (f"layers/{LAYER}/neurons/5/patches?per_image=all&iou=0&", None),
+        (f"layers/{LAYER}/neurons/5/patches?per_image=all&min=0.001&class=birds&", None),
+        (f"layers/{LAYER}/neurons/5/correlated?", None),
+        (f"images/3/neurons?layer={LAYER}&", None),
+        (f"images/3/layers/{LAYER}/cells/2,3/similar?", 40),
+        (f"images/3/layers/{LAYER}/cells/2,3/similar?per_image=all&", 40 * 5 * 7),
+    ],
+)
+def test_links_lead_back_from_beyond_the_end(client: ConformingClient, path: str, total: int | None) -> None:
+    if total is None:
+        total = len(pages(client, f"{BASE}/{path}limit=50"))
+        assert total > 0
+    for limit in (1, 7, 20):
+        last = max(total - 1, 0) // limit * limit
+        for offset in {total, total + 1, total + limit, 9999} - {0}:
+            beyond = client.get(f"{BASE}/{path}limit={limit}&offset={offset}")
+            assert (beyond.json["items"], beyond.json["total"]) == ([], total)
+            assert page_links(beyond) == {"first": 0, "prev": last, "last": last}
+        before = client.get(f"{BASE}/{path}limit={limit}&offset={last}")
+        assert len(before.json["items"]) == total - last
+        assert "next" not in page_links(before) or len(before.json["items"]) == limit
 
 
 def test_firing(client: ConformingClient, index: Index) -> None:
