@@ -37,9 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         file = error.filename2 or error.filename
         print(f"unitscope: {file}: {error.strerror}" if file else f"unitscope: {error}", file=sys.stderr)
         return 1
+    except (MemoryError, RuntimeError) as error:
+        if not _lacks_memory(error):
+            raise
+        print("unitscope: there is not enough memory; a smaller --batch-size or --crop takes less", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("unitscope: interrupted; the same command resumes", file=sys.stderr)
         return 130
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether an error is Python's of memory, or torch's, which on a CPU has no class of its own."""
+    return (
+        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,6 +19,8 @@ _INTERPOLATIONS = (*_SUPPORT, "nearest")
 
 MAX_RESIZED = 1 << 26
 """Most pixels of a resized picture: a strip of 1 x 50,000 pixels would become one of 256 x 12,800,000."""
+MAX_SIDE = 1 << 16
+"""Longest side that may be asked for; it is the manifest's bound as well."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Preprocessing:
         for name, sizes, lengths in (("resize", self.resize, (1, 2)), ("crop", self.crop, (2,))):
             if sizes is not None and (len(sizes) not in lengths or min(sizes) < 1):
                 raise InvalidRequest(f"{name} must be {' or '.join(map(str, lengths))} positive numbers, not {sizes}")
+            if sizes is not None and (max(sizes) > MAX_SIDE or sizes[0] * sizes[-1] > MAX_RESIZED):
+                raise InvalidRequest(
+                    f"{name} may be {MAX_RESIZED} pixels in all and {MAX_SIDE} a side at most, "
+                    f"not {' x '.join(map(str, sizes))}"
+                )
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise InvalidRequest("mean and std must be three numbers each, std positive")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import indexer
@@ -23,6 +24,7 @@ from indexer.errors import (
     NotAnIndex,
     NotFound,
 )  # fmt: skip
+from indexer.images.preprocessing import Preprocessing
 from indexer.jobs import run
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
@@ -454,6 +456,11 @@ def test_kept_images_need_no_folder(photos: Path, tmp_path: Path) -> None:
         ({"preprocessing": {"resize": (0,)}}, InvalidRequest, "positive numbers"),
         ({"preprocessing": {"crop": (4, 4)}, "layers": ()}, InvalidRequest, "images of height 4 and width 4"),
         ({"preprocessing": {"crop": (4, 4)}}, InvalidRequest, "images of height 4 and width 4"),
+        ({"preprocessing": {"crop": (99999999, 9999999)}}, InvalidRequest, "crop may be 67108864 pixels in all and"),
+        ({"preprocessing": {"crop": (8192, 8193)}}, InvalidRequest, "not 8192 x 8193"),
+        ({"preprocessing": {"crop": (20, 65537)}}, InvalidRequest, "and 65536 a side at most, not 20 x 65537"),
+        ({"preprocessing": {"resize": (8193,)}}, InvalidRequest, "resize may be 67108864 pixels in all"),
+        ({"preprocessing": {"resize": (65537, 28)}}, InvalidRequest, "not 65537 x 28"),
         ({"batch_size": 0}, InvalidRequest, "must be 1 to"),
         ({"batch_size": 10**23}, InvalidRequest, "must be 1 to"),
         ({"shard_size": 10**23}, InvalidRequest, "must be 1 to"),
@@ -492,6 +499,37 @@ def test_the_command_line(photos: Path, tmp_path: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     assert main(["info", str(tmp_path / "nowhere")]) == 1
     assert "holds no index" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["99999999x9999999", "70000x32"])
+@pytest.mark.parametrize("option", ["--crop", "--resize"])
+def test_an_input_of_too_many_pixels_is_refused_in_a_line(
+    photos: Path, tmp_path: Path, option: str, size: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = tmp_path / "index"
+    arguments = ["build", str(photos), "--out", str(index), "--model", "tests.own_models:small", "--weights", "none"]
+    assert main([*arguments, "--layers", "0", option, size]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "RANDOM weights" not in line]
+    assert line.startswith(f"unitscope: {option[2:]} may be ")
+    assert line.endswith(f"not {size.replace('x', ' x ')}")
+    assert not (index / "plan.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"), torch.OutOfMemoryError("CUDA")]
+)
+def test_too_little_memory_is_said_in_a_line(
+    photos: Path, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pixels(self: Preprocessing, picture: Image.Image) -> np.ndarray:
+        raise error
+
+    arguments = ["build", str(photos), "--out", str(tmp_path / "index"), "--model", "tests.own_models:small"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Preprocessing, "pixels", pixels)
+        assert main([*arguments, "--weights", "none", "--layers", "0"]) == 1
+    assert "unitscope: there is not enough memory" in capsys.readouterr().err.splitlines()[-1]
+    assert main([*arguments, "--weights", "none", "--layers", "0"]) == 0, "it is finished where it stopped"
 
 
 @pytest.mark.parametrize("command", [("add",), ("compact",), ("remove", "--id", "1")])
