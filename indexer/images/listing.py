@@ -12,6 +12,8 @@ from indexer.images.reading import extensions
 from indexer.store.remote import RemotePath
 
 LIST_SUFFIXES = (".csv", ".jsonl", ".ndjson")
+MAX_CLASS = 1024
+"""Longest name of a class, as in the service's contract."""
 Rows = Iterator[tuple[int, dict[str, object]]]
 """Numbers of lines, and what stands there."""
 
@@ -139,7 +141,21 @@ def _class_name(source: Path, line: int, value: object) -> str | None:
         return None
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         raise InvalidRequest(f"{source}, line {line}: 'class' must be a name, not {value!r}")
-    return str(value)
+    name = str(value)
+    if name in (".", "..") or "\0" in name or len(name) > MAX_CLASS or not _is_text(name):
+        raise InvalidRequest(
+            f"{source}, line {line}: 'class' must be a text of at most {MAX_CLASS} characters that can be part of a "
+            f"URL, not {name[:40]!r}"
+        )
+    return name
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def _csv_rows(source: Path) -> Rows:
