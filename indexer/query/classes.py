@@ -9,6 +9,7 @@ from indexer.derive.selectivity import ENOUGH_IMAGES, SELECTIVE_AUC, Selectivity
 from indexer.errors import InvalidRequest
 from indexer.query.confusion import outputs
 from indexer.query.index import Index
+from indexer.query.likeness import highest
 from indexer.query.neurons import require_classes
 
 NEURONS = 10
@@ -160,12 +161,30 @@ def likeness(index: Index, layer: str) -> np.ndarray:
     return np.clip(unit @ unit.T, -1, 1)
 
 
-def pairs(index: Index, layer: str) -> list[Pair]:
-    """All pairs of different classes, most alike first; equals by name."""
-    matrix, names = likeness(index, layer), index.classes
-    first, second = np.triu_indices(len(names), 1)
-    ranking = np.argsort(-matrix[first, second], kind="stable")
-    return [Pair(names[a], names[b], float(matrix[a, b])) for a, b in zip(first[ranking], second[ranking], strict=True)]
+def pairs(index: Index, layer: str, limit: int | None = None, at_least: int = 1) -> list[Pair]:
+    """Pairs of different classes, most alike first; equals by name.
+
+    Parameters
+    ----------
+    limit : int, optional
+        At most so many; by default all.
+    at_least : int
+        Only of classes of so many images.
+
+    Raises
+    ------
+    NotFound
+    InvalidRequest
+        There are no two classes.
+    """
+    found, names = _selectivity(index, layer, "likeness of classes"), index.classes
+    codes = np.flatnonzero(found.images >= at_least)
+    if len(codes) < 2:
+        return []
+    first, second = (codes[side] for side in np.triu_indices(len(codes), 1))
+    scores = likeness(index, layer)[first, second]
+    ranking = highest(scores, len(scores) if limit is None else limit).tolist()
+    return [Pair(names[first[n]], names[second[n]], float(scores[n])) for n in ranking]
 
 
 def like(index: Index, layer: str, class_: str, limit: int = NEURONS) -> list[Pair]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from indexer.errors import NotFound
 from indexer.query.index import Index
+from indexer.query.likeness import highest
 
 _BLOCK = 1024
 
@@ -46,13 +47,16 @@ class Confusion:
         """Share of the images whose answer is their class."""
         return float(np.trace(self.matrix) / self.images.sum())
 
-    def pairs(self) -> list[tuple[str, str, float]]:
-        """Pairs of classes by how often one is taken for the other: mean of the two shares, largest first."""
+    def pairs(self, limit: int | None = None) -> list[tuple[str, str, float]]:
+        """Pairs of classes by how often one is taken for the other: mean of the two shares, largest first.
+
+        At most ``limit``, by default all.
+        """
         share = self.matrix / np.maximum(self.images[:, None], 1)
         first, second = np.triu_indices(len(self.classes), 1)
         both = (share[first, second] + share[second, first]) / 2
-        ranking = np.argsort(-both, kind="stable")
-        return [(self.classes[first[n]], self.classes[second[n]], float(both[n])) for n in ranking.tolist()]
+        ranking = highest(both, len(both) if limit is None else limit).tolist()
+        return [(self.classes[first[n]], self.classes[second[n]], float(both[n])) for n in ranking]
 
 
 def confusion(index: Index) -> Confusion:

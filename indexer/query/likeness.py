@@ -270,14 +270,14 @@ def nearest_images(layer: Layer, peaks: np.ndarray, count: int) -> list[tuple[in
         lengths = layer.peak_lengths[block]
         products = query[used] @ np.maximum(layer.peaks[used, block], 0)
         np.divide(products, lengths * length, out=scores[block], where=lengths > 0)
-    rows = _first(scores, count)
+    rows = highest(scores, count)
     return [(int(row), float(scores[row])) for row in rows]
 
 
-def _first(scores: np.ndarray, count: int) -> np.ndarray:
-    """Rows (count,) of the highest scores (n,), descending; of equal ones the first."""
+def highest(scores: np.ndarray, count: int) -> np.ndarray:
+    """Numbers (count,) of the highest scores (n,), descending; of equal ones the first."""
     count = min(count, len(scores))
     if count == 0:
         return np.zeros(0, np.int64)
-    rows = np.flatnonzero(scores >= np.partition(scores, len(scores) - count)[len(scores) - count])
-    return rows[np.argsort(-scores[rows], kind="stable")[:count]]
+    found = np.flatnonzero(scores >= np.partition(scores, len(scores) - count)[len(scores) - count])
+    return found[np.argsort(-scores[found], kind="stable")[:count]]

@@ -77,19 +77,22 @@ def mean_best_auc(index: Index, layer: str) -> float | None:
 
 def _of_classes(index: Index, name: str, auc: float) -> Json:
     covered = classes.coverage(index, name, auc)
-    large = {one.class_ for one in covered if one.images >= ENOUGH_IMAGES}
-    alike = [pair for pair in classes.pairs(index, name) if {pair.a, pair.b} <= large]
+    alike = classes.pairs(index, name, limit=PAIRS, at_least=ENOUGH_IMAGES)
     least = sorted(covered, key=lambda one: one.order)
     return {
         "uncovered": sum(not one.covered for one in covered),
         "least_covered": [one.as_dict() for one in least[:CLASSES]],
-        "most_alike": [{"a": pair.a, "b": pair.b, "likeness": pair.likeness} for pair in alike[:PAIRS]],
+        "most_alike": [{"a": pair.a, "b": pair.b, "likeness": pair.likeness} for pair in alike],
     }
 
 
 def of_confusion(found: Confusion) -> Json:
     """The network's answers as plain values."""
-    pairs = [{"a": a, "b": b, "share": share} for a, b, share in found.pairs()[:PAIRS] if share > 0]
+    return {**_summary_of(found), "matrix": found.matrix.tolist(), "elsewhere": found.elsewhere.tolist()}
+
+
+def _summary_of(found: Confusion) -> Json:
+    pairs = [{"a": a, "b": b, "share": share} for a, b, share in found.pairs(PAIRS) if share > 0]
     return {
         "layer": found.layer,
         "matched": found.matched,
@@ -97,15 +100,12 @@ def of_confusion(found: Confusion) -> Json:
         "images": int(found.images.sum()),
         "classes": found.classes,
         "unmatched": found.unmatched,
-        "matrix": found.matrix.tolist(),
-        "elsewhere": found.elsewhere.tolist(),
         "most_confused": pairs,
     }
 
 
 def _answers(index: Index) -> Json | None:
     try:
-        found = of_confusion(confusion(index)) if len(index.classes) > 1 else None
+        return _summary_of(confusion(index)) if len(index.classes) > 1 else None
     except NotFound:  # no output layer, or none of its outputs is a class
         return None
-    return found and {name: value for name, value in found.items() if name not in ("matrix", "elsewhere")}

@@ -144,6 +144,12 @@ def test_likeness(case: Case, layer: str) -> None:
     assert [pair.likeness for pair in listed] == sorted((pair.likeness for pair in listed), reverse=True)
     names = case.index.classes
     assert all(pair.likeness == found[names.index(pair.a), names.index(pair.b)] for pair in listed)
+    large = {name for name in names if name != "zebra"}
+    for limit in (0, 1, 2, 100):
+        assert classes.pairs(case.index, layer, limit) == listed[:limit]
+        expected = [pair for pair in listed if {pair.a, pair.b} <= large][:limit]
+        assert classes.pairs(case.index, layer, limit, at_least=2) == expected
+    assert classes.pairs(case.index, layer, at_least=1000) == []
     for name in names:
         like = classes.like(case.index, layer, name)
         assert {pair.b for pair in like} == set(names) - {name}
@@ -181,6 +187,7 @@ def test_confusion(case: Case) -> None:
     share = found.matrix / found.matrix.sum(axis=1, keepdims=True)
     for a, b, both in found.pairs():
         assert both == pytest.approx((share[int(a), int(b)] + share[int(b), int(a)]) / 2)
+    assert [found.pairs(limit) for limit in (0, 1, 2, 9)] == [found.pairs()[:limit] for limit in (0, 1, 2, 9)]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from indexer.errors import InvalidRequest, NotFound
 from indexer.jobs.build import build
 from indexer.pictures.chart import trend_chart
 from indexer.query import classes, neurons
+from indexer.query.classes import Pair
 from indexer.query.compare import common_rows, compare
 from indexer.query.confusion import confusion
 from indexer.query.report import report
@@ -39,6 +40,21 @@ def test_report(case: Case) -> None:
     assert found["smallest_class"] == 1
     assert found["unlabelled_images"] == 3
     assert any("1 of 6 neurons (17%) are positive on no image" in sentence for sentence in found["findings"])
+
+
+@pytest.mark.parametrize("each", [1, 5])
+def test_a_report_on_many_classes_names_few_pairs(tmp_path: Path, each: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[classes.Pair] = []
+    monkeypatch.setattr(classes, "Pair", lambda *values: made.append(values) or Pair(*values))
+    wanted = {f"class {number:03}": ("red", each) for number in range(120 // each)}
+    with indexer.open(build_planted(write_colours(tmp_path / "p", 9, wanted), tmp_path / "index")) as index:
+        found = report(index)
+        every = [(pair.a, pair.b, pair.likeness) for pair in classes.pairs(index, "1")]
+    assert [len(layer["classes"]["most_alike"]) for layer in found["layers"]] == [0 if each == 1 else 10] * 2
+    assert [tuple(pair.values()) for pair in found["layers"][0]["classes"]["most_alike"]] == every[
+        : 0 if each == 1 else 10
+    ]
+    assert len(made) == len(every) + (0 if each == 1 else 20)
 
 
 def test_report_as_text(tmp_path: Path) -> None:

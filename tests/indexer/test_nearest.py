@@ -84,7 +84,7 @@ def test_images_nearest_in_blocks_are_those_of_one_product(
 def test_the_first_of_equal_scores_come_first(seed: int) -> None:
     scores = np.random.default_rng(seed).integers(0, 5, 50).astype(np.float32)
     for count in (0, 1, 3, 20, 50, 60):
-        assert likeness._first(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
+        assert likeness.highest(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
 
 
 @pytest.fixture(scope="module", params=["flat float16", "IVF128, float16", "IVF128_HNSW32, RaBitQ"])
