@@ -1,13 +1,18 @@
 """Bytes of an image file -> 8-bit RGB pixels, upright, or a reason why not."""
 
+import errno
 import io
+import os
+import stat
 import struct
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
 from indexer.errors import ImageRejected
+from indexer.store.remote import RemotePath
 
 FORMATS: Final = (
     "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "DIB", "PCX", "SGI", "QOI",
@@ -16,6 +21,9 @@ FORMATS: Final = (
 
 MAX_PIXELS: Final = 64_000_000
 """Largest width x height that is decoded unless told otherwise (192 MB of RGB)."""
+
+MAX_BYTES: Final = 1 << 30
+"""Largest file that is read as an image."""
 
 Image.init()  # registers every format once; else it would be done on the first odd file, under a request
 
@@ -35,6 +43,27 @@ _DECODER_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyE
 def extensions() -> frozenset[str]:
     """File name extensions (lower case, with the dot) of the formats that are read."""
     return frozenset(ext for ext, name in Image.registered_extensions().items() if name in FORMATS)
+
+
+def read_file(path: Path | RemotePath) -> bytes:
+    """The bytes of an image's file.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, is larger than `MAX_BYTES`, or is no file: a pipe or a device never ends.
+    """
+    if isinstance(path, RemotePath):
+        return path.read_bytes()
+    with open(path, "rb", opener=_without_waiting) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+            raise OSError(errno.EINVAL, "no file of an image")
+        return file.read(MAX_BYTES)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:

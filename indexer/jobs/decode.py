@@ -12,7 +12,7 @@ import numpy as np
 from indexer.errors import ImageRejected
 from indexer.images.listing import ImageFile
 from indexer.images.preprocessing import Preprocessing
-from indexer.images.reading import read_picture
+from indexer.images.reading import read_file, read_picture
 from indexer.shards.writer import IndexedImage
 
 
@@ -35,7 +35,7 @@ class Skipped:
 def decode(root: Path, id: int, file: ImageFile, preprocessing: Preprocessing, keep: bool) -> Decoded | Skipped:
     """Read, decode and preprocess one image; ``keep`` hands its bytes on."""
     try:
-        data = (root / file.path).read_bytes()
+        data = read_file(root / file.path)
         picture = read_picture(data)
         pixels = preprocessing.pixels(picture)
     except OSError as error:

@@ -1,18 +1,12 @@
 """The original files of indexed images, found again and checked before anything is shown of them."""
 
-import errno
 import hashlib
-import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from indexer.errors import ImageUnavailable
+from indexer.images.reading import read_file
 from indexer.query.records import ImageRecord
-from indexer.store.remote import RemotePath
-
-MAX_BYTES = 1 << 30
-"""Largest file that is read as an image."""
 
 
 class Originals:
@@ -56,14 +50,6 @@ class Originals:
         if not path.is_relative_to(self._root):
             raise missing
         try:
-            return path.read_bytes() if isinstance(path, RemotePath) else _read_file(path)
+            return read_file(path)
         except (OSError, ValueError) as error:
             raise missing from error
-
-
-def _read_file(path: Path) -> bytes:
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-            raise OSError(errno.EINVAL, "no file of an image")  # a pipe or a device never ends
-        return file.read(MAX_BYTES)

@@ -1,5 +1,6 @@
 """Jobs on real files: what they leave behind, resume, refuse and repair."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -24,6 +25,7 @@ from indexer.errors import (
     NotAnIndex,
     NotFound,
 )  # fmt: skip
+from indexer.images import reading
 from indexer.images.preprocessing import Preprocessing
 from indexer.jobs import run
 from indexer.jobs.build import add, build
@@ -257,6 +259,30 @@ def test_bad_files_are_skipped_and_listed(photos: Path, tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(NotFound, match="none of the 2 images"):
         tiny_build(tmp_path / "nothing", photos)
+
+
+def test_what_is_no_file_is_skipped(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that nobody writes to would keep the job waiting for ever."""
+    os.mkfifo(photos / "boats" / "pipe.png")
+    (photos / "boats" / "large.png").write_bytes(b"x" * 200_000)
+    (photos / "boats" / "nowhere.png").symlink_to("missing.png")
+    monkeypatch.setattr(reading, "MAX_BYTES", 200_000 - 1)
+    assert tiny_build(tmp_path / "index", photos).images == 13
+    assert dict(skipped_images(tmp_path / "index")) == {
+        "boats/large.png": "cannot be read (no file of an image)",
+        "boats/nowhere.png": "cannot be read (No such file or directory)",
+        "boats/pipe.png": "cannot be read (no file of an image)",
+    }
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, Path.touch])
+def test_no_file_stays_open_that_could_not_be_read(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "a.png")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with contextlib.suppress(OSError):
+            reading.read_file(tmp_path / "a.png")
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_nan_names_the_layer_and_the_image(photos: Path, tmp_path: Path) -> None:
