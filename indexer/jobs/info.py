@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from indexer.derive.images import ImageTable
 from indexer.derive.sources import open_shards
 from indexer.store import layout
 from indexer.store.manifest import Manifest, read_manifest
@@ -41,7 +42,7 @@ def describe(index: Path) -> dict[str, Any]:
 
 
 def skipped_images(index: Path) -> list[tuple[str, str]]:
-    """Every image that could not be used, and why.
+    """Every image that could not be used, and why; not those that were used when they were tried again.
 
     Raises
     ------
@@ -49,8 +50,9 @@ def skipped_images(index: Path) -> list[tuple[str, str]]:
     """
     manifest = read_manifest(index)
     with open_shards(index, manifest) as shards:
-        found = [pair for shard in shards for pair in shard.skipped()]
-    return sorted([*map(tuple, manifest.skipped), *found])
+        found = {pair for shard in shards for pair in shard.skipped()}.union(map(tuple, manifest.skipped))
+    table = ImageTable(index, manifest.derived["images"])
+    return sorted((path, reason) for path, reason in found if table.find_path(path) is None)
 
 
 def saturated_activations(index: Path, manifest: Manifest) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Check every file of an index, and rebuild those that are damaged."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from indexer.derive.generation import derive_and_publish
 from indexer.derive.images import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.images.listing import ImageFile
+from indexer.images.reading import read_file
 from indexer.jobs.build import Reporter
 from indexer.jobs.load import network_of
 from indexer.jobs.plan import ShardPlan
@@ -19,7 +21,7 @@ from indexer.shards.reader import Shard
 from indexer.store import atomic
 from indexer.store.lock import writing
 from indexer.store.manifest import Manifest, ShardInfo, read_manifest
-from indexer.store.remote import place
+from indexer.store.remote import RemotePath, place
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,12 @@ def repair(
 ) -> Manifest:
     """Rebuild damaged shards, each alone, from the original images, then derive and publish.
 
-    Images that were removed, or whose file has changed since, are left out of a rebuilt shard.
+    Images that were removed, or whose file is gone or has changed since, are left out of a rebuilt shard.
 
     Raises
     ------
     InvalidRequest
-        The image table that says what a shard held is damaged as well.
+        The image table that says what a shard held is damaged as well, or there is nothing at the image root.
     NotAnIndex, ConfigurationMismatch, ModelUnavailable, IndexBusy
     """
     reporter = reporter or Reporter()
@@ -88,16 +90,20 @@ def _rebuild(
     device: str | None,
     reporter: Reporter,
 ) -> Manifest:
-    plans = _plans(index, manifest, damaged)
+    root = place(manifest.image_root)
+    if not isinstance(root, RemotePath) and not (root.is_dir() and any(root.iterdir())):  # a disk that is not mounted
+        raise InvalidRequest(f"there is nothing at {root}, where the original images were: no shard can be rebuilt")
+    plans, changed = _plans(index, manifest, damaged, root)
     network = network_of(manifest.configuration, weights, device)
     reporter.total(sum(len(plan.ids) for plan in plans))
-    task = ShardTask(index, place(manifest.image_root), manifest.configuration, manifest.batch_size)
+    task = ShardTask(index, root, manifest.configuration, manifest.batch_size)
     with _set_aside([index / shard.file for shard in damaged]):
         made = index_shards(task, plans, network, reporter.progress)
     rebuilt = {shard.file: info for shard, info in zip(damaged, made, strict=True)}
     shards = [replace(rebuilt[s.file], first_id=s.first_id, end_id=s.end_id) if s.file in rebuilt else s
               for s in manifest.shards]  # fmt: skip
-    return replace(manifest, shards=shards)
+    skipped = sorted({*map(tuple, manifest.skipped), *((path, "has changed since it was indexed") for path in changed)})
+    return replace(manifest, shards=shards, skipped=skipped)
 
 
 @contextmanager
@@ -117,14 +123,27 @@ def _set_aside(files: Sequence[Path]) -> Iterator[None]:
         atomic.remove(aside)
 
 
-def _plans(index: Path, manifest: Manifest, damaged: list[ShardInfo]) -> list[ShardPlan]:
+def _plans(
+    index: Path, manifest: Manifest, damaged: list[ShardInfo], root: Path | RemotePath
+) -> tuple[list[ShardPlan], list[str]]:
+    """The shards to write, and the paths of the images that are left out because they are others now."""
     file = manifest.derived["images"]
     if _check(index, file, manifest.checksums[file]):
         raise InvalidRequest(f"{file} is damaged too, so what the shards held is not known; build the index again")
     table = ImageTable(index, file)
-    plans = []
+    plans, changed = [], []
     for shard in damaged:
         first, end = np.searchsorted(table.id, [shard.first_id, shard.end_id]).tolist()
-        files = tuple(ImageFile(table.path(row), table.class_of(row)) for row in range(first, end))
-        plans.append(ShardPlan(int(Path(shard.file).stem), tuple(table.id[first:end].tolist()), files))
-    return plans
+        others = {row for row in range(first, end) if _is_another(root / table.path(row), table.sha256(row))}
+        changed += [table.path(row) for row in sorted(others)]
+        rows = [row for row in range(first, end) if row not in others]
+        files = tuple(ImageFile(table.path(row), table.class_of(row)) for row in rows)
+        plans.append(ShardPlan(int(Path(shard.file).stem), tuple(table.id[rows].tolist()), files))
+    return plans, changed
+
+
+def _is_another(original: Path | RemotePath, sha256: str) -> bool:
+    try:
+        return hashlib.sha256(read_file(original)).hexdigest() != sha256
+    except OSError:  # the job will say why
+        return False

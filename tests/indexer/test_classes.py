@@ -35,6 +35,14 @@ def test_correlated_neurons(case: Case) -> None:
     assert neurons.correlated(case.index, "1", 3).items == []
 
 
+@pytest.mark.parametrize("images", [0, 1, 5])
+def test_what_is_the_same_on_every_image_correlates_with_nothing(images: int) -> None:
+    peaks = np.repeat(np.float32([[1], [-2]]), images, axis=1)
+    found = neurons.standardised(peaks)
+    assert found.shape == (2, images)
+    assert np.isnan(found).all()
+
+
 def test_photographs_correlate_as_scipy_says(small_index: Path) -> None:
     with indexer.open(small_index) as index:
         peaks = np.array(index.layer("features.7").peaks, np.float64)

@@ -384,6 +384,44 @@ def test_a_damaged_shard_is_named_and_rebuilt_alone(index: Path, damage: Callabl
     assert verify(index) == []
 
 
+def test_a_rebuilt_shard_holds_no_image_that_is_another_now(index: Path, photos: Path) -> None:
+    with indexer.open(index) as opened:
+        before = {image.id: image for image in opened.find_images(limit=99).items}
+    Image.new("RGB", (30, 20)).save(photos / before[6].path)
+    (photos / before[7].path).unlink()
+    (photos / before[8].path).write_bytes(b"no image")
+    Path.unlink(index / "shards" / "000001.h5")
+    repair(index)
+    with indexer.open(index) as opened:
+        after = {image.id: image for image in opened.find_images(limit=99).items}
+        assert after == {id: image for id, image in before.items() if id not in (6, 7, 8)}
+        assert all(opened.picture(image).size == (image.width, image.height) for image in after.values())
+    changed = "has changed since it was indexed"
+    assert skipped_images(index) == [
+        (before[6].path, changed), (before[7].path, "cannot be read (No such file or directory)"),
+        (before[8].path, changed),
+    ]  # fmt: skip
+    add(index)
+    with indexer.open(index) as opened:
+        [anew] = opened.find_images(path=before[6].path).items
+        assert (anew.id, opened.picture(anew).size) == (13, (30, 20))
+    assert before[6].path not in dict(skipped_images(index)), "it has been used since"
+
+
+def test_no_shard_is_rebuilt_from_a_disk_that_is_not_there(index: Path, photos: Path) -> None:
+    expected = answers(index)
+    photos.rename(photos.parent / "away")
+    _truncate(index / "shards" / "000001.h5")
+    for make in (lambda: None, photos.mkdir):
+        make()
+        with pytest.raises(InvalidRequest, match="there is nothing at"):
+            repair(index)
+    photos.rmdir()
+    (photos.parent / "away").rename(photos)
+    repair(index)
+    assert answers(index) == expected
+
+
 @pytest.mark.parametrize(("damage", "cause"), DAMAGE)
 def test_a_damaged_shard_costs_only_its_own_maps(index: Path, damage: Callable, cause: str) -> None:
     damage(index / "shards" / "000001.h5")
