@@ -52,6 +52,7 @@ demo: $(VENV)/.installed-demo
 bench: $(VENV)/.installed-demo $(VENV)/.installed-distributed
 	$(BIN)/python -m indexer.demo $(if $(IMAGES),--only weights) --out "$(OUT)"
 	$(BIN)/python -m benchmarks.indexing --images "$(or $(IMAGES),$(OUT)/photos)" --weights "$(OUT)/squeezenet1_1.pth"
+	$(BIN)/python -m benchmarks.forward --images "$(or $(IMAGES),$(OUT)/photos)" --weights "$(OUT)/squeezenet1_1.pth"
 	$(BIN)/python -m benchmarks.engine --images "$(or $(IMAGES),$(OUT)/photos)" --weights "$(OUT)/squeezenet1_1.pth"
 	$(BIN)/python -m benchmarks.growth --images "$(or $(IMAGES),$(OUT)/photos)" --weights "$(OUT)/squeezenet1_1.pth"
 

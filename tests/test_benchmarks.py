@@ -18,6 +18,7 @@ from benchmarks import (
     decoding,
     dissection,
     engine,
+    forward,
     generate,
     growth,
     indexing,
@@ -56,6 +57,21 @@ def test_indexing_is_measured(photos: Path, tmp_path: Path, monkeypatch: pytest.
     assert float(rows[-3]["note"].rpartition(" ")[2]) == pytest.approx(64 * 55 * 55 * 4 / 1e3, abs=5)
     assert all(min(row["reference"] + row["measured"]) > 0 for row in rows)
     assert rows[0]["name"] in capsys.readouterr().out
+
+
+def test_keeping_is_measured_without_decoding(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.measure.ROUNDS", 2)
+    monkeypatch.setattr(forward, "SHARD", 16)
+    monkeypatch.setattr(forward, "CASES", [forward.Case("squeezenet1_1", "features.2,features.3")])
+    kept: list[int] = []
+    real = forward.write_shards
+    monkeypatch.setattr(forward, "write_shards", lambda *given: kept.append(sum(made.rows for made in real(*given))))
+    out = tmp_path / "figures.json"
+    forward.main(["--images", str(photos), "--device", "cpu", "--batch", "3", "--out", str(out)])
+    [row] = json.loads(out.read_text())["rows"]
+    count = int(row["name"].partition("(")[2].partition(" ")[0])
+    assert kept == [count] * 3  # two rounds after one that is not counted
+    assert len(row["measured"]) == len(row["reference"]) == 2
 
 
 def run_of(photos: Path) -> peers.Run:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import faiss
 import numpy as np
 
+from indexer.derive import faiss_gpu
 from indexer.derive.inverted import Trained, list_count, spread
 
 FACTORS = (1, 2, 3, 5, 10)
@@ -43,7 +44,7 @@ def _centres(sample: np.ndarray, number: int) -> np.ndarray:
     parameters.spherical, parameters.niter = True, 10
     parameters.min_points_per_centroid = 1  # it is the sample's size that is bounded, and the recall is measured
     clustering = faiss.Clustering(sample.shape[1], number, parameters)
-    clustering.train(spread(sample, number), faiss.IndexFlatIP(sample.shape[1]))
+    clustering.train(spread(sample, number), faiss_gpu.flat(sample.shape[1]))
     return faiss.vector_to_array(clustering.centroids).reshape(number, -1)
 
 

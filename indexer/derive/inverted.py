@@ -13,6 +13,8 @@ from typing import Any
 import faiss
 import numpy as np
 
+from indexer.derive import faiss_gpu
+
 RECALL = 0.95
 NEAREST = 10
 _PROBE_STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -85,7 +87,10 @@ def train(sample: np.ndarray, count: int, queries: np.ndarray) -> Trained:
     """An inverted file over float16 for ``count`` vectors, trained on some of them (S, C) float32; see `Trained`."""
     number = list_count(count)
     index = faiss.index_factory(sample.shape[1], f"IVF{number},SQfp16", faiss.METRIC_INNER_PRODUCT)
+    on_gpu = faiss_gpu.flat(sample.shape[1])
+    index.clustering_index = on_gpu
     index.train(spread(sample, number))
+    index.clustering_index = None
     return Trained(index, queries, f"IVF{number}, float16")
 
 
@@ -97,11 +102,12 @@ def spread(sample: np.ndarray, lists: int) -> np.ndarray:
 def fill(trained: faiss.Index, blocks: Iterator[np.ndarray], first: int, queries: np.ndarray) -> Part:
     """The part with vectors in blocks (b, C) float32, of which the first one's number is ``first``."""
     part = faiss.clone_index(trained)
+    adding = faiss_gpu.Adding(part)
     nearest = faiss.ResultHeap(len(queries), NEAREST, keep_max=True)
     for block in blocks:
-        exact = faiss.knn(queries, block, min(NEAREST, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+        exact = faiss_gpu.knn(queries, block, min(NEAREST, len(block)))
         nearest.add_result(exact[0], exact[1] + first)
-        part.add_with_ids(block, np.arange(first, first + len(block)))
+        adding.add(block, np.arange(first, first + len(block)))
         first += len(block)
     nearest.finalize()
     return Part(_without_centres(faiss.extract_index_ivf(part)), nearest.D, nearest.I)

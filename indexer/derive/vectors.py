@@ -69,7 +69,7 @@ def unit_vectors(maps: np.ndarray) -> np.ndarray:
 def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, hands: Hands) -> dict[str, Any]:
     """Build and write a layer's FAISS index, and its lists where it has any; say what it is, for the manifest.
 
-    The files are the same, byte for byte, whoever does the parts.
+    The files are the same, byte for byte, whoever does the parts with devices of the same kind.
     """
     count = opened(sources).images * len(grid(layer.height, layer.width))
     size = count * layer.channels * 2

@@ -59,7 +59,7 @@ def read_file(path: Path | RemotePath) -> bytes:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
             raise OSError(errno.EINVAL, "no file of an image")
-        return file.read(MAX_BYTES)
+        return file.read()  # a number would have so many bytes set aside
 
 
 def _without_waiting(path: str, flags: int) -> int:

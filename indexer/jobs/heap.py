@@ -3,6 +3,8 @@
 import contextlib
 import ctypes
 
+from indexer.network.threads import cores
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """What glibc's mallopt calls them."""
 
@@ -19,8 +21,8 @@ def keep_freed_memory() -> None:
 
 
 def share_heaps() -> None:
-    """Let threads that start from now on share heaps: each has one of its own else, and keeps what is freed in it."""
-    _tell(_ARENA_MAX, 2)
+    """Let threads that start from now on share heaps, one a core: each keeps what is freed in one of its own else."""
+    _tell(_ARENA_MAX, max(2, cores()))
 
 
 def give_back_freed_memory() -> None:

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from indexer.errors import DamagedFile
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.heap import give_back_freed_memory, share_heaps
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
-from indexer.network.threads import cores, forward_pool
+from indexer.network.threads import cores, forward_pool, passes_at_once
+from indexer.shards import reduce_gpu
 from indexer.shards.reader import Shard
 from indexer.shards.reduce import reduce_maps
 from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter
@@ -58,28 +57,44 @@ def index_shards(
     Each appears under its name only when it is whole. A shard that another run of the same plan wrote meanwhile stays.
     """
     share_heaps()
-    (task.index / layout.SHARDS).mkdir(parents=True, exist_ok=True)
-    threads = cores()
-    with (
-        ThreadPoolExecutor(threads) as decoders,
-        forward_pool(network.device) as (forwards, at_once),
-        ThreadPoolExecutor(threads) as workers,
-        ThreadPoolExecutor(1) as writer,
-    ):
-        behind = _Behind(writer, _WRITES_WAITING + at_once)
+    with ThreadPoolExecutor(cores()) as decoders:
         images = ((id, file) for plan in plans for id, file in zip(plan.ids, plan.files, strict=True))
         decoded = decode_ahead(
             task.image_root, images, task.configuration.preprocessing, task.configuration.keep_images, decoders,
-            _BATCHES_AHEAD * task.batch_size * at_once,
+            _BATCHES_AHEAD * task.batch_size * passes_at_once(network.device),
         )  # fmt: skip
-        finished = []
+        return write_shards(task, plans, network, decoded, progress)
+
+
+def write_shards(
+    task: ShardTask,
+    plans: list[ShardPlan],
+    network: Network,
+    decoded: Iterator[Decoded | Skipped],
+    progress: Progress = lambda images: None,
+) -> list[ShardInfo]:
+    """Write shards of images that come decoded, in the order of the plans."""
+    (task.index / layout.SHARDS).mkdir(parents=True, exist_ok=True)
+    with (
+        forward_pool(network.device) as (forwards, at_once),
+        ThreadPoolExecutor(cores()) as workers,
+        ThreadPoolExecutor(1) as writer,
+        ThreadPoolExecutor(1) as publisher,
+    ):
+        behind = _Behind(writer, _WRITES_WAITING + at_once)
+        beside = 0 if network.device.type == "cpu" else 1  # shards ending while one is written: memory, for idle cores
+        finished: list[Future[ShardInfo]] = []
         for plan in plans:
-            shard = _OpenShard(task, plan, workers)
+            if len(finished) > beside:
+                behind.submit(finished[-1 - beside].result)
+            tables = _tables(network)
+            shard = _OpenShard(task, plan, workers, tables)
             try:
                 for batch in _batches(itertools.islice(decoded, len(plan.ids)), task.batch_size):
-                    behind.submit(shard.add, batch.images, forwards.submit(_forward, network, batch), batch.skipped)
+                    passed = forwards.submit(_forward, network, batch, tables)
+                    behind.submit(shard.add, batch.images, passed, batch.skipped)
                     progress(len(batch.images) + len(batch.skipped))
-                finished.append(behind.submit(shard.finish))
+                finished.append(publisher.submit(shard.publish, behind.submit(shard.check)))
             except BaseException:
                 writer.submit(shard.abandon, *sys.exc_info())
                 raise
@@ -102,9 +117,12 @@ class _Behind:
 
 @dataclass(frozen=True)
 class _Batch:
-    images: list[IndexedImage]
-    pixels: np.ndarray | None
+    usable: list[Decoded]
     skipped: list[Skipped]
+
+    @property
+    def images(self) -> list[IndexedImage]:
+        return [result.image for result in self.usable]
 
 
 def _batches(results: Iterator[Decoded | Skipped], size: int) -> Iterator[_Batch]:
@@ -116,26 +134,35 @@ def _batches(results: Iterator[Decoded | Skipped], size: int) -> Iterator[_Batch
             continue
         usable.append(result)
         if len(usable) == size:
-            yield _batch(usable, skipped)
+            yield _Batch(usable, skipped)
             usable, skipped = [], []
     if usable or skipped:
-        yield _batch(usable, skipped)
+        yield _Batch(usable, skipped)
 
 
-def _batch(usable: list[Decoded], skipped: list[Skipped]) -> _Batch:
-    pixels = np.stack([result.pixels for result in usable]) if usable else None
-    return _Batch([result.image for result in usable], pixels, skipped)
+Tables = dict[str, reduce_gpu.Table]
 
 
-def _forward(network: Network, batch: _Batch) -> dict[str, LayerBatch]:
-    if batch.pixels is None:
+def _tables(network: Network) -> Tables:
+    """Where a shard's activations are counted on a GPU; none on a CPU, whose counting needs other cores than passes."""
+    if network.device.type == "cpu":
         return {}
-    paths = [image.path for image in batch.images]
-    return network.run(batch.pixels, lambda layer, maps: reduce_maps(layer, maps, paths))
+    return {layer: reduce_gpu.Table(shape[0], network.device) for layer, shape in network.shapes.items()}
+
+
+def _forward(network: Network, batch: _Batch, tables: Tables) -> dict[str, LayerBatch]:
+    if not batch.usable:
+        return {}
+    paths = [result.image.path for result in batch.usable]
+    pixels = network.stacked([result.pixels for result in batch.usable])
+    if not tables:
+        return network.run(pixels, lambda layer, maps: reduce_maps(layer, maps, paths))
+    copying = network.run(pixels, lambda layer, maps: reduce_gpu.start(maps, tables[layer]))
+    return {layer: part.batch(layer, paths) for layer, part in copying.items()}
 
 
 class _OpenShard:
-    def __init__(self, task: ShardTask, plan: ShardPlan, workers: ThreadPoolExecutor) -> None:
+    def __init__(self, task: ShardTask, plan: ShardPlan, workers: ThreadPoolExecutor, tables: Tables) -> None:
         self._path = task.index / layout.shard_file(plan.number)
         self._task, self._plan = task, plan
         self._stack = ExitStack()
@@ -147,8 +174,9 @@ class _OpenShard:
         }
         layers = {info.name: (info.channels, info.height, info.width) for info in task.configuration.layers}
         self._partial = self._stack.enter_context(atomic.creating(self._path))
+        counted = {layer: table.histogram for layer, table in tables.items()}
         self._writer = self._stack.enter_context(
-            ShardWriter(self._partial, layers, attributes, task.configuration.keep_images, workers)
+            ShardWriter(self._partial, layers, attributes, task.configuration.keep_images, workers, counted)
         )
         self._error: BaseException | None = None
 
@@ -161,13 +189,21 @@ class _OpenShard:
         for result in skipped:
             self._writer.skip(result.path, result.reason)
 
-    def finish(self) -> ShardInfo:
-        if self._error is not None:  # nobody may have seen it yet
-            self.abandon(type(self._error), self._error, None)
+    def check(self) -> None:
+        """Raise what went wrong, if anything did; nobody may have seen it yet."""
+        if self._error is not None:
             raise self._error
-        rows, skipped = self._writer.close()
-        give_back_freed_memory()  # of its tables and rows, among blocks that are still used
-        file, digest = layout.shard_file(self._plan.number), atomic.file_sha256(self._partial)
+
+    def publish(self, written: "Future[None]") -> ShardInfo:
+        """End the file and give it its name."""
+        try:
+            written.result()
+            rows, skipped = self._writer.close()
+            give_back_freed_memory()  # of its tables and rows, among blocks that are still used
+            file, digest = layout.shard_file(self._plan.number), atomic.file_sha256(self._partial)
+        except BaseException as error:
+            self.abandon(type(error), error, None)
+            raise
         try:
             self._stack.close()
         except FileExistsError as error:

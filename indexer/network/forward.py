@@ -9,6 +9,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -84,7 +85,7 @@ class Network:
         self.traces: dict[str, LayerTrace] = trace_layers(model.module, layers, input_size)
         ready = in_precision(model.module, layers, input_size, precision)
         self._module = ready.to(self.device, memory_format=torch.channels_last)
-        self._pass = threading.local()  # what the hooks do in this thread: nothing, unless `run` says so
+        self._pass = threading.local()  # what the hooks do in this thread: nothing, unless `run` says so; its stream
         self._attach()
         self.shapes = self._probe()
 
@@ -105,6 +106,11 @@ class Network:
                     "; name the module around it"
                 )
         return {layer: shapes[layer] for layer in self.traces}
+
+    def stacked(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
+        """Some images' pixels (h, w, 3) uint8 as one batch, in memory from which the network's device copies fast."""
+        out = torch.empty((len(pixels), *pixels[0].shape), dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        return np.stack(pixels, out=out.numpy())
 
     def run(
         self,
@@ -152,13 +158,22 @@ class Network:
     def _forward(self, pixels: np.ndarray, see: Callable[[str, torch.Tensor], None]) -> None:
         self._pass.see = see
         try:
-            with torch.inference_mode(), computing(self.precision, self.device):
+            with torch.inference_mode(), computing(self.precision, self.device), self._own_stream():
                 batch = torch.from_numpy(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
                 self._module(self.model.preprocessing.normalise(batch))
         except _LastLayerDone:
             pass
         finally:
             del self._pass.see
+
+    def _own_stream(self) -> AbstractContextManager[object]:
+        """Within it this thread's work is queued beside that of other threads, where the device has queues."""
+        if self.device.type != "cuda":
+            return nullcontext()
+        if not hasattr(self._pass, "stream"):
+            self._pass.stream = torch.cuda.Stream(self.device)
+            self._pass.stream.wait_stream(torch.cuda.default_stream(self.device))  # for the weights
+        return torch.cuda.stream(self._pass.stream)
 
     def _attach(self) -> None:
         modules = dict(self._module.named_modules())

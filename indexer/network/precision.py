@@ -7,6 +7,7 @@
 ==================  ===================================================================================================
 ``float32``         the network as it is
 ``float32-folded``  batch norms are folded into the convolutions before them: other last bits
+``tf32``            folded if any can be, and an NVIDIA GPU rounds what it multiplies to ten bits; a CPU does not
 ``bfloat16``        folded too, and convolutions and matrix products take and give bfloat16, of two to three digits
 ==================  ===================================================================================================
 """
@@ -58,7 +59,7 @@ def in_precision(module: nn.Module, layers: Sequence[str], input_size: tuple[int
     folded = fold_batch_norms(copied, layers, input_size)
     if precision == "bfloat16":
         _halve(copied)
-    elif not folded:
+    elif precision == "float32-folded" and not folded:
         raise InvalidRequest(
             "precision float32-folded: there is no batch norm that folds into a convolution before it without changing "
             "the output of a layer that is asked for; use float32"
@@ -67,7 +68,13 @@ def in_precision(module: nn.Module, layers: Sequence[str], input_size: tuple[int
 
 
 def computing(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """What a forward pass in a precision runs within; of the thread that enters it alone."""
+    """What a forward pass in a precision runs within; of the thread that enters it alone, but for TF32.
+
+    Whether a GPU rounds to TF32 is one setting of the process, and torch's own for convolutions is that it does.
+    """
+    if device.type == "cuda":
+        products = "tf32" if precision == "tf32" else "ieee"
+        torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = products
     # Beside the weights that are bfloat16 already, for whatever else multiplies: attention, functions.
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 

@@ -7,15 +7,16 @@ from contextlib import contextmanager
 
 import torch
 
-_AT_ONCE = 4
-_CPU_BATCH, _GPU_BATCH = 8, 64
+_AT_ONCE, _GPU_AT_ONCE = 4, 2
+_CPU_BATCH, _GPU_BATCH = 8, 128
 
 
 def batch_size(device: torch.device) -> int:
     """Images a forward pass.
 
     Few on a CPU: maps of a batch that fit its caches, and that the allocator need not ask the system for, are worth
-    more than longer loops (squeezenet1_1: 4.0 ms an image in batches of 8, 8.4 in batches of 32).
+    more than longer loops (squeezenet1_1: 4.0 ms an image in batches of 8, 8.4 in batches of 32). Many on a GPU, which
+    else waits for the host to queue its work.
     """
     return _CPU_BATCH if device.type == "cpu" else _GPU_BATCH
 
@@ -41,14 +42,19 @@ def torch_pool(threads: int, each: int = 1) -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(before)
 
 
+def passes_at_once(device: torch.device) -> int:
+    """How many forward passes run beside each other.
+
+    On a CPU as many as there are cores, with few threads each: one pass on all cores waits, layer by layer, for the
+    core that decodes or compresses something. More than `_AT_ONCE` would only need more memory. On a GPU one computes
+    while what another left is copied.
+    """
+    return min(cores(), _AT_ONCE) if device.type == "cpu" else _GPU_AT_ONCE
+
+
 @contextmanager
 def forward_pool(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
-    """A pool for forward passes, and how many it runs at once.
-
-    On a CPU, passes beside each other with few threads each: one pass on all cores waits, layer by layer, for the
-    core that decodes or compresses something. More than `_AT_ONCE` would only need more memory. A GPU takes one pass
-    after the other.
-    """
-    at_once = min(cores(), _AT_ONCE) if device.type == "cpu" else 1
-    with torch_pool(at_once, cores() // at_once) as pool:
+    """A pool for forward passes, and how many it runs at once."""
+    at_once = passes_at_once(device)
+    with torch_pool(at_once, max(1, cores() // at_once)) as pool:
         yield pool, at_once

@@ -1,4 +1,4 @@
-"""A layer's maps -> what a shard keeps of them, on the device where they are."""
+"""A layer's maps -> what a shard keeps of them; on a GPU, `indexer.shards.reduce_gpu` does it."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _INFINITE = 0x7C00  # the bits of float16's infinity
 
 
 def reduce_maps(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBatch:
-    """Reduce maps (B, C, H, W) of a layer to what is kept, on the device where they are.
+    """Reduce maps (B, C, H, W) of a layer, on the CPU, to what is kept.
 
     Raises
     ------
@@ -26,24 +26,21 @@ def reduce_maps(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBa
     half, saturated = _halved(maps), 0
     if not _is_plain(half, peaks):
         lowest = maps.amin(dim=(2, 3))
-        _refuse_non_finite(layer, peaks, lowest, paths)
+        refuse_non_finite(layer, peaks, lowest, paths)
         if bool((peaks > HALF_MAX).any() | (lowest < -HALF_MAX).any()):
             saturated = int((maps.abs() > HALF_MAX).sum())
             half = _halved(maps.clamp(-HALF_MAX, HALF_MAX))
-    kept = half.cpu().numpy()
-    if maps.device.type == "cpu":
-        cells = _first_argmax(maps.numpy(), peaks.numpy(), kept)
-    else:
-        cells = maps.flatten(2).argmax(dim=2).cpu().numpy()
-    return LayerBatch(kept, peaks.cpu().numpy(), cells.astype(np.uint32), saturated)
+    kept = half.numpy()
+    cells = _first_argmax(maps.numpy(), peaks.numpy(), kept)
+    return LayerBatch(kept, peaks.numpy(), cells.astype(np.uint32), saturated)
 
 
 def _halved(maps: torch.Tensor) -> torch.Tensor:
     """Contiguous float16 (B, C, H, W); what is beyond its range becomes infinite.
 
-    Image by image on a CPU: torch transposes matrices in blocks, and only those.
+    Image by image: torch transposes matrices in blocks, and only those.
     """
-    if maps.is_contiguous() or maps.device.type != "cpu":
+    if maps.is_contiguous():
         return maps.to(torch.float16).contiguous()
     images, channels, height, width = maps.shape
     kept = torch.empty((images, channels, height * width), dtype=torch.int16)
@@ -75,7 +72,8 @@ def _first_argmax(maps: np.ndarray, peaks: np.ndarray, kept: np.ndarray) -> np.n
     return cells
 
 
-def _refuse_non_finite(layer: str, peaks: torch.Tensor, lowest: torch.Tensor, paths: Sequence[str]) -> None:
+def refuse_non_finite(layer: str, peaks: torch.Tensor, lowest: torch.Tensor, paths: Sequence[str]) -> None:
+    """Raise BadActivations where a highest or lowest activation (B, C) is not finite; names the first such image."""
     # max and min hand on NaN, so these two see every kind of bad value.
     bad = ~(torch.isfinite(peaks) & torch.isfinite(lowest))
     if bool(bad.any()):

@@ -7,7 +7,7 @@
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from indexer.shards import format as shard_format
-from indexer.shards.chunks import ChunkWriter
+from indexer.shards.chunks import ChunkWriter, write_shuffled
 from indexer.shards.counting import Counter
 from indexer.shards.histogram import Histogram
 from indexer.store import mapped
@@ -62,7 +62,11 @@ class LayerBatch:
 
 
 class ShardWriter:
-    """Writes one shard; see the module's description."""
+    """Writes one shard; see the module's description.
+
+    ``counted`` gives the histograms of layers that are counted elsewhere, and is asked when the shard is closed;
+    without it the writer counts what it is given.
+    """
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class ShardWriter:
         attributes: dict[str, str | int],
         keep_images: bool,
         workers: ThreadPoolExecutor,
+        counted: Mapping[str, Callable[[], Histogram]] | None = None,
     ) -> None:
         self._workers = workers
         self._file = h5py.File(path, "w", libver="latest")
@@ -80,7 +85,9 @@ class ShardWriter:
         self._skipped: list[tuple[str, str]] = []
         self._keep_images = keep_images
         self._layers = {
-            name: _LayerWriter(self._file.create_group(f"layers/{name}"), shape, workers)
+            name: _LayerWriter(
+                self._file.create_group(f"layers/{name}"), shape, workers, counted[name] if counted else None
+            )
             for name, shape in layers.items()
         }
 
@@ -93,7 +100,7 @@ class ShardWriter:
     def add(self, images: Sequence[IndexedImage], layers: dict[str, LayerBatch]) -> None:
         """Append a batch; the order of the images is that of the rows."""
         self._images.extend(images)
-        counted = [self._workers.submit(self._layers[name].counter.add, layers[name].maps) for name in layers]
+        counted = [self._workers.submit(self._layers[name].count, layers[name].maps) for name in layers]
         for name, batch in layers.items():
             self._layers[name].add(batch)
         for future in counted:
@@ -128,7 +135,8 @@ class ShardWriter:
 
 
 def _close(layer: "_LayerWriter", counted: Future[Histogram]) -> None:
-    layer.close(counted.result())
+    layer.close()
+    layer.write(counted.result())
 
 
 class _Rows:
@@ -158,6 +166,7 @@ class _LayerWriter:
     group: h5py.Group
     shape: tuple[int, int, int]
     workers: ThreadPoolExecutor
+    counted_elsewhere: Callable[[], Histogram] | None
     saturated: int = 0
 
     def __post_init__(self) -> None:
@@ -171,21 +180,26 @@ class _LayerWriter:
         self.peak_cells.add(batch.peak_cells)
         self.saturated += batch.saturated
 
+    def count(self, maps: np.ndarray) -> None:
+        if self.counted_elsewhere is None:
+            self.counter.add(maps)
+
     def counted(self) -> Histogram:
         """The histogram of all that was added; the counter's tables are given back."""
+        if self.counted_elsewhere is not None:
+            return self.counted_elsewhere()
         histogram = self.counter.histogram()
         self.counter = Counter(self.shape[0])
         return histogram
 
-    def close(self, histogram: Histogram) -> None:
+    def close(self) -> None:
         self.chunks.close().attrs["saturated"] = self.saturated
         for name, rows in (("peaks", self.peaks), ("peak_cells", self.peak_cells)):
             self.group.create_dataset(name, data=np.ascontiguousarray(rows.all().T))
+
+    def write(self, histogram: Histogram) -> None:
         for name, values in (("keys", histogram.keys), ("counts", histogram.counts)):
-            # Shuffled, because ascending keys share their high bytes: a third of the size. (Maps are worse for it.)
-            self.group.create_dataset(
-                f"histogram/{name}", data=values, compression=shard_format.ZSTD_FILTER, shuffle=True
-            )
+            write_shuffled(self.group, f"histogram/{name}", values, self.workers)
 
 
 def _write_images(group: h5py.Group, images: Sequence[IndexedImage]) -> None:

@@ -20,7 +20,7 @@ _MAX_BYTES = 1 << 28
 MAX_CELLS = 1 << 24
 """Most cells of a map: 4096 x 4096."""
 FLOAT32 = "float32"
-PRECISIONS = (FLOAT32, "float32-folded", "bfloat16")
+PRECISIONS = (FLOAT32, "float32-folded", "tf32", "bfloat16")
 """In which numbers a network may compute; see `indexer.network.precision`."""
 
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import faiss
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import indexer
-from indexer.derive import codes, inverted, vectors
+from indexer.derive import codes, faiss_gpu, inverted, vectors
 from indexer.derive.codes import train_codes
 from indexer.derive.faiss_reader import WrongVectors
 from indexer.derive.inverted import Measured, Trained, fill, write_inverted
@@ -202,6 +202,35 @@ def test_the_cheapest_way_to_ask_is_chosen(
 # -- the graph over the lists -----------------------------------------------------------------------------------------
 
 DIMENSIONS, COUNT = 24, 700
+
+
+@pytest.mark.parametrize("train", [inverted.train, train_codes])
+def test_lists_that_a_gpu_finds_are_those_of_the_index(train: Callable[..., Trained]) -> None:
+    """A flat index on the CPU stands for that of a GPU; a graph does not find the nearest centre of every vector."""
+    vectors = np.random.default_rng(3).normal(size=(9000, 40)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    trained = train(vectors, len(vectors), vectors[:9])
+    parts = [faiss.clone_index(trained.index) for _ in range(2)]
+    adding = faiss_gpu.Adding(parts[1])
+    centres = faiss.IndexFlatIP(40)
+    centres.add(faiss.extract_index_ivf(parts[1]).quantizer.reconstruct_n(0, faiss.extract_index_ivf(parts[1]).nlist))
+    adding._centres = centres
+    for first, end in ((0, 2000), (2000, 9000)):
+        parts[0].add_with_ids(vectors[first:end], np.arange(first, end))
+        adding.add(vectors[first:end], np.arange(first, end))
+    expected, found = (set(entries(faiss.extract_index_ivf(part))) for part in parts)
+    assert len(found) == 9000
+    assert len(expected & found) >= (9000 if train is inverted.train else 8900)
+
+
+def entries(index: faiss.IndexIVF) -> Iterator[tuple[int, int, bytes]]:
+    """List, id and code of every vector."""
+    for number in range(index.nlist):
+        size = index.invlists.list_size(number)
+        if size:
+            ids = faiss.rev_swig_ptr(index.invlists.get_ids(number), size)
+            held = faiss.rev_swig_ptr(index.invlists.get_codes(number), size * index.code_size).reshape(size, -1)
+            yield from ((number, int(id), code.tobytes()) for id, code in zip(ids, held, strict=True))
 
 
 def test_the_graph_is_the_same_however_many_threads_there_are() -> None:

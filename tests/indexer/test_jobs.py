@@ -33,6 +33,8 @@ from indexer.jobs.compact import compact
 from indexer.jobs.info import describe, skipped_images
 from indexer.jobs.remove import remove
 from indexer.jobs.verify import repair, verify
+from indexer.network.forward import Network
+from indexer.shards.reduce_gpu import Table
 from indexer.shards.writer import ShardWriter
 from tests.conftest import build_request, write_photos
 
@@ -106,6 +108,21 @@ def test_layers_do_not_depend_on_their_company(index: Path, photos: Path, tmp_pa
     with indexer.open(index) as both, indexer.open(tmp_path / "alone") as alone:
         assert (both.activation_maps(3, "0") == alone.activation_maps(3, "0")).all()
         assert (both.activation_maps(3, "0") < 0).any(), "an in-place ReLU behind the layer has rewritten it"
+
+
+def test_what_a_gpu_does_writes_the_same(
+    index: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Maps that are equal are kept equally; here all of it runs on the CPU."""
+
+    def tables(network: Network) -> run.Tables:
+        return {layer: Table(shape[0], network.device) for layer, shape in network.shapes.items()}
+
+    monkeypatch.setattr(run, "_tables", tables)
+    monkeypatch.setattr(run, "reduce_maps", None)
+    tiny_build(tmp_path / "index", photos)
+    for file in (index / "shards").iterdir():
+        assert file.read_bytes() == (tmp_path / "index" / "shards" / file.name).read_bytes()
 
 
 @pytest.mark.parametrize("fail_at", [0, 3, 6])

@@ -106,14 +106,14 @@ def test_what_computes_something_else_is_not_folded() -> None:
 
 
 def test_unknown_precisions_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="one of float32, float32-folded, bfloat16, not 'float16'"):
+    with pytest.raises(InvalidRequest, match="one of float32, float32-folded, tf32, bfloat16, not 'float16'"):
         Network(load_model("tests.own_models:normed", "none"), ["late"], precision="float16")
     with pytest.raises(SystemExit):
         main(["build", str(tmp_path), "--model", "x", "--out", str(tmp_path / "i"), "--precision", "half"])
     assert re.search("float32.*float32-folded.*bfloat16", capsys.readouterr().err)
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32-folded", 1e-4), ("bfloat16", 0.1)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32-folded", 1e-4), ("tf32", 1e-4), ("bfloat16", 0.1)])
 def test_a_network_in_another_precision(precision: str, tolerance: float) -> None:
     model = load_model("tests.own_models:normed", "none")
     layers, rng = ["early.conv", "fork", "late"], np.random.default_rng(3)

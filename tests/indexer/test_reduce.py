@@ -1,11 +1,29 @@
-"""What is kept of maps equals a slow twin, whatever the memory layout, with ties before and after rounding."""
+"""What is kept of maps equals a slow twin, whatever the memory layout, with ties before and after rounding.
+
+What is made for a GPU runs here on the CPU; tests that need a GPU are in `test_gpu`.
+"""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 import torch
 
 from indexer.errors import BadActivations
+from indexer.shards import reduce_gpu
+from indexer.shards.counting import Counter
 from indexer.shards.reduce import reduce_maps
+from indexer.shards.writer import LayerBatch
+
+CPU = torch.device("cpu")
+
+
+def reduce_queued(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBatch:
+    return reduce_gpu.start(maps, reduce_gpu.Table(maps.shape[1], maps.device)).batch(layer, paths)
+
+
+Reduce = Callable[[str, torch.Tensor, Sequence[str]], LayerBatch]
+both_ways = pytest.mark.parametrize("reduce", [reduce_maps, reduce_queued])
 
 
 def maps_of(seed: int) -> np.ndarray:
@@ -19,11 +37,12 @@ def maps_of(seed: int) -> np.ndarray:
     return maps
 
 
+@both_ways
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_batch_is_reduced_as_one_would_by_hand(seed: int, layout: torch.memory_format) -> None:
+def test_a_batch_is_reduced_as_one_would_by_hand(reduce: Reduce, seed: int, layout: torch.memory_format) -> None:
     maps = maps_of(seed)
-    batch = reduce_maps("layer", torch.from_numpy(maps).contiguous(memory_format=layout), ["image"] * 6)
+    batch = reduce("layer", torch.from_numpy(maps).contiguous(memory_format=layout), ["image"] * 6)
     assert batch.maps.dtype == np.float16
     assert batch.maps.flags.c_contiguous
     np.testing.assert_array_equal(batch.maps, np.clip(maps, -65504, 65504).astype(np.float16))
@@ -35,9 +54,44 @@ def test_a_batch_is_reduced_as_one_would_by_hand(seed: int, layout: torch.memory
             assert batch.peak_cells[image, neuron] == int(np.flatnonzero(values == values.max())[0])
 
 
+@both_ways
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_named(bad: float) -> None:
+def test_what_is_not_finite_is_named(reduce: Reduce, bad: float) -> None:
     maps = maps_of(0)
     maps[4, 3, 2, 1] = bad
     with pytest.raises(BadActivations, match=r"layer 'features.1', neuron 3 gives NaN or infinity on the image 4.jpg"):
-        reduce_maps("features.1", torch.from_numpy(maps), [f"{number}.jpg" for number in range(6)])
+        reduce("features.1", torch.from_numpy(maps), [f"{number}.jpg" for number in range(6)])
+
+
+@pytest.mark.parametrize("at_once", [1, 400, 1 << 24])
+def test_parts_of_a_batch_are_reduced_as_all_of_it(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(reduce_gpu, "_AT_ONCE", at_once)
+    maps = torch.from_numpy(maps_of(1))
+    table = reduce_gpu.Table(5, CPU)
+    batch, expected = reduce_gpu.start(maps, table).batch("layer", ["image"] * 6), reduce_maps("layer", maps, [])
+    np.testing.assert_array_equal(batch.peak_cells, expected.peak_cells)
+    counted(table, [expected.maps])
+
+
+@pytest.mark.parametrize("most", [1 << 31, 1500])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_table_counts_what_the_counter_counts(monkeypatch: pytest.MonkeyPatch, seed: int, most: int) -> None:
+    monkeypatch.setattr(reduce_gpu, "_MOST", most)  # the table is emptied on the way
+    rng = np.random.default_rng(seed)
+    batches = [np.clip(maps_of(seed), -65504, 65504).astype(np.float16)]
+    batches += [rng.normal(0, 3, (n, 5, 7, 11)).round(1).astype(np.float16) for n in (3, 1)]
+    batches[1][0, 0, 0, :2] = [0.0, -0.0]
+    table = reduce_gpu.Table(5, CPU)
+    for maps in batches:
+        table.add(torch.from_numpy(maps))
+    counted(table, batches)
+
+
+def counted(table: reduce_gpu.Table, batches: list[np.ndarray]) -> None:
+    counter = Counter(5)
+    for maps in batches:
+        counter.add(maps)
+    found, expected = table.histogram(), counter.histogram()
+    assert found.keys.dtype == np.uint32
+    np.testing.assert_array_equal(found.keys, expected.keys)
+    np.testing.assert_array_equal(found.counts, expected.counts)

@@ -1,0 +1,144 @@
+"""A layer's maps on a GPU -> what a shard keeps of them, without waiting for the GPU.
+
+1. ``table = Table(channels, device)`` counts the activations of a shard where they are.
+2. ``copying = start(maps, table)``, in a forward pass, queues all there is to do and the copies to the host.
+3. ``copying.batch(layer, paths)`` waits for them and gives what `indexer.shards.reduce.reduce_maps` gives.
+4. ``table.histogram()``, when all batches of the shard are there.
+
+Other passes go on meanwhile, on other threads with streams of their own. Everything here runs on a CPU as well, only
+slower than what is made for it.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from indexer.shards.format import HALF_MAX
+from indexer.shards.histogram import Histogram
+from indexer.shards.reduce import refuse_non_finite
+from indexer.shards.writer import LayerBatch
+
+_CODES = 1 << 16
+_MOST = 1 << 31  # counts stay below it
+_AT_ONCE = 1 << 24
+"""Activations whose numbers of cells or codes, 8 bytes each, are in the GPU's memory at once."""
+
+
+class Table:
+    """How often each neuron had each float16: (C, 65536) counts of 4 bytes on a device. Safe from any thread."""
+
+    def __init__(self, channels: int, device: torch.device) -> None:
+        self._channels = channels
+        self._counts = torch.zeros(channels * _CODES, dtype=torch.int32, device=device)
+        self._middle = torch.arange(channels, device=device).view(1, channels, 1, 1) * _CODES + (_CODES >> 1)
+        self._ready = queued(device)
+        self._counted = 0
+        self._before: list[Histogram] = []
+        self._lock = threading.Lock()
+
+    def add(self, half: torch.Tensor) -> None:
+        """Count maps (B, C, H, W) float16 without NaN; queued, not done, when this returns."""
+        with self._lock:
+            if self._counted + half.numel() >= _MOST:
+                self._empty()
+            self._counted += half.numel()
+            if self._ready is not None:
+                self._ready.wait(torch.cuda.current_stream(half.device))
+            keys = (self._middle + _signed_codes(half)).flatten()
+            self._counts.scatter_add_(0, keys, torch.ones((), dtype=torch.int32, device=keys.device).expand_as(keys))
+
+    def histogram(self) -> Histogram:
+        """Of all maps, whose copies must be there."""
+        with self._lock:
+            if self._counted or not self._before:
+                self._before.append(self._here())
+            if len(self._before) > 1:
+                self._before = [Histogram.merge(self._before)]
+            return self._before[0]
+
+    def _empty(self) -> None:
+        if self._counts.is_cuda:
+            torch.cuda.synchronize(self._counts.device)  # other streams may still add
+        self._before.append(self._here())
+        self._counts.zero_()
+        self._ready = queued(self._counts.device)
+
+    def _here(self) -> Histogram:
+        keys = self._counts.nonzero().flatten()
+        counts = self._counts[keys].to("cpu", non_blocking=True)
+        keys = keys.to(torch.int32).to(
+            "cpu", non_blocking=True
+        )  # those that are too large wrap, and are unsigned again
+        if (there := queued(self._counts.device)) is not None:
+            there.synchronize()
+        self._counted = 0
+        return Histogram(self._channels, keys.numpy().view(np.uint32), counts.numpy().astype(np.int64))
+
+
+def queued(device: torch.device) -> torch.cuda.Event | None:
+    """What is over when all that this thread queued on a GPU is; nothing on a CPU, where it is over already."""
+    if device.type != "cuda":
+        return None
+    event = torch.cuda.Event(blocking=True)
+    event.record(torch.cuda.current_stream(device))
+    return event
+
+
+def _signed_codes(half: torch.Tensor) -> torch.Tensor:
+    """As `indexer.shards.histogram.recode` has them, less 32,768, int16."""
+    bits = half.view(torch.int16)
+    codes = (bits >> 15).bitwise_and_(0x7FFF).bitwise_xor_(bits)
+    return codes.masked_fill_(codes == -1, 0)  # -0
+
+
+@dataclass(frozen=True)
+class Copying:
+    """What is on its way from the device."""
+
+    half: torch.Tensor
+    peaks: torch.Tensor
+    lowest: torch.Tensor
+    cells: torch.Tensor
+    saturated: torch.Tensor
+    there: torch.cuda.Event | None
+
+    def batch(self, layer: str, paths: Sequence[str]) -> LayerBatch:
+        """Wait for it.
+
+        Raises
+        ------
+        BadActivations
+            NaN or infinity; names the layer and the first such image.
+        """
+        if self.there is not None:
+            self.there.synchronize()
+        refuse_non_finite(layer, self.peaks, self.lowest, paths)
+        cells = self.cells.numpy().astype(np.uint32)
+        return LayerBatch(self.half.numpy(), self.peaks.numpy(), cells, int(self.saturated))
+
+
+def start(maps: torch.Tensor, table: Table) -> Copying:
+    """Queue the reduction of maps (B, C, H, W), the counting, and the copies to the host."""
+    maps = maps.to(torch.float32)
+    # bfloat16 and float32 reach further than float16; NaN goes through and is refused when it is there.
+    half = maps.clamp(-HALF_MAX, HALF_MAX).to(torch.float16).contiguous()
+    peaks, lowest = maps.amax(dim=(2, 3)), maps.amin(dim=(2, 3))
+    saturated = (maps.abs() > HALF_MAX).sum()
+    cells = []
+    size = max(1, _AT_ONCE // maps[0].numel())
+    for first in range(0, len(maps), size):
+        part = slice(first, first + size)
+        cells.append(_first_cells(maps[part], peaks[part]))
+        table.add(half[part])
+    on_host = [t.to("cpu", non_blocking=True) for t in (half, peaks, lowest, torch.cat(cells), saturated)]
+    return Copying(*on_host, queued(maps.device))
+
+
+def _first_cells(maps: torch.Tensor, peaks: torch.Tensor) -> torch.Tensor:
+    """The first cell (B, C) of each map's peak; argmax on a GPU gives any of them."""
+    height, width = maps.shape[2:]
+    numbers = torch.arange(height * width, dtype=torch.int32, device=maps.device).view(height, width)
+    return torch.where(maps == peaks[:, :, None, None], numbers, height * width).amin(dim=(2, 3))
