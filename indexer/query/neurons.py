@@ -157,7 +157,8 @@ def standardised(peaks: np.ndarray) -> np.ndarray:
     """Rows (c, n) of mean 0 and length 1, float64, so that their products are correlations; NaN for constant rows."""
     values = peaks.astype(np.float64)
     constant = (peaks == peaks[:, :1]).all(axis=1)
-    values[~constant] -= values[~constant].mean(axis=1, keepdims=True)
+    if not constant.all():
+        values[~constant] -= values[~constant].mean(axis=1, keepdims=True)
     length = np.linalg.norm(values, axis=1, keepdims=True)
     return np.divide(values, length, out=np.full(values.shape, np.nan), where=~constant[:, None])
 
