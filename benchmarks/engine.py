@@ -27,7 +27,6 @@ from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import Engine, ShardTask, index_shards
 from indexer.network.forward import Network
 from indexer.network.models import load_model
-from indexer.network.threads import batch_size
 from indexer.store.manifest import Manifest
 
 LAYER = "features.12"
@@ -48,7 +47,7 @@ class Work:
         ]
 
     def task(self, folder: Path) -> ShardTask:
-        return ShardTask(folder, self.listing.root, self.configuration, batch_size(self.network.device))
+        return ShardTask(folder, self.listing.root, self.configuration, self.network.batch_size)
 
     def shards(self, engine: Engine) -> None:
         """Have all shards made."""

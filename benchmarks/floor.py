@@ -13,12 +13,12 @@ import torch
 from indexer.images.listing import ImageFile
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
 from indexer.network.forward import Network
-from indexer.network.threads import batch_size, forward_pool, passes_at_once
+from indexer.network.threads import forward_pool, passes_at_once
 
 
 def floor(root: Path, files: list[ImageFile], network: Network) -> None:
     """Decode with the indexer's decoder, ahead of the indexer's network, in its batches and threads; keep nothing."""
-    size = batch_size(network.device)
+    size = network.batch_size
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         ahead = 2 * size * passes_at_once(network.device)
         passes(network, decode_ahead(root, enumerate(files), network.model.preprocessing, False, pool, ahead), size)

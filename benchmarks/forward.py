@@ -24,7 +24,6 @@ from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import ShardTask, write_shards
 from indexer.network.forward import Network, device_named
 from indexer.network.models import load_model
-from indexer.network.threads import batch_size
 from indexer.store import atomic
 from indexer.store.manifest import FLOAT32
 
@@ -71,10 +70,10 @@ class Decoding:
             yield Decoded(replace(one.image, id=id), one.pixels)
 
 
-def row(case: Case, weights: str, listing: Listing, device: torch.device, batch: int) -> Row:
+def row(case: Case, weights: str, listing: Listing, device: torch.device, batch: int | None) -> Row:
     """One case measured."""
     network = Network(load_model(case.model, weights), case.layers.split(","), device, case.precision)
-    decoding = Decoding(listing, network, SHARD)
+    decoding, batch = Decoding(listing, network, SHARD), batch or network.batch_size
     passes(network, decoding.images(SHARD), batch)
     enough = 0.7 * SHARD / seconds(lambda: passes(network, decoding.images(SHARD), batch))
     count = min(MOST, max(1, round(enough / SHARD)) * SHARD) if enough > SHARD / 4 else SHARD // 8
@@ -91,7 +90,7 @@ def row(case: Case, weights: str, listing: Listing, device: torch.device, batch:
 
         taken = in_turn(lambda: passes(network, decoding.images(count), batch), ours)
     rates = [count / min(times) for times in taken]
-    note = f"{rates[0]:,.0f} and {rates[1]:,.0f} images a second"
+    note = f"{rates[0]:,.0f} and {rates[1]:,.0f} images a second, batches of {batch}"
     return Row(f"{case.name} ({count} images): everything kept / bare forward", *taken, note=note)
 
 
@@ -105,14 +104,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/forward.json"))
     options = parser.parse_args(arguments)
     listing, device = list_images(options.images), device_named(options.device)
-    batch = options.batch or batch_size(device)
-    title = f"Keeping beside the bare forward pass, on {device}, batches of {batch}"
+    title = f"Keeping beside the bare forward pass, on {device}"
     heading(title)
     found: list[Row] = []
     for case in CASES:
         if not options.models or case.model in options.models:
             weights = options.weights if options.weights and case.model == "squeezenet1_1" else "none"
-            found.append(row(case, weights, listing, device, batch))
+            found.append(row(case, weights, listing, device, options.batch))
             print(found[-1].line(), flush=True)
     write(title, found, options.out)
 

@@ -38,7 +38,6 @@ from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import ShardTask, index_shards
 from indexer.network.forward import Network
 from indexer.network.models import load_model
-from indexer.network.threads import batch_size
 from indexer.query.index import Index
 from indexer.store.manifest import Manifest
 
@@ -54,7 +53,7 @@ def of_photographs(folder: Path, weights: str, out: Path, count: int) -> tuple[C
     listing = list_images(folder)
     files = tuple(itertools.islice(itertools.cycle(listing.files), count))
     network = Network(load_model("squeezenet1_1", weights), [LAYER])
-    size = batch_size(network.device)
+    size = network.batch_size
     task = ShardTask(out, listing.root, configuration_of(network, False), size)
     plans = [
         ShardPlan(number, tuple(range(first, end)), files[first:end])

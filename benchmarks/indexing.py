@@ -28,7 +28,6 @@ from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import ShardTask, index_shards
 from indexer.network.forward import Network
 from indexer.network.models import load_model
-from indexer.network.threads import batch_size
 from indexer.store import atomic
 from indexer.store.manifest import FLOAT32, Manifest
 
@@ -88,7 +87,7 @@ class Measured:
         self.device = torch.device(device) if device else None
         self.network = self._network(case.precision)
         self.folder = Path(tempfile.mkdtemp())
-        size = batch_size(self.network.device)
+        size = self.network.batch_size
         self.task = ShardTask(self.folder, root, configuration_of(self.network, False), size)
         self.plan = ShardPlan(0, tuple(range(len(files))), tuple(files))
 

@@ -51,6 +51,9 @@ class Adding:
 
 def _resources() -> "faiss.StandardGpuResources":
     if not hasattr(_own, "resources"):  # not to be shared by threads
+        import torch  # here, because a service that reads an index needs none
+
+        torch.cuda.empty_cache()  # what a network that ran here keeps for its next pass
         _own.resources = faiss.StandardGpuResources()
         _own.resources.setTempMemory(_TEMPORARY)
     return _own.resources

@@ -16,7 +16,6 @@ from indexer.jobs.run import Engine, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
 from indexer.network.models import load_model
-from indexer.network.threads import batch_size
 from indexer.store import layout
 from indexer.store.lock import writing
 from indexer.store.manifest import FLOAT32, Configuration, Manifest, read_manifest
@@ -100,7 +99,7 @@ def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) 
         if manifest is not None:
             return manifest
         listing = list_images(request.images, request.image_root)
-        batch = request.batch_size or batch_size(network.device)
+        batch = request.batch_size or network.batch_size
         plan = _plan(None, listing, configuration, network, request.shard_size, batch)
         return _carry_out(index, None, plan, engine, reporter)
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import torch
+
 from indexer.errors import DamagedFile
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.heap import give_back_freed_memory, share_heaps
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 
 _BATCHES_AHEAD = 2
 _WRITES_WAITING = 2
+_TABLES_SHARE = 8
+"""A shard's tables take at most one part in so many of a GPU's memory; those of two shards may be there."""
 
 Progress = Callable[[int], None]
 """Told numbers of images."""
@@ -144,8 +148,11 @@ Tables = dict[str, reduce_gpu.Table]
 
 
 def _tables(network: Network) -> Tables:
-    """Where a shard's activations are counted on a GPU; none on a CPU, whose counting needs other cores than passes."""
-    if network.device.type == "cpu":
+    """Where a shard's activations are counted on a GPU that has room for it; elsewhere the writer counts them."""
+    if network.device.type != "cuda":
+        return {}
+    needed = sum(shape[0] for shape in network.shapes.values()) * reduce_gpu.NEURON_BYTES
+    if needed > torch.cuda.get_device_properties(network.device).total_memory // _TABLES_SHARE:
         return {}
     return {layer: reduce_gpu.Table(shape[0], network.device) for layer, shape in network.shapes.items()}
 
@@ -155,10 +162,15 @@ def _forward(network: Network, batch: _Batch, tables: Tables) -> dict[str, Layer
         return {}
     paths = [result.image.path for result in batch.usable]
     pixels = network.stacked([result.pixels for result in batch.usable])
-    if not tables:
+    if not _queues(network):
         return network.run(pixels, lambda layer, maps: reduce_maps(layer, maps, paths))
-    copying = network.run(pixels, lambda layer, maps: reduce_gpu.start(maps, tables[layer]))
+    copying = network.run(pixels, lambda layer, maps: reduce_gpu.start(maps, tables.get(layer)))
     return {layer: part.batch(layer, paths) for layer, part in copying.items()}
+
+
+def _queues(network: Network) -> bool:
+    """Whether the network's device works by itself, so that only what is left of its maps is worth copying."""
+    return network.device.type != "cpu"
 
 
 class _OpenShard:

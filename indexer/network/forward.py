@@ -7,6 +7,7 @@
 3. ``network.maps(pictures)`` is the simple form: maps as float32 arrays.
 """
 
+import math
 import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +21,7 @@ from indexer.errors import BadActivations, InvalidRequest
 from indexer.network.layers import check_layers
 from indexer.network.models import LoadedModel
 from indexer.network.precision import computing, in_precision
+from indexer.network.threads import batch_size
 from indexer.receptive_field import LayerTrace
 from indexer.receptive_field.trace import trace_layers
 from indexer.store.manifest import FLOAT32
@@ -106,6 +108,11 @@ class Network:
                     "; name the module around it"
                 )
         return {layer: shapes[layer] for layer in self.traces}
+
+    @property
+    def batch_size(self) -> int:
+        """Images a forward pass, as suits the device and what is looked at."""
+        return batch_size(self.device, sum(math.prod(shape) for shape in self.shapes.values()))
 
     def stacked(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
         """Some images' pixels (h, w, 3) uint8 as one batch, in memory from which the network's device copies fast."""

@@ -9,16 +9,20 @@ import torch
 
 _AT_ONCE, _GPU_AT_ONCE = 4, 2
 _CPU_BATCH, _GPU_BATCH = 8, 128
+_GPU_BYTES = 1 << 28
 
 
-def batch_size(device: torch.device) -> int:
-    """Images a forward pass.
+def batch_size(device: torch.device, activations: int) -> int:
+    """Images a forward pass, of so many activations each that are kept.
 
     Few on a CPU: maps of a batch that fit its caches, and that the allocator need not ask the system for, are worth
     more than longer loops (squeezenet1_1: 4.0 ms an image in batches of 8, 8.4 in batches of 32). Many on a GPU, which
-    else waits for the host to queue its work.
+    else waits for the host to queue its work, as long as a batch of float16 stays below `_GPU_BYTES`: some of them wait
+    to be written.
     """
-    return _CPU_BATCH if device.type == "cpu" else _GPU_BATCH
+    if device.type == "cpu":
+        return _CPU_BATCH
+    return max(1, min(_GPU_BATCH, _GPU_BYTES // (2 * activations)))
 
 
 def cores() -> int:
@@ -46,10 +50,12 @@ def passes_at_once(device: torch.device) -> int:
     """How many forward passes run beside each other.
 
     On a CPU as many as there are cores, with few threads each: one pass on all cores waits, layer by layer, for the
-    core that decodes or compresses something. More than `_AT_ONCE` would only need more memory. On a GPU one computes
-    while what another left is copied.
+    core that decodes or compresses something. More than `_AT_ONCE` would only need more memory. On a GPU of CUDA, whose
+    threads can queue work beside each other, one computes while what another left is copied.
     """
-    return min(cores(), _AT_ONCE) if device.type == "cpu" else _GPU_AT_ONCE
+    if device.type == "cpu":
+        return min(cores(), _AT_ONCE)
+    return _GPU_AT_ONCE if device.type == "cuda" else 1
 
 
 @contextmanager

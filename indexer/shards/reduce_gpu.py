@@ -1,7 +1,8 @@
 """A layer's maps on a GPU -> what a shard keeps of them, without waiting for the GPU.
 
 1. ``table = Table(channels, device)`` counts the activations of a shard where they are.
-2. ``copying = start(maps, table)``, in a forward pass, queues all there is to do and the copies to the host.
+2. ``copying = start(maps, table)``, in a forward pass, queues all there is to do and the copies to the host; without
+   a table nothing is counted.
 3. ``copying.batch(layer, paths)`` waits for them and gives what `indexer.shards.reduce.reduce_maps` gives.
 4. ``table.histogram()``, when all batches of the shard are there.
 
@@ -22,6 +23,8 @@ from indexer.shards.reduce import refuse_non_finite
 from indexer.shards.writer import LayerBatch
 
 _CODES = 1 << 16
+NEURON_BYTES = 4 * _CODES
+"""What a table takes for a neuron."""
 _MOST = 1 << 31  # counts stay below it
 _AT_ONCE = 1 << 24
 """Activations whose numbers of cells or codes, 8 bytes each, are in the GPU's memory at once."""
@@ -120,7 +123,7 @@ class Copying:
         return LayerBatch(self.half.numpy(), self.peaks.numpy(), cells, int(self.saturated))
 
 
-def start(maps: torch.Tensor, table: Table) -> Copying:
+def start(maps: torch.Tensor, table: Table | None) -> Copying:
     """Queue the reduction of maps (B, C, H, W), the counting, and the copies to the host."""
     maps = maps.to(torch.float32)
     # bfloat16 and float32 reach further than float16; NaN goes through and is refused when it is there.
@@ -132,9 +135,15 @@ def start(maps: torch.Tensor, table: Table) -> Copying:
     for first in range(0, len(maps), size):
         part = slice(first, first + size)
         cells.append(_first_cells(maps[part], peaks[part]))
-        table.add(half[part])
-    on_host = [t.to("cpu", non_blocking=True) for t in (half, peaks, lowest, torch.cat(cells), saturated)]
+        if table is not None:
+            table.add(half[part])
+    on_host = [_to_host(tensor) for tensor in (half, peaks, lowest, torch.cat(cells), saturated)]
     return Copying(*on_host, queued(maps.device))
+
+
+def _to_host(tensor: torch.Tensor) -> torch.Tensor:
+    """Into pinned memory where `queued` tells when it is there."""
+    return tensor.to("cpu", non_blocking=tensor.is_cuda)
 
 
 def _first_cells(maps: torch.Tensor, peaks: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from indexer.errors import BadActivations
+from indexer.network.threads import batch_size
 from indexer.shards import reduce_gpu
 from indexer.shards.counting import Counter
 from indexer.shards.reduce import reduce_maps
@@ -95,3 +96,11 @@ def counted(table: reduce_gpu.Table, batches: list[np.ndarray]) -> None:
     assert found.keys.dtype == np.uint32
     np.testing.assert_array_equal(found.keys, expected.keys)
     np.testing.assert_array_equal(found.counts, expected.counts)
+
+
+@pytest.mark.parametrize(
+    ("device", "activations", "images"),
+    [("cpu", 10**6, 8), ("cuda", 512 * 13 * 13, 128), ("cuda", 13_547_520, 9), ("cuda", 10**9, 1)],
+)
+def test_a_batch_on_a_gpu_is_large_but_bounded(device: str, activations: int, images: int) -> None:
+    assert batch_size(torch.device(device), activations) == images
