@@ -30,8 +30,7 @@ def write_image_table(path: Path, shards: Iterable[Shard], removed: Collection[i
     """
     found = _survey(shards, removed)
     code = {name: number for number, name in enumerate(found.classes)}
-    with h5py.File(path, "w", libver="latest") as file:
-        mapped.mark(file, KIND, VERSION)
+    with mapped.create_file(path, KIND, VERSION) as file:
         for name, kind in {**_NUMBERS, "path": f"S{found.longest}"}.items():
             file.create_dataset(name, (found.images,), kind)
         file.create_dataset("sha256", (found.images, 32), np.uint8)
@@ -174,7 +173,7 @@ class ImageTable:
 
     def find_id(self, id: int) -> int | None:
         """The row of an id, or None."""
-        row = int(np.searchsorted(self.id, id))
+        row = bisect.bisect_left(self.id, id)
         return row if row < len(self.id) and self.id[row] == id else None
 
     def find_path(self, path: str) -> int | None:

@@ -18,8 +18,20 @@ from indexer.store.remote import RemotePath
 
 _READER_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError)
 _MOST_TEXT = 1 << 12
+_ALIGNMENT = 64  # bytes: a line of the caches
 MAX_READ = 1 << 32
 """Most bytes that are read into memory at once: far more than the figures of the widest layer take."""
+
+
+def create_file(path: Path, kind: str, version: int) -> h5py.File:
+    """Create a file of arrays for `map_arrays`, with its mark.
+
+    HDF5 puts a dataset anywhere, and numpy copies the whole of an array that does not lie at a multiple of its item's
+    size, each time that it searches or compares it.
+    """
+    file = h5py.File(path, "w", libver="latest", alignment_threshold=1, alignment_interval=_ALIGNMENT)
+    mark(file, kind, version)
+    return file
 
 
 def mark(file: h5py.File, kind: str, version: int) -> None:
