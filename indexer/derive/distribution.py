@@ -81,7 +81,9 @@ class Distribution:
 
     def of_neuron(self, neuron: int) -> tuple[np.ndarray, np.ndarray]:
         """The different activations of a neuron, ascending (m,) float32, and how often each occurs (m,) int64."""
-        first, end = np.searchsorted(self.keys, [np.uint32(neuron) << 16, (neuron + 1) << 16])
+        # A number of another type than the keys' would have all of them converted.
+        first = np.searchsorted(self.keys, np.uint32(neuron << 16), side="left")
+        end = np.searchsorted(self.keys, np.uint32(neuron << 16 | 0xFFFF), side="right")
         counts = np.diff(self.cumulative[first:end], prepend=self._bases[neuron])
         return decode(self.keys[first:end] & np.uint32(0xFFFF)).astype(np.float32), counts
 

@@ -1,10 +1,10 @@
 """The files of one published generation, open: images, layers, maps, boxes, originals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -24,6 +24,8 @@ from indexer.store.remote import RemotePath, place
 
 if TYPE_CHECKING:
     from indexer.network.forward import Network
+
+Rows = TypeVar("Rows", Sequence[int], np.ndarray)
 
 
 class Generation:
@@ -101,11 +103,14 @@ class Generation:
         self, path: str | None = None, class_: str | None = None, limit: int = 50, offset: int = 0
     ) -> Page[ImageRecord]:
         """Images in order of ids, all or of one path or one class."""
-        rows = np.arange(len(self.images)) if class_ is None else self.images.rows_of_class(class_)
+        rows: Sequence[int] | np.ndarray = range(len(self.images))
+        if class_ is not None:
+            rows = self.images.rows_of_class(class_)
         if path is not None:
             row = self.images.find_path(path)
-            rows = rows[rows == (-1 if row is None else row)]
-        return Page(self._records(page_of(rows, limit, offset)), len(rows), limit, offset)
+            rows = [row] if row is not None and row in rows else []
+        page = np.array(page_of(rows, limit, offset), np.int64)
+        return Page(self._records(page), len(rows), limit, offset)
 
     def class_counts(self) -> dict[str, int]:
         """Images of each class."""
@@ -211,7 +216,7 @@ def _opener(index: Path | RemotePath, shards: list[ShardInfo]) -> Callable[[int]
     return lambda number: Shard(index / shards[number].file, shards[number].file)
 
 
-def page_of(rows: np.ndarray, limit: int, offset: int) -> np.ndarray:
+def page_of(rows: Rows, limit: int, offset: int) -> Rows:
     if limit < 1 or offset < 0:
         raise InvalidRequest(f"limit must be at least 1 and offset at least 0, not {limit} and {offset}")
     return rows[offset : offset + limit]

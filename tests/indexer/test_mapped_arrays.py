@@ -1,6 +1,8 @@
 """Arrays that are read through memory mapping lie where numpy need not copy them."""
 
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,21 @@ import pytest
 
 import indexer
 from indexer.derive import images, layer
+from indexer.derive.distribution import Distribution
+from indexer.shards.histogram import decode
 from indexer.store import mapped
 from indexer.store.layout import DERIVED
+
+
+@contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """So many bytes are taken within."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < size
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -36,15 +51,32 @@ def test_derived_arrays_are_aligned(small_index: Path) -> None:
             assert array.flags.aligned, (path.name, name)
 
 
-def test_an_id_is_found_without_a_copy_of_all_wherever_they_lie(small_index: Path) -> None:
+def test_images_are_found_without_a_copy_of_all_wherever_they_lie(small_index: Path) -> None:
     with indexer.open(small_index) as index:
+        paths = [image.path for image in index.find_images(limit=3, offset=2).items]
         table = index.images
         table.id = np.frombuffer(b"." + (np.arange(100_000) * 3).tobytes(), np.uint8)[1:].view(np.int64)
         assert not table.id.flags.aligned
-        tracemalloc.start()
-        try:
+        with at_most(100_000):
             found = [table.find_id(id) for id in (0, 1, 2, 3, 299_997, 299_998, -1, 2**70)]
-            assert tracemalloc.get_traced_memory()[1] < 100_000
-        finally:
-            tracemalloc.stop()
-    assert found == [0, None, None, 1, 99_999, None, None, None]
+            page = index.find_images(limit=3, offset=2)
+        assert found == [0, None, None, 1, 99_999, None, None, None]
+        assert [(image.id, image.path) for image in page.items] == list(zip((6, 9, 12), paths, strict=True))
+        assert page.total == 100_000
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_neuron_s_values_are_found_without_a_copy_of_all(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    keys = np.unique(rng.integers(0, 1 << 32, 200_000, np.uint32))
+    keys = keys[keys >> np.uint32(16) != 77]  # a neuron without any
+    counts = rng.integers(1, 9, len(keys))
+    neurons = (keys >> np.uint32(16)).astype(np.int64)
+    distribution = Distribution(1 << 16, 0, keys, np.cumsum(counts))
+    distribution.of_neuron(0)  # what is kept for all neurons
+    for neuron in (0, 1, 76, 77, 78, 65_534, 65_535):
+        own = neurons == neuron
+        with at_most(100_000):
+            values, found = distribution.of_neuron(neuron)
+        np.testing.assert_array_equal(values, decode(keys[own] & np.uint32(0xFFFF)).astype(np.float32))
+        np.testing.assert_array_equal(found[1:], counts[own][1:])  # the first counts from a base that is not set here
