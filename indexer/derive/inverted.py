@@ -238,3 +238,8 @@ def probing(index: faiss.Index, probes: int) -> faiss.SearchParameters:
     if isinstance(index, faiss.IndexPreTransform):
         return faiss.SearchParametersPreTransform(index_params=parameters)
     return parameters
+
+
+def every_list(index: faiss.Index) -> int:
+    """How many lists an inverted file has: with so many probes all vectors are looked at."""
+    return faiss.extract_index_ivf(index).nlist

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.derive.inverted import NEAREST, probing
+from indexer.derive.inverted import NEAREST, every_list, probing
 from indexer.derive.vectors import grid_step
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.query.layer import Layer
@@ -19,7 +19,10 @@ from indexer.query.layer import Layer
 _SPARE = 32
 _BOUND_IMAGES = 64
 _ROUNDING = 1e-3
-"""What a cosine from FAISS may be off: numbers of unit vectors are rounded by 2^-11 of themselves, sums by far less."""
+"""What a cosine from FAISS may be off: numbers are rounded by 2^-11 of themselves, sums by far less.
+
+They are those of unit vectors, or, in lists, of what one differs from the mean of some: at most 2 long.
+"""
 _BLOCK = 1 << 14
 """Images whose peaks are looked at at a time."""
 
@@ -174,15 +177,16 @@ def nearest_of_all(
 
 
 def _hopeful_cells(layer: Layer, vector: np.ndarray, count: int, asking: Asking, one: bool) -> np.ndarray | None:
-    """Every cell, row * cells + cell, that may be among the nearest; None unless FAISS has all and looks at all."""
-    if asking.probes or grid_step(layer.info.height, layer.info.width) > 1:
+    """Every cell, row * cells + cell, that may be among the nearest; None unless FAISS's scores of all bound theirs."""
+    if asking.candidates or grid_step(layer.info.height, layer.info.width) > 1:
         return None
     try:
-        total, wanted = layer.vectors().ntotal, 8 * count + _SPARE
+        index, wanted = layer.vectors(), 8 * count + _SPARE
     except DamagedFile:  # the maps are enough
         return None
-    while wanted < total:
-        found, scores = _propose(layer, vector, wanted, None)
+    probes = every_list(index) if asking.probes else None
+    while wanted < index.ntotal:
+        found, scores = _propose(layer, vector, wanted, probes)
         lowest = _hopeful_from(layer, found, scores, count, one)
         if len(scores) and scores[-1] < lowest:
             return _cells_around(layer, found[scores >= lowest])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import indexer
-from indexer.derive import vectors
+from indexer.derive import inverted, vectors
 from indexer.jobs.build import build
 from indexer.query import likeness
 from indexer.query.index import Index
@@ -36,31 +36,49 @@ def queries(index: Index, layer: Layer, rng: np.random.Generator) -> list[np.nda
     return [own + 1e-3, own + rng.normal(0, 1 + own.std(), len(own)), rng.normal(size=len(own))]
 
 
+@pytest.fixture(scope="module")
+def in_lists(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small index, its vectors in an inverted file of which one list would be probed."""
+    path = tmp_path_factory.mktemp("lists") / "index"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vectors, "FLAT_BYTES", 1000)
+        patch.setattr(inverted, "RECALL", 0)
+        manifest = build(path, build_request(photo_folder))
+    assert all((about["probes"], about["type"][:3]) == (1, "IVF") for about in manifest.vectors.values())
+    return path
+
+
+def asking(index: Index, layer: Layer) -> likeness.Asking:
+    return likeness.Asking(index.manifest.vectors[layer.name].get("probes"))
+
+
+@pytest.mark.parametrize("kept", ["small_index", "in_lists"])
 @pytest.mark.parametrize("one", [True, False])
 @pytest.mark.parametrize("count", [1, 7, 39, 45, 3000])
 @pytest.mark.parametrize("name", LAYERS)
 def test_no_cell_that_is_nearer_is_left_out(
-    small_index: Path, rng: np.random.Generator, name: str, count: int, one: bool
+    request: pytest.FixtureRequest, kept: str, rng: np.random.Generator, name: str, count: int, one: bool
 ) -> None:
-    with indexer.open(small_index) as index:
+    with indexer.open(request.getfixturevalue(kept)) as index:
         layer = index.layer(name)
         for query in queries(index, layer, rng):
             read = reading(index, layer, [])
             every = likeness.scan(layer, range(len(index.images)), read, likeness.cosine_to(query), count, one=one)
-            found = likeness.nearest_of_all(layer, query, read, count, likeness.Asking(), one=one)
+            found = likeness.nearest_of_all(layer, query, read, count, asking(index, layer), one=one)
             assert found == every
 
 
+@pytest.mark.parametrize("kept", ["small_index", "in_lists"])
 @pytest.mark.parametrize("one", [True, False])
 def test_few_maps_are_read_where_few_cells_may_be_nearest(
-    small_index: Path, rng: np.random.Generator, one: bool
+    request: pytest.FixtureRequest, kept: str, rng: np.random.Generator, one: bool
 ) -> None:
-    with indexer.open(small_index) as index:
+    with indexer.open(request.getfixturevalue(kept)) as index:
         layer = index.layer("features.12")
         read: list[int] = []
         near = queries(index, layer, rng)[0]
         for ask in (likeness.nearest, likeness.nearest_of_all):
-            assert len(ask(layer, near, reading(index, layer, read), 1, likeness.Asking(), one=one)) == 1
+            assert len(ask(layer, near, reading(index, layer, read), 1, asking(index, layer), one=one)) == 1
         assert len(read) < len(index.images) / 2
 
 
