@@ -15,6 +15,8 @@ from indexer.images.geometry import Box
 from indexer.query.layer import Layer
 from indexer.shards.format import as_kept
 
+_BLOCK = 1 << 10
+
 LEAST_POSITIVE = float(np.nextafter(np.float32(0), np.float32(1)))
 """As a minimum: only activations above 0."""
 
@@ -74,11 +76,8 @@ def all_cells(
         Non-maximum suppression: leave out a cell whose box overlaps that of a better one on the same image by an
         intersection over union above ``iou``.
     """
-    # Maps are float16; rounding is monotonic, so the rounded peak bounds the rounded map.
-    with layer.reading():
-        bounds = as_kept(layer.peaks[neuron][rows]).astype(np.float32)
     best: list[tuple[float, int, int]] = []
-    for bound, row in zip(bounds.tolist(), rows.tolist(), strict=True):
+    for row, bound in _bounded(layer, neuron, rows):
         if (len(best) == count and bound < best[0][0]) or (minimum is not None and bound < minimum):
             break
         if len(best) == count and (bound, -row, 0) < best[0]:
@@ -95,6 +94,18 @@ def all_cells(
             else:
                 break  # the image's cells come in descending order
     return [Hit(-row, -number, activation) for activation, row, number in sorted(best, reverse=True)]
+
+
+def _bounded(layer: Layer, neuron: int, rows: np.ndarray) -> Iterator[tuple[int, float]]:
+    """Rows, and what none of their cells exceeds; block by block, as a walk seldom gets far.
+
+    Maps are float16; rounding is monotonic, so the rounded peak bounds the rounded map.
+    """
+    for first in range(0, len(rows), _BLOCK):
+        block = rows[first : first + _BLOCK]
+        with layer.reading():
+            bounds = as_kept(layer.peaks[neuron][block]).astype(np.float32)
+        yield from zip(block.tolist(), bounds.tolist(), strict=True)
 
 
 def _hits_of_image(map_: np.ndarray, row: int, cell: int | None, minimum: float | None) -> Iterator[Hit]:

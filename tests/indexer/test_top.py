@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from indexer.query import top
 from indexer.query.top import Hit, all_cells
 
 IMAGES, HEIGHT, WIDTH = 60, 3, 5
@@ -22,6 +23,11 @@ def walk(peaks: np.ndarray, maps: np.ndarray, count: int, **options: object) -> 
     layer = SimpleNamespace(peaks=peaks[None], reading=nullcontext)
     rows = np.lexsort((np.arange(len(peaks)), -peaks))
     return all_cells(layer, 0, rows, count, read_map, **options), len(read)
+
+
+@pytest.fixture(autouse=True, params=[7, 1 << 10])
+def _block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(top, "_BLOCK", request.param)
 
 
 @pytest.mark.parametrize("seed", range(20))
