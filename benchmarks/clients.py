@@ -21,8 +21,8 @@ Ask = Callable[[int], str]
 
 @contextmanager
 def serving(path: Path, *flags: str) -> Iterator[Address]:
-    """The service as anyone starts it, on a free port."""
-    command = [sys.executable, "-m", "service", str(path), "--port", "0", *flags]
+    """The service as anyone starts it, on a free port; it does not load torch beside what is measured first."""
+    command = [sys.executable, "-m", "service", str(path), "--port", "0", "--preload", "false", *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:

@@ -1,7 +1,7 @@
 """``python -m service.network_process``: a process that runs the network; `service.supervisor` starts it.
 
-It takes one turn at a time. torch comes in with the first one, and uploads are decoded here: a file that brings a
-decoder down takes nothing else along.
+It takes one turn at a time. torch comes in while there is nothing else to do, or else with the first upload. Uploads
+are decoded here: a file that brings a decoder down takes nothing else along.
 """
 
 import logging
@@ -32,11 +32,15 @@ def main() -> int:
     networks = Networks(settings.model, settings.weights, settings.max_pixels)
     (listening,) = given.sockets
     listening.setblocking(False)
+    preloaded = not settings.preload
     while not given.lifeline.cut():
         given.lifeline.beat()
         readable, _, _ = select.select([listening, given.lifeline], [], [], _TICK)
         if listening in readable:
             _take(given, listening, networks)
+        elif not preloaded:  # the others have started, or nearly
+            preloaded = True
+            networks.preload()
     given.close()
     return 0
 

@@ -53,7 +53,7 @@ class Unit:
 class Networks:
     """Networks by the configuration of an index, so that a new generation does not load its network again.
 
-    torch is imported with the first picture.
+    torch is imported with the first picture, or by `preload`.
 
     Parameters
     ----------
@@ -73,6 +73,11 @@ class Networks:
         self._loaded: OrderedDict[str, Network] = OrderedDict()
         # One thing at a time: tracing a network that is being loaded replaces `nn.Module.__call__` for all of them.
         self._lock = threading.Lock()
+
+    @staticmethod
+    def preload() -> None:
+        """Import what every network needs: some seconds, and some 400 MB."""
+        import indexer.jobs.load  # noqa: F401
 
     def see(self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None) -> Seen:
         """Decode an image file and send it through the network of an index.

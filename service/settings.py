@@ -100,6 +100,10 @@ class Settings:
     forward_passes: int = _setting(
         _number(1, 64), "How many processes run the network, each with one upload at a time and 1 GB of its own.", 1
     )
+    preload: bool = _setting(
+        _boolean, "Whether these load torch when the service starts, so that the first upload does not wait for it.",
+        True,
+    )  # fmt: skip
     forward_threads: int = _setting(_number(1, 256), "How many threads (OpenMP) one pass through the network uses.", 1)
     forward_queue: int = _setting(_number(1, 255), "How many more uploads wait; the rest are sent away with 503.", 3)
     forward_wait: float = _setting(_number(0, 600, float), "How many seconds an upload waits before its 503.", 10.0)

@@ -82,6 +82,6 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSto
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _offline() -> None:
-    """Nothing in the tests may reach for a model hub."""
-    os.environ["TORCH_HOME"] = os.devnull
+def _environment() -> None:
+    """Nothing in the tests may reach for a model hub, nor need the services that they start load torch for nothing."""
+    os.environ |= {"TORCH_HOME": os.devnull, "UNITSCOPE_PRELOAD": "false"}

@@ -53,6 +53,24 @@ def test_questions_are_answered_by_processes_without_torch_and_without_extra_thr
     assert "libtorch" in Path(f"/proc/{network}/maps").read_text()
 
 
+def test_torch_is_loaded_before_it_is_needed_unless_told_otherwise(
+    small_index: Path, photo: bytes, tmp_path: Path
+) -> None:
+    def has_torch(service: Service) -> bool:
+        (network,) = service.children("network_process")
+        return "libtorch" in Path(f"/proc/{network}/maps").read_text()
+
+    with (
+        running(tmp_path / "log", str(small_index), UNITSCOPE_PRELOAD="true") as service,
+        running(tmp_path / "later", str(small_index), UNITSCOPE_PRELOAD="false") as later,
+    ):
+        wait_until(lambda: has_torch(service))
+        assert not has_torch(later)
+        for one in (service, later):
+            assert one.upload("small", photo).status_code == 200
+            assert has_torch(one)
+
+
 def test_a_worker_that_dies_is_replaced_and_nothing_counted_is_lost(service: Service) -> None:
     before, ended = answered(service), service.metric('unitscope_process_ends_total{role="worker",way="signal"}')
     for _ in range(10):
