@@ -64,12 +64,14 @@ def repair(
 ) -> Manifest:
     """Rebuild damaged shards, each alone, from the original images, then derive and publish.
 
-    Images that were removed, or whose file is gone or has changed since, are left out of a rebuilt shard.
+    Images that were removed, or whose file is gone or has changed since, are left out of a rebuilt shard. A shard of
+    such images only is dropped.
 
     Raises
     ------
     InvalidRequest
-        The image table that says what a shard held is damaged as well, or there is nothing at the image root.
+        The image table that says what a shard held is damaged as well, there is nothing at the image root, or no
+        image of the index would be left.
     NotAnIndex, ConfigurationMismatch, ModelUnavailable, IndexBusy
     """
     reporter = reporter or Reporter()
@@ -94,14 +96,16 @@ def _rebuild(
     if not isinstance(root, RemotePath) and not (root.is_dir() and any(root.iterdir())):  # a disk that is not mounted
         raise InvalidRequest(f"there is nothing at {root}, where the original images were: no shard can be rebuilt")
     plans, changed = _plans(index, manifest, damaged, root)
+    if not plans and len(damaged) == len(manifest.shards):
+        raise InvalidRequest("no image is as it was when it was indexed; build the index again")
     network = network_of(manifest.configuration, weights, device)
     reporter.total(sum(len(plan.ids) for plan in plans))
     task = ShardTask(index, root, manifest.configuration, manifest.batch_size)
     with _set_aside([index / shard.file for shard in damaged]):
         made = index_shards(task, plans, network, reporter.progress)
-    rebuilt = {shard.file: info for shard, info in zip(damaged, made, strict=True)}
+    rebuilt = {info.file: info for info in made}
     shards = [replace(rebuilt[s.file], first_id=s.first_id, end_id=s.end_id) if s.file in rebuilt else s
-              for s in manifest.shards]  # fmt: skip
+              for s in manifest.shards if s.file in rebuilt or s not in damaged]  # fmt: skip
     skipped = sorted({*map(tuple, manifest.skipped), *((path, "has changed since it was indexed") for path in changed)})
     return replace(manifest, shards=shards, skipped=skipped)
 
@@ -126,7 +130,7 @@ def _set_aside(files: Sequence[Path]) -> Iterator[None]:
 def _plans(
     index: Path, manifest: Manifest, damaged: list[ShardInfo], root: Path | RemotePath
 ) -> tuple[list[ShardPlan], list[str]]:
-    """The shards to write, and the paths of the images that are left out because they are others now."""
+    """The shards to write, none without images, and the paths that are left out because they are others now."""
     file = manifest.derived["images"]
     if _check(index, file, manifest.checksums[file]):
         raise InvalidRequest(f"{file} is damaged too, so what the shards held is not known; build the index again")
@@ -138,7 +142,8 @@ def _plans(
         changed += [table.path(row) for row in sorted(others)]
         rows = [row for row in range(first, end) if row not in others]
         files = tuple(ImageFile(table.path(row), table.class_of(row)) for row in rows)
-        plans.append(ShardPlan(int(Path(shard.file).stem), tuple(table.id[rows].tolist()), files))
+        if files:
+            plans.append(ShardPlan(int(Path(shard.file).stem), tuple(table.id[rows].tolist()), files))
     return plans, changed
 
 

@@ -427,6 +427,35 @@ def test_a_rebuilt_shard_holds_no_image_that_is_another_now(index: Path, photos:
     assert before[6].path not in dict(skipped_images(index)), "it has been used since"
 
 
+@pytest.mark.parametrize("change", ["removed", "another now"])
+def test_a_damaged_shard_without_an_image_to_rebuild_is_dropped(index: Path, photos: Path, change: str) -> None:
+    with indexer.open(index) as opened:
+        held = [opened.image(id).path for id in range(5, 10)]
+    if change == "removed":
+        remove(index, paths=held)
+    else:
+        for path in held:
+            Image.new("RGB", (30, 20)).save(photos / path)
+    _truncate(index / "shards" / "000001.h5")
+    assert main(["verify", str(index), "--repair"]) == 0
+    assert verify(index) == []
+    with indexer.open(index) as opened:
+        assert [image.id for image in opened.find_images(limit=99).items] == [*range(5), *range(10, 13)]
+    assert [path.name for path in sorted((index / "shards").iterdir())] == ["000000.h5", "000002.h5"]
+    assert set(dict(skipped_images(index))) == (set(held) if change == "another now" else set())
+
+
+def test_a_repair_leaves_an_index_that_would_be_empty(tmp_path: Path, photos: Path) -> None:
+    tiny_build(tmp_path / "index", photos, shard_size=20)
+    for path in photos.rglob("*.png"):
+        Image.new("RGB", (30, 20)).save(path)
+    _truncate(tmp_path / "index" / "shards" / "000000.h5")
+    before = (tmp_path / "index" / "manifest.json").read_bytes()
+    with pytest.raises(InvalidRequest, match="build the index again"):
+        repair(tmp_path / "index")
+    assert (tmp_path / "index" / "manifest.json").read_bytes() == before
+
+
 def test_no_shard_is_rebuilt_from_a_disk_that_is_not_there(index: Path, photos: Path) -> None:
     expected = answers(index)
     photos.rename(photos.parent / "away")
