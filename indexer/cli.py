@@ -244,7 +244,7 @@ def _run_info(options: argparse.Namespace) -> int:
 
 
 def _summary(index: Path, manifest: Manifest) -> int:
-    skipped = skipped_images(index)
+    skipped = skipped_images(index, manifest)
     print(f"{index}: generation {manifest.generation}, {manifest.images} images, {len(manifest.shards)} shards")
     for path, reason in skipped[:_SKIPPED_SHOWN]:
         print(f"  skipped {path}: {reason}")

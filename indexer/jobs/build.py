@@ -16,9 +16,10 @@ from indexer.jobs.run import Engine, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
 from indexer.network.models import load_model
-from indexer.store import layout
+from indexer.shards.reader import Shard
+from indexer.store import atomic, layout
 from indexer.store.lock import writing
-from indexer.store.manifest import FLOAT32, Configuration, Manifest, read_manifest
+from indexer.store.manifest import FLOAT32, Configuration, Manifest, ShardInfo, read_manifest
 from indexer.store.remote import place
 
 SHARD_SIZE = 1024
@@ -115,6 +116,8 @@ def add(
     """Add the images of the image root, or of a list, that the index does not know yet.
 
     An interrupted job is finished first. Images whose file changed since are not indexed again: remove them, then add.
+    Where no new image can be used, nothing is published: the manifest is the one that is there, with those in
+    ``skipped``.
 
     Raises
     ------
@@ -193,15 +196,32 @@ def _carry_out(index: Path, manifest: Manifest | None, plan: Plan, engine: Engin
     plan.write(index)
     reporter.total(len(plan.files))
     shards = run_plan(index, plan, engine, reporter.progress)
-    if manifest is None:
-        if not any(shard.rows for shard in shards):
-            layout.plan_path(index).unlink()
+    if not any(shard.rows for shard in shards):
+        unusable = _undo(index, shards)
+        if manifest is None:
             raise NotFound(f"none of the {len(plan.files)} images could be used")
+        return replace(manifest, skipped=_both(manifest.skipped, unusable))
+    if manifest is None:
         manifest = Manifest(
             0, plan.configuration, plan.image_root, 0, plan.shard_size, plan.batch_size, plan.categories
         )
-    skipped = sorted({*map(tuple, manifest.skipped), *map(tuple, plan.skipped)})
+    skipped = _both(manifest.skipped, plan.skipped)
     grown = replace(manifest, shards=[*manifest.shards, *shards], next_id=plan.next_id, skipped=skipped)
     published = derive_and_publish(index, grown, reporter.stage, engine if isinstance(engine, Hands) else None)
     layout.plan_path(index).unlink()
     return published
+
+
+def _undo(index: Path, shards: Sequence[ShardInfo]) -> list[tuple[str, str]]:
+    """Forget a job none of whose images could be used; gives each with the reason."""
+    skipped = []
+    for info in shards:
+        with Shard(index / info.file, info.file) as shard:
+            skipped += shard.skipped()
+        atomic.remove(index / info.file)  # before the plan: a job to come must not take it for one of its own
+    layout.plan_path(index).unlink()
+    return skipped
+
+
+def _both(some: Sequence[Sequence[str]], more: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+    return sorted({*map(tuple, some), *map(tuple, more)})

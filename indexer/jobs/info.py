@@ -41,14 +41,16 @@ def describe(index: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def skipped_images(index: Path) -> list[tuple[str, str]]:
+def skipped_images(index: Path, manifest: Manifest | None = None) -> list[tuple[str, str]]:
     """Every image that could not be used, and why; not those that were used when they were tried again.
+
+    ``manifest`` is what a job gave, which may have tried others than the published one says.
 
     Raises
     ------
     NotAnIndex, DamagedFile
     """
-    manifest = read_manifest(index)
+    manifest = manifest or read_manifest(index)
     with open_shards(index, manifest) as shards:
         found = {pair for shard in shards for pair in shard.skipped()}.union(map(tuple, manifest.skipped))
     table = ImageTable(index, manifest.derived["images"])

@@ -280,6 +280,29 @@ def test_bad_files_are_skipped_and_listed(photos: Path, tmp_path: Path) -> None:
         tiny_build(tmp_path / "nothing", photos)
 
 
+def test_what_cannot_be_used_publishes_nothing(index: Path, photos: Path, capsys: pytest.CaptureFixture) -> None:
+    (photos / "birds" / "a.jpg").write_bytes(b"no image")
+    before = {name: (index / name).read_bytes() for name in files_of(index)}
+    for _ in range(2):
+        assert main(["add", str(index)]) == 0
+        assert "  skipped birds/a.jpg: not an image that can be read" in capsys.readouterr().out
+        assert {name: (index / name).read_bytes() for name in files_of(index)} == before
+    Image.new("RGB", (30, 20), (9, 200, 30)).save(photos / "birds" / "a.jpg")
+    assert add(index).images == 14
+    with indexer.open(index) as opened:
+        assert [image.id for image in opened.find_images(path="birds/a.jpg").items] == [13]
+    assert skipped_images(index) == []
+
+
+def test_a_build_without_a_usable_image_can_be_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"no image")
+    with pytest.raises(NotFound, match="none of the 1 images"):
+        tiny_build(tmp_path / "index", tmp_path / "photos")
+    Image.new("RGB", (30, 20)).save(tmp_path / "photos" / "a.jpg")
+    assert tiny_build(tmp_path / "index", tmp_path / "photos").images == 1
+
+
 def test_what_is_no_file_is_skipped(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe that nobody writes to would keep the job waiting for ever."""
     os.mkfifo(photos / "boats" / "pipe.png")
