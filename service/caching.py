@@ -18,7 +18,7 @@ from service.kept import Kept
 REVALIDATE: Final = "no-cache"
 FOR_EVER: Final = "max-age=31536000, immutable"
 NEVER: Final = "no-store"
-PICTURE_FORMAT: Final = 2
+PICTURE_FORMAT: Final = 3
 """Count up when the same request for a picture gives other pixels than before."""
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -12,6 +12,8 @@ from indexer.images.geometry import Box
 
 if TYPE_CHECKING:
     import torch
+
+Position = TypeVar("Position", float, np.ndarray)
 
 # Half-width of Pillow's resampling filters, in pixels of the output when enlarging (Pillow, Resample.c).
 _SUPPORT = {"box": 0.5, "bilinear": 1.0, "hamming": 1.0, "bicubic": 2.0, "lanczos": 3.0}
@@ -167,8 +169,8 @@ class AxisPlacement:
         high = min(max(end - 1 + self.offset, low), self.resized - 1)
         return self._sources(low)[0], self._sources(high)[1]
 
-    def to_input(self, position: float) -> float:
-        """The input coordinate of an original coordinate, both continuous (pixel i spans i..i+1)."""
+    def to_input(self, position: Position) -> Position:
+        """The input coordinate of an original coordinate, or of several, continuous (pixel i spans i..i+1)."""
         return position * self.resized / self.original - self.offset
 
     def _sources(self, resized_pixel: int) -> tuple[int, int]:

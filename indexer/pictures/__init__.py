@@ -5,7 +5,7 @@ from PIL import Image
 
 from indexer.images.geometry import Box
 from indexer.pictures.crop import crop, encode, outline, region_around, scale
-from indexer.pictures.heat import heat_in_original, overlay
+from indexer.pictures.heat import lay_over
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
 
@@ -60,8 +60,7 @@ def heat_map_of(
     index: Index, picture: Image.Image, map_: np.ndarray, layer: str, neuron: int, *, size: int | None = None
 ) -> Image.Image:
     """As `heat_map`, for an RGB picture that is not in the index, and the neuron's map (H, W) on it."""
-    region = Box(0, 0, *picture.size)
-    return scale(_heated(index, picture, map_, layer, neuron, picture.size, region), size)
+    return _heated(index, scale(picture, size), map_, layer, neuron, picture.size, Box(0, 0, *picture.size))
 
 
 def _picture(
@@ -69,11 +68,10 @@ def _picture(
 ) -> Image.Image:
     if heat is not None:
         index.layer(layer).check_neuron(heat)
-    picture = crop(index.picture(image), region)
+    picture = scale(crop(index.picture(image), region), size)
     if heat is not None:
         map_ = index.activation_map(image.id, layer, heat)
         picture = _heated(index, picture, map_, layer, heat, (image.width, image.height), region)
-    picture = scale(picture, size)
     return picture if box is None else outline(picture, box, region)
 
 
@@ -86,8 +84,7 @@ def _heated(
     original: tuple[int, int],
     region: Box,
 ) -> Image.Image:
-    """A region of a picture, whose size was ``original``, with a neuron's map (H, W) over it."""
+    """A picture of a region of an original of this size, with a neuron's map (H, W) over it."""
     found = index.layer(layer)
     placement = index.manifest.configuration.preprocessing.placement(*original)
-    heat = heat_in_original(map_, found.info.field, placement, region)
-    return overlay(picture, heat, float(found.statistics["maximum"][neuron]))
+    return lay_over(picture, map_, found.info.field, placement, region, float(found.statistics["maximum"][neuron]))

@@ -10,34 +10,47 @@ from indexer.receptive_field import AxisField, ReceptiveField
 _RAMP = np.array([[68, 1, 84], [187, 55, 84], [249, 142, 9], [252, 255, 164]], np.float64)
 """Colours from low to high; they differ in lightness too, so that they read without colour vision."""
 _OPACITY = 0.75
+_STRIP_PIXELS = 1 << 18
 
 
-def heat_in_original(map_: np.ndarray, field: ReceptiveField, placement: Placement, region: Box) -> np.ndarray:
-    """Interpolate a map between the centres of its cells' receptive fields.
+def lay_over(
+    picture: Image.Image,
+    map_: np.ndarray,
+    field: ReceptiveField,
+    placement: Placement,
+    region: Box,
+    highest: float,
+) -> Image.Image:
+    """Colour a picture by a map, interpolated between the centres of its cells' receptive fields.
 
     Parameters
     ----------
+    picture : Image
+        Shows the region, RGB, at any size; what is drawn is of the same.
     map_ : ndarray (H, W)
     field : ReceptiveField
         Of the layer; where it is not known, cells are taken to tile the input.
     placement : Placement
-        Of the picture on the input.
+        Of the original on the input; what the network does not see of it gets no colour.
     region : Box
-        Which pixels of the original are wanted.
-
-    Returns
-    -------
-    ndarray (region.height, region.width) float32
-        0 where the network does not see the pixel.
+        In pixels of the original.
+    highest : float
+        Gets the last colour; 0 and below get none.
     """
-    rows = _weights(field.y, map_.shape[0], placement.y, region.top, region.bottom)
-    columns = _weights(field.x, map_.shape[1], placement.x, region.left, region.right)
-    return (rows @ map_.astype(np.float64) @ columns.T).astype(np.float32)
+    rows = _weights(field.y, map_.shape[0], placement.y, region.top, region.bottom, picture.height)
+    columns = _weights(field.x, map_.shape[1], placement.x, region.left, region.right, picture.width)
+    drawn, step = picture.copy(), max(1, _STRIP_PIXELS // picture.width)
+    for first in range(0, picture.height, step):  # all at once would take 80 bytes a pixel
+        heat = (rows[first : first + step] @ map_.astype(np.float64) @ columns.T).astype(np.float32)
+        strip = picture.crop((0, first, picture.width, first + len(heat)))
+        drawn.paste(_coloured(strip, heat, highest), (0, first))
+    return drawn
 
 
-def _weights(axis: AxisField | None, cells: int, place: AxisPlacement, first: int, end: int) -> np.ndarray:
+def _weights(axis: AxisField | None, cells: int, place: AxisPlacement, first: int, end: int, shown: int) -> np.ndarray:
+    """How much each cell counts, (shown, cells), where so many pixels show the original's [first, end)."""
     centres = cell_centres(axis, cells, place.cropped)
-    pixels = np.array([place.to_input(pixel + 0.5) for pixel in range(first, end)])
+    pixels = place.to_input(first + (np.arange(shown) + 0.5) * (end - first) / shown)
     weights = np.stack([np.interp(pixels, centres, unit) for unit in np.eye(cells)], axis=1)
     return weights * ((pixels >= 0) & (pixels <= place.cropped))[:, None]
 
@@ -51,8 +64,8 @@ def cell_centres(axis: AxisField | None, cells: int, length: int) -> np.ndarray:
     return np.array([(first + end) / 2 for first, end in axis.intervals])
 
 
-def overlay(picture: Image.Image, heat: np.ndarray, highest: float) -> Image.Image:
-    """Colour a picture by heat (h, w) of its own size; ``highest`` gets the last colour, 0 and below none."""
+def _coloured(picture: Image.Image, heat: np.ndarray, highest: float) -> Image.Image:
+    """A picture coloured by heat (h, w) of its own size."""
     share = np.clip(heat / highest, 0, 1) if highest > 0 else np.zeros_like(heat)
     steps = np.linspace(0, 1, len(_RAMP))
     colours = np.stack([np.interp(share, steps, _RAMP[:, channel]) for channel in range(3)], axis=2)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from indexer.images.geometry import Box
 from indexer.pictures.crop import crop, region_around, scale
-from indexer.pictures.heat import heat_in_original, overlay
+from indexer.pictures.heat import lay_over
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
 from indexer.receptive_field import ReceptiveField
@@ -59,10 +59,10 @@ def saliency(
     field = index.layer(layer).info.field.box(y, x)
     strength = np.abs(attribution(preprocessing.pixels(original), field)).sum(axis=0)
     region = region_around(index.box(image, layer, y, x), context, image.width, image.height)
-    heat = heat_in_original(strength, _PIXELS, preprocessing.placement(image.width, image.height), region)
-    patch = crop(original, region)
+    patch = scale(crop(original, region), size)
     paled = Image.blend(patch, patch.convert("L").convert("RGB"), _GREY)
-    return scale(overlay(paled, heat, _highest(strength, field)), size)
+    placement = preprocessing.placement(image.width, image.height)
+    return lay_over(paled, strength, _PIXELS, placement, region, _highest(strength, field))
 
 
 def _highest(strength: np.ndarray, field: Box | None) -> float:

@@ -31,10 +31,10 @@ def lookup_heatmap(question: Question, layer: str, neuron: int, size: int | None
     index = question.index
     index.layer(layer).check_neuron(neuron)
     data = uploaded_file(question.request)
-    with question.services.passes.turn() as network:  # few pictures are decoded at a time
+    with question.services.passes.turn() as network:  # few pictures are decoded and drawn at a time
         seen = network.see(index.manifest.configuration, data, [layer])
         picture = read_picture(data, question.services.settings.max_pixels)
-    drawn = pictures.heat_map_of(index, picture, seen.maps[layer][neuron], layer, neuron, size=size)
+        drawn = pictures.heat_map_of(index, picture, seen.maps[layer][neuron], layer, neuron, size=size)
     return Response(pictures.encode(drawn, "PNG"), content_type="image/png")
 
 
