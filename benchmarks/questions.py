@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import faiss
 import numpy as np
 
 import indexer
 from benchmarks import clients
 from benchmarks.clients import Address, Ask
-from indexer.derive.inverted import probing
+from indexer.derive.inverted import every_list, probing
 from indexer.query.index import Index
 
 ASKED = 40
@@ -67,6 +66,8 @@ def in_process(index: Index, layer: str) -> Iterator[Answer]:
     yield apart(index, layer)
     about = json.dumps(index.manifest.vectors[layer])
     yield timed("nearest patches", lambda n: index.similar(layer, n * 97 % images, 0, 0, limit=10), about)
+    exactly = lambda n: index.similar(layer, n * 97 % images, 0, 0, limit=10, exact=True)  # noqa: E731
+    yield timed("… none left out (exact)", exactly, times=20)
     yield recall(index, layer)
 
 
@@ -100,7 +101,7 @@ def recall(index: Index, layer: str) -> Answer:
     if not probes or wanted > 10:  # codes do not know which are the nearest
         return answer
     found = vectors.search(queries, 10, params=quick)[0]
-    exact = vectors.search(queries, 10, params=probing(vectors, faiss.extract_index_ivf(vectors).nlist))
+    exact = vectors.search(queries, 10, params=probing(vectors, every_list(vectors)))
     hit = np.mean(found >= exact[0][:, 9:] - 1e-6)
     return Answer(answer.name, answer.milliseconds, note=f"recall@10 of {RECALL_QUERIES} other queries {hit:.3f}")
 
