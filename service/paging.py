@@ -9,13 +9,24 @@ from flask import Request
 from indexer.query.records import Page
 
 T = TypeVar("T")
+DEEPEST: Final = 10_000
+"""The highest offset into a list of which everything before has to be found, and kept, each time."""
 _PLACE: Final = ("generation", "limit", "offset")
+
+
+class Walked(dict[str, Any]):
+    """The JSON of a page of such a list."""
 
 
 def listing(page: Page[T], shape: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
     """The JSON of a page."""
     items = [shape(item) for item in page.items]
     return {"items": items, "total": page.total, "limit": page.limit, "offset": page.offset}
+
+
+def walked(page: Page[T], shape: Callable[[T], dict[str, Any]]) -> Walked:
+    """The JSON of a page of a list that may not be asked for beyond `DEEPEST`."""
+    return Walked(listing(page, shape))
 
 
 def cut(items: Sequence[T], limit: int, offset: int) -> Page[T]:
@@ -31,14 +42,17 @@ def whole(items: Sequence[T]) -> Page[T]:
 def link_header(request: Request, body: dict[str, Any], generation: int | None) -> str:
     """The value of ``Link`` for a list: first, prev, next and last, each where it is known and there is one.
 
-    They lead to pages of this generation, if the list is one of a single index.
+    They lead to pages of this generation, if the list is one of a single index, and to none that would be refused.
     """
     limit, offset, total = body["limit"], body["offset"], body["total"]
     last = None if total is None else max((total - 1) // limit * limit, 0)
+    if last is not None and last > DEEPEST and isinstance(body, Walked):
+        last = None
     pages = {"first": 0}
     if offset > 0:
         pages["prev"] = last if last is not None and offset >= total else max(offset - limit, 0)
-    if len(body["items"]) == limit if total is None else offset + limit < total:
+    goes_on = len(body["items"]) == limit if total is None else offset + limit < total
+    if goes_on and not (offset + limit > DEEPEST and isinstance(body, Walked)):
         pages["next"] = offset + limit
     if last is not None:
         pages["last"] = last

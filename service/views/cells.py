@@ -3,12 +3,12 @@
 from indexer import pictures
 from service import shapes
 from service.dispatch import Json, Picture, Question
-from service.paging import listing
+from service.paging import walked
 
 
 def list_similar(question: Question, image: int, layer: str, y: int, x: int, **options: object) -> Json:
     page = question.index.similar(layer, image, y, x, **options)
-    return listing(page, lambda patch: shapes.similar_patch(question.links, patch))
+    return walked(page, lambda patch: shapes.similar_patch(question.links, patch))
 
 
 def get_patch(

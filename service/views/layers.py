@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from indexer.errors import InvalidRequest
+from indexer.query.index import PerImage
 from indexer.query.neurons import aucs, table
 from service import shapes
 from service.dispatch import Json, Question
-from service.paging import cut, listing, whole
+from service.paging import DEEPEST, cut, listing, walked, whole
 
 
 def list_layers(question: Question) -> Json:
@@ -41,9 +43,16 @@ def get_neuron(question: Question, layer: str, neuron: int, bins: int, depth: in
     }
 
 
-def list_patches(question: Question, layer: str, neuron: int, **options: object) -> Json:
-    page = question.index.top_patches(layer, neuron, **options)
-    return listing(page, lambda patch: shapes.patch(question.links, patch))
+def list_patches(
+    question: Question, layer: str, neuron: int, offset: int, per_image: PerImage, y: int | None, **options: object
+) -> Json:
+    by_cell = per_image == "all" or y is not None
+    if by_cell and offset > DEEPEST:
+        raise InvalidRequest(
+            f"offset must be at most {DEEPEST} with per_image=all or y and x, not {offset}: all before is found first"
+        )
+    page = question.index.top_patches(layer, neuron, offset=offset, per_image=per_image, y=y, **options)
+    return (walked if by_cell else listing)(page, lambda patch: shapes.patch(question.links, patch))
 
 
 def layer_json(question: Question, name: str) -> Json:

@@ -15,6 +15,8 @@ from werkzeug.test import TestResponse
 
 from indexer.query.index import Index
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarPatch
+from service import paging
+from service.views import layers
 from tests.conftest import INPUT, LAYERS
 from tests.reference import plain_activations, plain_input, plain_model
 from tests.service.conforming import ConformingClient
@@ -178,6 +180,33 @@ def test_images(client: ConformingClient, index: Index) -> None:
     assert pages(client, f"{BASE}/images?path={some['path'].replace(' ', '%20')}") == [some]
     assert pages(client, f"{BASE}/images?path=birds/none.png") == []
     assert client.get(f"{BASE}/images/{some['image']}").json == some
+
+
+@pytest.mark.parametrize("list_", ["neurons/5/patches?per_image=all", "neurons/5/patches?y=3&x=5", "similar"])
+def test_a_list_that_is_walked_goes_no_deeper_than_its_links(
+    client: ConformingClient, list_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (paging, layers):
+        monkeypatch.setattr(module, "DEEPEST", 30)
+    path = (
+        f"layers/{LAYER}/{list_}" if list_ != "similar" else f"images/3/layers/{LAYER}/cells/2,1/similar?per_image=one"
+    )
+    found, url = [], f"{BASE}/{path}&limit=7"
+    while url:
+        answer = client.get(url)
+        assert answer.status_code == 200
+        found += answer.json["items"]
+        links = page_links(answer)
+        assert max(links.values()) <= 30
+        url = f"{BASE}/{path}&limit=7&offset={links['next']}" if "next" in links else None
+    assert len(found) == 35
+    assert found == client.get(f"{BASE}/{path}&limit=35").json["items"]
+    if list_ != "similar":  # whose parameter says it
+        assert client.get(f"{BASE}/{path}&offset=30").status_code == 200
+        refused = client.get(f"{BASE}/{path}&offset=31")
+        assert refused.status_code == 422
+        assert "offset must be at most 30 with per_image=all or y and x, not 31" in refused.json["detail"]
+        assert client.get(f"{BASE}/layers/{LAYER}/neurons/5/patches?offset=31").status_code == 200
 
 
 def page_links(answer: TestResponse) -> dict[str, int]:
