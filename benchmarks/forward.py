@@ -74,9 +74,11 @@ def row(case: Case, weights: str, listing: Listing, device: torch.device, batch:
     """One case measured."""
     network = Network(load_model(case.model, weights), case.layers.split(","), device, case.precision)
     decoding, batch = Decoding(listing, network, SHARD), batch or network.batch_size
-    passes(network, decoding.images(SHARD), batch)
-    enough = 0.7 * SHARD / seconds(lambda: passes(network, decoding.images(SHARD), batch))
-    count = min(MOST, max(1, round(enough / SHARD)) * SHARD) if enough > SHARD / 4 else SHARD // 8
+    few = 4 * batch
+    passes(network, decoding.images(few), batch)
+    enough = 0.7 * few / seconds(lambda: passes(network, decoding.images(few), batch))
+    step = SHARD if enough > SHARD / 4 else 2 * batch
+    count = min(MOST, max(1, round(enough / step)) * step)
     plans = [
         ShardPlan(number, range(first, min(count, first + SHARD)), (ImageFile("", None),) * min(count, SHARD))
         for number, first in enumerate(range(0, count, SHARD))
