@@ -60,9 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_build(commands)
     one = _command(commands, "add", _run_add, "index images that are new in the image root, or those of a list")
     one.add_argument("images", nargs="?", type=place, help="a CSV or JSON-lines list; default: the image root")
+    one.add_argument(
+        "--again", metavar="PATH", action="append", default=[],
+        help="an image that was removed, or a folder of such, to take in again (repeatable); others stay out",
+    )  # fmt: skip
     _add_network_options(one)
     _add_engine_options(one)
-    one = _command(commands, "remove", _run_remove, "hide images from every answer")
+    one = _command(commands, "remove", _run_remove, "hide images from every answer; add leaves them out")
     one.add_argument("--id", type=int, action="append", default=[], help="an image's id (repeatable)")
     one.add_argument("--path", action="append", default=[], help="an image's path below the image root (repeatable)")
     one.add_argument("--class", dest="class_", help="all images of a class")
@@ -137,7 +141,7 @@ class _Bar:
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
-        self.reporter = Reporter(stage=self._stage, total=self._total, progress=self._progress)
+        self.reporter = Reporter(self._stage, self._total, self._progress, self._left_out)
 
     def _total(self, images: int) -> None:
         self._bar = tqdm(total=images, unit="image", desc="indexing", file=sys.stderr)
@@ -149,6 +153,9 @@ class _Bar:
     def _stage(self, text: str) -> None:
         self.close()
         print(f"deriving {text}", file=sys.stderr)
+
+    def _left_out(self, images: int) -> None:
+        print(f"left out: {images} images that were removed; --again PATH takes them in", file=sys.stderr)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -197,7 +204,10 @@ def _say_ranks_kept(options: argparse.Namespace) -> None:
 def _run_add(options: argparse.Namespace) -> int:
     bar = _Bar()
     try:
-        manifest = add(options.index, options.images, options.weights, options.device, bar.reporter, _engine(options))
+        manifest = add(
+            options.index, options.images, options.weights, options.device, bar.reporter, _engine(options),
+            options.again,
+        )  # fmt: skip
     finally:
         bar.close()
     return _summary(options.index, manifest)

@@ -1,9 +1,9 @@
 """The jobs that run images through the network: build a new index, add to one, resume either."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.hands import Hands
@@ -12,6 +12,7 @@ from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, No
 from indexer.images.listing import Listing, list_images
 from indexer.jobs.load import configuration_of, network_of
 from indexer.jobs.plan import Plan, unfinished_plan
+from indexer.jobs.remove import mark_of
 from indexer.jobs.run import Engine, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
@@ -28,11 +29,13 @@ _LARGEST = 2**31 - 1  # rows of shards are numbers of 32 bits
 
 @dataclass
 class Reporter:
-    """What a job tells while it runs: ``stage`` gets a line, ``total`` and ``progress`` numbers of images."""
+    """What a job tells while it runs: ``stage`` gets a line, the others numbers of images."""
 
     stage: Callable[[str], None] = lambda text: None
     total: Callable[[int], None] = lambda images: None
     progress: Callable[[int], None] = lambda images: None
+    left_out: Callable[[int], None] = lambda images: None
+    """Of those that were removed and stay so."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +115,19 @@ def add(
     device: str | None = None,
     reporter: Reporter | None = None,
     engine: Engine | None = None,
+    again: Collection[str] = (),
 ) -> Manifest:
     """Add the images of the image root, or of a list, that the index does not know yet.
 
-    An interrupted job is finished first. Images whose file changed since are not indexed again: remove them, then add.
+    An interrupted job is finished first. Images that were removed stay out, but for those that ``again`` names, by
+    path or by a folder above. Images whose file changed since are not indexed again: remove them, then name them here.
     Where no new image can be used, nothing is published: the manifest is the one that is there, with those in
     ``skipped``.
 
     Raises
     ------
+    NotFound
+        There is no image that ``again`` names.
     NotAnIndex, ConfigurationMismatch, InvalidRequest, IndexBusy, ModelUnavailable, BadActivations
     """
     reporter = reporter or Reporter()
@@ -133,12 +140,28 @@ def add(
             manifest = _carry_out(index, manifest, plan, engine, reporter)
         listing = _listing_of(manifest, images)
         known = set(ImageTable(index, manifest.derived["images"]).paths())
+        known |= _left_out(manifest, listing, again, reporter)
         new = [file for file in listing.files if file.path not in known]
         if not new:
             return manifest
         listing = replace(listing, files=new)
         plan = _plan(manifest, listing, manifest.configuration, network, manifest.shard_size, manifest.batch_size)
         return _carry_out(index, manifest, plan, engine, reporter)
+
+
+def _left_out(manifest: Manifest, listing: Listing, again: Collection[str], reporter: Reporter) -> set[str]:
+    """The paths of images that were removed and are not to be taken in again."""
+    named: set[str] = set()
+    for name in again:
+        found = {file.path for file in listing.files if PurePosixPath(file.path).is_relative_to(name)}
+        if not found:
+            raise NotFound(f"there is no image {name} below {listing.root}")
+        named |= found
+    marks = set(manifest.left_out)
+    left_out = {file.path for file in listing.files if mark_of(file.path) in marks} - named if marks else set()
+    if left_out:
+        reporter.left_out(len(left_out))
+    return left_out
 
 
 def _listing_of(manifest: Manifest, images: Path | None) -> Listing:
@@ -206,7 +229,10 @@ def _carry_out(index: Path, manifest: Manifest | None, plan: Plan, engine: Engin
             0, plan.configuration, plan.image_root, 0, plan.shard_size, plan.batch_size, plan.categories
         )
     skipped = _both(manifest.skipped, plan.skipped)
-    grown = replace(manifest, shards=[*manifest.shards, *shards], next_id=plan.next_id, skipped=skipped)
+    left_out = sorted({*manifest.left_out} - {mark_of(file.path) for file in plan.files})
+    grown = replace(
+        manifest, shards=[*manifest.shards, *shards], next_id=plan.next_id, skipped=skipped, left_out=left_out
+    )
     published = derive_and_publish(index, grown, reporter.stage, engine if isinstance(engine, Hands) else None)
     layout.plan_path(index).unlink()
     return published

@@ -1,8 +1,11 @@
 """Hide images from every answer, at once and completely: the next generation is derived without them."""
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from indexer.derive import images as image_table
 from indexer.derive.generation import Report, derive_and_publish
@@ -20,6 +23,8 @@ def remove(
 ) -> Manifest:
     """Remove images by id, by path, or a whole class; `indexer.jobs.compact.compact` then erases them from disk.
 
+    Their files stay where they are, and `indexer.jobs.build.add` leaves them out unless it is told otherwise.
+
     Raises
     ------
     NotFound
@@ -32,16 +37,23 @@ def remove(
         raise InvalidRequest("name the images to remove: ids, paths or a class")
     with writing(index):
         manifest = read_manifest(index)
-        gone = _select(index, manifest, ids, paths, class_)
+        table = image_table.ImageTable(index, manifest.derived["images"])
+        gone = _select(table, ids, paths, class_)
         if len(gone) == manifest.images:
             raise InvalidRequest("that would remove every image; delete the index instead")
-        return derive_and_publish(index, replace(manifest, removed=sorted({*manifest.removed, *gone})), report)
+        removed = sorted({*manifest.removed, *table.id[gone].tolist()})
+        left_out = sorted({*manifest.left_out, *map(mark_of, table.paths(gone))})
+        return derive_and_publish(index, replace(manifest, removed=removed, left_out=left_out), report)
+
+
+def mark_of(path: str) -> str:
+    """What is kept of a removed image, for good: no name, which may itself be what had to go."""
+    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 def _select(
-    index: Path, manifest: Manifest, ids: Collection[int], paths: Collection[str], class_: str | None
-) -> set[int]:
-    table = image_table.ImageTable(index, manifest.derived["images"])
+    table: image_table.ImageTable, ids: Collection[int], paths: Collection[str], class_: str | None
+) -> np.ndarray:
     rows = {path: table.find_path(path) for path in paths} | {id: table.find_id(id) for id in ids}
     unknown = [str(name) for name, row in rows.items() if row is None]
     if unknown:
@@ -49,4 +61,4 @@ def _select(
     found = [row for row in rows.values() if row is not None]
     if class_ is not None:
         found += table.rows_of_class(class_).tolist()
-    return set(table.id[found].tolist())
+    return np.unique(found)

@@ -190,6 +190,8 @@ class Manifest:
         sha256 of each derived file.
     vectors : dict of str to dict
         For each layer how its vectors are indexed.
+    left_out : list of str
+        Marks (`indexer.jobs.remove.mark_of`) of the paths of images that were removed and are not to be added again.
     """
 
     generation: int
@@ -206,11 +208,14 @@ class Manifest:
     derived: dict[str, str] = field(default_factory=dict)
     checksums: dict[str, str] = field(default_factory=dict)
     vectors: dict[str, dict[str, Any]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         body = {name: getattr(self, name) for name in (
             "generation", "image_root", "next_id", "shard_size", "batch_size", "categories", "removed", "skipped",
             "images", "derived", "checksums", "vectors")}  # fmt: skip
+        if self.left_out:  # older programs can read an index that needs none
+            body["left_out"] = self.left_out
         return {
             "format": FORMAT,
             "version": VERSION,

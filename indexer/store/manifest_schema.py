@@ -56,7 +56,7 @@ _VECTORS: Final = {
         "properties": {"probes": {**_SIDE, "maximum": 2**24}, "candidates": {**_SIDE, "maximum": 100}},
     },
 }
-SCHEMA: Final = _object(
+_REQUIRED: Final = _object(
     generation=_COUNT,
     image_root=_TEXT,
     next_id=_COUNT,
@@ -72,6 +72,7 @@ SCHEMA: Final = _object(
     configuration=_CONFIGURATION,
     shards=_list(_object(file=_TEXT, rows=_COUNT, sha256=_SHA256, first_id=_COUNT, end_id=_COUNT, skipped=_COUNT)),
 )
+SCHEMA: Final = _or_with(_REQUIRED, left_out=_list({"type": "string", "pattern": "^[0-9a-f]{32}$"}))
 _VALIDATOR: Final = jsonschema_rs.Draft202012Validator(SCHEMA, mask="the value")
 
 

@@ -36,6 +36,7 @@ from indexer.jobs.verify import repair, verify
 from indexer.network.forward import Network
 from indexer.shards.reduce_gpu import Table
 from indexer.shards.writer import ShardWriter
+from indexer.store.manifest import read_manifest
 from tests.conftest import build_request, write_photos
 
 TINY = {"model": "tests.own_models:small", "weights": "none", "layers": ("0", "1", "5"), "preprocessing": {}}
@@ -249,6 +250,30 @@ def test_a_removed_image_is_in_no_answer(photos: Path, tmp_path: Path) -> None:
     assert b"photo 007" in b"".join(marker.values())
     assert b"photo 007" not in left_over
     assert add(index).images == 10, "ids are never reused, and what is gone from the folder does not come back"
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_removed_image_stays_out_until_it_is_named(
+    index: Path, photos: Path, capsys: pytest.CaptureFixture, compacted: bool
+) -> None:
+    held = [f"birds/photo {number:03}.png" for number in (0, 2, 4)]
+    remove(index, paths=held)
+    if compacted:
+        compact(index)
+    assert add(index).generation == 2 + compacted, "nothing to add, nothing published"
+    Image.new("RGB", (30, 20), (9, 200, 30)).save(photos / "boats" / "new.png")
+    assert main(["add", str(index)]) == 0
+    assert "left out: 3 images that were removed" in capsys.readouterr().err
+    with pytest.raises(NotFound, match=r"no image birds/photo 0 below"):
+        add(index, again=["birds/photo 0"])
+    for again, images in ((held[0], 12), ("birds", 14)):
+        assert main(["add", str(index), "--again", again]) == 0
+        assert read_manifest(index).images == images
+    assert main(["add", str(index), "--again", "birds"]) == 0, "as after an interruption"
+    manifest = read_manifest(index)
+    assert (manifest.images, manifest.left_out) == (14, [])
+    with indexer.open(index) as opened:
+        assert [opened.find_images(path=path).items[0].id for path in held] == [14, 15, 16]
 
 
 def test_a_class_can_be_removed_but_not_everything(index: Path) -> None:
