@@ -1,7 +1,7 @@
 """Finished answers, kept so that the same question of the same generation need not be worked out again.
 
 1. ``answers = Answers(most_bytes)``
-2. ``answers.get(key)`` gives a `Finished` that was ``put`` under that key, or None.
+2. ``answers.of(key, make)`` gives the `Finished` that is kept under that key, or makes and keeps it.
 
 A key is a digest of everything that decides the answer: the opening of a generation, the question, and how it was
 spelled, which links repeat. So nothing has to be thrown away when a new generation is opened: what is no longer asked
@@ -9,6 +9,7 @@ for falls out. Only what is the same for everyone is kept: who may ask, how ofte
 decided for each request.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +46,14 @@ class Answers:
     def bytes(self) -> int:
         """What is kept now."""
         return self._kept.size
+
+    def of(self, key: str, make: Callable[[], Finished]) -> Finished:
+        """What is kept under a key, or what is made now."""
+        finished = self.get(key)
+        if finished is None:
+            finished = make()
+            self.put(key, finished)
+        return finished
 
     def get(self, key: str) -> Finished | None:
         found = self._kept.get(key)

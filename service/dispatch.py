@@ -105,11 +105,12 @@ def answer(operation: Operation, view: Callable[..., Json | Document], services:
             if caching.known(request, etag):
                 return caching.not_modified(etag, caching.REVALIDATE)
             key = caching.tag(etag, held.opening, request.script_root, request.query_string)
-            finished = services.answers.get(key)
-            if finished is None:
+
+            def make() -> Finished:
                 body = view(_question(request, name, held, services), **arguments)
-                finished = _finished(request, body, arguments, held.index.generation)
-                services.answers.put(key, finished)
+                return _finished(request, body, arguments, held.index.generation)
+
+            finished = services.answers.of(key, make)
             return caching.finish(request, finished.response(), etag, caching.REVALIDATE)
 
         return services.catalog.ask(name, from_generation, generation)
@@ -130,8 +131,13 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
             etag = caching.tag(states, names, services.contract.digest, request.path, sorted(arguments.items()))
             if caching.known(request, etag):
                 return caching.not_modified(etag, caching.REVALIDATE)
-            questions = [_question(request, name, one, services) for name, one in zip(names, held, strict=True)]
-            finished = _finished(request, view(questions, **arguments), arguments)
+            key = caching.tag(etag, [one.opening for one in held], request.script_root, request.query_string)
+
+            def make() -> Finished:
+                questions = [_question(request, name, one, services) for name, one in zip(names, held, strict=True)]
+                return _finished(request, view(questions, **arguments), arguments)
+
+            finished = services.answers.of(key, make)
             return caching.finish(request, finished.response(), etag, caching.REVALIDATE)
 
         return from_generations(())

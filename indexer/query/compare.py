@@ -12,9 +12,9 @@ from indexer.derive.selectivity import STATES, Selectivity, selectivity_of
 from indexer.errors import InvalidRequest
 from indexer.query.index import Index
 from indexer.query.layer import Layer
-from indexer.query.neurons import standardised
 
-_BLOCK = 256
+_BLOCK = 1 << 12
+"""Images whose peaks are looked at at a time."""
 
 
 @dataclass(frozen=True)
@@ -141,46 +141,73 @@ def compare(a: Index, b: Index, layer: str, layer_b: str | None = None) -> Compa
             "image files"
         )
     sides = [_side(index, own, own_rows) for index, own, own_rows in zip((a, b), found, rows, strict=True)]
-    match, correlation = best_matches(found[0].peaks[:, rows[0]], found[1].peaks[:, rows[1]])
-    return Comparison(*sides, match, correlation)
+    together = correlations(found[0].peaks_by_image, rows[0], found[1].peaks_by_image, rows[1])
+    return Comparison(*sides, *_best_matches(together))
 
 
 def common_rows(a: Index, b: Index) -> tuple[np.ndarray, np.ndarray]:
     """Rows (n,), (n,) of the images whose files are the same, in a's order; of copies within an index the first."""
-    first = {digest.tobytes(): row for row, digest in reversed(list(enumerate(b.images.digests)))}
-    seen: dict[bytes, tuple[int, int]] = {}
-    for row, digest in enumerate(a.images.digests):
-        key = digest.tobytes()
-        if key in first and key not in seen:
-            seen[key] = row, first[key]
-    pairs = np.array(list(seen.values()), np.int64).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
+    keys = (index.images.digests.view("S32").ravel() for index in (a, b))
+    _, in_a, in_b = np.intersect1d(*keys, return_indices=True)
+    order = np.argsort(in_a)
+    return in_a[order], in_b[order]
 
 
-def best_matches(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each row of a (Ca, n) the row of b (Cb, n) with the highest correlation, and it; -1 and NaN for constants."""
-    match, correlation = np.full(len(a), -1), np.full(len(a), np.nan)
-    others = standardised(b)
-    varying = np.flatnonzero(~np.isnan(others).any(axis=1))
-    others = others[varying]
-    for first in range(0, len(a) if len(varying) else 0, _BLOCK):
-        own = standardised(a[first : first + _BLOCK])
-        usable = ~np.isnan(own).any(axis=1)
-        together = own[usable] @ others.T
-        numbers = first + np.flatnonzero(usable)
-        match[numbers], correlation[numbers] = varying[together.argmax(axis=1)], together.max(axis=1)
-    return match, correlation
+def correlations(a: np.ndarray, in_a: np.ndarray, b: np.ndarray, in_b: np.ndarray) -> np.ndarray:
+    """The Pearson correlation of each neuron of one layer with each of another: (Ca, Cb) float64.
+
+    Parameters
+    ----------
+    a, b : ndarray (N, C) float32
+        Peaks by image, as `Layer.peaks_by_image`.
+    in_a, in_b : ndarray (n,) int64
+        Rows of the same images in both.
+
+    Returns
+    -------
+    ndarray
+        NaN for a neuron whose peak is the same on all these images.
+    """
+    centre_a, varies_a = _centre(a, in_a)
+    centre_b, varies_b = _centre(b, in_b)
+    together = np.zeros((len(centre_a), len(centre_b)))
+    lengths = np.zeros(len(centre_a)), np.zeros(len(centre_b))
+    for first in range(0, len(in_a), _BLOCK):
+        own = a[in_a[first : first + _BLOCK]] - centre_a
+        other = b[in_b[first : first + _BLOCK]] - centre_b
+        together += own.T @ other
+        for length, block in zip(lengths, (own, other), strict=True):
+            length += np.square(block).sum(axis=0)
+    known = np.outer(varies_a, varies_b)
+    found = np.divide(together, np.sqrt(np.outer(*lengths)), out=np.full(together.shape, np.nan), where=known)
+    return np.clip(found, -1, 1)
+
+
+def _centre(peaks: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (C,) float64 of each neuron's peaks on some images, and whether (C,) they differ."""
+    total, low, high = 0.0, np.inf, -np.inf
+    for first in range(0, len(rows), _BLOCK):
+        block = peaks[rows[first : first + _BLOCK]]
+        total = total + block.sum(axis=0, dtype=np.float64)
+        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+    return total / len(rows), low < high
+
+
+def _best_matches(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each row of correlations (Ca, Cb) the column of the highest, and it; -1 and NaN where none is known."""
+    match = np.where(np.isnan(found), -np.inf, found).argmax(axis=1)
+    correlation = found[np.arange(len(found)), match]
+    return np.where(np.isnan(correlation), -1, match), correlation
 
 
 def _side(index: Index, layer: Layer, rows: np.ndarray) -> Side:
-    peaks = layer.peaks[:, rows]
-    dead = peaks.max(axis=1) <= 0
+    dead = np.array([bool(peaks[rows].max() <= 0) for peaks in layer.peaks])
     if len(rows) == len(layer.classes):
         return Side(index, layer, rows, index.classes, dead, layer.selectivity, layer.states)
     codes = layer.classes[rows]
     present, codes[codes >= 0] = np.unique(codes[codes >= 0], return_inverse=True)
     names = [index.classes[code] for code in present.tolist()]
-    found = selectivity_of(peaks, layer.firing_from(None), codes)
+    found = selectivity_of((peaks[rows] for peaks in layer.peaks), layer.firing_from(None), codes)
     return Side(index, layer, rows, names, dead, found, found.states(dead))
 
 

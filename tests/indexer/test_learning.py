@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,8 +16,9 @@ from indexer.errors import InvalidRequest, NotFound
 from indexer.jobs.build import build
 from indexer.pictures.chart import trend_chart
 from indexer.query import classes, neurons
+from indexer.query import compare as module
 from indexer.query.classes import Pair
-from indexer.query.compare import common_rows, compare
+from indexer.query.compare import common_rows, compare, correlations
 from indexer.query.confusion import confusion
 from indexer.query.report import report
 from indexer.query.report_text import to_html, to_markdown
@@ -122,6 +124,41 @@ def test_compare_on_the_images_in_common(tmp_path: Path, case: Case) -> None:
                 expected = roc_auc_score(codes[codes >= 0] == index.classes.index(name), values[codes >= 0])
                 assert found.a.selectivity.auc[k, neuron] == pytest.approx(expected, abs=1e-6)
                 assert found.b.selectivity.auc[k, neuron] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("block", [5, 1 << 12])
+def test_correlations_are_those_of_scipy_whatever_the_blocks(
+    seed: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BLOCK", block)
+    rng = np.random.default_rng(seed)
+    a, b = (rng.normal(40, 3, (images, neurons)).astype(np.float32) for images, neurons in ((33, 4), (29, 5)))
+    in_a, in_b = rng.permutation(33)[:21], rng.permutation(29)[:21]
+    b[in_b, 1], a[in_a, 2] = a[in_a, 3], 7
+    found = correlations(a, in_a, b, in_b)
+    assert np.isnan(found[2]).all()
+    assert found[3, 1] == pytest.approx(1)
+    for neuron in (0, 1, 3):
+        expected = [
+            pearsonr(a[in_a, neuron].astype(float), b[in_b, other].astype(float)).statistic for other in range(5)
+        ]
+        np.testing.assert_allclose(found[neuron], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_images_in_common_are_found_by_their_digests(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pool = rng.integers(0, 256, (12, 32), np.uint8)
+    pool[3, -1], pool[4] = 0, 0
+    a, b = (SimpleNamespace(images=SimpleNamespace(digests=pool[rng.integers(0, 12, 15)])) for _ in range(2))
+    bytes_a, bytes_b = ([digest.tobytes() for digest in index.images.digests] for index in (a, b))
+    expected = [
+        (row, bytes_b.index(digest))
+        for row, digest in enumerate(bytes_a)
+        if digest in bytes_b and bytes_a.index(digest) == row
+    ]
+    assert list(zip(*(rows.tolist() for rows in common_rows(a, b)), strict=True)) == expected
 
 
 def test_nothing_to_compare(steps: list[Path], small_index: Path) -> None:

@@ -21,6 +21,7 @@ PAGE = f"/v1/indexes/{{}}/layers/{LAYER}/neurons/3/patches?limit=4"
 URLS = (
     PAGE.format("small"), "/v1/indexes/small/images/3/neurons?limit=5", "/v1/indexes/small/classes",
     f"/v1/indexes/small/images/3/layers/{LAYER}/cells/1,1/similar", "/v1/indexes/small/report?format=html",
+    f"/v1/compare?a=small&b=small&layer={LAYER}&limit=5",
 )  # fmt: skip
 
 
