@@ -4,6 +4,20 @@
 2. ``index = indexer.open("INDEX")`` answers questions about it; ``python -m service INDEX`` does so over HTTP.
 """
 
-from indexer.query.index import Index, open
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Index", "open"]
+from indexer import errors
+
+if TYPE_CHECKING:
+    from indexer.query.index import Index, open
+
+__all__ = ["Index", "errors", "open"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what answers questions when it is asked for: parts of the package need nothing of it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from indexer.query import index
+
+    return getattr(index, name)

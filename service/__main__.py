@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from indexer.cores import usable_cores
 from service import logs
 from service.listening import addresses, listen, listen_at
 from service.settings import Settings
@@ -18,7 +19,6 @@ _HEARTBEAT_SECONDS: Final = 30.0
 _ARENAS: Final = {"MALLOC_ARENA_MAX": "2"}
 """glibc keeps a heap for each thread otherwise: a quarter more memory in each worker, for nothing that was measured."""
 _MOST_WORKERS: Final = 8
-_CGROUP: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
 def main() -> int:
@@ -71,16 +71,6 @@ def thread_limits(environment: Mapping[str, str], threads: int) -> dict[str, str
 def workers(settings: Settings) -> int:
     """How many processes answer requests: as set, else one a core, at least 2 and at most 8."""
     return settings.workers or min(max(usable_cores(), 2), _MOST_WORKERS)
-
-
-def usable_cores() -> int:
-    """The cores that this process may use, by its affinity and the limit of its container."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = _CGROUP.read_text().split()
-        return min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):  # no cgroup, or "max": no limit
-        return cores
 
 
 if __name__ == "__main__":

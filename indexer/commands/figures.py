@@ -79,7 +79,7 @@ def _run_saliency(options: argparse.Namespace) -> int:
     return 0
 
 
-def _place(index: indexer.query.index.Index, options: argparse.Namespace) -> tuple:
+def _place(index: indexer.Index, options: argparse.Namespace) -> tuple:
     """The image and the cell asked for, else where the neuron is most active."""
     layer = index.layer(options.layer)
     layer.check_neuron(options.neuron)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
+from indexer.cores import usable_cores
+
 _AT_ONCE, _GPU_AT_ONCE = 4, 2
 _CPU_BATCH, _GPU_BATCH = 8, 128
 _GPU_BYTES = 1 << 28
@@ -26,11 +28,11 @@ def batch_size(device: torch.device, activations: int) -> int:
 
 
 def cores() -> int:
-    """How many cores this process is to use: those that the system lets it have, fewer if ``OMP_NUM_THREADS`` says so.
+    """How many cores this process is to use: those that it may have, fewer if ``OMP_NUM_THREADS`` says so.
 
     Workers of a cluster that share a machine are told by it how many each of them has.
     """
-    granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    granted = usable_cores()
     told = os.environ.get("OMP_NUM_THREADS", "")
     return min(granted, int(told)) if told.isdecimal() and int(told) else granted
 

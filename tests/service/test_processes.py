@@ -3,14 +3,18 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from indexer.cores import usable_cores
+from indexer.network import threads
 from service import __main__ as command
-from service.__main__ import thread_limits, usable_cores, workers
+from service.__main__ import thread_limits, workers
 from service.settings import Settings
 from tests.service.conforming import check
 from tests.service.processes import Service, running, start, wait_until
@@ -211,10 +215,18 @@ def test_there_is_a_worker_for_each_core_within_bounds(monkeypatch: pytest.Monke
     assert workers(Settings(directory=tmp_path, workers=11)) == 11
 
 
-@pytest.mark.parametrize(("limit", "cores"), [("150000 100000", 1), ("max 100000", None), ("", None)])
+@pytest.mark.parametrize(("limit", "cores"), [("350000 100000", 3), ("50000 100000", 1), ("max 100000", 7), ("", 7)])
 def test_the_limit_of_a_container_counts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, cores: int | None
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, cores: int
 ) -> None:
     (tmp_path / "cpu.max").write_text(limit)
-    monkeypatch.setattr("service.__main__._CGROUP", tmp_path / "cpu.max")
-    assert usable_cores() == (cores or len(os.sched_getaffinity(0)))
+    monkeypatch.setattr("indexer.cores._CGROUP", tmp_path / "cpu.max")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: range(7))
+    assert (usable_cores(), threads.cores()) == (cores, cores)
+    assert workers(Settings(directory=tmp_path)) == max(cores, 2)
+
+
+def test_the_parent_imports_nothing_large() -> None:
+    code = "import sys, service.__main__, service.supervisor; sys.exit(bool({'numpy', 'torch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
