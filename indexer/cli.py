@@ -19,6 +19,7 @@ from indexer.jobs.ranks import ranks_kept
 from indexer.jobs.remove import remove
 from indexer.jobs.run import Engine
 from indexer.jobs.verify import repair, verify
+from indexer.network.models import NO_WEIGHTS, default_weights, is_own
 from indexer.store.manifest import FLOAT32, PRECISIONS, Manifest
 from indexer.store.remote import place
 
@@ -115,7 +116,7 @@ def _add_build(commands: Any) -> None:
     command.add_argument("--out", type=place, required=True, metavar="INDEX", help="the index's folder")
     command.add_argument("--model", required=True, help="a torchvision classification model, or module:factory")
     command.add_argument(
-        "--weights", default="DEFAULT", help="DEFAULT, another of torchvision's names, a file, or none"
+        "--weights", help="DEFAULT, another of torchvision's names, a file, or none; default: DEFAULT, of your own none"
     )
     command.add_argument("--layers", default="", help="module names, with commas; default: the last of each stage")
     command.add_argument("--image-root", type=place, help="what a list's paths are relative to; default: its folder")
@@ -166,10 +167,11 @@ class _Bar:
 def _run_build(options: argparse.Namespace) -> int:
     crop = options.crop * 2 if options.crop and len(options.crop) == 1 else options.crop
     changed = {"resize": options.resize, "crop": crop}
+    weights = options.weights or default_weights(options.model)
     request = BuildRequest(
         images=options.images,
         model=options.model,
-        weights=options.weights,
+        weights=weights,
         layers=[name.strip() for name in options.layers.split(",") if name.strip()],
         image_root=options.image_root,
         preprocessing={name: value for name, value in changed.items() if value is not None},
@@ -180,7 +182,7 @@ def _run_build(options: argparse.Namespace) -> int:
         engine=_engine(options),
         precision=options.precision,
     )
-    if options.weights == "none":
+    if weights == NO_WEIGHTS and not is_own(options.model):  # what a person's own network has loaded, it knows itself
         print("unitscope: RANDOM weights (--weights none): this network has learned nothing", file=sys.stderr)
     bar = _Bar()
     try:

@@ -3,7 +3,7 @@
 A model is a torchvision classification model (``squeezenet1_1``) or a person's own ``module:factory``, a callable
 without arguments that returns a ``torch.nn.Module``, or a pair of it and its preprocessing (a `Preprocessing`, a dict
 of its fields, or torchvision's ``ImageClassification``). Weights are ``DEFAULT`` or another of torchvision's names, a
-state-dict file, or ``none``.
+state-dict file, or ``none``: of torchvision's models random ones, of a person's own those that it comes with.
 """
 
 import hashlib
@@ -58,6 +58,16 @@ class LoadedModel:
     categories: list[str]
 
 
+def is_own(name: str) -> bool:
+    """Whether a model's name is ``module:factory``."""
+    return ":" in name
+
+
+def default_weights(name: str) -> str:
+    """The weights of a model for which none are named: of a person's own, those that it comes with."""
+    return NO_WEIGHTS if is_own(name) else "DEFAULT"
+
+
 def load_model(name: str, weights: str) -> LoadedModel:
     """Load a model; see the module's description for what can be named.
 
@@ -70,7 +80,7 @@ def load_model(name: str, weights: str) -> LoadedModel:
     """
     if weights not in (NO_WEIGHTS, *_weight_names(name)):
         weights = str(Path(weights).resolve())
-    module, preprocessing, categories = _own(name) if ":" in name else _torchvision(name, weights)
+    module, preprocessing, categories = _own(name) if is_own(name) else _torchvision(name, weights)
     if weights != NO_WEIGHTS and Path(weights).is_absolute():
         _load_state(module, _read_state(Path(weights)), name, weights)
     module.eval().requires_grad_(False)
@@ -78,7 +88,7 @@ def load_model(name: str, weights: str) -> LoadedModel:
 
 
 def _weight_names(name: str) -> list[str]:
-    if ":" in name:
+    if is_own(name):
         return []
     _check_torchvision_name(name)
     return ["DEFAULT", *(member.name for member in torchvision.models.get_model_weights(name))]
