@@ -213,7 +213,16 @@ def _of_shape(shard: Shard, maps: np.ndarray, shape: tuple[int, ...]) -> np.ndar
 
 def _opener(index: Path | RemotePath, shards: list[ShardInfo]) -> Callable[[int], Shard]:
     """Opens a shard by its number. Not a method: a generation that held itself would keep its files open for longer."""
-    return lambda number: Shard(index / shards[number].file, shards[number].file)
+
+    def open_shard(number: int) -> Shard:
+        info = shards[number]
+        shard = Shard(index / info.file, info.file)
+        if shard.rows != info.rows:  # one that is repaired appears before the generation that goes with it
+            shard.close()
+            raise DamagedFile(info.file, f"holds {shard.rows} images, the manifest says {info.rows}")
+        return shard
+
+    return open_shard
 
 
 def page_of(rows: Rows, limit: int, offset: int) -> Rows:

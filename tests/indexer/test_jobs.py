@@ -19,6 +19,7 @@ from indexer.cli import main
 from indexer.errors import (
     BadActivations,
     ConfigurationMismatch,
+    DamagedFile,
     IndexBusy,
     InvalidRequest,
     ModelUnavailable,
@@ -502,6 +503,20 @@ def test_a_repair_leaves_an_index_that_would_be_empty(tmp_path: Path, photos: Pa
     with pytest.raises(InvalidRequest, match="build the index again"):
         repair(tmp_path / "index")
     assert (tmp_path / "index" / "manifest.json").read_bytes() == before
+
+
+def test_a_generation_never_reads_a_shard_that_was_rebuilt_without_some_images(index: Path, photos: Path) -> None:
+    with indexer.open(index) as opened:
+        expected = opened.activation_maps(5, "1")
+        (photos / opened.image(6).path).unlink()
+    (index / "shards" / "000001.h5").unlink()
+    with indexer.open(index) as before:
+        repair(index)
+        for image in range(5, 10):
+            with pytest.raises(DamagedFile, match=r"shards/000001.h5: holds 4 images, the manifest says 5"):
+                before.activation_maps(image, "1")
+    with indexer.open(index) as after:
+        np.testing.assert_array_equal(after.activation_maps(5, "1"), expected)
 
 
 def test_no_shard_is_rebuilt_from_a_disk_that_is_not_there(index: Path, photos: Path) -> None:
