@@ -54,12 +54,19 @@ def read_file(path: Path | RemotePath) -> bytes:
         It cannot be read, is larger than `MAX_BYTES`, or is no file: a pipe or a device never ends.
     """
     if isinstance(path, RemotePath):
+        _check_size(path.stat().st_size)
         return path.read_bytes()
     with open(path, "rb", opener=_without_waiting) as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "no file of an image")
+        _check_size(status.st_size)
         return file.read()  # a number would have so many bytes set aside
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"no file of an image: it has {size} bytes, {MAX_BYTES} at most are read")
 
 
 def _without_waiting(path: str, flags: int) -> int:

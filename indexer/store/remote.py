@@ -12,6 +12,7 @@ import contextlib
 import functools
 import io
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +25,7 @@ _BLOCK = 1 << 16
 _BLOCKS_KEPT = 64
 _RETRY = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
 _TIMEOUTS = {"timeout": "60s", "connect_timeout": "3s"}
+_REFUSALS = ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
 _OBJECT_STORES = ("s3", "s3a", "gs", "az", "abfs")
 
 
@@ -47,7 +49,7 @@ class Status:
 class RemotePath:
     """A file or folder by protocol and path, the bucket first; `str` gives its URL.
 
-    Every call raises `StorageUnavailable` where the storage does not answer.
+    Every call raises `StorageUnavailable` where the storage does not answer, or refuses to.
     """
 
     protocol: str
@@ -190,7 +192,16 @@ class RemotePath:
         except (FileNotFoundError, FileExistsError, NotInstalled):
             raise
         except Exception as error:  # each file system has errors of its own
+            if _is_refusal(error):
+                raise StorageUnavailable(
+                    f"the storage refuses access to {self.name}; check the credentials, and what they allow"
+                ) from error
             raise StorageUnavailable(f"the storage of {self.name} does not answer; try again later") from error
+
+
+def _is_refusal(error: Exception) -> bool:
+    # The error of a listing has no class of its own, and names the status.
+    return type(error).__name__ in _REFUSALS or re.search(r"status code: 40[13]\b", str(error)) is not None
 
 
 @functools.cache

@@ -337,7 +337,7 @@ def test_what_is_no_file_is_skipped(photos: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(reading, "MAX_BYTES", 200_000 - 1)
     assert tiny_build(tmp_path / "index", photos).images == 13
     assert dict(skipped_images(tmp_path / "index")) == {
-        "boats/large.png": "cannot be read (no file of an image)",
+        "boats/large.png": "cannot be read (no file of an image: it has 200000 bytes, 199999 at most are read)",
         "boats/nowhere.png": "cannot be read (No such file or directory)",
         "boats/pipe.png": "cannot be read (no file of an image)",
     }

@@ -4,13 +4,16 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 
 import indexer
 from indexer.errors import IndexBusy, NotAnIndex, NotInstalled, StorageUnavailable
+from indexer.images import reading
 from indexer.jobs import run
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
@@ -213,6 +216,42 @@ def test_storage_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, object_st
         with pytest.raises(StorageUnavailable, match="does not answer"):
             ask(place("s3://nowhere/index"))
     remote._filesystem.cache_clear()
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Storage to which no credentials are right."""
+
+    def do_GET(self) -> None:
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_PUT = do_GET
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+def test_storage_that_refuses(monkeypatch: pytest.MonkeyPatch, object_store: ObjectStore) -> None:
+    remote._filesystem.cache_clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        asked = (RemotePath.stat, RemotePath.read_bytes, RemotePath.files, lambda path: path.create(b""), indexer.open)
+        for ask in asked:
+            with pytest.raises(StorageUnavailable, match=r"the storage refuses access to .*; check the credentials"):
+                ask(place("s3://photographs/index"))
+        server.shutdown()
+    remote._filesystem.cache_clear()
+
+
+def test_an_object_that_is_too_large_is_not_read(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = object_store.place("large.png")
+    file.create(bytes(1000))
+    monkeypatch.setattr(reading, "MAX_BYTES", 999)
+    monkeypatch.setattr(RemotePath, "read_bytes", lambda path: pytest.fail("it was read"))
+    with pytest.raises(OSError, match="it has 1000 bytes, 999 at most are read"):
+        reading.read_file(file)
 
 
 @pytest.mark.parametrize(("url", "missing"), [("s3://bucket/index", "obstore"), ("nobody-knows://bucket/index", None)])
