@@ -12,16 +12,15 @@ import numpy as np
 
 from indexer.derive.selectivity import DEAD, STATES
 from indexer.errors import InvalidRequest, NotFound
+from indexer.query.correlation import correlations
 from indexer.query.generation import page_of
 from indexer.query.index import Index
-from indexer.query.layer import Layer
 from indexer.query.records import Page
 
 SORTS = (
     "neuron", "maximum", "mean", "std", "positive_cells", "positive_images", "firing_cells", "firing_images",
     "selectivity", "auc", "entropy",
 )  # fmt: skip
-_BLOCK_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -145,22 +144,13 @@ def correlated(index: Index, layer: str, neuron: int, limit: int = 20, offset: i
     NotFound
     """
     found = index.layer(layer)
-    own = standardised(found.peaks[found.check_neuron(neuron)][None])[0]
-    together = np.concatenate([standardised(block) @ own for block in _blocks(found)])
+    found.check_neuron(neuron)
+    peaks, every = found.peaks_by_image, np.arange(len(index.images))
+    (together,) = correlations(peaks[:, neuron : neuron + 1], every, peaks, every)
     numbers = np.flatnonzero(~np.isnan(together) & (np.arange(len(together)) != neuron))
     ranking = numbers[np.argsort(-together[numbers], kind="stable")]
     page = page_of(ranking, limit, offset)
     return Page([(n, float(together[n])) for n in page.tolist()], len(ranking), limit, offset)
-
-
-def standardised(peaks: np.ndarray) -> np.ndarray:
-    """Rows (c, n) of mean 0 and length 1, float64, so that their products are correlations; NaN for constant rows."""
-    values = peaks.astype(np.float64)
-    constant = (peaks == peaks[:, :1]).all(axis=1)
-    if not constant.all():
-        values[~constant] -= values[~constant].mean(axis=1, keepdims=True)
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.divide(values, length, out=np.full(values.shape, np.nan), where=~constant[:, None])
 
 
 def require_classes(classes: Sequence[str], what: str, at_least: int = 2) -> None:
@@ -173,11 +163,6 @@ def require_classes(classes: Sequence[str], what: str, at_least: int = 2) -> Non
     if len(classes) < at_least:
         has = "none" if not classes else f"only {classes[0]!r}"
         raise InvalidRequest(f"{what} needs images of at least {at_least} classes; this index has {has}")
-
-
-def _blocks(layer: Layer) -> list[np.ndarray]:
-    rows = max(1, _BLOCK_BYTES // (8 * max(1, layer.peaks.shape[1])))
-    return [layer.peaks[first : first + rows] for first in range(0, layer.info.channels, rows)]
 
 
 def _plain(value: Any) -> Any:

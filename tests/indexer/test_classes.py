@@ -14,6 +14,7 @@ from indexer.errors import InvalidRequest, NotFound
 from indexer.query import classes, neurons
 from indexer.query.compare import compare
 from indexer.query.confusion import confusion
+from indexer.query.correlation import correlations
 from indexer.query.index import Index
 from indexer.query.report import report
 from indexer.query.report_text import to_html, to_markdown
@@ -37,10 +38,12 @@ def test_correlated_neurons(case: Case) -> None:
 
 @pytest.mark.parametrize("images", [0, 1, 5])
 def test_what_is_the_same_on_every_image_correlates_with_nothing(images: int) -> None:
-    peaks = np.repeat(np.float32([[1], [-2]]), images, axis=1)
-    found = neurons.standardised(peaks)
-    assert found.shape == (2, images)
-    assert np.isnan(found).all()
+    peaks, rows = np.repeat(np.float32([[1, -2]]), images, axis=0), np.arange(images)
+    varying = np.arange(images, dtype=np.float32)[:, None]
+    for other in (peaks, varying):
+        found = correlations(peaks, rows, other, rows)
+        assert found.shape == (2, other.shape[1])
+        assert np.isnan(found).all()
 
 
 def test_photographs_correlate_as_scipy_says(small_index: Path) -> None:

@@ -16,10 +16,11 @@ from indexer.errors import InvalidRequest, NotFound
 from indexer.jobs.build import build
 from indexer.pictures.chart import trend_chart
 from indexer.query import classes, neurons
-from indexer.query import compare as module
+from indexer.query import correlation as module
 from indexer.query.classes import Pair
-from indexer.query.compare import common_rows, compare, correlations
+from indexer.query.compare import common_rows, compare
 from indexer.query.confusion import confusion
+from indexer.query.correlation import correlations
 from indexer.query.report import report
 from indexer.query.report_text import to_html, to_markdown
 from indexer.query.trend import trend
