@@ -4,10 +4,15 @@ A copy is named by its URL and version, so it never is another file than the one
 the longest ago go first; one that is mapped at that time stays readable until it is no longer.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
+import stat
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from indexer.errors import DamagedFile, StorageUnavailable
@@ -16,13 +21,17 @@ from indexer.store.remote import RemotePath
 
 DIRECTORY = Path(tempfile.gettempdir()) / f"unitscope-cache-{os.getuid()}"
 MAX_BYTES = 32 << 30
+_LOCK = "lock-"
+_STALE_SECONDS = 3600
+"""A partial file that nobody has written to for so long is one that a process which ended has left."""
 
 
 class Cache:
-    """A folder of copies; several processes may share it."""
+    """A folder of copies; several processes may share it. The default one must be this user's alone."""
 
-    def __init__(self, directory: Path = DIRECTORY, max_bytes: int = MAX_BYTES) -> None:
-        self.directory, self.max_bytes = directory, max_bytes
+    def __init__(self, directory: Path | None = None, max_bytes: int = MAX_BYTES) -> None:
+        self.directory, self.max_bytes = directory or DIRECTORY, max_bytes
+        self._is_default = directory is None
         self._lock = threading.Lock()
 
     def copy_of(self, remote: RemotePath) -> Path:
@@ -40,23 +49,68 @@ class Cache:
         name = hashlib.sha256(f"{remote}\0{status.version}".encode()).hexdigest()
         copy = self.directory / f"{name}{remote.suffix}"
         with self._lock:
-            try:
-                os.utime(copy)
-            except FileNotFoundError:
-                self._make_room(status.st_size)
-                with atomic.publishing(copy) as partial:
-                    remote.download(partial)
+            self._make_directory()
+            if not _is_there(copy):
+                with self._alone(name):
+                    self._download(remote, copy, status.st_size)
             return copy
 
+    def _make_directory(self) -> None:
+        with contextlib.suppress(FileExistsError):
+            self.directory.mkdir(mode=0o700, parents=True)
+        if self._is_default:
+            _check_own(self.directory)
+
+    @contextlib.contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Keep other processes from downloading the same; of a few locks, as they are never removed."""
+        with (self.directory / f"{_LOCK}{name[:2]}").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _download(self, remote: RemotePath, copy: Path, size: int) -> None:
+        if not _is_there(copy):  # another process may just have brought it
+            self._make_room(size)
+            with atomic.publishing(copy) as partial:
+                remote.download(partial)
+
     def _make_room(self, wanted: int) -> None:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        copies = sorted((path.stat().st_mtime_ns, path.stat().st_size, path) for path in self.directory.iterdir())
-        total = wanted + sum(size for _, size, _ in copies)
-        for _, size, path in copies:
+        files = sorted(self._files())
+        total = wanted + sum(size for _, size, _ in files)
+        for changed, size, path in files:
             if total <= self.max_bytes:
                 return
-            path.unlink(missing_ok=True)
-            total -= size
+            if path.suffix != atomic.PARTIAL_SUFFIX or time.time() - changed > _STALE_SECONDS:
+                path.unlink(missing_ok=True)
+                total -= size
+
+    def _files(self) -> Iterator[tuple[float, int, Path]]:
+        """When each was last used or written to, its size, and where it is."""
+        with os.scandir(self.directory) as entries:
+            for entry in entries:
+                if entry.name.startswith(_LOCK):
+                    continue
+                with contextlib.suppress(FileNotFoundError):  # other processes rename and remove files
+                    status = entry.stat(follow_symlinks=False)
+                    yield status.st_mtime, status.st_size, Path(entry.path)
+
+
+def _is_there(copy: Path) -> bool:
+    try:
+        os.utime(copy)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _check_own(directory: Path) -> None:
+    # Anyone may make a folder of this name where temporary files are, and lay files in it.
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise StorageUnavailable(
+            f"{directory.name}, where temporary files are, is no folder that this user alone can write to: "
+            "remove it, or choose another folder for copies"
+        )
 
 
 _cache = Cache()
@@ -65,7 +119,7 @@ _cache = Cache()
 def use(directory: Path | None, max_bytes: int) -> None:
     """Say where copies of this process are kept, by default in a folder for temporary files, and how many bytes."""
     global _cache
-    _cache = Cache(directory or DIRECTORY, max_bytes)
+    _cache = Cache(directory, max_bytes)
 
 
 def local(path: Path | RemotePath, name: str) -> Path:

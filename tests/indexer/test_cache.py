@@ -1,0 +1,96 @@
+"""Copies of remote files, in a folder that several processes share."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from indexer.errors import StorageUnavailable
+from indexer.store import cache
+from indexer.store.cache import Cache
+from indexer.store.remote import RemotePath
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> RemotePath:
+    (tmp_path / "far.h5").write_bytes(bytes(100))
+    return RemotePath("local", tmp_path / "far.h5")
+
+
+def test_files_may_vanish_while_room_is_made(tmp_path: Path) -> None:
+    copies = Cache(tmp_path / "copies")
+    copies.directory.mkdir()
+    ended = threading.Event()
+
+    def rename() -> None:
+        while not ended.is_set():
+            for number in range(20):
+                (copies.directory / f"{number}.partial").write_bytes(b"x")
+            for number in range(20):
+                os.replace(copies.directory / f"{number}.partial", copies.directory / f"{number}")
+
+    with ThreadPoolExecutor(1) as other:
+        renaming = other.submit(rename)
+        try:
+            for _ in range(300):
+                copies._make_room(1)
+        finally:
+            ended.set()
+        renaming.result()
+
+
+def test_what_another_process_downloads_is_left_alone(remote: RemotePath, tmp_path: Path) -> None:
+    copies = Cache(tmp_path / "copies", 250)
+    copies.directory.mkdir()
+    for name, age in (("left.h5.01.partial", 90_000), ("under way.h5.02.partial", 60), ("used.h5", 30)):
+        (copies.directory / name).write_bytes(bytes(100))
+        os.utime(copies.directory / name, (time.time() - age,) * 2)
+    copy = copies.copy_of(remote)
+    kept = {path.name for path in copies.directory.iterdir() if not path.name.startswith("lock-")}
+    assert kept == {"under way.h5.02.partial", copy.name}
+
+
+def test_one_process_downloads_a_file_for_all(
+    remote: RemotePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloaded: list[Path] = []
+    real = RemotePath.download
+
+    def download(path: RemotePath, to: Path) -> None:
+        downloaded.append(to)
+        time.sleep(0.2)
+        real(path, to)
+
+    monkeypatch.setattr(RemotePath, "download", download)
+    caches = [Cache(tmp_path / "copies") for _ in range(4)]
+    with ThreadPoolExecutor(4) as processes:
+        found = {*processes.map(lambda each: each.copy_of(remote), caches)}
+    assert (len(found), len(downloaded)) == (1, 1)
+
+
+def _linked(folder: Path) -> None:
+    (folder.parent / "own").mkdir(mode=0o700)
+    folder.symlink_to("own")
+
+
+def _open_to_all(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+@pytest.mark.parametrize("make", [_linked, _open_to_all, Path.touch, Path.mkdir])
+def test_the_default_folder_must_be_this_users_alone(
+    remote: RemotePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
+) -> None:
+    monkeypatch.setattr(cache, "DIRECTORY", tmp_path / "unitscope-cache")
+    assert Cache().copy_of(remote).read_bytes() == bytes(100)
+    (tmp_path / "unitscope-cache").rename(tmp_path / "aside")
+    make(tmp_path / "unitscope-cache")
+    if make is Path.mkdir:
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(StorageUnavailable, match="is no folder that this user alone can write to"):
+        Cache().copy_of(remote)
