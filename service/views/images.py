@@ -59,4 +59,6 @@ def get_heatmap(question: Question, image: int, layer: str, neuron: int, size: i
 def media_type(data: bytes) -> str:
     """The media type of an image file that the index could read."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.format == "MPO":  # a JPEG with more pictures behind it, as cameras write; no browser knows image/mpo
+            return "image/jpeg"
         return image.get_format_mimetype() or f"image/x-{(image.format or 'unknown').lower()}"

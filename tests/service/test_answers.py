@@ -17,6 +17,7 @@ from indexer.query.index import Index
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarPatch
 from service import paging
 from service.views import layers
+from service.views.images import media_type
 from tests.conftest import INPUT, LAYERS
 from tests.reference import plain_activations, plain_input, plain_model
 from tests.service.conforming import ConformingClient
@@ -356,6 +357,14 @@ def test_file_is_the_original(client: ConformingClient, photo_folder: Path) -> N
         assert hashlib.sha256(answer.get_data()).hexdigest() == item["sha256"]
         assert answer.mimetype == "image/png"
         assert Image.open(io.BytesIO(answer.get_data())).size == (item["width"], item["height"])
+
+
+def test_what_a_camera_writes_is_a_jpeg() -> None:
+    """Two pictures in a file: what Pillow calls MPO, and no browser shows under that name."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 10)).save(buffer, "MPO", save_all=True, append_images=[Image.new("RGB", (10, 5))])
+    assert Image.open(buffer).format == "MPO"
+    assert media_type(buffer.getvalue()) == "image/jpeg"
 
 
 def test_patch_is_cut_from_the_original(client: ConformingClient, photo_folder: Path) -> None:
