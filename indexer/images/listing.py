@@ -14,6 +14,8 @@ from indexer.store.remote import RemotePath
 LIST_SUFFIXES = (".csv", ".jsonl", ".ndjson")
 MAX_CLASS = 1024
 """Longest name of a class, as in the service's contract."""
+_LINKED_FOLDER = "a symbolic link to a folder; such links are not followed"
+_LEAVES_ROOT = "a symbolic link that leaves the image root"
 Rows = Iterator[tuple[int, dict[str, object]]]
 """Numbers of lines, and what stands there."""
 
@@ -66,7 +68,8 @@ def list_images(source: Path, root: Path | None = None) -> Listing:
     else:
         raise InvalidRequest(f"{source} is neither a folder nor a list ({', '.join(LIST_SUFFIXES)})")
     if not listing.files:
-        raise InvalidRequest(f"{source} holds no image")
+        why = "".join(f"; {path} is {reason}" for path, reason in listing.skipped[:1])
+        raise InvalidRequest(f"{source} holds no image{why}")
     return listing
 
 
@@ -76,11 +79,12 @@ def _list_folder(root: Path) -> Listing:
     known = extensions()
     paths = root.files() if isinstance(root, RemotePath) else _walk(root, PurePosixPath())
     for path in paths:
-        if path.suffix.lower() not in known or any(part.startswith(".") for part in path.parts):
+        if any(part.startswith(".") for part in path.parts):
             continue
-        if _leaves_root(root, path):
-            skipped.append((str(path), "a symbolic link that leaves the image root"))
-        else:
+        reason, is_image = _wrong_link(root, path), path.suffix.lower() in known
+        if reason is _LINKED_FOLDER or (reason is not None and is_image):
+            skipped.append((str(path), reason))
+        elif is_image:
             files.append(ImageFile(str(path), path.parts[0] if len(path.parts) > 1 else None))
     return Listing(root, sorted(files, key=lambda file: file.path), sorted(skipped))
 
@@ -96,9 +100,15 @@ def _walk(root: Path, folder: PurePosixPath) -> Iterator[PurePosixPath]:
                 yield folder / entry.name
 
 
-def _leaves_root(root: Path, path: PurePosixPath) -> bool:
+def _wrong_link(root: Path, path: PurePosixPath) -> str | None:
+    """What is wrong with a path, if it is a link that is not followed."""
     file = root / path
-    return file.is_symlink() and not file.resolve().is_relative_to(root)
+    if not file.is_symlink():
+        return None
+    if file.is_dir():
+        return _LINKED_FOLDER
+    target = Path(os.path.realpath(file))  # of a loop of links too, which the job then cannot read
+    return None if target.is_relative_to(root) else _LEAVES_ROOT
 
 
 def _list_file(source: Path, root: Path) -> Listing:
@@ -111,8 +121,9 @@ def _list_file(source: Path, root: Path) -> Listing:
             raise InvalidRequest(f"{source}, line {line}: {path} is listed already, on line {seen[path]}")
         seen[path] = line
         files.append(ImageFile(path, _class_name(source, line, row.get("class"))))
-    allowed = [file for file in files if not _leaves_root(root, PurePosixPath(file.path))]
-    skipped = [(file.path, "a symbolic link that leaves the image root") for file in set(files) - set(allowed)]
+    wrong = {file: _wrong_link(root, PurePosixPath(file.path)) for file in files}
+    allowed = [file for file, reason in wrong.items() if reason is None]
+    skipped = [(file.path, reason) for file, reason in wrong.items() if reason is not None]
     return Listing(root, sorted(allowed, key=lambda file: file.path), sorted(skipped))
 
 

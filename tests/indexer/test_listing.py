@@ -1,9 +1,13 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from indexer.errors import InvalidRequest
 from indexer.images.listing import ImageFile, list_images
+from indexer.images.preprocessing import Preprocessing
+from indexer.jobs.decode import Skipped, decode
 
 
 @pytest.fixture
@@ -36,12 +40,31 @@ def test_links_may_not_leave_the_root(folder: Path, tmp_path: Path) -> None:
     (folder / "away").symlink_to(tmp_path, target_is_directory=True)
     listing = list_images(folder)
     assert [file.path for file in listing.files if "in.jpg" in file.path] == ["dog/in.jpg"]
-    assert listing.skipped == [("dog/out.jpg", "a symbolic link that leaves the image root")]
+    assert listing.skipped == [
+        ("away", "a symbolic link to a folder; such links are not followed"),
+        ("dog/out.jpg", "a symbolic link that leaves the image root"),
+    ]
     lines = tmp_path / "list.jsonl"
     lines.write_text('{"path": "dog/out.jpg"}\n{"path": "top.gif"}\n')
     listing = list_images(lines, folder)
     assert [file.path for file in listing.files] == ["top.gif"]
     assert listing.skipped == [("dog/out.jpg", "a symbolic link that leaves the image root")]
+
+
+def test_a_folder_of_links_says_why_it_holds_no_image(folder: Path, tmp_path: Path) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "dog").symlink_to(folder / "dog", target_is_directory=True)
+    with pytest.raises(InvalidRequest, match="holds no image; dog is a symbolic link to a folder; such links are not"):
+        list_images(links)
+
+
+def test_a_loop_of_links_is_left_to_the_job(folder: Path) -> None:
+    (folder / "dog" / "loop.jpg").symlink_to("loop.jpg")
+    listing = list_images(folder)
+    assert ImageFile("dog/loop.jpg", "dog") in listing.files
+    skipped = decode(listing.root, 0, ImageFile("dog/loop.jpg", "dog"), Preprocessing(), keep=False)
+    assert skipped == Skipped("dog/loop.jpg", f"cannot be read ({os.strerror(errno.ELOOP)})")
 
 
 def test_lists(folder: Path) -> None:
