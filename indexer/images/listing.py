@@ -14,7 +14,9 @@ from indexer.store.remote import RemotePath
 LIST_SUFFIXES = (".csv", ".jsonl", ".ndjson")
 MAX_CLASS = 1024
 """Longest name of a class, as in the service's contract."""
-_LINKED_FOLDER = "a symbolic link to a folder; such links are not followed"
+_LINKED_FOLDER = (
+    "a symbolic link to a folder; such links are not followed, but a list names images below any --image-root"
+)
 _LEAVES_ROOT = "a symbolic link that leaves the image root"
 Rows = Iterator[tuple[int, dict[str, object]]]
 """Numbers of lines, and what stands there."""
@@ -111,6 +113,17 @@ def _wrong_link(root: Path, path: PurePosixPath) -> str | None:
     return None if target.is_relative_to(root) else _LEAVES_ROOT
 
 
+def _outside(root: Path, folders: set[PurePosixPath]) -> set[PurePosixPath]:
+    """Those of a list's folders to which a link leads out of the root."""
+    if isinstance(root, RemotePath):
+        return set()
+    return {folder for folder in folders if not Path(os.path.realpath(root / folder)).is_relative_to(root)}
+
+
+def _wrong_file(root: Path, path: PurePosixPath, outside: set[PurePosixPath]) -> str | None:
+    return _LEAVES_ROOT if path.parent in outside else _wrong_link(root, path)
+
+
 def _list_file(source: Path, root: Path) -> Listing:
     read = _csv_rows if source.suffix.lower() == ".csv" else _json_rows
     seen: dict[str, int] = {}
@@ -121,7 +134,8 @@ def _list_file(source: Path, root: Path) -> Listing:
             raise InvalidRequest(f"{source}, line {line}: {path} is listed already, on line {seen[path]}")
         seen[path] = line
         files.append(ImageFile(path, _class_name(source, line, row.get("class"))))
-    wrong = {file: _wrong_link(root, PurePosixPath(file.path)) for file in files}
+    outside = _outside(root, {PurePosixPath(file.path).parent for file in files})
+    wrong = {file: _wrong_file(root, PurePosixPath(file.path), outside) for file in files}
     allowed = [file for file, reason in wrong.items() if reason is None]
     skipped = [(file.path, reason) for file, reason in wrong.items() if reason is not None]
     return Listing(root, sorted(allowed, key=lambda file: file.path), sorted(skipped))

@@ -41,14 +41,18 @@ def test_links_may_not_leave_the_root(folder: Path, tmp_path: Path) -> None:
     listing = list_images(folder)
     assert [file.path for file in listing.files if "in.jpg" in file.path] == ["dog/in.jpg"]
     assert listing.skipped == [
-        ("away", "a symbolic link to a folder; such links are not followed"),
+        (
+            "away",
+            "a symbolic link to a folder; such links are not followed, but a list names images below any --image-root",
+        ),
         ("dog/out.jpg", "a symbolic link that leaves the image root"),
     ]
     lines = tmp_path / "list.jsonl"
-    lines.write_text('{"path": "dog/out.jpg"}\n{"path": "top.gif"}\n')
+    lines.write_text('{"path": "dog/out.jpg"}\n{"path": "away/secret.jpg"}\n{"path": "top.gif"}\n')
     listing = list_images(lines, folder)
     assert [file.path for file in listing.files] == ["top.gif"]
-    assert listing.skipped == [("dog/out.jpg", "a symbolic link that leaves the image root")]
+    leaves = "a symbolic link that leaves the image root"
+    assert listing.skipped == [("away/secret.jpg", leaves), ("dog/out.jpg", leaves)]
 
 
 def test_a_folder_of_links_says_why_it_holds_no_image(folder: Path, tmp_path: Path) -> None:
