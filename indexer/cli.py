@@ -134,7 +134,10 @@ def _add_build(commands: Any) -> None:
 
 
 def _sizes(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.lower().split("x"))
+    try:
+        return tuple(int(part) for part in text.lower().split("x"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a number or HEIGHTxWIDTH, such as 224x288, not {text!r}") from error
 
 
 class _Bar:

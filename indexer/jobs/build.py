@@ -166,6 +166,10 @@ def _left_out(manifest: Manifest, listing: Listing, again: Collection[str], repo
 
 def _listing_of(manifest: Manifest, images: Path | None) -> Listing:
     root = place(manifest.image_root)
+    if isinstance(root, Path) and not root.is_dir():
+        raise InvalidRequest(
+            f"{root}, the folder of the images, is no longer there; put a symbolic link there to where they are now"
+        )
     if images is None or (images.is_dir() and images.resolve() == root):
         return list_images(root)
     if images.is_dir():

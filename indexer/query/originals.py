@@ -7,6 +7,7 @@ from pathlib import Path
 from indexer.errors import ImageUnavailable
 from indexer.images.reading import read_file
 from indexer.query.records import ImageRecord
+from indexer.store.remote import RemotePath
 
 
 class Originals:
@@ -42,14 +43,18 @@ class Originals:
         return data
 
     def _find(self, image: ImageRecord) -> bytes:
-        missing = ImageUnavailable(f"the file of image {image.id} ({image.path}) is no longer there", changed=False)
+        cause: Exception | None = None
         try:
             path = (self._root / image.path).resolve()
+            if path.is_relative_to(self._root):
+                return read_file(path)
         except (OSError, ValueError, RuntimeError) as error:  # a null character, a loop of links
-            raise missing from error
-        if not path.is_relative_to(self._root):
-            raise missing
-        try:
-            return read_file(path)
-        except (OSError, ValueError) as error:
-            raise missing from error
+            cause = error
+        raise ImageUnavailable(
+            f"the file of image {image.id} ({image.path}) is no longer there{self._with_all_others()}", changed=False
+        ) from cause
+
+    def _with_all_others(self) -> str:
+        if isinstance(self._root, RemotePath) or self._root.is_dir():
+            return ""
+        return ", nor is the folder that all were in; --images says where it is now"

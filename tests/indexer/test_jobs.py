@@ -600,8 +600,32 @@ def test_originals_are_checked_before_they_are_shown(index: Path, photos: Path, 
         with pytest.raises(indexer.errors.ImageUnavailable, match="no longer there"):
             opened.original(image)
     shutil.move(photos, tmp_path / "moved")
+    moved = pytest.raises(indexer.errors.ImageUnavailable, match="nor is the folder that all were in; --images says")
+    with indexer.open(index) as opened, moved:
+        opened.picture(opened.image(3))
     with indexer.open(index, images=tmp_path / "moved") as opened:
         assert opened.picture(opened.image(3)).size == (opened.image(3).width, opened.image(3).height)
+
+
+def test_adding_after_the_folder_moved_needs_a_link(index: Path, photos: Path, tmp_path: Path) -> None:
+    shutil.move(photos, tmp_path / "moved")
+    for images in (None, tmp_path / "moved"):
+        with pytest.raises(InvalidRequest, match=f"{photos}, .* no longer there; put a symbolic link there"):
+            add(index, images)
+    photos.symlink_to(tmp_path / "moved", target_is_directory=True)
+    write_photos(photos / "new", seed=9, count=1)
+    assert add(index).images == 14
+    with indexer.open(index) as opened:
+        assert opened.picture(opened.image(13)).size == (opened.image(13).width, opened.image(13).height)
+
+
+@pytest.mark.parametrize("sizes", ["wide", "224x", "2.5", ""])
+def test_sizes_that_are_none_are_named(sizes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["build", "photos", "--model", "alexnet", "--out", "index", "--crop", sizes])
+    assert (
+        f"argument --crop: must be a number or HEIGHTxWIDTH, such as 224x288, not {sizes!r}" in capsys.readouterr().err
+    )
 
 
 def test_kept_images_need_no_folder(photos: Path, tmp_path: Path) -> None:
