@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from indexer.commands import exports, figures, learning
+from indexer.commands.common import add_command, add_device_option, add_index_command, add_network_options
 from indexer.errors import InvalidRequest, UnitscopeError
 from indexer.jobs.build import SHARD_SIZE, BuildRequest, Reporter, add, build
 from indexer.jobs.compact import compact
@@ -59,42 +60,31 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m indexer", description="See what every neuron fires for.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_build(commands)
-    one = _command(commands, "add", _run_add, "index images that are new in the image root, or those of a list")
+    one = add_index_command(
+        commands, "add", _run_add, "index images that are new in the image root, or those of a list"
+    )
     one.add_argument("images", nargs="?", type=place, help="a CSV or JSON-lines list; default: the image root")
     one.add_argument(
         "--again", metavar="PATH", action="append", default=[],
         help="an image that was removed, or a folder of such, to take in again (repeatable); others stay out",
     )  # fmt: skip
-    _add_network_options(one)
+    add_network_options(one)
     _add_engine_options(one)
-    one = _command(commands, "remove", _run_remove, "hide images from every answer; add leaves them out")
+    one = add_index_command(commands, "remove", _run_remove, "hide images from every answer; add leaves them out")
     one.add_argument("--id", type=int, action="append", default=[], help="an image's id (repeatable)")
     one.add_argument("--path", action="append", default=[], help="an image's path below the image root (repeatable)")
     one.add_argument("--class", dest="class_", help="all images of a class")
-    _command(commands, "compact", _run_compact, "erase removed images from disk")
-    one = _command(commands, "verify", _run_verify, "compare every file with its checksum")
+    add_index_command(commands, "compact", _run_compact, "erase removed images from disk")
+    one = add_index_command(commands, "verify", _run_verify, "compare every file with its checksum")
     one.add_argument("--repair", action="store_true", help="rebuild what is damaged from the original images")
-    _add_network_options(one)
-    one = _command(commands, "info", _run_info, "say what an index is")
+    add_network_options(one)
+    one = add_index_command(commands, "info", _run_info, "say what an index is")
     one.add_argument("--json", action="store_true", help="for programs")
     one.add_argument("--skipped", action="store_true", help="list the images that could not be used, and why")
     learning.register(commands)
     figures.register(commands)
     exports.register(commands)
     return parser
-
-
-def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    command.set_defaults(run=run)
-    if name != "build":
-        command.add_argument("index", type=place, metavar="INDEX")
-    return command
-
-
-def _add_network_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--weights", help="where the weights are now, if not where they were")
-    command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
 
 
 def _add_engine_options(command: argparse.ArgumentParser) -> None:
@@ -111,7 +101,7 @@ def _engine(options: argparse.Namespace) -> Engine | None:
 
 
 def _add_build(commands: Any) -> None:
-    command = _command(commands, "build", _run_build, "build an index, or finish a build that was interrupted")
+    command = add_command(commands, "build", _run_build, "build an index, or finish a build that was interrupted")
     command.add_argument("images", type=place, metavar="IMAGES", help="a folder of (class folders of) images, or list")
     command.add_argument("--out", type=place, required=True, metavar="INDEX", help="the index's folder")
     command.add_argument("--model", required=True, help="a torchvision classification model, or module:factory")
@@ -129,7 +119,7 @@ def _add_build(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="images a shard (%(default)s)")
     command.add_argument("--batch-size", type=int, help="images a forward pass; default: what suits the device")
-    command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
+    add_device_option(command)
     _add_engine_options(command)
 
 

@@ -5,34 +5,31 @@ from pathlib import Path
 from typing import Any
 
 import indexer
+from indexer.commands.common import add_images_option, add_index_command
 from indexer.exports.coco import export_patches
 from indexer.exports.page import COLUMNS, NEURONS, write_page
 from indexer.pictures.sheet import neuron_numbers
 from indexer.store import atomic
-from indexer.store.remote import place
 
 
 def register(commands: Any) -> None:
     """Add the commands to a parser's subparsers."""
-    one = _command(commands, "export", "write top patches as a COCO data set (labels.json, data/) with crops")
-    one.set_defaults(run=_run_export)
+    one = add_index_command(
+        commands, "export", _run_export, "write top patches as a COCO data set (labels.json, data/) with crops"
+    )
+    add_images_option(one)
     one.add_argument("--layer", required=True)
     one.add_argument("--neurons", help="their numbers, with commas; default: all of the layer")
     one.add_argument("--top", type=int, default=9, help="patches a neuron (%(default)s)")
     one.add_argument("--class", dest="class_", help="only images of this class")
     one.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
-    one = _command(commands, "page", "write a page of what the neurons fire for: one HTML file with all pictures in it")
-    one.set_defaults(run=_run_page)
+    one = add_index_command(
+        commands, "page", _run_page, "write a page of what the neurons fire for: one HTML file with all pictures in it"
+    )
+    add_images_option(one)
     one.add_argument("--neurons", type=int, default=NEURONS, help="how many neurons a layer (%(default)s)")
     one.add_argument("--columns", type=int, default=COLUMNS, help="patches a neuron (%(default)s)")
     one.add_argument("--out", type=Path, required=True, help="the HTML file")
-
-
-def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    command.add_argument("index", type=place, metavar="INDEX")
-    command.add_argument("--images", type=place, help="the image root, if it is not where it was")
-    return command
 
 
 def _run_export(options: argparse.Namespace) -> int:

@@ -1,22 +1,21 @@
 """``sheet`` and ``saliency``: pictures for a paper."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import indexer
+from indexer.commands.common import Run, add_images_option, add_index_command, add_network_options
 from indexer.errors import InvalidRequest, NotFound
 from indexer.network.attribution import METHODS, attribute, check_method, unit_of
 from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import CONTEXT, TILE, neuron_numbers, sheet
 from indexer.pictures.sheet_draw import FORMATS, save
-from indexer.store.remote import place
 
 
 def register(commands: Any) -> None:
     """Add the commands to a parser's subparsers."""
-    one = _command(commands, "sheet", _run_sheet, "draw the top patches of neurons, a line for each")
+    one = _add_layer_command(commands, "sheet", _run_sheet, "draw the top patches of neurons, a line for each")
     one.add_argument("--neurons", required=True, help="their numbers, with commas")
     one.add_argument("--columns", type=int, default=10, help="patches a line (%(default)s)")
     one.add_argument("--rows", type=int, default=1, help="lines a neuron (%(default)s)")
@@ -24,22 +23,19 @@ def register(commands: Any) -> None:
     one.add_argument("--out", type=Path, required=True, help=f"a file whose name ends in {', '.join(FORMATS)}")
     one.add_argument("--size", type=int, default=TILE, help="side of a patch in pixels (%(default)s)")
     one.add_argument("--context", type=float, default=CONTEXT, help="how much to show around it, by its longer side")
-    one = _command(commands, "saliency", _run_saliency, "draw why a neuron fires at a cell of an image")
+    one = _add_layer_command(commands, "saliency", _run_saliency, "draw why a neuron fires at a cell of an image")
     one.add_argument("--neuron", type=int, required=True)
     one.add_argument("--image", type=int, help="an image's id; default: the one on which the neuron is most active")
     one.add_argument("--method", choices=METHODS, default=METHODS[0], help="%(default)s by default")
-    one.add_argument("--weights", help="where the weights are now, if not where they were")
-    one.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
+    add_network_options(one)
     one.add_argument("--out", type=Path, required=True, help="a file of a kind that Pillow writes, such as .png")
     one.add_argument("--size", type=int, default=448, help="longer side of the picture in pixels (%(default)s)")
     one.add_argument("--context", type=float, default=0.0, help="how much to show around it, by its sides")
 
 
-def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    command.set_defaults(run=run)
-    command.add_argument("index", type=place, metavar="INDEX")
-    command.add_argument("--images", type=place, help="the image root, if it is not where it was")
+def _add_layer_command(commands: Any, name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    command = add_index_command(commands, name, run, text)
+    add_images_option(command)
     command.add_argument("--layer", required=True)
     command.add_argument("--y", type=int, help="row of a cell; default: where the neuron is most active")
     command.add_argument("--x", type=int, help="column of the cell")

@@ -2,12 +2,12 @@
 
 import argparse
 import json
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import indexer
+from indexer.commands.common import add_command, add_index_command
 from indexer.derive.selectivity import SELECTIVE_AUC
 from indexer.pictures.chart import trend_chart
 from indexer.query.compare import Comparison, compare
@@ -21,26 +21,19 @@ _SHOWN = 10
 
 def register(commands: Any) -> None:
     """Add the commands to a parser's subparsers."""
-    one = _command(commands, "report", _run_report, "say what the neurons of an index have learned")
-    one.add_argument("index", type=place, metavar="INDEX")
+    one = add_index_command(commands, "report", _run_report, "say what the neurons of an index have learned")
     one.add_argument("--format", choices=["json", *WRITERS], default="markdown", help="%(default)s by default")
     one.add_argument("--auc", type=float, default=SELECTIVE_AUC, help="from here on a neuron covers a class")
-    one = _command(commands, "compare", _run_compare, "compare a layer in two indexes of the same images")
+    one = add_command(commands, "compare", _run_compare, "compare a layer in two indexes of the same images")
     one.add_argument("a", type=place, metavar="A")
     one.add_argument("b", type=place, metavar="B")
     one.add_argument("--layer", required=True)
     one.add_argument("--layer-b", help="the layer of B, if it is called otherwise")
     one.add_argument("--json", action="store_true", help="every neuron, for programs")
-    one = _command(commands, "trend", _run_trend, "show how indexes of a network change over its training")
+    one = add_command(commands, "trend", _run_trend, "show how indexes of a network change over its training")
     one.add_argument("indexes", type=place, nargs="+", metavar="INDEX", help="in order of training, at least two")
     one.add_argument("--layer", help="only this one; default: all that every index has")
     one.add_argument("--out", type=Path, help="draw it, as SVG; default: JSON on standard output")
-
-
-def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    command.set_defaults(run=run)
-    return command
 
 
 def _run_report(options: argparse.Namespace) -> int:

@@ -138,11 +138,6 @@ class Index(Generation):
         """The activation (C,) float32 at and above which the top ``fraction`` of each neuron's activations lie."""
         return self.layer(layer).distribution.thresholds(fraction)
 
-    def percentiles(self, layer: str, values: np.ndarray) -> np.ndarray:
-        """Share (C,), in percent, of each neuron's activations in the index that are below its value (C,)."""
-        found = self.layer(layer)
-        return found.distribution.percentiles(np.arange(found.info.channels), values)
-
     # -- an image -------------------------------------------------------------------------------------------------
 
     def neurons_firing(

@@ -153,16 +153,16 @@ def correlated(index: Index, layer: str, neuron: int, limit: int = 20, offset: i
     return Page([(n, float(together[n])) for n in page.tolist()], len(ranking), limit, offset)
 
 
-def require_classes(classes: Sequence[str], what: str, at_least: int = 2) -> None:
+def require_classes(classes: Sequence[str], what: str) -> None:
     """Refuse a question that needs classes where there are too few.
 
     Raises
     ------
     InvalidRequest
     """
-    if len(classes) < at_least:
+    if len(classes) < 2:
         has = "none" if not classes else f"only {classes[0]!r}"
-        raise InvalidRequest(f"{what} needs images of at least {at_least} classes; this index has {has}")
+        raise InvalidRequest(f"{what} needs images of at least 2 classes; this index has {has}")
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,37 @@
+"""What commands have in common: how they are made, and options that several of them take."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from indexer.store.remote import place
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def add_command(commands: Any, name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    """Add a command to a parser's subparsers."""
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(run=run)
+    return command
+
+
+def add_index_command(commands: Any, name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    """Add a command about one index."""
+    command = add_command(commands, name, run, text)
+    command.add_argument("index", type=place, metavar="INDEX")
+    return command
+
+
+def add_images_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--images", type=place, help="the image root, if it is not where it was")
+
+
+def add_network_options(command: argparse.ArgumentParser) -> None:
+    """Options of a command that runs the network of an index."""
+    command.add_argument("--weights", help="where the weights are now, if not where they were")
+    add_device_option(command)
+
+
+def add_device_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
