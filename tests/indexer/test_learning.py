@@ -24,7 +24,7 @@ from indexer.query.correlation import correlations
 from indexer.query.report import report
 from indexer.query.report_text import to_html, to_markdown
 from indexer.query.trend import trend
-from tests.conftest import build_request
+from tests.conftest import build_request, write_photos
 from tests.indexer.conftest import Case
 from tests.planted import build_planted, write_colours
 
@@ -193,6 +193,15 @@ def test_trend(steps: list[Path]) -> None:
     lines = [line.get("points", "").split() for line in drawn.iter("{http://www.w3.org/2000/svg}polyline")]
     assert len(lines) == 10, "four figures and the accuracy, for two layers"
     assert all(len(points) == 3 for points in lines)
+
+
+def test_one_class_has_an_accuracy_in_neither_trend_nor_report(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "images", seed=1, count=3, classes=("goldfish",))
+    build(tmp_path / "index", build_request(photos, layers=("classifier",)))
+    with indexer.open(tmp_path / "index") as index:
+        assert confusion(index).classes == ["goldfish"]
+        assert report(index)["confusion"] is None
+        assert trend([index, index])["accuracy"] == [None, None]
 
 
 def test_chart_leaves_out_what_is_not_known() -> None:
