@@ -16,6 +16,8 @@ SUPERVISOR: Final = "supervisor"
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Read once, when numpy, FAISS and torch are imported."""
 _HEARTBEAT_SECONDS: Final = 30.0
+_BEATS_SECONDS: Final = 3.0
+"""What may pass between two signs of life of a process that has nothing to do, and to spare."""
 _ARENAS: Final = {"MALLOC_ARENA_MAX": "2"}
 """glibc keeps a heap for each thread otherwise: a quarter more memory in each worker, for nothing that was measured."""
 _MOST_WORKERS: Final = 8
@@ -48,7 +50,8 @@ def _supervise(settings: Settings, folder: Path) -> int:
     roles = [
         Role("worker", "service.worker", workers(settings), _HEARTBEAT_SECONDS, sockets, environment),
         Role(
-            "network", "service.network_process", settings.forward_passes, settings.forward_seconds, [turns],
+            "network", "service.network_process", settings.forward_passes, settings.forward_seconds + _BEATS_SECONDS,
+            [turns],
             environment | dict.fromkeys(THREAD_VARIABLES, str(settings.forward_threads)),
         ),
     ]  # fmt: skip

@@ -9,6 +9,8 @@ import select
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -18,6 +20,7 @@ from service import metrics
 from service.child import Inherited, inherit
 from service.networks import Networks
 from service.remote import serve
+from service.supervisor import BOOT_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +43,29 @@ def main() -> int:
             _take(given, listening, networks)
         elif not preloaded:  # the others have started, or nearly
             preloaded = True
-            networks.preload()
+            with _beating(given):
+                networks.preload()
     given.close()
     return 0
+
+
+@contextmanager
+def _beating(given: Inherited) -> Iterator[None]:
+    """Signs of life meanwhile, for as long as a process may take to start."""
+    done = threading.Event()
+
+    def beat() -> None:
+        until = time.monotonic() + BOOT_SECONDS
+        while time.monotonic() < until and not done.wait(_TICK):
+            given.lifeline.beat()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _take(given: Inherited, listening: socket.socket, networks: Networks) -> None:

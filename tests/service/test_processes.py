@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 from indexer.cores import usable_cores
 from indexer.network import threads
 from service import __main__ as command
+from service import network_process
 from service.__main__ import thread_limits, workers
+from service.child import Inherited, Lifeline
 from service.settings import Settings
 from tests.service.conforming import check
 from tests.service.processes import Service, running, start, wait_until
@@ -73,6 +76,21 @@ def test_torch_is_loaded_before_it_is_needed_unless_told_otherwise(
         for one in (service, later):
             assert one.upload("small", photo).status_code == 200
             assert has_torch(one)
+            assert "unitscope_process_ends_total{" not in one.ask("/metrics").get_data(as_text=True)
+
+
+@pytest.mark.parametrize(("longest", "least", "most"), [(60.0, 5, 1000), (0.05, 1, 8)])
+def test_a_process_that_loads_torch_is_alive_for_as_long_as_one_may_take_to_start(
+    longest: float, least: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_process, "_TICK", 0.01)
+    monkeypatch.setattr(network_process, "BOOT_SECONDS", longest)
+    ours, theirs = socket.socketpair()
+    lifeline = Lifeline(theirs.detach())
+    with ours, network_process._beating(Inherited(lifeline, [], "", Settings(directory=Path()))):
+        time.sleep(0.3)
+        assert least <= len(ours.recv(4096)) <= most
+    lifeline.close()
 
 
 def test_a_worker_that_dies_is_replaced_and_nothing_counted_is_lost(service: Service) -> None:
