@@ -39,7 +39,7 @@ def report(index: Index, auc: float = SELECTIVE_AUC) -> Json:
     InvalidRequest
         From the classes: `auc` is out of its range.
     """
-    counts = index.class_counts()
+    counts, answers = index.class_counts(), answers_of(index)
     found: Json = {
         "index": index.name,
         "generation": index.generation,
@@ -51,7 +51,7 @@ def report(index: Index, auc: float = SELECTIVE_AUC) -> Json:
         "auc": auc,
         "states": dict(STATES),
         "layers": [of_layer(index, name, auc) for name in index.layers],
-        "confusion": _answers(index),
+        "confusion": None if answers is None else _summary_of(answers),
     }
     return {**found, "findings": findings(found)}
 
@@ -104,8 +104,9 @@ def _summary_of(found: Confusion) -> Json:
     }
 
 
-def _answers(index: Index) -> Json | None:
+def answers_of(index: Index) -> Confusion | None:
+    """What the network answers, where that is known and there is something to confuse: two classes."""
     try:
-        return _summary_of(confusion(index)) if len(index.classes) > 1 else None
+        return confusion(index) if len(index.classes) > 1 else None
     except NotFound:  # no output layer, or none of its outputs is a class
         return None

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from indexer.errors import InvalidRequest, NotFound
-from indexer.query.confusion import confusion
+from indexer.errors import InvalidRequest
 from indexer.query.index import Index
-from indexer.query.report import mean_best_auc
+from indexer.query.report import answers_of, mean_best_auc
 
 SERIES = ("dead", "dense", "selective", "mean_best_auc")
 Json = dict[str, Any]
@@ -25,8 +24,9 @@ def trend(indexes: Sequence[Index], layer: str | None = None) -> Json:
     Returns
     -------
     dict
-        ``indexes`` (names, in order), ``accuracy`` (for each index, None where the output is not indexed) and
-        ``layers``: for each a list of values, one an index, under each name of `SERIES`; None without two classes.
+        ``indexes`` (names, in order), ``accuracy`` (for each index, None where the output is not indexed, or without
+        two classes) and ``layers``: for each a list of values, one an index, under each name of `SERIES`; None without
+        two classes.
 
     Raises
     ------
@@ -60,7 +60,5 @@ def _shares(index: Index, name: str) -> Json:
 
 
 def _accuracy(index: Index) -> float | None:
-    try:
-        return confusion(index).accuracy
-    except NotFound:
-        return None
+    answers = answers_of(index)
+    return None if answers is None else answers.accuracy
