@@ -1,9 +1,11 @@
 """An image and what fires on it: indexed ones, and one's own."""
 
 import base64
+import io
 import re
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.explorer.conftest import LAYER, Visit
@@ -117,6 +119,25 @@ def test_a_refused_file_is_explained(visit: Visit, photo_folder: Path) -> None:
     expect(alert).to_contain_text("cut short or damaged")
     visit.expect_error("422")
     give(page, "drop", "good.png", "image/png", photo(photo_folder))
+    expect(page.locator(".firing img").first).to_be_visible()
+
+
+def test_an_original_that_is_gone_is_said_where_it_would_stand(visit: Visit) -> None:
+    problem = {"status": 410, "title": "Gone", "detail": "the file of image 7 is no longer there"}
+    visit.page.route("**/images/7/picture.jpg*", lambda route: route.fulfill(status=410, json=problem))
+    page = visit.open(f"#/small/images/7?layer={LAYER}")
+    expect(page.locator(".stage")).to_contain_text(problem["detail"])
+    expect(page.locator(".stage img")).to_have_count(0)
+    visit.expect_error("410")
+
+
+def test_an_upload_that_browsers_do_not_show_is_looked_up_all_the_same(visit: Visit, photo_folder: Path) -> None:
+    page = visit.open("#/small/lookup")
+    expect(page.get_by_role("heading", name="An image of your own")).to_be_visible()
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(photo(photo_folder))).save(buffer, "TIFF")
+    give(page, "drop", "scan.tif", "image/tiff", buffer.getvalue())
+    expect(page.locator(".stage")).to_contain_text("cannot be shown")
     expect(page.locator(".firing img").first).to_be_visible()
 
 

@@ -1,5 +1,6 @@
 /** A picture to point at: with heat over it, boxes on it, and a cross that the mouse or the arrow keys place. */
 
+import { whyNot } from '../lib/api.js';
 import { html, useRef, useState } from './html.js';
 import { Outline } from './patch-card.js';
 import { useShowable } from './picture.js';
@@ -11,6 +12,11 @@ export function Stage({ image, heat, boxes, point, onPoint }) {
   const stage = useRef(null);
   const [shown, warm] = [useShowable(image.src), useShowable(heat)];
   const [aim, setAim] = useState(null);
+  const [failed, setFailed] = useState({ src: null, error: null });
+  const fail = async () => { // an upload, which has no URL of the API, may be of a format that browsers do not show
+    const error = image.src.startsWith('/') ? await whyNot(image.src) : null;
+    setFailed({ src: image.src, error });
+  };
   const place = aim ?? point ?? { x: image.width / 2, y: image.height / 2 };
   const aimAt = (event) => {
     const step = event.shiftKey ? STEPS / 4 : STEPS;
@@ -36,7 +42,9 @@ export function Stage({ image, heat, boxes, point, onPoint }) {
   return html`<button class="stage" ref=${stage} onKeyDown=${aimAt} onClick=${choose} onBlur=${() => setAim(null)}
     aria-label=${`${image.alt}. Click a point to see what fires there, or aim with the arrow keys and press Enter.`}
     style=${{ aspectRatio: `${image.width} / ${image.height}`, width: `min(100%, ${Math.round((72 * image.width) / image.height)}vh)` }}>
-    ${shown && html`<img src=${shown} alt="" />`}
+    ${failed.src === image.src
+      ? html`<span class="picture-failed">${failed.error ? failed.error.detail : 'This picture cannot be shown.'}</span>`
+      : shown && html`<img src=${shown} alt="" onError=${fail} />`}
     ${warm && html`<img class="stage-heat" key=${warm} src=${warm} alt="" />`}
     <${Outline} image=${image} boxes=${boxes} />
     ${cross && html`<span class="cross" data-aiming=${aim ? '' : null} aria-hidden="true"
