@@ -145,8 +145,14 @@ def add(file: Path, name: str, roles: tuple[str, ...]) -> str:
     except OSError as error:
         raise WrongTokens(f"{file} cannot be written") from error
     with open(descriptor, "a", encoding="utf-8") as out:
-        out.write(line)
+        out.write(line if _ends_a_line(file) else f"\n{line}")
     return token
+
+
+def _ends_a_line(file: Path) -> bool:
+    """Whether what is appended begins a line: an editor may have left out the last newline."""
+    content = file.read_bytes()
+    return not content or content.endswith(b"\n")
 
 
 def main(arguments: list[str] | None = None) -> int:

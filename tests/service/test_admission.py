@@ -106,6 +106,15 @@ def test_a_changed_file_counts_at_once(serve: Serve, small_index: Path, file: Pa
     assert client.get(IMAGES, headers=bearer(second)).status_code == 401
 
 
+def test_a_token_is_added_behind_a_line_that_was_left_without_its_newline(file: Path) -> None:
+    made = [tokens.add(file, "first", ())]
+    file.write_text(file.read_text().rstrip("\n"))
+    made.append(tokens.add(file, "second", ()))
+    made.append(tokens.add(file, "third", ()))
+    assert [Tokens(file).check(f"Bearer {token}", frozenset()) for token in made] == ["first", "second", "third"]
+    assert file.read_text().count("\n") == 3
+
+
 def test_the_file_holds_hashes_and_is_its_owners_alone(file: Path) -> None:
     token = tokens.add(file, "someone", ("upload",))
     assert len(token) >= 43
