@@ -143,8 +143,10 @@ class Networks:
             options["model"] = self._model
         try:
             return network_of(configuration, **options)
-        except UnitscopeError as error:  # its message is for the person who started the service: it names files
-            log.warning("the network %s cannot be loaded: %s", configuration.model, error)
+        except Exception as error:  # a factory of one's own may raise anything
+            # The message is for the person who started the service: it names files.
+            unforeseen = not isinstance(error, UnitscopeError)
+            log.warning("the network %s cannot be loaded: %s", configuration.model, error, exc_info=unforeseen)
             raise ModelUnavailable(
                 "the network of this index cannot be loaded, the log of the service says why; --weights and --model "
                 "tell the service where it is"

@@ -1,6 +1,7 @@
 """Networks in one process: loaded once for a configuration, and never two at work at a time."""
 
 import io
+import logging
 import threading
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 import indexer
+from indexer.errors import ModelUnavailable
 from indexer.store.manifest import Configuration
 from service.networks import Networks, Unit
 
@@ -91,3 +93,19 @@ def test_only_some_networks_are_kept(small_index: Path, alone: Alone) -> None:
         networks.see(configuration, png())
     loads = [alone.entered[f"load {configuration.digest}"] for configuration in several]
     assert loads == [2, 1, 1, 1, 1]  # the first had gone when the fifth came
+
+
+def test_whatever_a_factory_raises_is_said_in_the_log(
+    small_index: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def load(*_: Any, **__: Any) -> None:
+        raise FileNotFoundError("no checkpoint at this place")
+
+    monkeypatch.setattr("indexer.jobs.load.network_of", load)
+    with indexer.open(small_index) as index:
+        configuration = index.manifest.configuration
+    with caplog.at_level(logging.WARNING), pytest.raises(ModelUnavailable, match="the log of the service says why"):
+        Networks(None, None, 1000).see(configuration, png())
+    (record,) = caplog.records
+    assert "no checkpoint at this place" in record.getMessage()
+    assert record.exc_info
