@@ -56,7 +56,9 @@ def look_up(
     asked = {near.name: own} if layer else maps
     firing = index.neurons_firing_on(asked, width, height, fraction=fraction, limit=limit).items
     if cell is None:
-        y, x = _strongest(firing, near, own)
+        # Of this layer alone: among the best of all layers there may be none of it.
+        first = index.neurons_firing_on({near.name: own}, width, height, fraction=fraction, limit=1).items
+        y, x = (first[0].y, first[0].x) if first else _most_active(near, own)
     else:
         near.check_cell(*cell)
         y, x = cell
@@ -81,9 +83,6 @@ def cell_of(y: int | None, x: int | None) -> tuple[int, int] | None:
     return y, x
 
 
-def _strongest(firing: list[Firing], layer: Layer, maps: np.ndarray) -> tuple[int, int]:
-    for neuron in firing:
-        if neuron.layer == layer.name:
-            return neuron.y, neuron.x
+def _most_active(layer: Layer, maps: np.ndarray) -> tuple[int, int]:
     y, x = divmod(int(np.square(maps, dtype=np.float64).sum(axis=0).argmax()), layer.info.width)
     return y, x

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import indexer
 from indexer.errors import DamagedFile
+from indexer.jobs.build import build
 from indexer.jobs.remove import remove
 from indexer.query.index import Index
 from service.errors import Busy
 from service.gate import Gate
 from service.lookup import Lookup, look_up
-from tests.conftest import random_photo
+from tests.conftest import build_request, random_photo, write_photos
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
 
@@ -179,6 +181,24 @@ def test_a_body_of_unknown_length_is_refused(client: ConformingClient) -> None:
         chunked = {"Transfer-Encoding": "chunked"}
         answer = client.post(URL, data=encoded(PHOTO, "PNG"), content_type=content_type, headers=chunked)
         assert answer.status_code == 411
+
+
+def test_the_cell_that_a_lookup_picks_does_not_depend_on_its_limit(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", seed=4, count=3)
+    build(tmp_path / "own", build_request(photos, layers=["features.7", "features.12"]))
+    index = indexer.open(tmp_path / "own")
+    maps = {
+        name: np.full((layer.info.channels, layer.info.height, layer.info.width), 1e4, np.float32)
+        for name, layer in index.layers.items()
+    }
+    last = "features.12"
+    maps[last][:] = -1
+    maps[last][:, 1, 1] = -1e4  # where most is active, and nothing fires
+    maps[last][3, 0, 2] = 1e4
+    for limit in (1, 5, 1000):
+        found = look_up(index, maps, 150, 111, layer=None, fraction=None, limit=limit, cell=None)
+        assert (found.layer, found.y, found.x) == (last, 0, 2)
+    index.close()
 
 
 @pytest.mark.parametrize("in_a_form", [False, True])
