@@ -42,5 +42,5 @@ def derived_folder(generation: int) -> str:
 
 
 def layer_file(layer: str, suffix: str) -> str:
-    """A layer's file name within a generation's folder; module names may hold any character but a dot."""
+    """A layer's file name within a generation's folder; names of modules may hold any character."""
     return quote(layer, safe="") + suffix
