@@ -72,18 +72,18 @@ class _Child:
 
     def start(self) -> None:
         self.lifeline, theirs = socket.socketpair()
-        self.lifeline.setblocking(False)
-        inherited = [theirs.fileno(), *(item.fileno() for item in self.role.sockets)]
-        command = [sys.executable, "-m", self.role.module, ",".join(map(str, inherited)), *self._arguments]
-        # A process group of its own: Ctrl-C is for the parent, which ends the children in order.
-        self.process = subprocess.Popen(
-            command,
-            env=self.role.environment | {PLACE: self.name},
-            pass_fds=inherited,
-            process_group=0,
-            stdin=subprocess.DEVNULL,
-        )
-        theirs.close()
+        with theirs:
+            self.lifeline.setblocking(False)
+            inherited = [theirs.fileno(), *(item.fileno() for item in self.role.sockets)]
+            command = [sys.executable, "-m", self.role.module, ",".join(map(str, inherited)), *self._arguments]
+            # A process group of its own: Ctrl-C is for the parent, which ends the children in order.
+            self.process = subprocess.Popen(
+                command,
+                env=self.role.environment | {PLACE: self.name},
+                pass_fds=inherited,
+                process_group=0,
+                stdin=subprocess.DEVNULL,
+            )
         self.ready = False
         self._started = self._heard = time.monotonic()
 
@@ -104,6 +104,13 @@ class _Child:
 
     def silent(self) -> bool:
         return time.monotonic() - self._heard > (self.role.silence if self.ready else BOOT_SECONDS)
+
+    def put_off(self) -> None:
+        """Forget a start that failed, until some time later."""
+        if self.lifeline is not None:
+            self.lifeline.close()
+        self.process = self.lifeline = None
+        self.start_at = time.monotonic() + _LONGEST_DELAY
 
     def bury(self) -> int:
         """Wait for the end of a process that is ending; its exit status."""
@@ -202,7 +209,12 @@ class Supervisor:
                 self._start(child)
 
     def _start(self, child: _Child) -> None:
-        child.start()
+        try:
+            child.start()
+        except OSError as error:  # no memory, process or descriptor to be had: that passes
+            log.warning("process %s cannot be started (%s)", child.name, error.strerror)
+            child.put_off()
+            return
         self._selector.register(child.lifeline, selectors.EVENT_READ, child)
 
     def _watch(self, wake: socket.socket) -> None:

@@ -248,3 +248,32 @@ def test_the_limit_of_a_container_counts(
 def test_the_parent_imports_nothing_large() -> None:
     code = "import sys, service.__main__, service.supervisor; sys.exit(bool({'numpy', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_process_that_cannot_be_started_is_started_later(tmp_path: Path) -> None:
+    script = tmp_path / "short.py"
+    script.write_text(
+        "import os, subprocess, sys\n"
+        "from service import supervisor\n"
+        "popen, starts = subprocess.Popen, []\n"
+        "supervisor._LONGEST_DELAY = 0.1\n"
+        "def start(command, **options):\n"
+        "    starts.append(command)\n"
+        "    if len(starts) == 2:\n"
+        "        raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
+        "    code = 'import os, sys, time; os.write(int(sys.argv[1]), b\".\"); time.sleep(0.3)'\n"
+        "    return popen([sys.executable, '-c', code, command[3]], **options)\n"
+        "supervisor.subprocess.Popen = start\n"
+        "role = supervisor.Role('worker', 'none', 1, 30.0, [], dict(os.environ))\n"
+        "watched = supervisor.Supervisor([role], [], 1.0)\n"
+        "wait = watched._watch\n"
+        "def watch(wake):\n"
+        "    wait(wake)\n"
+        "    watched._signals = int(len(starts) == 3)\n"
+        "watched._watch = watch\n"
+        "print(watched.run(lambda: None), len(starts))\n"
+    )
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "UNITSCOPE_PROCESS": "supervisor"}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    assert done.stdout.split() == ["True", "3"], done.stderr
