@@ -126,10 +126,14 @@ class Index(Generation):
         return self.layer(layer).histogram(neuron, bins)
 
     def top_classes(self, layer: str, neuron: int, depth: int = 100) -> list[tuple[str, float]]:
-        """Classes of the ``depth`` images with the highest peaks, and their shares of these; largest first."""
+        """Classes of the images with the highest peaks, and their shares of these; largest first.
+
+        At most ``depth`` images, and only those on which the neuron is positive: of the others none is above another.
+        """
         found = self.layer(layer)
+        rows = top.peaks_of(found, found.check_neuron(neuron), None, top.LEAST_POSITIVE)[:depth]
         with found.reading():
-            codes = self.images.class_code[found.order[found.check_neuron(neuron)][:depth]]
+            codes = self.images.class_code[rows]
         names, counts = np.unique(codes[codes >= 0], return_counts=True)
         shares = [(self.classes[code], count / len(codes)) for code, count in zip(names, counts.tolist(), strict=True)]
         return sorted(shares, key=lambda pair: (-pair[1], pair[0]))

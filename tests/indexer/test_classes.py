@@ -271,3 +271,17 @@ def test_no_classes(bare: Path) -> None:
             assert "bare" in text
         assert compare(index, index, "1").summary()["a"]["dead"] == 1
         assert trend([index, index])["layers"][0]["selective"] == [None, None]
+
+
+@pytest.mark.parametrize("depth", [3, 1000])
+def test_images_on_which_a_neuron_is_not_positive_are_none_of_its_top_images(case: Case, depth: int) -> None:
+    index, fewer = case.index, 0
+    for layer in index.layers:
+        for neuron in range(index.layer(layer).info.channels):
+            tops = index.top_patches(layer, neuron, limit=depth).items
+            found = [patch.image.class_ for patch in tops if patch.activation > 0]
+            fewer += 0 < len(found) < len(tops)
+            expected = {name: found.count(name) / len(found) for name in set(found) - {None}}
+            assert dict(index.top_classes(layer, neuron, depth)) == expected
+    assert fewer or depth == 3
+    assert index.top_classes("1", 3) == [], "it is dead"

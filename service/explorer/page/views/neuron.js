@@ -97,9 +97,9 @@ function About({ index, data, query }) {
         <div><dt>selectivity</dt><dd>${number(data.selectivity)}</dd></div>
         <div><dt>entropy</dt><dd>${number(data.entropy)} bit</dd></div>
       </dl></section>
-    <section><h2>Classes of its top 100 images</h2>
+    <section><h2>Classes of its top images</h2>
       ${data.top_classes.length ? html`<${Bars} label="Classes of its top images" rows=${classRows(index, data, query)} />`
-        : html`<p class="quiet">The images have no classes.</p>`}</section>
+        : html`<p class="quiet">No image on which it is positive has a class.</p>`}</section>
     ${data.aucs.length > 0 && html`<section><h2>Classes it tells from the rest</h2>
       <${Bars} label="AUC by class" rows=${data.aucs.slice(0, 6).map((one) => ({
         key: one.class, label: one.class, value: Math.max(0, 2 * one.auc - 1), text: one.auc.toFixed(3),
