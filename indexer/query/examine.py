@@ -7,6 +7,7 @@ merely damaged is left to those who open the index: they refuse it in the same w
 
 import contextlib
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ MEMORY: Final = 4 << 30
 """Bytes of memory allowed beyond what the libraries take and twice the files, which are mapped."""
 SECONDS: Final = 60
 BYTES_PER_SECOND: Final = 50_000_000
+WAITED: Final = 10
+"""How many times as long may pass by the clock: a pipe, say, takes no time of the processor, and never ends."""
 
 
 def examine(path: Path | RemotePath) -> None:
@@ -72,7 +75,9 @@ def _limit(path: Path | RemotePath, manifest: Manifest) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()  # by libraries, mostly
     resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY + 2 * size,) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS + size // BYTES_PER_SECOND,) * 2)
+    seconds = SECONDS + size // BYTES_PER_SECOND
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    signal.setitimer(signal.ITIMER_REAL, WAITED * seconds)
 
 
 if __name__ == "__main__":

@@ -247,7 +247,7 @@ def _check_inside(file: str) -> None:
 
 
 def check_no_links(index: Path, manifest: Manifest) -> None:
-    """Refuse an index that names files elsewhere by symbolic links.
+    """Refuse an index that names files elsewhere by symbolic links, or what is no file and may never end.
 
     Raises
     ------
@@ -257,6 +257,8 @@ def check_no_links(index: Path, manifest: Manifest) -> None:
     for file in manifest.files:
         if not (root / file).resolve().is_relative_to(root):
             raise DamagedFile(file, "is a symbolic link that leaves the index")
+        if (root / file).exists() and not (root / file).is_file():
+            raise DamagedFile(file, "is no file")
 
 
 def read_manifest(index: Path) -> Manifest:

@@ -4,6 +4,7 @@ h5py serialises every call in a process behind one lock; a contiguous, uncompres
 of the file, so threads can read it through `numpy.memmap` and processes share its pages.
 """
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from indexer.errors import DamagedFile
+from indexer.errors import DamagedFile, StorageUnavailable
 from indexer.store import cache
 from indexer.store.remote import RemotePath
 
@@ -93,12 +94,18 @@ def open_file(path: Path, name: str, kind: str, version: int) -> h5py.File:
     ------
     DamagedFile
         It is missing, truncated, no HDF5 file, or not of this kind and version.
+    StorageUnavailable
+        This process has too many files open.
     """
+    if not isinstance(path, RemotePath) and path.exists() and not path.is_file():
+        raise DamagedFile(name, "is no file")
     try:
         file = h5py.File(path.open("rb") if isinstance(path, RemotePath) else path, "r")
     except FileNotFoundError as error:
         raise DamagedFile(name, "is missing") from error
     except _READER_ERRORS as error:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise StorageUnavailable(f"{name} cannot be opened now: too many files are open") from error
         path.stat()  # raises what is really wrong where the storage does not answer
         raise DamagedFile(name, "is truncated or no HDF5 file") from error
     try:

@@ -7,6 +7,7 @@ Each is read in a child process of bounded memory, as a service reads it, and th
 import json
 import os
 import random
+import resource
 import shutil
 import struct
 import subprocess
@@ -28,9 +29,10 @@ from indexer.derive.codes import train_codes
 from indexer.derive.faiss_reader import WrongVectors
 from indexer.derive.inverted import fill, train, write_inverted
 from indexer.derive.vectors_file import check_vectors
-from indexer.errors import DamagedFile, UnitscopeError
+from indexer.errors import DamagedFile, StorageUnavailable, UnitscopeError
 from indexer.jobs.remove import remove
 from indexer.query import examine
+from indexer.shards.reader import Shard
 from indexer.store.manifest import read_manifest
 from tests.memory import peak_kb
 
@@ -415,6 +417,34 @@ def test_links_out_of_the_index_are_refused(own: Path, small_index: Path) -> Non
         index.activation_maps(1, LAYER)
 
 
+def test_a_pipe_in_place_of_a_file_is_refused_before_anybody_waits_for_it(own: Path) -> None:
+    for path in (first_shard(own), next((own / "derived").rglob("*.faiss"))):
+        kept = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(DamagedFile, match="is no file") as caught:
+            indexer.open(own)
+        assert caught.value.file == path.relative_to(own).as_posix()
+        examine.examine(own)
+        path.unlink()
+        path.write_bytes(kept)
+    with indexer.open(own) as index:
+        index.activation_maps(1, LAYER)
+
+
+def test_too_many_open_files_are_no_damage(own: Path) -> None:
+    path, (soft, hard) = first_shard(own), resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)  # the lowest number that is free
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(StorageUnavailable, match="too many files are open"):
+            Shard(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    Shard(path).close()
+
+
 # -- a process of its own ---------------------------------------------------------------------------------------------
 
 
@@ -426,13 +456,14 @@ def test_a_good_index_and_a_damaged_one_are_left_to_the_reader(own: Path) -> Non
     examine.examine(own)
 
 
-@pytest.mark.parametrize("harm", ["os.kill(os.getpid(), 11)", "bytearray(1 << 40)"])
+@pytest.mark.parametrize("harm", ["os.kill(os.getpid(), 11)", "bytearray(1 << 40)", "time.sleep(60)"])
 def test_what_harms_its_reader_harms_another_process(own: Path, monkeypatch: pytest.MonkeyPatch, harm: str) -> None:
     shard = read_manifest(own).shards[1].file
     code = (
-        "import os, sys\n"
+        "import os, sys, time\n"
         "from pathlib import Path\n"
         "from indexer.query import examine\n"
+        "examine.WAITED = 0.05\n"
         "read = examine._read_shard\n"
         "def harmful(path, layers):\n"
         f"    {harm} if path.name == {Path(shard).name!r} else read(path, layers)\n"

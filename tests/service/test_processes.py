@@ -1,6 +1,7 @@
 """`python -m service`: its processes, what they share, and what happens when one of them ends."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -58,6 +59,19 @@ def test_questions_are_answered_by_processes_without_torch_and_without_extra_thr
         assert "OMP_NUM_THREADS=1" in environment
     (network,) = service.children("network_process")
     assert "libtorch" in Path(f"/proc/{network}/maps").read_text()
+
+
+def test_processes_may_open_as_many_files_as_they_are_let(small_index: Path, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (600, hard))
+    try:
+        with running(tmp_path / "log", str(small_index)) as service:
+            assert service.ask(PATCHES).status_code == 200
+            limits = {resource.prlimit(process, resource.RLIMIT_NOFILE) for process in service.places().values()}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert limits == {(min(hard, 1 << 16), hard)}
+    assert hard > 600
 
 
 def test_torch_is_loaded_before_it_is_needed_unless_told_otherwise(
