@@ -222,6 +222,7 @@ class Catalog:
         self._open_index = open_index
         self._check_seconds = check_seconds
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
         self._places: dict[str, _Place] = {}
         self._single = False
         self._list_at = 0.0
@@ -259,10 +260,14 @@ class Catalog:
         IndexUnavailable
             The directory cannot be read.
         """
+        # One looks, which takes long where storage does not answer; the others go on with what is known, if anything.
+        if time.monotonic() >= self._list_at and self._looking.acquire(blocking=not self._places):
+            try:
+                if time.monotonic() >= self._list_at:
+                    self._list_at = self._update_if_there()
+            finally:
+                self._looking.release()
         with self._lock:
-            if time.monotonic() >= self._list_at:
-                self._update_if_there()
-                self._list_at = time.monotonic() + self._check_seconds
             return sorted(self._places)
 
     def close(self) -> None:
@@ -280,19 +285,23 @@ class Catalog:
             raise NotFound(f"there is no index {name[:100]!r}; {_listing(names)}")
         return place
 
-    def _update_if_there(self) -> None:
+    def _update_if_there(self) -> float:
+        """When to look again."""
         try:
             self._update()
         except StorageUnavailable:
             if not self._places:
                 raise
+            return time.monotonic() + _REOPEN_CHECKS * self._check_seconds
+        return time.monotonic() + self._check_seconds
 
     def _update(self) -> None:
         paths = {path.name or "index": path for path in self._paths()}
-        for name in self._places.keys() - paths.keys():
-            self._places.pop(name).close()
-        for name in paths.keys() - self._places.keys():
-            self._places[name] = _Place(paths[name], self._open_index, self._check_seconds)
+        with self._lock:
+            for name in self._places.keys() - paths.keys():
+                self._places.pop(name).close()
+            for name in paths.keys() - self._places.keys():
+                self._places[name] = _Place(paths[name], self._open_index, self._check_seconds)
 
     def _paths(self) -> list[Path]:
         self._single = self._single or layout.manifest_path(self._directory).is_file()

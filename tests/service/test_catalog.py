@@ -13,7 +13,7 @@ import faiss
 import pytest
 
 import indexer
-from indexer.errors import DamagedFile
+from indexer.errors import DamagedFile, StorageUnavailable
 from indexer.jobs.compact import compact
 from indexer.jobs.remove import remove
 from service.catalog import Catalog, Held
@@ -76,6 +76,47 @@ def test_a_directory_that_is_there_only_later(serve: Serve, small_index: Path, t
     assert client.get("/readyz").status_code == 503
     shutil.copytree(small_index, tmp_path / "later" / "own")
     assert client.get("/v1/indexes/own").status_code == 200
+
+
+def test_while_one_looks_for_indexes_in_slow_storage_the_others_are_answered(
+    own_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Catalog(own_index.parent, indexer.open, check_seconds=0.0)
+    assert catalog.names() == ["own"]
+    paths, asked, answers = catalog._paths, threading.Event(), threading.Event()
+
+    def slow() -> list[Path]:
+        asked.set()
+        assert answers.wait(30)
+        return paths()
+
+    monkeypatch.setattr(catalog, "_paths", slow)
+    looking = threading.Thread(target=catalog.names)
+    looking.start()
+    try:
+        assert asked.wait(30)
+        assert catalog.ask("own", lambda held: held.index.name) == "own"
+    finally:
+        answers.set()
+        looking.join()
+        catalog.close()
+
+
+def test_storage_that_does_not_answer_is_asked_less_often(own_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog, asked = Catalog(own_index.parent, indexer.open, check_seconds=0.02), []
+    assert catalog.names() == ["own"]
+
+    def silent() -> list[Path]:
+        asked.append(time.monotonic())
+        raise StorageUnavailable("it does not answer")
+
+    monkeypatch.setattr(catalog, "_paths", silent)
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        assert catalog.names() == ["own"]
+        time.sleep(0.001)
+    assert 1 <= len(asked) <= 3
+    catalog.close()
 
 
 def test_a_new_generation_is_served(serve: Serve, own_index: Path) -> None:
