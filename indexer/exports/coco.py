@@ -49,12 +49,15 @@ def export_patches(
     ------
     NotFound, ImageUnavailable
     InvalidRequest
-        ``top`` is not positive, or ``out`` exists.
+        ``top`` is not positive, a neuron is named twice, or ``out`` exists.
     """
     if top < 1:
         raise InvalidRequest(f"top must be 1 or more, not {top}")
     if out.exists():
         raise InvalidRequest(f"{out} exists; name a folder that does not, so that nothing of it is lost")
+    if len(set(neurons)) < len(neurons):
+        twice = next(neuron for place, neuron in enumerate(neurons) if neuron in neurons[:place])
+        raise InvalidRequest(f"neuron {twice} is named twice; name each once, as it is a category of its own")
     maxima = index.layer(layer).statistics["maximum"]
     boxes: list[Json] = []
     shown: dict[int, ImageRecord] = {}

@@ -84,6 +84,8 @@ def test_an_export_replaces_nothing(index: Index, exported: Path, tmp_path: Path
         export_patches(index, LAYER, [0], exported)
     with pytest.raises(InvalidRequest, match="top must be 1 or more"):
         export_patches(index, LAYER, [0], tmp_path / "none", top=0)
+    with pytest.raises(InvalidRequest, match="neuron 7 is named twice"):
+        export_patches(index, LAYER, [3, 7, 5, 7], tmp_path / "none")
     with pytest.raises(NotFound, match="neurons 0 to 511, not 512"):
         export_patches(index, LAYER, [512], tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
