@@ -56,8 +56,9 @@ def look_up(
     asked = {near.name: own} if layer else maps
     firing = index.neurons_firing_on(asked, width, height, fraction=fraction, limit=limit).items
     if cell is None:
-        # Of this layer alone: among the best of all layers there may be none of it.
-        first = index.neurons_firing_on({near.name: own}, width, height, fraction=fraction, limit=1).items
+        first = firing
+        if len(asked) > 1:  # among the best of all layers there may be none of this one
+            first = index.neurons_firing_on({near.name: own}, width, height, fraction=fraction, limit=1).items
         y, x = (first[0].y, first[0].x) if first else _most_active(near, own)
     else:
         near.check_cell(*cell)

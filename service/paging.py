@@ -46,16 +46,15 @@ def link_header(request: Request, body: dict[str, Any], generation: int | None) 
     """
     limit, offset, total = body["limit"], body["offset"], body["total"]
     last = None if total is None else max((total - 1) // limit * limit, 0)
-    if last is not None and last > DEEPEST and isinstance(body, Walked):
-        last = None
     pages = {"first": 0}
     if offset > 0:
         pages["prev"] = last if last is not None and offset >= total else max(offset - limit, 0)
-    goes_on = len(body["items"]) == limit if total is None else offset + limit < total
-    if goes_on and not (offset + limit > DEEPEST and isinstance(body, Walked)):
+    if len(body["items"]) == limit if total is None else offset + limit < total:
         pages["next"] = offset + limit
     if last is not None:
         pages["last"] = last
+    if isinstance(body, Walked):
+        pages = {name: start for name, start in pages.items() if start <= DEEPEST}
     url = _url(request, generation)
     return ", ".join(f'<{url}limit={limit}&offset={start}>; rel="{name}"' for name, start in pages.items())
 

@@ -12,7 +12,7 @@ import numpy as np
 from indexer.derive import images
 from indexer.errors import DamagedFile
 from indexer.shards.pool import ShardPool
-from indexer.shards.reader import Shard
+from indexer.shards.reader import Shard, open_listed
 from indexer.store import cache, layout, mapped
 from indexer.store.manifest import Configuration, Manifest, ShardInfo
 from indexer.store.remote import RemotePath
@@ -81,11 +81,9 @@ def open_shards(index: Path | RemotePath, listed: Manifest | Sources) -> ShardPo
 
     def open_shard(number: int) -> Shard:
         info = listed.shards[number]
-        shard = Shard(cache.local(index / info.file, info.file), info.file)
+        shard = open_listed(cache.local(index / info.file, info.file), info)
         if shard.attributes.get("configuration") != configuration:
             raise DamagedFile(info.file, "belongs to an index of another configuration")
-        if shard.rows != info.rows:
-            raise DamagedFile(info.file, f"holds {shard.rows} images, the manifest says {info.rows}")
         return shard
 
     configuration = listed.configuration.digest

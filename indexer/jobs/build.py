@@ -227,12 +227,12 @@ def _carry_out(index: Path, manifest: Manifest | None, plan: Plan, engine: Engin
         unusable = _undo(index, shards)
         if manifest is None:
             raise NotFound(f"none of the {len(plan.files)} images could be used")
-        return replace(manifest, skipped=_both(manifest.skipped, unusable))
+        return replace(manifest, skipped=manifest.skipped_with(unusable))
     if manifest is None:
         manifest = Manifest(
             0, plan.configuration, plan.image_root, 0, plan.shard_size, plan.batch_size, plan.categories
         )
-    skipped = _both(manifest.skipped, plan.skipped)
+    skipped = manifest.skipped_with(plan.skipped)
     left_out = sorted({*manifest.left_out} - {mark_of(file.path) for file in plan.files})
     grown = replace(
         manifest, shards=[*manifest.shards, *shards], next_id=plan.next_id, skipped=skipped, left_out=left_out
@@ -251,7 +251,3 @@ def _undo(index: Path, shards: Sequence[ShardInfo]) -> list[tuple[str, str]]:
         atomic.remove(index / info.file)  # before the plan: a job to come must not take it for one of its own
     layout.plan_path(index).unlink()
     return skipped
-
-
-def _both(some: Sequence[Sequence[str]], more: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
-    return sorted({*map(tuple, some), *map(tuple, more)})

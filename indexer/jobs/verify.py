@@ -106,7 +106,7 @@ def _rebuild(
     rebuilt = {info.file: info for info in made}
     shards = [replace(rebuilt[s.file], first_id=s.first_id, end_id=s.end_id) if s.file in rebuilt else s
               for s in manifest.shards if s.file in rebuilt or s not in damaged]  # fmt: skip
-    skipped = sorted({*map(tuple, manifest.skipped), *((path, "has changed since it was indexed") for path in changed)})
+    skipped = manifest.skipped_with((path, "has changed since it was indexed") for path in changed)
     return replace(manifest, shards=shards, skipped=skipped)
 
 

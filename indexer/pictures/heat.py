@@ -39,9 +39,10 @@ def lay_over(
     """
     rows = _weights(field.y, map_.shape[0], placement.y, region.top, region.bottom, picture.height)
     columns = _weights(field.x, map_.shape[1], placement.x, region.left, region.right, picture.width)
+    values = map_.astype(np.float64)
     drawn, step = picture.copy(), max(1, _STRIP_PIXELS // picture.width)
     for first in range(0, picture.height, step):  # all at once would take 80 bytes a pixel
-        heat = (rows[first : first + step] @ map_.astype(np.float64) @ columns.T).astype(np.float32)
+        heat = (rows[first : first + step] @ values @ columns.T).astype(np.float32)
         strip = picture.crop((0, first, picture.width, first + len(heat)))
         drawn.paste(_coloured(strip, heat, highest), (0, first))
     return drawn

@@ -159,9 +159,9 @@ def _best_matches(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _side(index: Index, layer: Layer, rows: np.ndarray) -> Side:
-    dead = np.array([bool(peaks[rows].max() <= 0) for peaks in layer.peaks])
     if len(rows) == len(layer.classes):
-        return Side(index, layer, rows, index.classes, dead, layer.selectivity, layer.states)
+        return Side(index, layer, rows, index.classes, layer.dead, layer.selectivity, layer.states)
+    dead = np.array([bool(peaks[rows].max() <= 0) for peaks in layer.peaks])
     codes = layer.classes[rows]
     present, codes[codes >= 0] = np.unique(codes[codes >= 0], return_inverse=True)
     names = [index.classes[code] for code in present.tolist()]

@@ -18,7 +18,7 @@ from indexer.query.layer import Layer
 from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Page
 from indexer.shards.pool import ShardPool
-from indexer.shards.reader import Shard
+from indexer.shards.reader import Shard, open_listed
 from indexer.store.manifest import Manifest, ShardInfo, check_no_links, read_manifest
 from indexer.store.remote import RemotePath, place
 
@@ -213,16 +213,7 @@ def _of_shape(shard: Shard, maps: np.ndarray, shape: tuple[int, ...]) -> np.ndar
 
 def _opener(index: Path | RemotePath, shards: list[ShardInfo]) -> Callable[[int], Shard]:
     """Opens a shard by its number. Not a method: a generation that held itself would keep its files open for longer."""
-
-    def open_shard(number: int) -> Shard:
-        info = shards[number]
-        shard = Shard(index / info.file, info.file)
-        if shard.rows != info.rows:  # one that is repaired appears before the generation that goes with it
-            shard.close()
-            raise DamagedFile(info.file, f"holds {shard.rows} images, the manifest says {info.rows}")
-        return shard
-
-    return open_shard
+    return lambda number: open_listed(index / shards[number].file, shards[number])
 
 
 def page_of(rows: Rows, limit: int, offset: int) -> Rows:

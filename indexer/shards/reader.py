@@ -16,7 +16,24 @@ from indexer.shards.chunks import ChunkReader
 from indexer.shards.histogram import Histogram
 from indexer.shards.writer import IndexedImage
 from indexer.store import mapped
+from indexer.store.manifest import ShardInfo
 from indexer.store.remote import RemotePath
+
+
+def open_listed(path: Path | RemotePath, info: ShardInfo) -> "Shard":
+    """The shard that a manifest lists.
+
+    Raises
+    ------
+    DamagedFile
+        It cannot be read, or has another number of images: one that is repaired appears before the generation that
+        goes with it.
+    """
+    shard = Shard(path, info.file)
+    if shard.rows != info.rows:
+        shard.close()
+        raise DamagedFile(info.file, f"holds {shard.rows} images, the manifest says {info.rows}")
+    return shard
 
 
 class Shard:

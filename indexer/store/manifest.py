@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -210,6 +211,10 @@ class Manifest:
     vectors: dict[str, dict[str, Any]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
+    def skipped_with(self, more: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
+        """``skipped``, and more images with the reasons, each once, in order."""
+        return sorted({*map(tuple, self.skipped), *map(tuple, more)})
+
     def to_json(self) -> dict[str, Any]:
         body = {name: getattr(self, name) for name in (
             "generation", "image_root", "next_id", "shard_size", "batch_size", "categories", "removed", "skipped",
@@ -257,7 +262,7 @@ def check_no_links(index: Path, manifest: Manifest) -> None:
     for file in manifest.files:
         if not (root / file).resolve().is_relative_to(root):
             raise DamagedFile(file, "is a symbolic link that leaves the index")
-        if (root / file).exists() and not (root / file).is_file():
+        if not (root / file).is_file() and (root / file).exists():
             raise DamagedFile(file, "is no file")
 
 

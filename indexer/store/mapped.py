@@ -97,7 +97,7 @@ def open_file(path: Path, name: str, kind: str, version: int) -> h5py.File:
     StorageUnavailable
         This process has too many files open.
     """
-    if not isinstance(path, RemotePath) and path.exists() and not path.is_file():
+    if not isinstance(path, RemotePath) and not path.is_file() and path.exists():
         raise DamagedFile(name, "is no file")
     try:
         file = h5py.File(path.open("rb") if isinstance(path, RemotePath) else path, "r")
