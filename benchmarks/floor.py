@@ -37,7 +37,7 @@ def passes(network: Network, decoded: Iterator[Decoded | Skipped], size: int) ->
             if computed is not None:
                 computed.synchronize()
 
-    with forward_pool(network.device) as (forwards, at_once):
+    with forward_pool(network) as (forwards, at_once):
         while batch := list(itertools.islice(usable, size)):
             waiting.append(forwards.submit(forward, batch))
             if len(waiting) > at_once + 1:

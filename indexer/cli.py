@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from indexer.commands import exports, figures, learning
 from indexer.commands.common import add_command, add_device_option, add_index_command, add_network_options
+from indexer.commands.limit_options import add_limit_options, limits_of
 from indexer.errors import InvalidRequest, UnitscopeError
 from indexer.jobs.build import SHARD_SIZE, BuildRequest, Reporter, add, build
 from indexer.jobs.compact import compact
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         help="an image that was removed, or a folder of such, to take in again (repeatable); others stay out",
     )  # fmt: skip
     add_network_options(one)
+    add_limit_options(one)
     _add_engine_options(one)
     one = add_index_command(commands, "remove", _run_remove, "hide images from every answer; add leaves them out")
     one.add_argument("--id", type=int, action="append", default=[], help="an image's id (repeatable)")
@@ -78,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     one = add_index_command(commands, "verify", _run_verify, "compare every file with its checksum")
     one.add_argument("--repair", action="store_true", help="rebuild what is damaged from the original images")
     add_network_options(one)
+    add_limit_options(one)
     one = add_index_command(commands, "info", _run_info, "say what an index is")
     one.add_argument("--json", action="store_true", help="for programs")
     one.add_argument("--skipped", action="store_true", help="list the images that could not be used, and why")
@@ -120,6 +123,7 @@ def _add_build(commands: Any) -> None:
     command.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="images a shard (%(default)s)")
     command.add_argument("--batch-size", type=int, help="images a forward pass; default: what suits the device")
     add_device_option(command)
+    add_limit_options(command)
     _add_engine_options(command)
 
 
@@ -174,6 +178,7 @@ def _run_build(options: argparse.Namespace) -> int:
         device=options.device,
         engine=_engine(options),
         precision=options.precision,
+        limits=limits_of(options),
     )
     if weights == NO_WEIGHTS and not is_own(options.model):  # what a person's own network has loaded, it knows itself
         print("unitscope: RANDOM weights (--weights none): this network has learned nothing", file=sys.stderr)
@@ -201,7 +206,7 @@ def _run_add(options: argparse.Namespace) -> int:
     try:
         manifest = add(
             options.index, options.images, options.weights, options.device, bar.reporter, _engine(options),
-            options.again,
+            options.again, limits_of(options),
         )  # fmt: skip
     finally:
         bar.close()
@@ -225,7 +230,8 @@ def _run_verify(options: argparse.Namespace) -> int:
     if not faults:
         print("every file is as it was written")
     elif options.repair:
-        return _summary(options.index, repair(options.index, options.weights, options.device, _Bar().reporter))
+        repaired = repair(options.index, options.weights, options.device, _Bar().reporter, limits_of(options))
+        return _summary(options.index, repaired)
     return 1 if faults else 0
 
 

@@ -93,5 +93,29 @@ class BadActivations(UnitscopeError):
     """A model's output cannot be kept: NaN, infinity, or not a map; the message names the layer and the image."""
 
 
+class NotFinite(BadActivations):
+    """A network gives NaN or infinity on some images of a batch.
+
+    Attributes
+    ----------
+    rows : tuple of int
+        Which images of the batch.
+    reason : str
+        Why each of them cannot be used, in a few words.
+    """
+
+    def __init__(self, message: str, rows: tuple[int, ...], reason: str) -> None:
+        super().__init__(message, rows, reason)  # all, so that it can be pickled
+        self.rows = rows
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class NotReproducible(BadActivations):
+    """A network gives other activations for an image a second time, or beside other images; the message says where."""
+
+
 class NotInstalled(UnitscopeError):
     """What was asked for needs a package of an extra that is not installed here; the message says which extra."""

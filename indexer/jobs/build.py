@@ -8,12 +8,12 @@ from pathlib import Path, PurePosixPath
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.hands import Hands
 from indexer.derive.images import ImageTable
-from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, NotFound
+from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, NotFound, NotReproducible
 from indexer.images.listing import Listing, list_images
 from indexer.jobs.load import configuration_of, network_of
 from indexer.jobs.plan import Plan, unfinished_plan
 from indexer.jobs.remove import mark_of
-from indexer.jobs.run import Engine, index_shards, run_plan
+from indexer.jobs.run import DEFAULT_LIMITS, Engine, Limits, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
 from indexer.network.models import load_model
@@ -59,6 +59,8 @@ class BuildRequest:
     engine : Engine, optional
         What makes the shards; by default this process, on all its cores or its GPU. One that is also
         `indexer.derive.hands.Hands` does the parts of the derivation too.
+    limits : Limits
+        How far the network is trusted.
     """
 
     images: Path
@@ -73,6 +75,7 @@ class BuildRequest:
     device: str | None = None
     engine: Engine | None = None
     precision: str = FLOAT32
+    limits: Limits = DEFAULT_LIMITS
 
 
 def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
@@ -99,13 +102,13 @@ def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) 
         plan = unfinished_plan(index, manifest)
         if plan is not None:
             _refuse_other(plan.configuration, configuration, f"the unfinished job in {index}")
-            return _carry_out(index, manifest, plan, engine, reporter)
+            return _carry_out(index, manifest, plan, engine, reporter, request.limits)
         if manifest is not None:
             return manifest
         listing = list_images(request.images, request.image_root)
         batch = request.batch_size or network.batch_size
         plan = _plan(None, listing, configuration, network, request.shard_size, batch)
-        return _carry_out(index, None, plan, engine, reporter)
+        return _carry_out(index, None, plan, engine, reporter, request.limits)
 
 
 def add(
@@ -116,6 +119,7 @@ def add(
     reporter: Reporter | None = None,
     engine: Engine | None = None,
     again: Collection[str] = (),
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Manifest:
     """Add the images of the image root, or of a list, that the index does not know yet.
 
@@ -137,7 +141,7 @@ def add(
         engine = engine or partial(index_shards, network=network)
         plan = unfinished_plan(index, manifest)
         if plan is not None:
-            manifest = _carry_out(index, manifest, plan, engine, reporter)
+            manifest = _carry_out(index, manifest, plan, engine, reporter, limits)
         listing = _listing_of(manifest, images)
         known = set(ImageTable(index, manifest.derived["images"]).paths())
         known |= _left_out(manifest, listing, again, reporter)
@@ -146,7 +150,7 @@ def add(
             return manifest
         listing = replace(listing, files=new)
         plan = _plan(manifest, listing, manifest.configuration, network, manifest.shard_size, manifest.batch_size)
-        return _carry_out(index, manifest, plan, engine, reporter)
+        return _carry_out(index, manifest, plan, engine, reporter, limits)
 
 
 def _left_out(manifest: Manifest, listing: Listing, again: Collection[str], reporter: Reporter) -> set[str]:
@@ -219,10 +223,16 @@ def _plan(
     )
 
 
-def _carry_out(index: Path, manifest: Manifest | None, plan: Plan, engine: Engine, reporter: Reporter) -> Manifest:
+def _carry_out(
+    index: Path, manifest: Manifest | None, plan: Plan, engine: Engine, reporter: Reporter, limits: Limits
+) -> Manifest:
     plan.write(index)
     reporter.total(len(plan.files))
-    shards = run_plan(index, plan, engine, reporter.progress)
+    try:
+        shards = run_plan(index, plan, engine, reporter.progress, limits)
+    except NotReproducible:  # then none of the shards that are there can be trusted
+        _forget(index, plan)
+        raise
     if not any(shard.rows for shard in shards):
         unusable = _undo(index, shards)
         if manifest is None:
@@ -240,6 +250,13 @@ def _carry_out(index: Path, manifest: Manifest | None, plan: Plan, engine: Engin
     published = derive_and_publish(index, grown, reporter.stage, engine if isinstance(engine, Hands) else None)
     layout.plan_path(index).unlink()
     return published
+
+
+def _forget(index: Path, plan: Plan) -> None:
+    """Remove whatever an unfinished job has written."""
+    for shard in plan.shards():
+        atomic.remove(index / layout.shard_file(shard.number))  # before the plan, as in `_undo`
+    layout.plan_path(index).unlink()
 
 
 def _undo(index: Path, shards: Sequence[ShardInfo]) -> list[tuple[str, str]]:

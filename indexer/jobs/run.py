@@ -16,18 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from indexer.errors import DamagedFile
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
+from indexer.jobs.forwarding import BadImages, Checks, Forwarded, Tables, batches, forward, tables_of
 from indexer.jobs.heap import give_back_freed_memory, share_heaps
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
 from indexer.network.threads import cores, forward_pool, passes_at_once
-from indexer.shards import reduce_gpu
 from indexer.shards.reader import Shard
-from indexer.shards.reduce import reduce_maps
-from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter
+from indexer.shards.writer import ShardWriter
 from indexer.store import atomic, layout
 from indexer.store.manifest import Configuration, ShardInfo
 from indexer.store.remote import place
@@ -36,11 +33,27 @@ log = logging.getLogger(__name__)
 
 _BATCHES_AHEAD = 2
 _WRITES_WAITING = 2
-_TABLES_SHARE = 8
-"""A shard's tables take at most one part in so many of a GPU's memory; those of two shards may be there."""
-
 Progress = Callable[[int], None]
 """Told numbers of images."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far a job trusts a network.
+
+    Attributes
+    ----------
+    passes : int or None
+        Forward passes at once, at most; None for what suits the device.
+    bad_images : int
+        On how many images the network may give NaN or infinity. They are skipped; one more ends the job.
+    """
+
+    passes: int | None = None
+    bad_images: int = 100
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,7 @@ class ShardTask:
     image_root: Path
     configuration: Configuration
     batch_size: int
+    limits: Limits = DEFAULT_LIMITS
 
 
 def index_shards(
@@ -80,7 +94,7 @@ def write_shards(
     """Write shards of images that come decoded, in the order of the plans."""
     (task.index / layout.SHARDS).mkdir(parents=True, exist_ok=True)
     with (
-        forward_pool(network.device) as (forwards, at_once),
+        forward_pool(network, task.limits.passes) as (forwards, at_once),
         ThreadPoolExecutor(cores()) as workers,
         ThreadPoolExecutor(1) as writer,
         ThreadPoolExecutor(1) as publisher,
@@ -88,16 +102,19 @@ def write_shards(
         behind = _Behind(writer, _WRITES_WAITING + at_once)
         beside = 0 if network.device.type == "cpu" else 1  # shards ending while one is written: memory, for idle cores
         finished: list[Future[ShardInfo]] = []
+        checks = Checks(network, forwards, task.batch_size)
+        bad = BadImages(task.limits.bad_images)
         for plan in plans:
             if len(finished) > beside:
                 behind.submit(finished[-1 - beside].result)
-            tables = _tables(network)
+            tables = tables_of(network)
             shard = _OpenShard(task, plan, workers, tables)
             try:
-                for batch in _batches(itertools.islice(decoded, len(plan.ids)), task.batch_size):
-                    passed = forwards.submit(_forward, network, batch, tables)
-                    behind.submit(shard.add, batch.images, passed, batch.skipped)
-                    progress(len(batch.images) + len(batch.skipped))
+                for batch in batches(itertools.islice(decoded, len(plan.ids)), task.batch_size):
+                    if (check := checks.next(batch)) is not None:
+                        behind.submit(check.result)
+                    behind.submit(shard.add, forwards.submit(forward, network, batch, tables, bad))
+                    progress(len(batch.usable) + len(batch.skipped))
                 finished.append(publisher.submit(shard.publish, behind.submit(shard.check)))
             except BaseException:
                 writer.submit(shard.abandon, *sys.exc_info())
@@ -119,60 +136,6 @@ class _Behind:
         return self._waiting[-1]
 
 
-@dataclass(frozen=True)
-class _Batch:
-    usable: list[Decoded]
-    skipped: list[Skipped]
-
-    @property
-    def images(self) -> list[IndexedImage]:
-        return [result.image for result in self.usable]
-
-
-def _batches(results: Iterator[Decoded | Skipped], size: int) -> Iterator[_Batch]:
-    usable: list[Decoded] = []
-    skipped: list[Skipped] = []
-    for result in results:
-        if isinstance(result, Skipped):
-            skipped.append(result)
-            continue
-        usable.append(result)
-        if len(usable) == size:
-            yield _Batch(usable, skipped)
-            usable, skipped = [], []
-    if usable or skipped:
-        yield _Batch(usable, skipped)
-
-
-Tables = dict[str, reduce_gpu.Table]
-
-
-def _tables(network: Network) -> Tables:
-    """Where a shard's activations are counted on a GPU that has room for it; elsewhere the writer counts them."""
-    if network.device.type != "cuda":
-        return {}
-    needed = sum(shape[0] for shape in network.shapes.values()) * reduce_gpu.NEURON_BYTES
-    if needed > torch.cuda.get_device_properties(network.device).total_memory // _TABLES_SHARE:
-        return {}
-    return {layer: reduce_gpu.Table(shape[0], network.device) for layer, shape in network.shapes.items()}
-
-
-def _forward(network: Network, batch: _Batch, tables: Tables) -> dict[str, LayerBatch]:
-    if not batch.usable:
-        return {}
-    paths = [result.image.path for result in batch.usable]
-    pixels = network.stacked([result.pixels for result in batch.usable])
-    if not _queues(network):
-        return network.run(pixels, lambda layer, maps: reduce_maps(layer, maps, paths))
-    copying = network.run(pixels, lambda layer, maps: reduce_gpu.start(maps, tables.get(layer)))
-    return {layer: part.batch(layer, paths) for layer, part in copying.items()}
-
-
-def _queues(network: Network) -> bool:
-    """Whether the network's device works by itself, so that only what is left of its maps is worth copying."""
-    return network.device.type != "cpu"
-
-
 class _OpenShard:
     def __init__(self, task: ShardTask, plan: ShardPlan, workers: ThreadPoolExecutor, tables: Tables) -> None:
         self._path = task.index / layout.shard_file(plan.number)
@@ -192,13 +155,14 @@ class _OpenShard:
         )
         self._error: BaseException | None = None
 
-    def add(self, images: list[IndexedImage], layers: "Future[dict[str, LayerBatch]]", skipped: list[Skipped]) -> None:
+    def add(self, forwarded: "Future[Forwarded]") -> None:
         try:
-            self._writer.add(images, layers.result())
+            passed = forwarded.result()
+            self._writer.add(passed.images, passed.layers)
         except BaseException as error:
             self._error = error
             raise
-        for result in skipped:
+        for result in passed.skipped:
             self._writer.skip(result.path, result.reason)
 
     def check(self) -> None:
@@ -254,7 +218,9 @@ class Engine(Protocol):
         """The shards of these plans, in their order; none of them is there yet."""
 
 
-def run_plan(index: Path, plan: Plan, engine: Engine, progress: Progress) -> list[ShardInfo]:
+def run_plan(
+    index: Path, plan: Plan, engine: Engine, progress: Progress, limits: Limits = DEFAULT_LIMITS
+) -> list[ShardInfo]:
     """Write the shards of a plan that are not there yet; return all of them, in order."""
     atomic.remove_partial(index / layout.SHARDS)
     done: dict[int, ShardInfo] = {}
@@ -267,7 +233,7 @@ def run_plan(index: Path, plan: Plan, engine: Engine, progress: Progress) -> lis
         else:
             done[shard.number] = info
             progress(len(shard.ids))
-    task = ShardTask(index.resolve(), place(plan.image_root), plan.configuration, plan.batch_size)
+    task = ShardTask(index.resolve(), place(plan.image_root), plan.configuration, plan.batch_size, limits)
     if missing:
         made = engine(task, missing, progress=progress)
         atomic.remove_partial(index / layout.SHARDS)  # what lost workers left

@@ -16,7 +16,7 @@ from indexer.images.reading import read_file
 from indexer.jobs.build import Reporter
 from indexer.jobs.load import network_of
 from indexer.jobs.plan import ShardPlan
-from indexer.jobs.run import ShardTask, index_shards
+from indexer.jobs.run import DEFAULT_LIMITS, Limits, ShardTask, index_shards
 from indexer.shards.reader import Shard
 from indexer.store import atomic
 from indexer.store.lock import writing
@@ -60,7 +60,11 @@ def _check(index: Path, file: str, sha256: str) -> Fault | None:
 
 
 def repair(
-    index: Path, weights: str | None = None, device: str | None = None, reporter: Reporter | None = None
+    index: Path,
+    weights: str | None = None,
+    device: str | None = None,
+    reporter: Reporter | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Manifest:
     """Rebuild damaged shards, each alone, from the original images, then derive and publish.
 
@@ -80,7 +84,7 @@ def repair(
         faults = {fault.file for fault in verify(index)}
         damaged = [shard for shard in manifest.shards if shard.file in faults]
         if damaged:
-            manifest = _rebuild(index, manifest, damaged, weights, device, reporter)
+            manifest = _rebuild(index, manifest, damaged, weights, device, reporter, limits)
         return derive_and_publish(index, manifest, reporter.stage) if faults else manifest
 
 
@@ -91,6 +95,7 @@ def _rebuild(
     weights: str | None,
     device: str | None,
     reporter: Reporter,
+    limits: Limits,
 ) -> Manifest:
     root = place(manifest.image_root)
     if not isinstance(root, RemotePath) and not (root.is_dir() and any(root.iterdir())):  # a disk that is not mounted
@@ -100,7 +105,7 @@ def _rebuild(
         raise InvalidRequest("no image is as it was when it was indexed; build the index again")
     network = network_of(manifest.configuration, weights, device)
     reporter.total(sum(len(plan.ids) for plan in plans))
-    task = ShardTask(index, root, manifest.configuration, manifest.batch_size)
+    task = ShardTask(index, root, manifest.configuration, manifest.batch_size, limits)
     with _set_aside([index / shard.file for shard in damaged]):
         made = index_shards(task, plans, network, reporter.progress)
     rebuilt = {info.file: info for info in made}

@@ -16,6 +16,7 @@ from torch import nn
 from indexer.errors import InvalidRequest, NotInstalled
 from indexer.images.geometry import Box
 from indexer.network.forward import Network, as_maps
+from indexer.network.replicas import sharing_parameters
 
 Method = Literal["guided-backprop", "gradient", "integrated-gradients", "occlusion"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -40,7 +41,8 @@ class Unit(nn.Module):
     def __init__(self, network: Network, layer: str, neuron: int, y: int, x: int) -> None:
         super().__init__()
         self.network = (network.model.preprocessing, network.device)
-        self.model = copy.deepcopy(network.model.module).to(network.device)
+        module = network.model.module
+        self.model = copy.deepcopy(module, sharing_parameters(module)).to(network.device)
         for module in self.model.modules():
             if getattr(module, "inplace", False):
                 module.inplace = False
@@ -51,7 +53,8 @@ class Unit(nn.Module):
         kept: list[torch.Tensor] = []
 
         def keep(module: nn.Module, inputs: object, output: object) -> None:
-            kept.append(as_maps(self._layer, output, self._dims)[:, *self._cell])
+            if not kept:  # a network that catches what ends it may come here again
+                kept.append(as_maps(self._layer, output, self._dims)[:, *self._cell])
             raise _Reached
 
         handle = self.model.get_submodule(self._layer).register_forward_hook(keep)
@@ -64,8 +67,8 @@ class Unit(nn.Module):
         return kept[0]
 
 
-class _Reached(Exception):
-    """Ends a forward pass at the layer."""
+class _Reached(BaseException):
+    """Ends a forward pass at the layer; networks catch exceptions of the common kind."""
 
 
 def unit_of(network: Network, layer: str, neuron: int, y: int, x: int) -> Unit:

@@ -2,16 +2,18 @@
 
 1. ``Network(loaded, layers)`` checks the layers and traces their receptive fields.
 2. ``network.run(pixels, reduce)`` calls ``reduce(layer, maps)`` while each layer's output is still what it is, and
-   returns what that gave. A tensor kept longer may be rewritten by an in-place operation behind the layer. Several
-   threads may run one network at once.
-3. ``network.maps(pictures)`` is the simple form: maps as float32 arrays.
+   returns what that gave. A tensor kept longer may be rewritten by an in-place operation behind the layer.
+3. ``network.spread(4)`` lets so many threads run it at once, each on a copy of its own; without it they wait for one
+   another (`indexer.network.replicas`).
+4. ``network.maps(pictures)`` is the simple form: maps as float32 arrays.
 """
 
+import logging
 import math
 import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,17 +22,16 @@ from PIL import Image
 from indexer.errors import BadActivations, InvalidRequest
 from indexer.network.layers import check_layers
 from indexer.network.models import LoadedModel
+from indexer.network.passing import run_pass
 from indexer.network.precision import computing, in_precision
+from indexer.network.replicas import Replicas
 from indexer.network.threads import batch_size
 from indexer.receptive_field import LayerTrace
 from indexer.receptive_field.trace import trace_layers
 from indexer.store.manifest import FLOAT32
 
 R = TypeVar("R")
-
-
-class _LastLayerDone(Exception):
-    """Ends a forward pass; nothing after the last layer is needed."""
+log = logging.getLogger(__name__)
 
 
 def best_device() -> torch.device:
@@ -86,21 +87,20 @@ class Network:
         input_size = model.preprocessing.input_size
         self.traces: dict[str, LayerTrace] = trace_layers(model.module, layers, input_size)
         ready = in_precision(model.module, layers, input_size, precision)
-        self._module = ready.to(self.device, memory_format=torch.channels_last)
-        self._pass = threading.local()  # what the hooks do in this thread: nothing, unless `run` says so; its stream
-        self._attach()
+        self._replicas = Replicas(ready.to(self.device, memory_format=torch.channels_last))
+        self._streams = threading.local()
         self.shapes = self._probe()
 
     def _probe(self) -> dict[str, tuple[int, int, int]]:
-        height, width = self.model.preprocessing.input_size
         order: list[str] = []
         shapes: dict[str, tuple[int, int, int]] = {}
 
-        def see(layer: str, maps: torch.Tensor) -> None:
+        def see(layer: str, maps: torch.Tensor) -> bool:
             order.append(layer)
             shapes[layer] = tuple(maps.shape[1:])
+            return False
 
-        self._forward(np.zeros((1, height, width, 3), np.uint8), see)
+        self._forward(np.zeros((1, *self.model.preprocessing.input_size, 3), np.uint8), see)
         for layer in self.traces:
             if order.count(layer) != 1:
                 raise InvalidRequest(
@@ -110,9 +110,34 @@ class Network:
         return {layer: shapes[layer] for layer in self.traces}
 
     @property
+    def at_once(self) -> int:
+        """How many passes may run at once."""
+        return self._replicas.count
+
+    def spread(self, count: int) -> int:
+        """Let so many passes run at once, if copies of the network can be told apart; gives how many may."""
+        return self._replicas.spread(count)
+
+    def one_at_a_time(self, reason: str) -> None:
+        """Let passes wait for one another from now on; the log says why. No pass may run meanwhile."""
+        self._replicas.unite(reason)
+
+    @property
     def batch_size(self) -> int:
         """Images a forward pass, as suits the device and what is looked at."""
+        if not self._takes_batches():
+            log.warning("unitscope: this network takes one image at a time, so batches have one image")
+            return 1
         return batch_size(self.device, sum(math.prod(shape) for shape in self.shapes.values()))
+
+    def _takes_batches(self) -> bool:
+        """Whether two images pass where one did."""
+        pair = np.random.default_rng(0).integers(0, 256, (2, *self.model.preprocessing.input_size, 3), np.uint8)
+        try:
+            self.run(pair, lambda layer, maps: None)
+        except BadActivations:
+            return False
+        return True
 
     def stacked(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
         """Some images' pixels (h, w, 3) uint8 as one batch, in memory from which the network's device copies fast."""
@@ -144,7 +169,7 @@ class Network:
         Raises
         ------
         BadActivations
-            A layer's output is not a map.
+            A layer's output is not a map of each image, a layer did not run, or the network's own code failed.
         InvalidRequest
             Another layer is wanted than the network is looked at for.
         """
@@ -153,47 +178,53 @@ class Network:
             raise InvalidRequest(f"layers must be some of {', '.join(self.traces)}, not {', '.join(sorted(wanted))}")
         results: dict[str, R] = {}
 
-        def see(layer: str, maps: torch.Tensor) -> None:
-            if layer in wanted:
+        def see(layer: str, maps: torch.Tensor) -> bool:
+            if layer in wanted and layer not in results:
+                self._check_shape(layer, maps, len(pixels))
                 results[layer] = reduce(layer, maps)
-            if len(results) == len(wanted):
-                raise _LastLayerDone
+            return len(results) == len(wanted)
 
         self._forward(pixels, see)
+        for layer in wanted:
+            if layer not in results:
+                raise BadActivations(f"layer {layer!r} does not run for every image; choose one that always does")
         return results
 
-    def _forward(self, pixels: np.ndarray, see: Callable[[str, torch.Tensor], None]) -> None:
-        self._pass.see = see
-        try:
-            with torch.inference_mode(), computing(self.precision, self.device), self._own_stream():
-                batch = torch.from_numpy(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-                self._module(self.model.preprocessing.normalise(batch))
-        except _LastLayerDone:
-            pass
-        finally:
-            del self._pass.see
+    def _check_shape(self, layer: str, maps: torch.Tensor, images: int) -> None:
+        if len(maps) != images:
+            raise BadActivations(
+                f"layer {layer!r} gives {len(maps)} rows for a batch of {images} images, so a row is no image; "
+                "--batch-size 1 may help, or another layer"
+            )
+        if tuple(maps.shape[1:]) != self.shapes[layer]:
+            raise BadActivations(
+                f"layer {layer!r} gives maps of another shape for other images: {tuple(maps.shape[1:])} here, "
+                f"{self.shapes[layer]} at first; name a layer of one shape"
+            )
+
+    def _forward(self, pixels: np.ndarray, see: Callable[[str, torch.Tensor], bool]) -> None:
+        """Run a pass; ``see`` gets each layer's maps and says whether they were the last that are wanted."""
+
+        def seen(layer: str, output: object) -> bool:
+            return see(layer, as_maps(layer, output, self.traces[layer].dims))
+
+        with (
+            self._replicas.borrowed() as module,
+            torch.inference_mode(),
+            computing(self.precision, self.device),
+            self._own_stream(),
+        ):
+            batch = torch.from_numpy(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+            run_pass(module, self.model.preprocessing.normalise(batch), self.traces, seen)
 
     def _own_stream(self) -> AbstractContextManager[object]:
         """Within it this thread's work is queued beside that of other threads, where the device has queues."""
         if self.device.type != "cuda":
             return nullcontext()
-        if not hasattr(self._pass, "stream"):
-            self._pass.stream = torch.cuda.Stream(self.device)
-            self._pass.stream.wait_stream(torch.cuda.default_stream(self.device))  # for the weights
-        return torch.cuda.stream(self._pass.stream)
-
-    def _attach(self) -> None:
-        modules = dict(self._module.named_modules())
-        for layer in self.traces:
-            modules[layer].register_forward_hook(self._hook_of(layer))
-
-    def _hook_of(self, layer: str) -> Callable[[Any, Any, Any], None]:
-        def hook(module: object, inputs: object, output: object) -> None:
-            see = getattr(self._pass, "see", None)
-            if see is not None:
-                see(layer, as_maps(layer, output, self.traces[layer].dims))
-
-        return hook
+        if not hasattr(self._streams, "own"):
+            self._streams.own = torch.cuda.Stream(self.device)
+            self._streams.own.wait_stream(torch.cuda.default_stream(self.device))  # for the weights
+        return torch.cuda.stream(self._streams.own)
 
     def maps(self, pictures: Sequence[Image.Image], layers: Collection[str] | None = None) -> dict[str, np.ndarray]:
         """Maps (B, C, H, W) float32 of these layers, by default of all, for some RGB pictures."""

@@ -1,5 +1,6 @@
 """Which modules of a model are its layers."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
@@ -8,7 +9,9 @@ from torch import nn
 from torchvision.ops import Permute
 
 from indexer.errors import InvalidRequest
+from indexer.store.layout import layer_file
 
+_LONGEST = 240  # characters of a file's name, with room for endings
 _EXITS = (nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, Permute)
 
 
@@ -29,6 +32,16 @@ def check_layers(model: nn.Module, layers: Sequence[str]) -> None:
             raise InvalidRequest(f"the model has no module {layer!r}; it has {', '.join(close)}")
         if list(layers).count(layer) > 1:
             raise InvalidRequest(f"layer {layer!r} is named twice")
+        if len(layer_file(layer, "")) > _LONGEST:
+            raise InvalidRequest(f"the name of layer {layer[:40]!r}… is too long for a file; name a module within it")
+    _check_files(layers)
+
+
+def _check_files(layers: Sequence[str]) -> None:
+    """Refuse layers that would meet in one file, on disks that do not tell A from a too."""
+    for first, second in itertools.combinations(sorted(layers), 2):
+        if first.casefold() == second.casefold() or second.startswith(f"{first}/"):
+            raise InvalidRequest(f"layers {first!r} and {second!r} would have one file; put them into two indexes")
 
 
 def default_layers(model: nn.Module, input_size: tuple[int, int]) -> list[str]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Protocol
 
 import torch
 
@@ -60,9 +61,17 @@ def passes_at_once(device: torch.device) -> int:
     return _GPU_AT_ONCE if device.type == "cuda" else 1
 
 
+class Passing(Protocol):
+    """A network that runs passes, `indexer.network.forward.Network`."""
+
+    device: torch.device
+
+    def spread(self, count: int) -> int: ...
+
+
 @contextmanager
-def forward_pool(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
-    """A pool for forward passes, and how many it runs at once."""
-    at_once = passes_at_once(device)
+def forward_pool(network: Passing, most: int | None = None) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """A pool for a network's forward passes, and how many it runs at once: at most so many, by default what suits."""
+    at_once = network.spread(most or passes_at_once(network.device))
     with torch_pool(at_once, max(1, cores() // at_once)) as pool:
         yield pool, at_once

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from indexer.errors import BadActivations
+from indexer.errors import NotFinite
 from indexer.shards.format import HALF_MAX
 from indexer.shards.histogram import recode
 from indexer.shards.writer import LayerBatch
@@ -18,7 +18,7 @@ def reduce_maps(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBa
 
     Raises
     ------
-    BadActivations
+    NotFinite
         NaN or infinity; names the layer and the first such image.
     """
     maps = maps.to(torch.float32)
@@ -73,12 +73,16 @@ def _first_argmax(maps: np.ndarray, peaks: np.ndarray, kept: np.ndarray) -> np.n
 
 
 def refuse_non_finite(layer: str, peaks: torch.Tensor, lowest: torch.Tensor, paths: Sequence[str]) -> None:
-    """Raise BadActivations where a highest or lowest activation (B, C) is not finite; names the first such image."""
+    """Raise NotFinite where a highest or lowest activation (B, C) is not finite; names the first such image."""
     # max and min hand on NaN, so these two see every kind of bad value.
     bad = ~(torch.isfinite(peaks) & torch.isfinite(lowest))
     if bool(bad.any()):
         image, neuron = (int(i) for i in bad.nonzero()[0])
-        raise BadActivations(
-            f"layer {layer!r}, neuron {neuron} gives NaN or infinity on the image {paths[image]}; "
-            "the model or its weights are broken for it, nothing of it was kept"
-        )
+        rows = tuple(bad.any(dim=1).nonzero().flatten().tolist())
+        where = f"layer {layer!r}, neuron {neuron}"
+        raise NotFinite(
+            f"{where} gives NaN or infinity on the image {paths[image]}; the model or its weights are broken for it",
+            rows,
+            f"the network gives NaN or infinity on it ({where})" if len(rows) == 1 else
+            f"the network gives NaN or infinity on it (layer {layer!r})",
+        )  # fmt: skip

@@ -34,6 +34,7 @@ class Table:
     """How often each neuron had each float16: (C, 65536) counts of 4 bytes on a device. Safe from any thread."""
 
     def __init__(self, channels: int, device: torch.device) -> None:
+        self.device = device
         self._channels = channels
         self._counts = torch.zeros(channels * _CODES, dtype=torch.int32, device=device)
         self._middle = torch.arange(channels, device=device).view(1, channels, 1, 1) * _CODES + (_CODES >> 1)
@@ -42,8 +43,8 @@ class Table:
         self._before: list[Histogram] = []
         self._lock = threading.Lock()
 
-    def add(self, half: torch.Tensor) -> None:
-        """Count maps (B, C, H, W) float16 without NaN; queued, not done, when this returns."""
+    def add(self, half: torch.Tensor, times: int = 1) -> None:
+        """Count maps (B, C, H, W) float16; queued, not done, when this returns. ``times`` -1 takes them back."""
         with self._lock:
             if self._counted + half.numel() >= _MOST:
                 self._empty()
@@ -51,7 +52,8 @@ class Table:
             if self._ready is not None:
                 self._ready.wait(torch.cuda.current_stream(half.device))
             keys = (self._middle + _signed_codes(half)).flatten()
-            self._counts.scatter_add_(0, keys, torch.ones((), dtype=torch.int32, device=keys.device).expand_as(keys))
+            each = torch.full((), times, dtype=torch.int32, device=keys.device)
+            self._counts.scatter_add_(0, keys, each.expand_as(keys))
 
     def histogram(self) -> Histogram:
         """Of all maps, whose copies must be there."""
@@ -113,7 +115,7 @@ class Copying:
 
         Raises
         ------
-        BadActivations
+        NotFinite
             NaN or infinity; names the layer and the first such image.
         """
         if self.there is not None:
@@ -121,6 +123,13 @@ class Copying:
         refuse_non_finite(layer, self.peaks, self.lowest, paths)
         cells = self.cells.numpy().astype(np.uint32)
         return LayerBatch(self.half.numpy(), self.peaks.numpy(), cells, int(self.saturated))
+
+    def take_back(self, table: Table | None) -> None:
+        """Count nothing of it: some of its images cannot be used."""
+        if self.there is not None:
+            self.there.synchronize()
+        if table is not None:
+            table.add(self.half.to(table.device), times=-1)
 
 
 def start(maps: torch.Tensor, table: Table | None) -> Copying:

@@ -22,7 +22,7 @@ from indexer.jobs.build import Reporter, add, build
 from indexer.jobs.distributed import DaskEngine
 from indexer.jobs.on_worker import checked, index_shard, kept_network, versions
 from indexer.jobs.plan import ShardPlan, read_plan
-from indexer.jobs.run import ShardTask, existing_shard, index_shards
+from indexer.jobs.run import Limits, ShardTask, existing_shard, index_shards
 from indexer.jobs.verify import verify
 from indexer.network.threads import cores
 from tests.conftest import build_request, write_photos
@@ -296,7 +296,7 @@ def test_the_driver_hears_that_a_worker_refuses(cluster: Cluster, photos: Path, 
 def test_the_driver_hears_what_is_wrong_with_a_network(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (40, 30), "white").save(tmp_path / "photos" / "white.png")
-    changes = TINY | {"model": "tests.own_models:poisoned", "layers": ("1",)}
+    changes = TINY | {"model": "tests.own_models:poisoned", "layers": ("1",), "limits": Limits(bad_images=0)}
     request = build_request(tmp_path / "photos", **changes, engine=DaskEngine(cluster.address))
     with pytest.raises(BadActivations, match=r"layer '1', neuron 0 gives NaN or infinity on the image white.png"):
         build(tmp_path / "index", request)

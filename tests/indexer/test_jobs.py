@@ -33,6 +33,7 @@ from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.info import describe, skipped_images
 from indexer.jobs.remove import remove
+from indexer.jobs.run import Limits
 from indexer.jobs.verify import repair, verify
 from indexer.network.forward import Network
 from indexer.shards.reduce_gpu import Table
@@ -355,8 +356,9 @@ def test_no_file_stays_open_that_could_not_be_read(tmp_path: Path, make: Callabl
 
 def test_nan_names_the_layer_and_the_image(photos: Path, tmp_path: Path) -> None:
     Image.new("RGB", (40, 30), (255, 255, 255)).save(photos / "boats" / "white.png")
+    strict = {"limits": Limits(bad_images=0)}
     with pytest.raises(BadActivations, match=r"layer '0', neuron 0 gives NaN.*boats/white.png"):
-        tiny_build(tmp_path / "index", photos, model="tests.own_models:poisoned", layers=("0",))
+        tiny_build(tmp_path / "index", photos, model="tests.own_models:poisoned", layers=("0",), **strict)
     (photos / "boats" / "white.png").unlink()
     (tmp_path / "index" / "plan.jsonl").unlink()
     assert tiny_build(tmp_path / "index", photos, model="tests.own_models:poisoned", layers=("0",)).images == 13

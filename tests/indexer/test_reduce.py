@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from indexer.errors import BadActivations
+from indexer.errors import BadActivations, NotFinite
 from indexer.network.threads import batch_size
 from indexer.shards import reduce_gpu
 from indexer.shards.counting import Counter
@@ -86,6 +86,21 @@ def test_a_table_counts_what_the_counter_counts(monkeypatch: pytest.MonkeyPatch,
     for maps in batches:
         table.add(torch.from_numpy(maps))
     counted(table, batches)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_batch_that_is_refused_is_not_counted(bad: float) -> None:
+    table = reduce_gpu.Table(5, CPU)
+    fine = maps_of(1)
+    broken = maps_of(2)
+    broken[[1, 4], 3, 2, 1] = bad
+    reduce_gpu.start(torch.from_numpy(fine), table)
+    refused = reduce_gpu.start(torch.from_numpy(broken), table)
+    with pytest.raises(NotFinite) as error:
+        refused.batch("layer", ["image"] * 6)
+    assert error.value.rows == (1, 4)
+    refused.take_back(table)
+    counted(table, [np.clip(fine, -65504, 65504).astype(np.float16)])
 
 
 def counted(table: reduce_gpu.Table, batches: list[np.ndarray]) -> None:

@@ -1,0 +1,20 @@
+"""Options that say how far a job trusts a network."""
+
+import argparse
+
+from indexer.jobs.run import Limits
+
+
+def add_limit_options(command: argparse.ArgumentParser) -> None:
+    """Options of a command that keeps activations."""
+    command.add_argument("--passes", type=int, metavar="N", help="forward passes at once; default: what suits")
+    command.add_argument(
+        "--max-bad-images", type=int, default=Limits.bad_images, metavar="N",
+        help="skip at most so many images on which the network gives NaN or infinity (%(default)s)",
+    )  # fmt: skip
+    command.add_argument("--strict", action="store_true", help="end at the first such image")
+
+
+def limits_of(options: argparse.Namespace) -> Limits:
+    """What these options say."""
+    return Limits(options.passes, 0 if options.strict else options.max_bad_images)

@@ -1,0 +1,140 @@
+"""Batches of decoded images -> what a shard keeps of them: forward passes, watched.
+
+1. ``for batch in batches(decoded, size)`` gathers usable images.
+2. ``checks.next(batch)`` compares passes before the first batch and now and then.
+3. ``forward(network, batch, tables, bad)`` is one pass; images on which the network gives NaN or infinity are skipped.
+"""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from indexer.errors import NotFinite
+from indexer.jobs.decode import Decoded, Skipped
+from indexer.network.forward import Network
+from indexer.network.trial import IMAGES, Trial
+from indexer.shards import reduce_gpu
+from indexer.shards.reduce import reduce_maps
+from indexer.shards.writer import IndexedImage, LayerBatch
+
+_TABLES_SHARE = 8
+"""A shard's tables take at most one part in so many of a GPU's memory; those of two shards may be there."""
+_TRIED_AT, _TRIED_EVERY = (16, 128), 1024
+"""Before which batches passes are compared again, and before each how manieth from then on."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    usable: list[Decoded]
+    skipped: list[Skipped]
+
+
+@dataclass(frozen=True)
+class Forwarded:
+    """A batch that has been through the network: what is kept of its images, and which were skipped."""
+
+    images: list[IndexedImage]
+    layers: dict[str, LayerBatch]
+    skipped: list[Skipped]
+
+
+class Checks:
+    """Passes that are compared, before the first batch of a job and now and then: `indexer.network.trial`."""
+
+    def __init__(self, network: Network, forwards: ThreadPoolExecutor, batch_size: int) -> None:
+        self._network, self._forwards, self._images = network, forwards, min(IMAGES, batch_size)
+        self._trial: Trial | None = None
+        self._batches = 0
+
+    def next(self, batch: Batch) -> Future[None] | None:
+        """Compare what is due before this batch; gives a check that goes on beside others, if there is one."""
+        if not batch.usable:
+            return None
+        pixels = np.stack([result.pixels for result in batch.usable[: self._images]])
+        self._batches += 1
+        if self._trial is None:
+            self._trial = Trial(self._network, pixels)
+            self._trial.begin(self._forwards)
+        elif self._batches in _TRIED_AT or self._batches % _TRIED_EVERY == 0:
+            return self._forwards.submit(self._trial.again, pixels)
+        return None
+
+
+class BadImages:
+    """Counts images on which the network gives NaN or infinity. Safe from any thread."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._count, self._lock = most, 0, threading.Lock()
+
+    def count(self, error: NotFinite) -> None:
+        """Let some be skipped, or raise the error where they are too many."""
+        with self._lock:
+            self._count += len(error.rows)
+            if self._count <= self._most:
+                return
+        more = f"; more than {self._most} images are like that" if self._most else ""
+        raise NotFinite(f"{error}{more}; nothing of it was kept", error.rows, error.reason) from error
+
+
+def batches(results: Iterator[Decoded | Skipped], size: int) -> Iterator[Batch]:
+    usable: list[Decoded] = []
+    skipped: list[Skipped] = []
+    for result in results:
+        if isinstance(result, Skipped):
+            skipped.append(result)
+            continue
+        usable.append(result)
+        if len(usable) == size:
+            yield Batch(usable, skipped)
+            usable, skipped = [], []
+    if usable or skipped:
+        yield Batch(usable, skipped)
+
+
+Tables = dict[str, reduce_gpu.Table]
+
+
+def tables_of(network: Network) -> Tables:
+    """Where a shard's activations are counted on a GPU that has room for it; elsewhere the writer counts them."""
+    if network.device.type != "cuda":
+        return {}
+    needed = sum(shape[0] for shape in network.shapes.values()) * reduce_gpu.NEURON_BYTES
+    if needed > torch.cuda.get_device_properties(network.device).total_memory // _TABLES_SHARE:
+        return {}
+    return {layer: reduce_gpu.Table(shape[0], network.device) for layer, shape in network.shapes.items()}
+
+
+def forward(network: Network, batch: Batch, tables: Tables, bad: BadImages) -> Forwarded:
+    """Send a batch through the network; images on which it gives NaN or infinity are skipped."""
+    usable, skipped = batch.usable, batch.skipped
+    while usable:
+        try:
+            return Forwarded([result.image for result in usable], _reduced(network, usable, tables), skipped)
+        except NotFinite as error:
+            bad.count(error)
+            skipped = [*skipped, *(Skipped(usable[row].image.path, error.reason) for row in error.rows)]
+            usable = [result for row, result in enumerate(usable) if row not in error.rows]
+    return Forwarded([], {}, skipped)
+
+
+def _reduced(network: Network, usable: list[Decoded], tables: Tables) -> dict[str, LayerBatch]:
+    paths = [result.image.path for result in usable]
+    pixels = network.stacked([result.pixels for result in usable])
+    if not _queues(network):
+        return network.run(pixels, lambda layer, maps: reduce_maps(layer, maps, paths))
+    copying = network.run(pixels, lambda layer, maps: reduce_gpu.start(maps, tables.get(layer)))
+    try:
+        return {layer: part.batch(layer, paths) for layer, part in copying.items()}
+    except NotFinite:
+        for layer, part in copying.items():
+            part.take_back(tables.get(layer))
+        raise
+
+
+def _queues(network: Network) -> bool:
+    """Whether the network's device works by itself, so that only what is left of its maps is worth copying."""
+    return network.device.type != "cpu"
