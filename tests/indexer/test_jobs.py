@@ -28,7 +28,7 @@ from indexer.errors import (
 )  # fmt: skip
 from indexer.images import reading
 from indexer.images.preprocessing import Preprocessing
-from indexer.jobs import run
+from indexer.jobs import forwarding, run
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.info import describe, skipped_images
@@ -119,12 +119,12 @@ def test_what_a_gpu_does_writes_the_same(
 ) -> None:
     """Maps that are equal are kept equally, counted there or here; all of it runs on the CPU."""
 
-    def tables(network: Network) -> run.Tables:
+    def tables(network: Network) -> forwarding.Tables:
         return {layer: Table(shape[0], network.device) for layer, shape in network.shapes.items() if room}
 
-    monkeypatch.setattr(run, "_tables", tables)
-    monkeypatch.setattr(run, "_queues", lambda network: True)
-    monkeypatch.setattr(run, "reduce_maps", None)
+    monkeypatch.setattr(run, "tables_of", tables)
+    monkeypatch.setattr(forwarding, "_queues", lambda network: True)
+    monkeypatch.setattr(forwarding, "reduce_maps", None)
     tiny_build(tmp_path / "index", photos)
     for file in (index / "shards").iterdir():
         assert file.read_bytes() == (tmp_path / "index" / "shards" / file.name).read_bytes()
@@ -135,14 +135,14 @@ def test_an_interrupted_build_resumes(
     index: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail_at: int
 ) -> None:
     calls = iter(range(100))
-    real = run.reduce_maps
+    real = forwarding.reduce_maps
 
     def failing(*arguments: object):
         if next(calls) == 3 * fail_at:
             raise OSError("no space left on device")
         return real(*arguments)
 
-    monkeypatch.setattr(run, "reduce_maps", failing)
+    monkeypatch.setattr(forwarding, "reduce_maps", failing)
     other = tmp_path / "other"
     with pytest.raises(OSError, match="no space"):
         tiny_build(other, photos)
@@ -178,7 +178,7 @@ def test_no_failure_while_writing_is_lost(
 
 
 def test_an_unfinished_job_is_not_taken_over_by_another(photos: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(run, "reduce_maps", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(forwarding, "reduce_maps", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         tiny_build(tmp_path / "index", photos)
     monkeypatch.undo()

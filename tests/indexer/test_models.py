@@ -114,7 +114,7 @@ def test_a_pass_goes_as_far_as_the_last_layer_that_is_wanted(wanted: list[str] |
     network = Network(loaded, ["0", "1", "2"])
     pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 28, 3), np.uint8)
     seen = []
-    for place, module in enumerate(network._module):
+    for place, module in enumerate(loaded.module):
         module.register_forward_pre_hook(lambda *_, place=place: seen.append(place))
     own = lambda layer, maps: maps.numpy().copy()  # noqa: E731
     every = network.run(pixels, own)
