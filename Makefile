@@ -1,6 +1,7 @@
 # make demo                  real photographs through real weights: builds the demo index and serves it
 # make demo IMAGES=DIR       the same network over your own folder of images (or of class folders)
 # make test                  lint and tests (the slowest sweeps only with PYTEST_ARGS="-m slow")
+# make docs                  the documentation as a site, in build/docs
 # make bench                 speed, measured side by side
 #
 # Everything is installed into VENV. Where packages come from is up to the machine's own configuration of uv and pip.
@@ -34,7 +35,7 @@ install_packages = $(UV) $(1) || $(PIP) $(1)
 endif
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help demo bench bench-growth bench-scale test lint install dependencies constraints
+.PHONY: help demo bench bench-growth bench-scale docs test lint install dependencies constraints
 .DEFAULT_GOAL := help
 
 help:
@@ -77,6 +78,11 @@ test: lint
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Warnings are errors; a link between files, or to a heading, that leads nowhere is one. Nothing is asked of the network.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs/site . build/docs
+	@echo "build/docs/index.html"
 
 install: $(VENV)/.installed
 
