@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -73,13 +74,25 @@ def test_dockerfile_passes_its_linter() -> None:
     assert (found.stdout, found.returncode) == ("", 0)
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "install", "dependencies"])
+@pytest.mark.parametrize("target", ["demo", "docs", "test", "install", "dependencies"])
 @pytest.mark.parametrize("setting", ["", "DEVICE=cpu", "EDITABLE=", "IMAGES=my photos"])
 def test_make_can_plan_its_targets(target: str, setting: str) -> None:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     command = ["make", "--dry-run", "-C", str(ROOT), target, *filter(None, [setting])]
     planned = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     assert (planned.stderr, planned.returncode) == ("", 0)
+
+
+def test_the_forge_runs_ci_on_every_python_that_is_promised() -> None:
+    job = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]["test"]
+    promised = re.findall(
+        r"Programming Language :: Python :: (3\.\d+)$", "\n".join(PROJECT["classifiers"]), re.MULTILINE
+    )
+    assert job["strategy"]["matrix"]["python"] == promised
+    assert PROJECT["requires-python"] == f">={promised[0]}"
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    assert runs[0] == ".ci/run"
+    assert all(line.startswith("make ") and line.split()[1] in MAKE_TARGETS for line in runs[1:])
 
 
 def test_ci_runs_make_test() -> None:
