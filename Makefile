@@ -81,7 +81,7 @@ lint: $(VENV)/.installed-test
 
 # Warnings are errors; a link between files, or to a heading, that leads nowhere is one. Nothing is asked of the network.
 docs: $(VENV)/.installed-docs
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs/site . build/docs
+	$(BIN)/python -m sphinx --quiet --fresh-env --write-all --fail-on-warning --keep-going -c docs/site . build/docs
 	@echo "build/docs/index.html"
 
 install: $(VENV)/.installed

@@ -39,7 +39,7 @@ def open(path: str | Path, images: str | Path | None = None) -> "Index":
 
 
 class Index(Generation):
-    """See the module's description."""
+    """An open index: one generation, read-only; every question is a method. Safe to use from several threads."""
 
     # -- a neuron -------------------------------------------------------------------------------------------------
 
