@@ -22,6 +22,7 @@ from indexer.jobs.remove import remove
 from indexer.jobs.run import Engine
 from indexer.jobs.verify import repair, verify
 from indexer.network.models import NO_WEIGHTS, default_weights, is_own
+from indexer.receptive_field.layout import FORMS, parse_layouts
 from indexer.store.manifest import FLOAT32, PRECISIONS, Manifest
 from indexer.store.remote import place
 
@@ -120,6 +121,10 @@ def _add_build(commands: Any) -> None:
         "--precision", choices=PRECISIONS, default=FLOAT32,
         help="folded batch norms, TF32 on a GPU, bfloat16: each faster, and says its cost in ranks (%(default)s)",
     )  # fmt: skip
+    command.add_argument(
+        "--layout", metavar="LAYER=LAYOUT", action="append", default=[],
+        help=f"the order of a layer's dimensions, {FORMS}, where it cannot be told (repeatable)",
+    )  # fmt: skip
     command.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="images a shard (%(default)s)")
     command.add_argument("--batch-size", type=int, help="images a forward pass; default: what suits the device")
     add_device_option(command)
@@ -179,6 +184,7 @@ def _run_build(options: argparse.Namespace) -> int:
         engine=_engine(options),
         precision=options.precision,
         limits=limits_of(options),
+        layouts=parse_layouts(options.layout),
     )
     if weights == NO_WEIGHTS and not is_own(options.model):  # what a person's own network has loaded, it knows itself
         print("unitscope: RANDOM weights (--weights none): this network has learned nothing", file=sys.stderr)

@@ -1,6 +1,6 @@
 """The jobs that run images through the network: build a new index, add to one, resume either."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -17,6 +17,7 @@ from indexer.jobs.run import DEFAULT_LIMITS, Engine, Limits, index_shards, run_p
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
 from indexer.network.models import load_model
+from indexer.receptive_field.layout import Layout
 from indexer.shards.reader import Shard
 from indexer.store import atomic, layout
 from indexer.store.lock import writing
@@ -56,6 +57,8 @@ class BuildRequest:
         Images a forward pass; None for what suits the device.
     precision : str
         In which numbers the network computes; see `indexer.network.precision`.
+    layouts : mapping of str to Layout, optional
+        The order of layers' dimensions, where it can be told neither from the model nor by measuring.
     engine : Engine, optional
         What makes the shards; by default this process, on all its cores or its GPU. One that is also
         `indexer.derive.hands.Hands` does the parts of the derivation too.
@@ -76,6 +79,7 @@ class BuildRequest:
     engine: Engine | None = None
     precision: str = FLOAT32
     limits: Limits = DEFAULT_LIMITS
+    layouts: Mapping[str, Layout] | None = None
 
 
 def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
@@ -186,7 +190,7 @@ def _network(request: BuildRequest) -> Network:
     if request.preprocessing:
         model = replace(model, preprocessing=replace(model.preprocessing, **request.preprocessing))
     layers = list(request.layers) or default_layers(model.module, model.preprocessing.input_size)
-    return Network(model, layers, device_named(request.device), request.precision)
+    return Network(model, layers, device_named(request.device), request.precision, request.layouts)
 
 
 def _manifest(index: Path) -> Manifest | None:
@@ -197,6 +201,7 @@ def _manifest(index: Path) -> Manifest | None:
 
 
 def _refuse_other(there: Configuration, here: Configuration, what: str) -> None:
+    here = here.adopting(there)
     if there.digest != here.digest:
         raise ConfigurationMismatch(f"{what} has another configuration: " + "; ".join(there.differences(here)))
 

@@ -10,7 +10,9 @@ from indexer.store.manifest import Configuration, LayerInfo
 
 def configuration_of(network: Network, keep_images: bool) -> Configuration:
     """What an index of this network's activations records."""
-    layers = tuple(LayerInfo(name, *network.shapes[name], trace.field) for name, trace in network.traces.items())
+    layers = tuple(
+        LayerInfo(name, *network.shapes[name], trace.field, trace.layout) for name, trace in network.traces.items()
+    )
     model = network.model
     return Configuration(
         model.name, model.weights, model.digest, model.preprocessing, layers, keep_images, network.precision
@@ -46,4 +48,5 @@ def network_of(
         )
     loaded = replace(loaded, preprocessing=configuration.preprocessing)
     names = [layer.name for layer in configuration.layers]
-    return Network(loaded, names, device_named(device), configuration.precision)
+    layouts = {layer.name: layer.layout for layer in configuration.layers if layer.layout}
+    return Network(loaded, names, device_named(device), configuration.precision, layouts)

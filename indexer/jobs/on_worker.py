@@ -81,7 +81,7 @@ def kept_network(configuration: Configuration) -> Network:
     """
     keep_freed_memory()
     network = network_of(configuration)
-    here = configuration_of(network, configuration.keep_images)
+    here = configuration_of(network, configuration.keep_images).adopting(configuration)
     if here.digest != configuration.digest:
         raise ConfigurationMismatch(
             f"the network of the worker on {socket.gethostname()} is not the driver's: "

@@ -4,7 +4,6 @@
 2. ``attribute(unit, pixels, method, field)`` gives a signed number for every channel of every input pixel.
 """
 
-import copy
 import math
 import warnings
 from typing import Any, Literal, get_args
@@ -16,7 +15,7 @@ from torch import nn
 from indexer.errors import InvalidRequest, NotInstalled
 from indexer.images.geometry import Box
 from indexer.network.forward import Network, as_maps
-from indexer.network.replicas import sharing_parameters
+from indexer.receptive_field.copies import plain_copy
 
 Method = Literal["guided-backprop", "gradient", "integrated-gradients", "occlusion"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -41,12 +40,11 @@ class Unit(nn.Module):
     def __init__(self, network: Network, layer: str, neuron: int, y: int, x: int) -> None:
         super().__init__()
         self.network = (network.model.preprocessing, network.device)
-        module = network.model.module
-        self.model = copy.deepcopy(module, sharing_parameters(module)).to(network.device)
+        self.model = plain_copy(network.model.module).to(network.device)
         for module in self.model.modules():
             if getattr(module, "inplace", False):
                 module.inplace = False
-        self._layer, self._dims = layer, network.traces[layer].dims
+        self._layer, self._trace = layer, network.traces[layer]
         self._cell = (neuron, y, x)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
@@ -54,7 +52,7 @@ class Unit(nn.Module):
 
         def keep(module: nn.Module, inputs: object, output: object) -> None:
             if not kept:  # a network that catches what ends it may come here again
-                kept.append(as_maps(self._layer, output, self._dims)[:, *self._cell])
+                kept.append(as_maps(self._layer, output, self._trace)[:, *self._cell])
             raise _Reached
 
         handle = self.model.get_submodule(self._layer).register_forward_hook(keep)

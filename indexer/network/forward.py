@@ -11,7 +11,7 @@
 import logging
 import math
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
@@ -27,6 +27,8 @@ from indexer.network.precision import computing, in_precision
 from indexer.network.replicas import Replicas
 from indexer.network.threads import batch_size
 from indexer.receptive_field import LayerTrace
+from indexer.receptive_field.layout import FORMS, Layout
+from indexer.receptive_field.maps import maps_of
 from indexer.receptive_field.trace import trace_layers
 from indexer.store.manifest import FLOAT32
 
@@ -79,13 +81,14 @@ class Network:
         layers: Sequence[str],
         device: torch.device | None = None,
         precision: str = FLOAT32,
+        layouts: Mapping[str, Layout] | None = None,
     ) -> None:
         check_layers(model.module, layers)
         self.model = model
         self.precision = precision
         self.device = device or best_device()
         input_size = model.preprocessing.input_size
-        self.traces: dict[str, LayerTrace] = trace_layers(model.module, layers, input_size)
+        self.traces: dict[str, LayerTrace] = trace_layers(model.module, layers, input_size, layouts)
         ready = in_precision(model.module, layers, input_size, precision)
         self._replicas = Replicas(ready.to(self.device, memory_format=torch.channels_last))
         self._streams = threading.local()
@@ -206,7 +209,7 @@ class Network:
         """Run a pass; ``see`` gets each layer's maps and says whether they were the last that are wanted."""
 
         def seen(layer: str, output: object) -> bool:
-            return see(layer, as_maps(layer, output, self.traces[layer].dims))
+            return see(layer, as_maps(layer, output, self.traces[layer]))
 
         with (
             self._replicas.borrowed() as module,
@@ -233,21 +236,27 @@ class Network:
         return self.run(pixels, own, layers)
 
 
-def as_maps(layer: str, output: object, dims: tuple[str, ...]) -> torch.Tensor:
-    """A layer's output as maps (B, C, H, W); ``dims`` says what each of its dimensions is.
+def as_maps(layer: str, output: object, trace: LayerTrace) -> torch.Tensor:
+    """A layer's output as maps (B, C, H, W); ``trace`` says what each of its dimensions is.
 
     Raises
     ------
     BadActivations
-        The output is no tensor, or its dimensions are not those of a map or a vector.
+        The output is no tensor, or its dimensions are not known to be those of a map or a vector.
     """
     if not isinstance(output, torch.Tensor):
         raise BadActivations(f"layer {layer!r} gives a {type(output).__name__}, not a tensor; name a module inside it")
-    if sorted(dims) == ["C", "N"] and output.dim() == 2:
-        return output[:, :, None, None]
-    if sorted(dims) == ["C", "N", "x", "y"] and output.dim() == 4:
-        return output.permute([dims.index(role) for role in ("N", "C", "y", "x")])
+    maps = maps_of(output, trace)
+    if maps is not None:
+        return maps
+    shape = tuple(output.shape)
+    advice = f"if you know them, say --layout {layer}={FORMS}"
+    if "?" in trace.dims:
+        raise BadActivations(
+            f"layer {layer!r} gives a tensor of shape {shape}, and neither the model's code nor a measurement tells "
+            f"which dimensions are images, channels, rows and columns; {advice}"
+        )
     raise BadActivations(
-        f"layer {layer!r} gives a tensor of shape {tuple(output.shape)}, which is neither a map (N, C, H, W) nor a "
-        "vector (N, C) an image"
+        f"layer {layer!r} gives a tensor of shape {shape} with the dimensions {', '.join(trace.dims)}, which is "
+        f"neither a map (N, C, H, W) nor a vector (N, C) an image; name another layer, or {advice}"
     )

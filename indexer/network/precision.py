@@ -125,7 +125,7 @@ def _pairs(module: nn.Module, layers: Sequence[str], input_size: tuple[int, int]
 
 def _is_plain(module: nn.Module, types: tuple[type[nn.Module], ...]) -> bool:
     """Whether a module is one of these and no subclass, which may compute something else; nor is it reparametrised."""
-    return type(module) in types and not module.training and not module._forward_pre_hooks
+    return type(module) in types and not module.training and not module._forward_pre_hooks and not module._forward_hooks
 
 
 def _put(root: nn.Module, name: str, module: nn.Module) -> None:

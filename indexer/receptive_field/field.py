@@ -7,7 +7,11 @@ from typing import Any, Literal, Self
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 
-Kind = Literal["exact", "whole input", "unsupported"]
+from .layout import Layout
+
+Kind = Literal["exact", "measured", "whole input", "unsupported"]
+KIND_WORDS = {"unsupported": "unknown"}
+"""How a kind is called where people read it, if not by its own name."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class ReceptiveField:
     Attributes
     ----------
     kind : str
-        "exact": `y` and `x` are the field. "whole input": some path lets every cell see the whole map, and `y` and
+        "exact": `y` and `x` are the field. "measured": they are what was seen to have influence, and the reason says
+        how. "whole input": some path lets every cell see the whole map, and `y` and
         `x` are the field without that path. "unsupported": the field is not known.
     reason : str or None
         Why the kind is not "exact".
@@ -82,6 +87,12 @@ class ReceptiveField:
         (top, bottom), (left, right) = self.y.intervals[y], self.x.intervals[x]
         return Box(left, top, right, bottom)
 
+    @property
+    def words(self) -> str:
+        """The kind and why, for a person."""
+        kind = KIND_WORDS.get(self.kind, self.kind)
+        return f"{kind}: {self.reason}" if self.reason else kind
+
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, strings, integers and None."""
         return {
@@ -109,7 +120,10 @@ class LayerTrace:
         What each dimension of the layer's output is: "N" images, "C" channels, "y" rows, "x" columns, "token" a list
         of places, "?" anything else. ("N", "C", "y", "x") for most maps, ("N", "y", "x", "C") for Swin's, ("N", "C")
         for vectors.
+    layout : Layout or None
+        What a person has said of the dimensions.
     """
 
     field: ReceptiveField
     dims: tuple[str, ...]
+    layout: Layout | None = None

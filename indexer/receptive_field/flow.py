@@ -32,6 +32,8 @@ class Flow:
         "y" and "x" to the arithmetic of `path` along that axis, None where there is none.
     mixer : str or None
         The first operation through which everything sees the whole map.
+    doubt : str or None
+        Why the reach does not hold; the dimensions still do.
     """
 
     dims: Dims
@@ -39,6 +41,7 @@ class Flow:
     path: Reach
     axes: Mapping[str, Progression | None]
     mixer: str | None = None
+    doubt: str | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -129,5 +132,7 @@ def _joined_dims(flows: Sequence[Flow], shape: Sequence[int]) -> Dims:
     for back, size in enumerate(reversed(shape), start=1):
         found = [flow.dims[-back] for flow in flows if back <= flow.rank and roles.size_of(flow.dims[-back]) == size]
         known = [dim for dim in found if roles.role_of(dim) not in (roles.NEW, roles.UNKNOWN)]
-        dims.append((known or found or [roles.whole(roles.UNKNOWN, size)])[0])
+        at_odds = len({roles.role_of(dim) for dim in known}) > 1
+        known = [] if at_odds else known
+        dims.append((known or (not at_odds and found) or [roles.whole(roles.UNKNOWN, size)])[0])
     return tuple(reversed(dims))

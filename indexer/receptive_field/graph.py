@@ -1,7 +1,5 @@
 """A model's graph, traced on a copy that holds no weights."""
 
-import copy
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import Any
@@ -9,29 +7,42 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-_HOOKS = (
-    "_forward_hooks", "_forward_pre_hooks", "_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs",
-    "_forward_hooks_always_called", "_backward_hooks", "_backward_pre_hooks",
-)  # fmt: skip
+from .copies import is_torchs, plain_copy, weightless
+from .masks import mark_mask
+
+__all__ = ["LayerTracer", "floating_dtype", "is_leaf", "output_nodes", "plain_copy", "weightless"]
 
 
-def plain_copy(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
-    """A copy of the model in evaluation mode and without hooks; the model stays as it is."""
-    memo = memo or {}
-    for module in model.modules():
-        for name in _HOOKS:
-            memo[id(getattr(module, name))] = OrderedDict()
-    return copy.deepcopy(model, memo).eval()
+class _Caller(nn.Module):
+    """Calls the model as anybody does, so that its hooks are traced too, and a forward that takes *args.
 
+    It stands in for the model by all names: those of the graph are the model's own.
+    """
 
-def weightless(model: nn.Module) -> nn.Module:
-    """A plain copy on the meta device, which holds shapes only."""
-    memo: dict[int, Any] = {}
-    for parameter in model.parameters():
-        memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
-    for buffer in model.buffers():
-        memo[id(buffer)] = buffer.detach().to("meta")
-    return plain_copy(model, memo)
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        vars(self)["_called_by_tracer"] = model
+
+    def forward(self, image: Any) -> Any:
+        return self._called_by_tracer(image)
+
+    def named_modules(self, *args: Any, **kwargs: Any) -> Any:
+        return self._called_by_tracer.named_modules(*args, **kwargs)
+
+    def named_children(self) -> Any:
+        return self._called_by_tracer.named_children()
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Any:
+        return self._called_by_tracer.named_parameters(*args, **kwargs)
+
+    def named_buffers(self, *args: Any, **kwargs: Any) -> Any:
+        return self._called_by_tracer.named_buffers(*args, **kwargs)
+
+    def get_submodule(self, target: str) -> nn.Module:
+        return self._called_by_tracer.get_submodule(target)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self)["_called_by_tracer"], name)
 
 
 class ShapedProxy(fx.Proxy):
@@ -80,15 +91,43 @@ class LayerTracer(fx.Tracer):
         self._image: torch.Tensor | None = image
         self._running = False
 
+    def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
+        return super().trace(_Caller(root), concrete_args)
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return is_leaf(m)
 
     def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._running:
             return forward(*args, **kwargs)
-        result = super().call_module(m, forward, args, kwargs)
+        result = self._leaf(m, forward, args, kwargs) if is_leaf(m) else super().call_module(m, forward, args, kwargs)
         self.returned.setdefault(self.path_of_module(m), []).append(result)
         return result
+
+    def _leaf(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One node for the module, and its hooks traced around it."""
+        if any(_own_hooks(inner) for inner in m.modules() if inner is not m):
+            raise NotImplementedError(f"there are hooks within {type(m).__name__}, which is not traced through")
+        for key, hook in m._forward_pre_hooks.items():
+            if is_torchs(hook):
+                self._set_weights(hook, m)
+            elif key in m._forward_pre_hooks_with_kwargs:
+                args, kwargs = hook(m, args, kwargs) or (args, kwargs)
+            elif (changed := hook(m, args)) is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        result = super().call_module(m, forward, args, kwargs)
+        for key, hook in m._forward_hooks.items():
+            given = (m, args, kwargs, result) if key in m._forward_hooks_with_kwargs else (m, args, result)
+            changed = hook(*given)
+            result = result if changed is None else changed
+        return result
+
+    def _set_weights(self, hook: Any, m: nn.Module) -> None:
+        self._running = True
+        try:
+            hook(m, ())
+        finally:
+            self._running = False
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         return attr_val if self._running else super().getattr(attr, attr_val, parameter_proxy_cache)
@@ -114,7 +153,7 @@ class LayerTracer(fx.Tracer):
         args = fx.node.map_arg(node.args, lambda each: each.meta["result"])
         kwargs = fx.node.map_arg(node.kwargs, lambda each: each.meta["result"])
         if node.op == "call_module":
-            return self.root.get_submodule(str(node.target))(*args, **kwargs)
+            return self.root.get_submodule(str(node.target)).forward(*args, **kwargs)
         if node.op == "call_method":
             return getattr(args[0], str(node.target))(*args[1:], **kwargs)
         return node.target(*args, **kwargs) if callable(node.target) else args[0]
@@ -122,13 +161,19 @@ class LayerTracer(fx.Tracer):
 
 def is_leaf(module: nn.Module) -> bool:
     """Whether a module is one of torch's own, which have rules and are not traced through."""
-    containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-    return type(module).__module__.startswith("torch.nn") and not isinstance(module, containers)
+    containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.DataParallel)
+    ours = type(module).__module__.startswith("torch.nn") and "forward" not in vars(module)
+    return ours and not isinstance(module, containers)
+
+
+def _own_hooks(module: nn.Module) -> bool:
+    """Whether the model's code has put hooks on a module."""
+    return any(not is_torchs(hook) for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()))
 
 
 def _attribute(root: Any, path: str) -> Any:
     value = reduce(getattr, path.split("."), root)
-    return value.to("meta") if isinstance(value, torch.Tensor) else value
+    return mark_mask(value.to("meta"), value) if isinstance(value, torch.Tensor) else value
 
 
 def output_nodes(tracer: LayerTracer, layers: Sequence[str]) -> dict[str, fx.Node | None]:

@@ -2,16 +2,18 @@
 
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from . import dims as roles
 from . import reach as reaches
 from . import rules_attention, rules_mixing, rules_pointwise, rules_resizing, rules_shapes, rules_windows
 from .flow import Flow
+from .masks import hand_on, hides
 from .progression import Progression
 from .registry import FUNCTIONS, METHODS, MODULES, Rule, Site, Unsupported
 
@@ -77,6 +79,7 @@ def _value(root: nn.Module, node: fx.Node, values: dict[fx.Node, Any], image: Va
     if node.target in (operator.getitem, getattr) and type(args[0]) is tuple:
         return _picked(node, args[0])
     if not _values([args, kwargs]) or not any(isinstance(each, torch.Tensor) for each in _flat(result)):
+        hand_on(result, _flat([args, kwargs]))
         return result
     produced = _with_flows(result, _flows(root, node, args, kwargs, result))
     if _is_in_place(node) and isinstance(args[0], Value) and isinstance(produced, Value):
@@ -125,18 +128,28 @@ def _flows(root: nn.Module, node: fx.Node, args: Any, kwargs: Any, result: Any) 
     rule, first = _rule(root, node)
     if rule is None:
         return f"{name} is an operation whose receptive field is not known"
+    doubt = next((value.flow.doubt for value in _values([args, kwargs]) if value.flow.doubt), None)
+    if any(hides(each) for each in _flat([args, kwargs])):
+        doubt = doubt or f"{name} adds a mask that hides some places from others"
     try:
-        return rule(Site(name, _shape(result)), *first, *_each(args, _flow), **_each(kwargs, _flow))
+        flows = rule(Site(name, _shape(result)), *first, *_each(args, _flow), **_each(kwargs, _flow))
+        return _doubted(flows, doubt)
     except Unsupported as reason:
-        return str(reason)
+        return str(reason) if reason.known is None else _doubted(reason.known, doubt or str(reason))
     except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
         return f"{name} is used in a way that is not known: {error}"
+
+
+def _doubted(flows: Any, doubt: str | None) -> Any:
+    change = lambda flow: replace(flow, doubt=doubt) if isinstance(flow, Flow) else flow  # noqa: E731
+    return _each(flows, change) if doubt else flows
 
 
 def _rule(root: nn.Module, node: fx.Node) -> tuple[Rule | None, list[Any]]:
     if node.op == "call_module":
         module = root.get_submodule(str(node.target))
-        return MODULES.get(type(module)), [module]
+        kind = type_before_parametrizations(module) if is_parametrized(module) else type(module)
+        return MODULES.get(kind), [module]
     table: dict[Any, Rule] = METHODS if node.op == "call_method" else FUNCTIONS
     return table.get(node.target), []
 
@@ -144,7 +157,7 @@ def _rule(root: nn.Module, node: fx.Node) -> tuple[Rule | None, list[Any]]:
 def _name(node: fx.Node, root: nn.Module) -> str:
     """The operation and where it runs, for a person."""
     if node.op == "call_module":
-        return f"{type(root.get_submodule(str(node.target))).__name__} {node.target}"
+        return f"{type(root.get_submodule(str(node.target))).__name__} {node.target}".strip()
     what = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path = next((path for path, _ in reversed(stack) if path), "")

@@ -8,13 +8,6 @@ from .field import AxisField, LayerTrace, ReceptiveField
 from .flow import Flow
 from .progression import Progression
 
-_BY_RANK = {2: ("N", "C"), 3: ("N", "token", "C"), 4: ("N", "C", "y", "x")}
-
-
-def dims_by_rank(rank: int) -> tuple[str, ...]:
-    """What the dimensions of an untraced output most likely are."""
-    return _BY_RANK.get(rank, ("N", *["?"] * (rank - 1)) if rank else ())
-
 
 def unsupported(reason: str, dims: tuple[str, ...]) -> LayerTrace:
     return LayerTrace(ReceptiveField("unsupported", reason, None, None), dims)
@@ -29,6 +22,8 @@ def layer_trace(flow: Flow, input_size: tuple[int, int]) -> LayerTrace:
         Height and width of the input in pixels.
     """
     dims = output_dims(flow)
+    if flow.doubt:
+        return unsupported(flow.doubt, dims)
     if _cells(flow) == 1:
         return LayerTrace(ReceptiveField("exact", None, *_vector_axes(flow.full)), dims)
     whole = reaches.is_uniform(flow.full) and not reaches.equal(*_over_channels(flow, dims))
@@ -49,8 +44,8 @@ def layer_trace(flow: Flow, input_size: tuple[int, int]) -> LayerTrace:
 def output_dims(flow: Flow) -> tuple[str, ...]:
     """The roles of the dimensions, in order."""
     names = [roles.role_of(dim) for dim in flow.dims]
-    if len(names) == 2:
-        return ("N", "C")
+    if len(names) == 2 and "N" in names:
+        return ("N", "C") if names[0] == "N" else ("C", "N")
     if len(names) == 4 and names[:2] == ["N", "C"] and set(names[2:]) <= {roles.NEW}:
         return ("N", "C", "y", "x")
     return tuple(roles.UNKNOWN if name == roles.NEW else name for name in names)

@@ -23,7 +23,14 @@ METHODS: dict[str, Rule] = {}
 
 
 class Unsupported(Exception):
-    """A rule cannot say what the operation does; the message says why."""
+    """A rule cannot say what the operation does; the message says why.
+
+    ``known`` is a flow, or a tuple of them, of which the dimensions alone are right, where these are known.
+    """
+
+    def __init__(self, reason: str, known: Any = None) -> None:
+        super().__init__(reason)
+        self.known = known
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models import swin_transformer
@@ -12,6 +13,7 @@ from torchvision.models import swin_transformer
 from . import dims as roles
 from . import taps
 from .flow import Flow, joined
+from .masks import hides
 from .registry import Site, Unsupported, for_functions, for_modules
 from .rules_resizing import pad
 from .rules_shapes import cat, section
@@ -30,11 +32,13 @@ def multihead_attention(
     average_attn_weights: bool = True,
     is_causal: bool = False,
 ) -> tuple[Flow, None]:
-    if key_padding_mask is not None or attn_mask is not None or is_causal or need_weights:
-        raise Unsupported(f"{site.name} is masked or also returns its weights")
     length = 1 if module.batch_first and query.rank == 3 else 0
-    shape = site.shape[0]
-    return _attend(site, query, [key, value], length, shape), None
+    seen = _attend(site, query, [key, value], length, site.shape[0])
+    if key_padding_mask is not None or attn_mask is not None or is_causal or need_weights:
+        raise Unsupported(
+            f"{site.name} is masked or also returns its weights", (seen, f"{site.name} also gives its weights")
+        )
+    return seen, None
 
 
 @for_functions(F.scaled_dot_product_attention)
@@ -48,9 +52,19 @@ def dot_product_attention(
     is_causal: bool = False,
     **kwargs: Any,
 ) -> Flow:
-    if attn_mask is not None or is_causal:
-        raise Unsupported(f"{site.name} is masked")
-    return _attend(site, query, [key, value], -2, site.shape)
+    own, keys, values = query.over([-1], site.name), key, value
+    if isinstance(key, Flow):
+        keys = key.over([-1, -2], site.name)
+    if isinstance(value, Flow):
+        values = value.over([-2], site.name)
+    seen = joined([each for each in (own, keys, values) if isinstance(each, Flow)], site.shape)
+    if is_causal or isinstance(attn_mask, Flow) or hides(attn_mask) or _is_boolean(attn_mask):
+        raise Unsupported(f"{site.name} is masked", seen)
+    return seen
+
+
+def _is_boolean(mask: Any) -> bool:
+    return isinstance(mask, torch.Tensor) and mask.dtype == torch.bool
 
 
 def _attend(site: Site, query: Flow, attended: Sequence[Flow], length: int, shape: Sequence[int]) -> Flow:

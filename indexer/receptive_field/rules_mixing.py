@@ -37,7 +37,9 @@ def linear(site: Site, x: Flow, weight: Any, bias: Any = None) -> Flow:
 
 def _linear(site: Site, x: Flow) -> Flow:
     mixed = x.over([-1], site.name)
-    return mixed.rearranged(lambda array: array, mixed.with_dim(-1, roles.whole("C", site.shape[-1])))
+    # What becomes of places that are mixed, nobody can say: a sum with what has places may.
+    role = "C" if roles.is_channels(x.dims[-1]) or x.rank == 2 else roles.UNKNOWN
+    return mixed.rearranged(lambda array: array, mixed.with_dim(-1, roles.whole(role, site.shape[-1])))
 
 
 @for_names("softmax", "log_softmax")
@@ -82,7 +84,7 @@ def group_norm_module(site: Site, module: nn.GroupNorm, x: Flow) -> Flow:
 def group_norm(site: Site, x: Flow, num_groups: int, *rest: Any, **kwargs: Any) -> Flow:
     per_channel = any(array.shape[1] > 1 for array in (*x.full, *x.path))
     if num_groups > 1 and per_channel:
-        raise Unsupported(f"{site.name} mixes channels with different receptive fields in groups")
+        raise Unsupported(f"{site.name} mixes channels with different receptive fields in groups", x)
     return x.mixed(range(1, x.rank), site.name)
 
 
@@ -99,7 +101,7 @@ def local_response_norm_module(site: Site, module: nn.LocalResponseNorm, x: Flow
 @for_functions(F.local_response_norm)
 def local_response_norm(site: Site, x: Flow, *args: Any, **kwargs: Any) -> Flow:
     if any(array.shape[1] > 1 for array in (*x.full, *x.path)):
-        raise Unsupported(f"{site.name} mixes neighbouring channels with different receptive fields")
+        raise Unsupported(f"{site.name} mixes neighbouring channels with different receptive fields", x)
     return x
 
 

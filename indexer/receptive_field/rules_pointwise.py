@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torchvision.ops.stochastic_depth import stochastic_depth
 
 from .flow import Flow, joined
+from .masks import HIDES
 from .registry import Site, Unsupported, for_functions, for_modules, for_names
 
 
@@ -28,15 +29,34 @@ def flows_in(value: Any) -> Iterator[Flow]:
     "clip", "clone", "contiguous", "cos", "detach", "div", "div_", "double", "dropout", "dropout1d", "dropout2d",
     "dropout3d", "elu", "elu_", "erf", "exp", "feature_alpha_dropout", "float", "floor", "gelu", "half", "hardshrink",
     "hardsigmoid", "hardswish", "hardtanh", "hardtanh_", "iadd", "imul", "isub", "itruediv", "leaky_relu",
-    "leaky_relu_", "lerp", "log", "log1p", "logsigmoid", "masked_fill", "maximum", "minimum", "mish", "mul", "mul_",
+    "leaky_relu_", "lerp", "log", "log1p", "logsigmoid", "maximum", "minimum", "mish", "mul", "mul_",
     "multiply", "neg", "positive", "pow", "reciprocal", "relu", "relu6", "relu_", "round", "rrelu", "rsqrt",
     "rsub", "selu", "sigmoid", "sigmoid_", "sign", "silu", "sin", "softplus", "softshrink", "softsign", "sqrt",
     "square", "sub", "sub_", "subtract", "tanh", "tanh_", "tanhshrink", "threshold", "to", "truediv",
-    "true_divide", "type_as", "where",
+    "true_divide", "type_as",
 )  # fmt: skip
 def elementwise(site: Site, *args: Any, **kwargs: Any) -> Flow:
     """Each element of the result sees what the elements it is made of see."""
     return joined(list(flows_in([args, kwargs])), site.shape)
+
+
+@for_names("masked_fill", "masked_fill_")
+def masked_fill(site: Site, x: Any, mask: Any, value: Any) -> Flow:
+    result = elementwise(site, x, mask, value)
+    return _unless_hidden(site, value, result)
+
+
+@for_names("where")
+def where(site: Site, condition: Any, x: Any, y: Any) -> Flow:
+    result = elementwise(site, condition, x, y)
+    return _unless_hidden(site, y, _unless_hidden(site, x, result))
+
+
+def _unless_hidden(site: Site, value: Any, result: Flow) -> Flow:
+    """The result, unless the value hides places from a softmax to come."""
+    if isinstance(value, (int, float)) and value <= HIDES:
+        raise Unsupported(f"{site.name} hides some places from others", result)
+    return result
 
 
 @for_modules(

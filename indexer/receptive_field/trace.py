@@ -2,8 +2,8 @@
 
 import difflib
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,25 +11,44 @@ from torch import nn
 
 from indexer.errors import InvalidRequest, UnitscopeError
 
-from .field import LayerTrace
-from .graph import LayerTracer, floating_dtype, is_leaf, output_nodes, plain_copy, weightless
+from .dims import role_of
+from .field import LayerTrace, ReceptiveField
+from .flow import Flow
+from .graph import LayerTracer, floating_dtype, is_leaf, output_nodes, weightless
+from .layout import Layout, check_layouts
+from .measure import measured, moved_unseen
 from .propagate import Value, image_value, propagate
-from .readout import dims_by_rank, layer_trace, unsupported
+from .readout import layer_trace, unsupported
+from .registry import Site
+from .rules_shapes import permute, reshape, section
+from .runs import Runner, line
+
+_PUBLISHED = ("torchvision.", "torch.")
+"""Whose networks are not checked by running them: their fields are tested here, layer by layer."""
 
 
-def trace_layers(model: nn.Module, layers: Sequence[str], input_size: tuple[int, int]) -> dict[str, LayerTrace]:
+def trace_layers(
+    model: nn.Module,
+    layers: Sequence[str],
+    input_size: tuple[int, int],
+    layouts: Mapping[str, Layout] | None = None,
+) -> dict[str, LayerTrace]:
     """The receptive fields of a model's layers and the meaning of their dimensions.
 
-    No other thread may run a model meanwhile: torch.fx replaces `nn.Module.__call__` while it traces.
+    What the graph of the model says holds. Where that ends, a copy of the model is run and both are measured; exact
+    fields of a person's own model are checked by changing parts of an image. No other thread may run a model meanwhile:
+    torch.fx replaces `nn.Module.__call__` while it traces.
 
     Parameters
     ----------
     model : nn.Module
-        Maps images (N, 3, height, width) to anything. It is neither changed nor, where it can be traced, run.
+        Maps images (N, 3, height, width) to anything. It is neither changed nor run; copies of it are.
     layers : sequence of str
         Names as in `named_modules()`. A layer's output is what its module returns in evaluation mode.
     input_size : (int, int)
         Height and width of the input in pixels.
+    layouts : mapping of str to Layout, optional
+        What a person says of layers' dimensions.
 
     Returns
     -------
@@ -39,51 +58,136 @@ def trace_layers(model: nn.Module, layers: Sequence[str], input_size: tuple[int,
     Raises
     ------
     InvalidRequest
-        No such layer, a layer that is not run or runs several times, or a size that the model does not take.
+        No such layer, a layer that is not run or runs several times, a size that the model does not take, or a layout
+        that is not the layer's.
     """
     size = _checked_size(input_size)
     _check_names(model, layers)
+    layouts = layouts or {}
+    check_layouts(layouts, layers)
     if not layers:
         return {}
     try:
-        root = weightless(model)
+        traces, certain = _traced(model, layers, size, layouts)
+    except UnitscopeError:
+        raise
     except Exception as error:  # a module may refuse to be copied
-        return {layer: unsupported(f"the model cannot be copied: {_line(error)}", ()) for layer in layers}
-    return _traced(model, root, layers, size)
+        failure = f"the model cannot be copied: {line(error)}"
+        traces, certain = dict.fromkeys(layers, unsupported(failure, ())), set()
+    traces = {layer: _told(layer, trace, layouts.get(layer)) for layer, trace in traces.items()}
+    open_ = {layer for layer in layers if _is_open(traces[layer])}
+    if open_ or len(certain) < len(layers) or not type(model).__module__.startswith(_PUBLISHED):
+        traces = _completed(model, traces, open_, size)
+    return {layer: traces[layer] for layer in layers}
 
 
-def _traced(model: nn.Module, root: nn.Module, layers: Sequence[str], size: tuple[int, int]) -> dict[str, LayerTrace]:
+def _traced(
+    model: nn.Module, layers: Sequence[str], size: tuple[int, int], layouts: Mapping[str, Layout]
+) -> tuple[dict[str, LayerTrace], set[str]]:
+    """What the graph says, and the layers that are known to run once."""
+    root = weightless(model)
     image = image_value(*size, floating_dtype(model))
     tracer = LayerTracer(image.tensor)
+    failure, certain = None, {layer for layer in layers if not _is_hidden(root, layer)}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the model warns of, it will say when it runs
             tracer.trace(root)
-        failure = "it lies within one of torch's modules that is not traced through"
-        certain = [layer for layer in layers if not _is_hidden(root, layer)]
-        _check_calls({layer: len(tracer.returned.get(layer, ())) for layer in certain})
-        unsure = [layer for layer in layers if layer not in certain]
-    except UnitscopeError:
-        raise
     except Exception as error:  # tracing runs the model's own code
-        failure = f"torch.fx cannot trace the model so far: {_line(error)}"
-        unsure = list(layers)
-    traces = _untraced(model, unsure, size, failure) if unsure else {}
+        failure, certain = f"torch.fx cannot trace the model so far: {line(error)}", set()
+    else:
+        _check_calls({layer: len(tracer.returned.get(layer, ())) for layer in layers if layer in certain})
+    reason = failure or "it lies within one of torch's modules that is not traced through"
     nodes = output_nodes(tracer, [layer for layer in layers if layer in tracer.returned])
     wanted = {node for node in nodes.values() if node is not None}
     values = {None: ()} | propagate(root, tracer.graph.nodes, image, wanted)
-    traces |= {layer: _read(values[node], size) for layer, node in nodes.items()}
-    return {layer: traces[layer] for layer in layers}
+    found = {layer: _read(layer, values[node], size, layouts.get(layer)) for layer, node in nodes.items()}
+    return {layer: found.get(layer, unsupported(reason, ())) for layer in layers}, certain
 
 
-def _read(value: Any, size: tuple[int, int]) -> LayerTrace:
+def _is_open(trace: LayerTrace) -> bool:
+    """Whether something about the layer is to be measured."""
+    return trace.field.kind == "unsupported" or "?" in trace.dims
+
+
+def _read(layer: str, value: Any, size: tuple[int, int], layout: Layout | None) -> LayerTrace:
     if isinstance(value, torch.Tensor):
-        return unsupported("its output does not depend on the input", dims_by_rank(value.dim()))
+        return unsupported("its output does not depend on the input", ("?",) * value.dim())
     if not isinstance(value, Value):
         return unsupported("its output is not a single tensor", ())
     if isinstance(value.flow, str):
-        return unsupported(value.flow, dims_by_rank(value.tensor.dim()))
-    return layer_trace(value.flow, size)
+        return unsupported(value.flow, ("?",) * value.tensor.dim())
+    trace = layer_trace(value.flow, size)
+    if layout is not None and layout.order == "NTC" and trace.dims == layout.dims:
+        return _tokens(layer, value.flow, layout, size)
+    return trace
+
+
+def _tokens(layer: str, flow: Flow, layout: Layout, size: tuple[int, int]) -> LayerTrace:
+    """The field of tokens that are laid out as a map; by the graph, if it says the same of them."""
+    if misfit := layout.misfit(flow.shape):
+        raise InvalidRequest(f"layer {layer!r}: {misfit}")
+    places = section(flow, 1, layout.prefix, flow.shape[1])
+    channels = flow.shape[2]
+    rows = reshape(Site(layer, (flow.shape[0], layout.rows, layout.columns, channels)), places)
+    spread = permute(Site(layer, ()), rows, dims=(0, 3, 1, 2))
+    roles = tuple(role_of(dim) for dim in spread.dims)
+    if roles != ("N", "C", "y", "x"):
+        whole = layer_trace(flow, size)
+        return (
+            whole
+            if whole.field.kind == "whole input"
+            else unsupported("the order of its tokens is not known", layout.dims)
+        )
+    return replace(layer_trace(spread, size), dims=layout.dims)
+
+
+def _told(layer: str, trace: LayerTrace, layout: Layout | None) -> LayerTrace:
+    """The trace with the layout that a person has given.
+
+    Raises
+    ------
+    InvalidRequest
+        The graph is sure of another one.
+    """
+    if layout is None:
+        return trace
+    if trace.dims and len(trace.dims) != len(layout.dims):
+        raise InvalidRequest(
+            f"layer {layer!r}: {layout} has {len(layout.dims)} dimensions and the output {len(trace.dims)}"
+        )
+    if any(known not in ("?", said) for known, said in zip(trace.dims, layout.dims, strict=False)):
+        raise InvalidRequest(
+            f"layer {layer!r}: the layout {layout} is not the layer's, whose dimensions are {', '.join(trace.dims)}"
+        )
+    return replace(trace, dims=layout.dims, layout=layout)
+
+
+def _completed(
+    model: nn.Module, traces: Mapping[str, LayerTrace], open_: set[str], size: tuple[int, int]
+) -> dict[str, LayerTrace]:
+    """The traces after running a copy: checked, and measured where the graph does not know."""
+    traces = dict(traces)
+    run = Runner(model, list(traces), size)
+    with torch.no_grad():
+        outputs = run(run.noise(1, 0))
+    _check_calls({layer: len(outputs[layer]) for layer in traces})
+    tensors = {layer for layer in traces if isinstance(outputs[layer][0], torch.Tensor)}
+    for layer in set(traces) - tensors:
+        traces[layer] = unsupported("its output is not a single tensor", ())
+    for layer in tensors:
+        _check_shape(layer, traces[layer], outputs[layer][0])
+    unseen = moved_unseen(run, {layer: traces[layer] for layer in sorted(tensors - open_)})
+    for layer in unseen:
+        reason = "more changes than the graph of the model shows"
+        traces[layer] = replace(traces[layer], field=ReceptiveField("unsupported", reason, None, None))
+    wanted = {layer: traces[layer] for layer in traces if layer in tensors & (open_ | unseen)}
+    return traces | (measured(model, wanted, size) if wanted else {})
+
+
+def _check_shape(layer: str, trace: LayerTrace, output: torch.Tensor) -> None:
+    if trace.layout is not None and (misfit := trace.layout.misfit(output.shape)):
+        raise InvalidRequest(f"layer {layer!r}: {misfit}")
 
 
 def _checked_size(input_size: Sequence[int]) -> tuple[int, int]:
@@ -117,40 +221,3 @@ def _check_calls(calls: dict[str, int]) -> None:
             parent = layer.rpartition(".")[0]
             advice = f"choose its parent {parent!r}" if parent else "choose the module before or after it"
             raise InvalidRequest(f"layer {layer!r} runs {count} times in a forward pass; {advice}")
-
-
-def _untraced(model: nn.Module, layers: Sequence[str], size: tuple[int, int], reason: str) -> dict[str, LayerTrace]:
-    """Layers whose fields are not known, with what a forward pass of a copy says about their outputs."""
-    running = plain_copy(model)
-    outputs: dict[str, list[Any]] = {layer: [] for layer in layers}
-    device = next((p.device for p in running.parameters()), torch.device("cpu"))
-    image = torch.zeros(1, 3, *size, dtype=floating_dtype(running), device=device)
-    with torch.no_grad(), _noted(running, outputs):
-        try:
-            running(image)
-        except Exception as error:  # the model's own code
-            raise InvalidRequest(
-                f"the model does not take images of height {size[0]} and width {size[1]}: {_line(error)}"
-            ) from error
-    _check_calls({layer: len(ranks) for layer, ranks in outputs.items()})
-    return {layer: unsupported(reason, dims_by_rank(ranks[0])) for layer, ranks in outputs.items()}
-
-
-@contextmanager
-def _noted(model: nn.Module, outputs: dict[str, list[Any]]) -> Iterator[None]:
-    """Notes the rank of each output of the named layers, 0 where it is no tensor."""
-
-    def note(ranks: list[int]) -> Any:
-        return lambda module, args, out: ranks.append(out.dim() if isinstance(out, torch.Tensor) else 0)
-
-    handles = [model.get_submodule(layer).register_forward_hook(note(ranks)) for layer, ranks in outputs.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _line(error: Exception) -> str:
-    """The first line of an error's message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from indexer.errors import DamagedFile, IndexBusy, InvalidRequest, NotAnIndex
 from indexer.images.preprocessing import Preprocessing
 from indexer.receptive_field import ReceptiveField
+from indexer.receptive_field.layout import Layout
 from indexer.store import atomic, layout
 from indexer.store.manifest_schema import fault_of
 from indexer.store.remote import RemotePath, Status
@@ -34,6 +35,8 @@ class LayerInfo:
     height: int
     width: int
     field: ReceptiveField
+    layout: Layout | None = None
+    """What a person has said of the layer's dimensions."""
 
     @property
     def cells(self) -> int:
@@ -45,12 +48,14 @@ class LayerInfo:
         return self.height, self.width
 
     def to_json(self) -> dict[str, Any]:
+        said = {"layout": str(self.layout)} if self.layout else {}  # older indexes, and programs, know none
         return {
             "name": self.name,
             "channels": self.channels,
             "height": self.height,
             "width": self.width,
             "receptive_field": self.field.to_json(),
+            **said,
         }
 
     @classmethod
@@ -62,7 +67,8 @@ class LayerInfo:
         for axis, cells in ((field.y, shape[1]), (field.x, shape[2])):
             if axis is not None and len(axis.intervals) != cells:
                 raise ValueError(f"layer {data['name']!r} has {cells} cells and {len(axis.intervals)} receptive fields")
-        return cls(str(data["name"]), *shape, field)
+        layout = Layout.parse(data["layout"]) if "layout" in data else None
+        return cls(str(data["name"]), *shape, field, layout)
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,16 @@ class Configuration:
         del content["model"]["weights"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    def adopting(self, there: "Configuration") -> "Configuration":
+        """This one, with the fields that were measured when the other was made: measuring again may round otherwise."""
+        theirs = {(layer.name, layer.channels, *layer.shape): layer.field for layer in there.layers}
+        layers = []
+        for layer in self.layers:
+            known = theirs.get((layer.name, layer.channels, *layer.shape), layer.field)
+            measured = {"measured", "unsupported"} & {layer.field.kind, known.kind}
+            layers.append(replace(layer, field=known) if measured else layer)
+        return replace(self, layers=tuple(layers))
+
     def differences(self, other: "Configuration") -> list[str]:
         """What differs, a line each, this one's value first."""
         mine, theirs = _flat(self.to_json()), _flat(other.to_json())
@@ -143,7 +159,10 @@ def _flat(data: dict[str, Any]) -> dict[str, Any]:
     flat |= {f"preprocessing.{key}": list(value) if isinstance(value, (list, tuple)) else value
              for key, value in data["preprocessing"].items()}  # fmt: skip
     flat["layers"] = [
-        f"{layer['name']} ({layer['channels']}, {layer['height']}, {layer['width']})" for layer in data["layers"]
+        " ".join(
+            [f"{layer['name']} ({layer['channels']}, {layer['height']}, {layer['width']})", layer.get("layout", "")]
+        )
+        for layer in data["layers"]
     ]
     return flat | {"keep_images": data["keep_images"]}
 

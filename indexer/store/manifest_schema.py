@@ -34,7 +34,10 @@ _AXIS: Final = _object(
     **{name: _or_null(_PIXEL) for name in ("size", "stride", "start")},
 )
 _FIELD: Final = _object(
-    kind={"enum": ["exact", "whole input", "unsupported"]}, reason=_or_null(_TEXT), y=_or_null(_AXIS), x=_or_null(_AXIS)
+    kind={"enum": ["exact", "measured", "whole input", "unsupported"]},
+    reason=_or_null(_TEXT),
+    y=_or_null(_AXIS),
+    x=_or_null(_AXIS),
 )
 _PREPROCESSING: Final = _object(
     resize=_or_null({**_list(_SIDE), "minItems": 1, "maxItems": 2}),
@@ -46,7 +49,12 @@ _PREPROCESSING: Final = _object(
 _CONFIGURATION: Final = _object(
     model=_or_with(_object(name=_TEXT, weights=_TEXT, weights_digest=_TEXT), precision=_TEXT),
     preprocessing=_PREPROCESSING,
-    layers=_list(_object(name=_TEXT, channels=_SIDE, height=_SIDE, width=_SIDE, receptive_field=_FIELD)),
+    layers=_list(
+        _or_with(
+            _object(name=_TEXT, channels=_SIDE, height=_SIDE, width=_SIDE, receptive_field=_FIELD),
+            layout={"type": "string", "maxLength": 64},
+        )
+    ),
     keep_images={"type": "boolean"},
 )
 _VECTORS: Final = {

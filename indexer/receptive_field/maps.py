@@ -1,0 +1,27 @@
+"""A layer's output as maps."""
+
+from typing import Any
+
+import torch
+
+from .field import LayerTrace
+
+
+def maps_of(output: Any, trace: LayerTrace) -> torch.Tensor | None:
+    """The output as maps (B, C, H, W), where its dimensions are known to be those of maps or vectors.
+
+    Tokens are maps only where a layout says how many rows and columns they are.
+    """
+    dims = list(trace.dims)
+    if not isinstance(output, torch.Tensor) or output.dim() != len(dims):
+        return None
+    match sorted(dims):
+        case ["C", "N"]:
+            return output.permute([dims.index(role) for role in "NC"])[:, :, None, None]
+        case ["C", "N", "x", "y"]:
+            return output.permute([dims.index(role) for role in "NCyx"])
+        case ["C", "N", "token"] if trace.layout is not None and trace.layout.misfit(output.shape) is None:
+            layout = trace.layout
+            places = output[:, layout.prefix :].unflatten(1, (layout.rows, layout.columns))
+            return places.permute(0, 3, 1, 2)
+    return None
