@@ -11,13 +11,15 @@ from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizat
 
 from . import dims as roles
 from . import reach as reaches
-from . import rules_attention, rules_mixing, rules_pointwise, rules_resizing, rules_shapes, rules_windows
+from . import rules_attention, rules_mixing, rules_pointwise, rules_resizing, rules_shapes, rules_spread, rules_windows
 from .flow import Flow
 from .masks import hand_on, hides
 from .progression import Progression
 from .registry import FUNCTIONS, METHODS, MODULES, Rule, Site, Unsupported
 
-RULE_FILES = (rules_attention, rules_mixing, rules_pointwise, rules_resizing, rules_shapes, rules_windows)
+RULE_FILES = (
+    rules_attention, rules_mixing, rules_pointwise, rules_resizing, rules_shapes, rules_spread, rules_windows,
+)  # fmt: skip
 
 # Two images, so that an operation that mixes the batch with places is not taken for one that does not.
 BATCH = 2

@@ -122,6 +122,8 @@ def _named(batch: int, shape: torch.Size, moved: dict[int, str]) -> tuple[str, .
     names = {axis: moved.get(axis, "?") for axis in axes if shape[axis] > 1}
     if len(shape) == 3:  # no map: the rows may be tokens too, as far as can be told
         names = {axis: "token" if name in ("y", "x") else name for axis, name in names.items()}
+    if {"y", "x"} <= set(names.values()):  # nothing else is left for the fourth
+        names = {axis: "C" if name == "?" else name for axis, name in names.items()}
     if "?" in names.values() or len(set(names.values())) < len(names) or not set(names.values()) <= set(wanted):
         return unknown
     missing = iter([role for role in wanted if role not in names.values()])

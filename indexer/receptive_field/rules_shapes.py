@@ -32,9 +32,13 @@ def transpose(site: Site, x: Flow, dim0: int, dim1: int) -> Flow:
 
 @for_functions(getattr)
 def attribute(site: Site, x: Flow, name: str) -> Flow:
-    if name not in ("mT", "data"):
+    if name in ("data", "real", "imag"):
+        return x
+    if name == "T":
+        return permute(site, x, dims=range(x.rank)[::-1])
+    if name != "mT":
         raise Unsupported(f"the attribute {name} of a tensor is not known")
-    return x if name == "data" else transpose(site, x, -2, -1)
+    return transpose(site, x, -2, -1)
 
 
 @for_names("reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze")

@@ -104,6 +104,24 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     ),
     "vector": lambda: nn.Sequential(nn.Conv2d(3, 2, 3, stride=4), nn.Flatten(), nn.Linear(2 * 6 * 8, 5)),
     "mean": lambda: nn.Sequential(nn.Conv2d(3, 2, 3, stride=7), Apply(lambda x: x.mean((2, 3)))),
+    "norm of channels": lambda: nn.Sequential(nn.Conv2d(3, 2, 3), Apply(lambda x: x / x.norm(dim=1, keepdim=True))),
+    "norms of rows": lambda: Apply(lambda x: x * torch.linalg.vector_norm(x, dim=3, keepdim=True)),
+    "running sum": lambda: nn.Sequential(nn.Conv2d(3, 2, 3, stride=2), Apply(lambda x: x.cumsum(-1))),
+    "repeated columns": lambda: nn.Sequential(nn.Conv2d(3, 2, 3), Apply(lambda x: x.repeat_interleave(3, 3))),
+    "moved dimensions": lambda: Apply(lambda x: x.movedim(1, -1).movedim((3, 1), (1, 2))),
+    "root of mean squares": lambda: nn.Sequential(nn.Conv2d(3, 2, 3), nn.LPPool2d(2, (3, 2), stride=2)),
+    "pixel unshuffle": lambda: nn.Sequential(
+        Apply(lambda x: x[..., :22, :30]), nn.PixelUnshuffle(2), nn.Conv2d(12, 2, 3)
+    ),
+    "patches": lambda: nn.Sequential(
+        nn.Unfold((3, 4), padding=(1, 2), stride=(2, 3)), Apply(lambda x: x.reshape(x.shape[0], 36, 12, 11)),
+    ),
+    "patches mixed and folded": lambda: Apply(
+        lambda x: F.fold(F.unfold(x, 3, padding=1, stride=2).softmax(1), SIZE, 3, padding=1, stride=2)
+    ),
+    "patches folded as they are": lambda: Apply(
+        lambda x: F.fold(F.unfold(x, (3, 5), dilation=(2, 1)), SIZE, (3, 5), dilation=(2, 1))
+    ),
     "sums of rows": lambda: Apply(lambda x: x * x.mean(3, keepdim=True)),
 }  # fmt: skip
 
