@@ -22,6 +22,7 @@ from indexer.jobs.remove import remove
 from indexer.jobs.run import Engine
 from indexer.jobs.verify import repair, verify
 from indexer.network.models import NO_WEIGHTS, default_weights, is_own
+from indexer.receptive_field import ReceptiveField
 from indexer.receptive_field.layout import FORMS, parse_layouts
 from indexer.store.manifest import FLOAT32, PRECISIONS, Manifest
 from indexer.store.remote import place
@@ -194,6 +195,8 @@ def _run_build(options: argparse.Namespace) -> int:
     finally:
         bar.close()
     status = _summary(options.out, manifest)
+    for layer in manifest.configuration.layers:
+        print(f"  {layer.name}: receptive field {layer.field.words}")
     if options.precision != FLOAT32:
         _say_ranks_kept(options)
     return status
@@ -254,10 +257,16 @@ def _run_info(options: argparse.Namespace) -> int:
         if name == "layers":
             print("layers:")
             for layer in value:
-                print(f"  {layer['name']}: {layer['shape']}, receptive field {layer['receptive_field']}")
+                print(f"  {layer['name']}: {layer['shape']}, receptive field {_words(layer)}")
         else:
             print(f"{name}: {value}")
     return 0
+
+
+def _words(layer: dict[str, Any]) -> str:
+    """A layer's field as a line says it, and the layout that a person has told."""
+    words = ReceptiveField(layer["receptive_field"], layer["receptive_field_reason"], None, None).words
+    return f"{words}; layout {layer['layout']}" if layer["layout"] else words
 
 
 def _summary(index: Path, manifest: Manifest) -> int:

@@ -27,7 +27,8 @@ def describe(index: Path) -> dict[str, Any]:
         "preprocessing": configuration.preprocessing.to_json(),
         "layers": [
             {"name": layer.name, "shape": [layer.channels, layer.height, layer.width],
-             "receptive_field": layer.field.kind, "vectors": manifest.vectors.get(layer.name)}
+             "receptive_field": layer.field.kind, "receptive_field_reason": layer.field.reason,
+             "layout": str(layer.layout) if layer.layout else None, "vectors": manifest.vectors.get(layer.name)}
             for layer in configuration.layers
         ],
         "image_root": manifest.image_root,

@@ -196,14 +196,14 @@ class Dynamic(nn.Module):
 
 
 def test_model_that_cannot_be_traced() -> None:
-    traces = trace_layers(Dynamic(), ["first", "last", "head"], (9, 12))
-    assert [traces[layer].field.kind for layer in traces] == ["exact", "unsupported", "unsupported"]
+    traces = trace_layers(Dynamic(), ["first", "last", "head"], (19, 26))
+    assert [traces[layer].field.kind for layer in traces] == ["exact", "measured", "measured"]
     assert [traces[layer].dims for layer in traces] == [("N", "C", "y", "x"), ("N", "C", "y", "x"), ("N", "C")]
     assert traces["first"].field.box(1, 2) == Box(2, 1, 5, 4)
     reason = traces["last"].field.reason
     assert reason is not None
-    assert reason.startswith("torch.fx cannot trace the model")
-    assert traces["last"].field.box(0, 0) is None
+    assert reason.startswith("measured by gradients on 2 random images, as torch.fx cannot trace the model")
+    assert traces["last"].field.box(1, 2) == Box(2, 1, 7, 6)
     with pytest.raises(InvalidRequest, match="'unused' is not run"):
         trace_layers(Dynamic(), ["unused"], (9, 12))
 
@@ -259,7 +259,10 @@ def test_tensor_changed_in_place(view: Any) -> None:
 def test_part_of_a_tensor_changed_in_place() -> None:
     traces = trace_layers(InPlace(lambda y: y[:, :1]), ["small", "out"], (11, 14))
     assert traces["small"].field.kind == "exact"
-    assert traces["out"].field.reason == "add_ changes a part of it in place"
+    assert traces["out"].field.reason == (
+        "measured by gradients on 2 random images, as add_ changes a part of it in place"
+    )
+    assert traces["out"].field.box(5, 6) == Box(4, 3, 9, 8)
 
 
 class Uncopyable(nn.Conv2d):
@@ -267,9 +270,9 @@ class Uncopyable(nn.Conv2d):
         raise RuntimeError("only one of me")
 
 
-def test_model_that_cannot_be_copied() -> None:
+def test_model_that_refuses_to_be_copied() -> None:
     trace = trace_layers(nn.Sequential(Uncopyable(3, 2, 3)), ["0"], (11, 14))["0"]
-    assert trace.field.reason == "the model cannot be copied: only one of me"
+    assert trace.field.box(1, 2) == Box(2, 1, 5, 4)
 
 
 def test_padding_alone_is_an_empty_box() -> None:

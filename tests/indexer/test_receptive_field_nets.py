@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from indexer.images.geometry import Box
 from indexer.receptive_field.trace import trace_layers
 from tests.indexer.test_receptive_field_twin import assert_equals_gradients, gradient_boxes, one_thread, smooth_copy
 
@@ -182,8 +183,11 @@ def test_boxes_that_are_no_product_of_rows_and_columns() -> None:
     branches = Branches([nn.Conv2d(3, 3, 1), nn.Conv2d(3, 1, 5, padding=2)], "cat")
     net = nn.Sequential(branches, nn.PixelShuffle(2), nn.AdaptiveAvgPool2d(1))
     traces = trace_layers(net, ["0", "1", "2"], SIZE)
-    assert [traces[layer].field.kind for layer in "012"] == ["exact", "unsupported", "exact"]
-    assert traces["1"].field.reason == "the cells' boxes are no product of rows and columns"
+    assert [traces[layer].field.kind for layer in "012"] == ["exact", "measured", "exact"]
+    assert traces["1"].field.reason == (
+        "measured by gradients on 2 random images, as the cells' boxes are no product of rows and columns"
+    )
+    assert traces["1"].field.box(4, 4) == Box(0, 0, 5, 5)
 
 
 class Gate(nn.Module):

@@ -47,5 +47,6 @@ export const STATE_WORDS = {
 export function fieldWords(field) {
   if (field.kind === 'unsupported' || !field.y) return 'not known';
   const size = field.y.size === null ? 'uneven' : `${field.y.size} × ${field.x.size} px`;
+  if (field.kind === 'measured') return field.y.size === null ? 'measured' : `${size}, measured`;
   return field.kind === 'exact' ? size : `whole input (${size} along the spatial path)`;
 }
