@@ -35,7 +35,8 @@ TIMM: dict[str, tuple[str, tuple[int, int]]] = {
     "mobilevit": ("mobilevit_xxs", SIZE), "mobilenetv3": ("mobilenetv3_small_050", SIZE),
     "regnet": ("regnetx_002", SIZE), "densenet": ("densenet121", SIZE), "repvgg": ("repvgg_a0", SIZE),
     "davit": ("davit_tiny", (224, 224)), "focalnet": ("focalnet_tiny_srf", SIZE),
-    "gmixer": ("gmixer_12_224", (224, 224)), "xcit": ("xcit_nano_12_p16_224", SIZE), "pvt": ("pvt_v2_b0", SIZE), "ghostnet": ("ghostnet_050", SIZE),
+    "gmixer": ("gmixer_12_224", (224, 224)), "xcit": ("xcit_nano_12_p16_224", SIZE), "pvt": ("pvt_v2_b0", SIZE),
+    "ghostnet": ("ghostnet_050", SIZE),
 }  # fmt: skip
 TORCHVISION = (
     "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet", "inception_v3",

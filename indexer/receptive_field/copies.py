@@ -41,6 +41,11 @@ def is_torchs(hook: Any) -> bool:
     return origin(hook).startswith("torch.")
 
 
+def is_ours(hook: Any) -> bool:
+    """Whether unitscope has put the hook there, to look at a layer."""
+    return origin(hook).startswith(_OURS)
+
+
 def _copied(model: nn.Module, tensor_copy: TensorCopy) -> nn.Module:
     memo: dict[int, Any] = {}
     modules = list(model.modules())
@@ -99,7 +104,7 @@ def _settle(module: nn.Module, memo: dict[int, Any]) -> None:
     for name in _FORWARD:
         hooks = getattr(module, name, {})
         for key, hook in list(hooks.items()):
-            if origin(hook).startswith(_OURS):
+            if is_ours(hook):
                 del hooks[key]
             else:
                 hooks[key] = _tied(hook, memo)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from .copies import is_torchs, plain_copy, weightless
+from .copies import is_ours, is_torchs, plain_copy, weightless
 from .masks import mark_mask
 
 __all__ = ["LayerTracer", "floating_dtype", "is_leaf", "output_nodes", "plain_copy", "weightless"]
@@ -106,7 +106,7 @@ class LayerTracer(fx.Tracer):
 
     def _leaf(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One node for the module, and its hooks traced around it."""
-        if any(_own_hooks(inner) for inner in m.modules() if inner is not m):
+        if any(own_hooks(inner) for inner in m.modules() if inner is not m):
             raise NotImplementedError(f"there are hooks within {type(m).__name__}, which is not traced through")
         for key, hook in m._forward_pre_hooks.items():
             if is_torchs(hook):
@@ -166,9 +166,10 @@ def is_leaf(module: nn.Module) -> bool:
     return ours and not isinstance(module, containers)
 
 
-def _own_hooks(module: nn.Module) -> bool:
+def own_hooks(module: nn.Module) -> bool:
     """Whether the model's code has put hooks on a module."""
-    return any(not is_torchs(hook) for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()))
+    hooks = (*module._forward_pre_hooks.values(), *module._forward_hooks.values())
+    return any(not is_torchs(hook) and not is_ours(hook) for hook in hooks)
 
 
 def _attribute(root: Any, path: str) -> Any:

@@ -14,7 +14,7 @@ from indexer.errors import InvalidRequest, UnitscopeError
 from .dims import role_of
 from .field import LayerTrace, ReceptiveField
 from .flow import Flow
-from .graph import LayerTracer, floating_dtype, is_leaf, output_nodes, weightless
+from .graph import LayerTracer, floating_dtype, is_leaf, output_nodes, own_hooks, weightless
 from .layout import Layout, check_layouts
 from .measure import measured, moved_unseen
 from .propagate import Value, image_value, propagate
@@ -76,7 +76,7 @@ def trace_layers(
         traces, certain = dict.fromkeys(layers, unsupported(failure, ())), set()
     traces = {layer: _told(layer, trace, layouts.get(layer)) for layer, trace in traces.items()}
     open_ = {layer for layer in layers if _is_open(traces[layer])}
-    if open_ or len(certain) < len(layers) or not type(model).__module__.startswith(_PUBLISHED):
+    if open_ or len(certain) < len(layers) or _is_own(model):
         traces = _completed(model, traces, open_, size)
     return {layer: traces[layer] for layer in layers}
 
@@ -103,6 +103,11 @@ def _traced(
     values = {None: ()} | propagate(root, tracer.graph.nodes, image, wanted)
     found = {layer: _read(layer, values[node], size, layouts.get(layer)) for layer, node in nodes.items()}
     return {layer: found.get(layer, unsupported(reason, ())) for layer in layers}, certain
+
+
+def _is_own(model: nn.Module) -> bool:
+    """Whether a part of the model, or a hook on it, is a person's own code."""
+    return any(not type(part).__module__.startswith(_PUBLISHED) or own_hooks(part) for part in model.modules())
 
 
 def _is_open(trace: LayerTrace) -> bool:
