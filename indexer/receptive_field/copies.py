@@ -23,12 +23,12 @@ TensorCopy = Callable[[torch.Tensor], torch.Tensor]
 
 def plain_copy(model: nn.Module) -> nn.Module:
     """A copy of the model in evaluation mode, with weights of its own."""
-    return _copied(model, torch.Tensor.clone)
+    return _copied(model, lambda tensor: tensor.detach().clone())
 
 
 def weightless(model: nn.Module) -> nn.Module:
     """A copy on the meta device, which holds shapes only."""
-    return _copied(model, lambda tensor: mark_mask(tensor.to("meta"), tensor))
+    return _copied(model, lambda tensor: mark_mask(tensor.detach().to("meta"), tensor))
 
 
 def origin(hook: Any) -> str:
@@ -77,7 +77,7 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 def _tensor(tensor: torch.Tensor, tensor_copy: TensorCopy) -> torch.Tensor:
     """A copy that remembers no computation: what has one, such as a pruned weight, cannot be copied deeply."""
-    copied = tensor_copy(tensor.detach())
+    copied = tensor_copy(tensor)
     return nn.Parameter(copied, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else copied
 
 

@@ -8,7 +8,8 @@ HIDES = -50.0
 
 def mark_mask(stand_in: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
     """The stand-in of a constant, on the meta device; it remembers whether the constant is a mask."""
-    if tensor.is_floating_point() and tensor.dim() > 1 and tensor.device.type != "meta" and is_mask(tensor):
+    learned = isinstance(tensor, torch.nn.Parameter) or not tensor.is_floating_point() or tensor.dim() < 2
+    if not learned and tensor.device.type != "meta" and is_mask(tensor):
         stand_in.hides = True  # type: ignore[attr-defined]
     return stand_in
 
