@@ -25,15 +25,16 @@ def flows_in(value: Any) -> Iterator[Flow]:
 
 @for_functions(stochastic_depth)
 @for_names(
-    "abs", "add", "add_", "addcdiv", "addcmul", "addcmul_", "alpha_dropout", "bfloat16", "ceil", "celu", "clamp", "clamp_", "clamp_max", "clamp_min",
+    "abs", "add", "add_", "alpha_dropout", "bfloat16", "ceil", "celu", "clamp", "clamp_", "clamp_max", "clamp_min",
     "clip", "clone", "contiguous", "cos", "detach", "div", "div_", "double", "dropout", "dropout1d", "dropout2d",
     "dropout3d", "elu", "elu_", "erf", "exp", "feature_alpha_dropout", "float", "floor", "gelu", "half", "hardshrink",
     "hardsigmoid", "hardswish", "hardtanh", "hardtanh_", "iadd", "imul", "isub", "itruediv", "leaky_relu",
-    "leaky_relu_", "lerp", "log", "log2", "logaddexp", "hypot", "atan2", "remainder", "fmod", "nan_to_num", "log1p", "logsigmoid", "maximum", "minimum", "mish", "mul", "mul_",
+    "leaky_relu_", "lerp", "log", "log1p", "logsigmoid", "maximum", "minimum", "mish", "mul", "mul_",
     "multiply", "neg", "positive", "pow", "reciprocal", "relu", "relu6", "relu_", "round", "rrelu", "rsqrt",
     "rsub", "selu", "sigmoid", "sigmoid_", "sign", "silu", "sin", "softplus", "softshrink", "softsign", "sqrt",
     "square", "sub", "sub_", "subtract", "tanh", "tanh_", "tanhshrink", "threshold", "to", "truediv",
-    "true_divide", "type_as",
+    "true_divide", "type_as", "addcdiv", "addcmul", "addcmul_", "atan2", "fmod", "hypot", "log2", "logaddexp",
+    "nan_to_num", "remainder",
 )  # fmt: skip
 def elementwise(site: Site, *args: Any, **kwargs: Any) -> Flow:
     """Each element of the result sees what the elements it is made of see."""
