@@ -27,8 +27,8 @@ from tests import stateful_models as models
 from tests.conftest import random_photo
 
 SIZE = (48, 64)
-APART = ["Skips", "InDict", "InList"]
-TOGETHER = ["InGlobal", "InNamespace", "InClass"]
+APART = ["Skips", "InDict", "InList", "InHook", "InObject"]
+TOGETHER = ["InGlobal", "InNamespace", "InClass", "in_closure"]
 
 
 @pytest.fixture(scope="module")
