@@ -12,6 +12,7 @@ from tqdm import tqdm
 from indexer.commands import exports, figures, learning
 from indexer.commands.common import add_command, add_device_option, add_index_command, add_network_options
 from indexer.commands.limit_options import add_limit_options, limits_of
+from indexer.commands.model_options import add_model_options, loading_of, preprocessing_of
 from indexer.errors import InvalidRequest, UnitscopeError
 from indexer.jobs.build import SHARD_SIZE, BuildRequest, Reporter, add, build
 from indexer.jobs.compact import compact
@@ -109,15 +110,10 @@ def _add_build(commands: Any) -> None:
     command = add_command(commands, "build", _run_build, "build an index, or finish a build that was interrupted")
     command.add_argument("images", type=place, metavar="IMAGES", help="a folder of (class folders of) images, or list")
     command.add_argument("--out", type=place, required=True, metavar="INDEX", help="the index's folder")
-    command.add_argument("--model", required=True, help="a torchvision classification model, or module:factory")
-    command.add_argument(
-        "--weights", help="DEFAULT, another of torchvision's names, a file, or none; default: DEFAULT, of your own none"
-    )
+    add_model_options(command)
     command.add_argument("--layers", default="", help="module names, with commas; default: the last of each stage")
     command.add_argument("--image-root", type=place, help="what a list's paths are relative to; default: its folder")
     command.add_argument("--keep-images", action="store_true", help="store the original files in the index too")
-    command.add_argument("--resize", type=_sizes, help="shorter side, or HEIGHTxWIDTH; default: the model's own")
-    command.add_argument("--crop", type=_sizes, help="HEIGHTxWIDTH of the centre crop; default: the model's own")
     command.add_argument(
         "--precision", choices=PRECISIONS, default=FLOAT32,
         help="folded batch norms, TF32 on a GPU, bfloat16: each faster, and says its cost in ranks (%(default)s)",
@@ -133,19 +129,12 @@ def _add_build(commands: Any) -> None:
     _add_engine_options(command)
 
 
-def _sizes(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.lower().split("x"))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be a number or HEIGHTxWIDTH, such as 224x288, not {text!r}") from error
-
-
 class _Bar:
     """A progress bar on standard error."""
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
-        self.reporter = Reporter(self._stage, self._total, self._progress, self._left_out)
+        self.reporter = Reporter(self._stage, self._total, self._progress, self._left_out, self._note)
 
     def _total(self, images: int) -> None:
         self._bar = tqdm(total=images, unit="image", desc="indexing", file=sys.stderr)
@@ -161,6 +150,9 @@ class _Bar:
     def _left_out(self, images: int) -> None:
         print(f"left out: {images} images that were removed; --again PATH takes them in", file=sys.stderr)
 
+    def _note(self, text: str) -> None:
+        print(f"unitscope: {text}", file=sys.stderr)
+
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
@@ -168,8 +160,6 @@ class _Bar:
 
 
 def _run_build(options: argparse.Namespace) -> int:
-    crop = options.crop * 2 if options.crop and len(options.crop) == 1 else options.crop
-    changed = {"resize": options.resize, "crop": crop}
     weights = options.weights or default_weights(options.model)
     request = BuildRequest(
         images=options.images,
@@ -177,7 +167,8 @@ def _run_build(options: argparse.Namespace) -> int:
         weights=weights,
         layers=[name.strip() for name in options.layers.split(",") if name.strip()],
         image_root=options.image_root,
-        preprocessing={name: value for name, value in changed.items() if value is not None},
+        preprocessing=preprocessing_of(options),
+        loading=loading_of(options),
         keep_images=options.keep_images,
         shard_size=options.shard_size,
         batch_size=options.batch_size,
@@ -215,7 +206,7 @@ def _run_add(options: argparse.Namespace) -> int:
     try:
         manifest = add(
             options.index, options.images, options.weights, options.device, bar.reporter, _engine(options),
-            options.again, limits_of(options),
+            options.again, limits_of(options), options.model,
         )  # fmt: skip
     finally:
         bar.close()
@@ -239,9 +230,13 @@ def _run_verify(options: argparse.Namespace) -> int:
     if not faults:
         print("every file is as it was written")
     elif options.repair:
-        repaired = repair(options.index, options.weights, options.device, _Bar().reporter, limits_of(options))
-        return _summary(options.index, repaired)
+        return _summary(options.index, _repaired(options))
     return 1 if faults else 0
+
+
+def _repaired(options: argparse.Namespace) -> Manifest:
+    reporter, limits = _Bar().reporter, limits_of(options)
+    return repair(options.index, options.weights, options.device, reporter, limits, options.model)
 
 
 def _run_info(options: argparse.Namespace) -> int:

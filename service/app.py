@@ -92,7 +92,7 @@ def _services(settings: Settings, network: str | None) -> Services:
         open_index = Examined(open_index, Path(network).parent if network else None)
     gate = Gate(settings.forward_passes, settings.forward_queue, settings.forward_wait)
     if network is None:
-        passes = LocalPasses(Networks(settings.model, settings.weights, settings.max_pixels), gate)
+        passes = LocalPasses(Networks(settings.model, settings.weights, settings.max_pixels, settings.model_args), gate)
     else:
         passes = RemotePasses(network, gate, settings.forward_wait, settings.forward_seconds)
     contract = Contract.load()

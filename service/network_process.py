@@ -32,7 +32,7 @@ def main() -> int:
     given = inherit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = given.settings
-    networks = Networks(settings.model, settings.weights, settings.max_pixels)
+    networks = Networks(settings.model, settings.weights, settings.max_pixels, settings.model_args)
     (listening,) = given.sockets
     listening.setblocking(False)
     preloaded = not settings.preload

@@ -12,6 +12,7 @@ import numpy as np
 from indexer.errors import BadActivations, ImageRejected, ModelUnavailable, UnitscopeError
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
+from indexer.network.loading import PROGRAM_ENDINGS
 from indexer.store.manifest import Configuration
 from service import metrics
 
@@ -58,17 +59,22 @@ class Networks:
     Parameters
     ----------
     model : str or None
-        The ``module:factory`` for indexes that were built from one. That a manifest names one is no reason to import
-        it: the person who starts the service has to.
+        The ``module:factory``, or a program's file, for indexes that were built from one. That a manifest names one is
+        no reason to import it: the person who starts the service has to.
     weights : str or None
         Where the weights are, if not where they were.
     max_pixels : int
         The largest picture.
+    arguments : tuple of (str, str)
+        What factories are called with, see `indexer.network.loading.Loading`: what a manifest says is not passed on.
     """
 
-    def __init__(self, model: str | None, weights: str | None, max_pixels: int) -> None:
+    def __init__(
+        self, model: str | None, weights: str | None, max_pixels: int, arguments: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         self._model = model
         self._weights = weights
+        self._arguments = arguments
         self._max_pixels = max_pixels
         self._loaded: OrderedDict[str, Network] = OrderedDict()
         # One thing at a time: tracing a network that is being loaded replaces `nn.Module.__call__` for all of them.
@@ -134,8 +140,9 @@ class Networks:
     def _load(self, configuration: Configuration) -> "Network":
         from indexer.jobs.load import network_of  # imports torch
 
+        self._check_arguments(configuration)
         options: dict[str, Any] = {"weights": self._weights}
-        if ":" in configuration.model:
+        if is_code(configuration.model):
             if self._model is None:
                 raise ModelUnavailable(
                     "this index was built from a network of its owner's; start the service with --model"
@@ -151,3 +158,20 @@ class Networks:
                 "the network of this index cannot be loaded, the log of the service says why; --weights and --model "
                 "tell the service where it is"
             ) from error
+
+    def _check_arguments(self, configuration: Configuration) -> None:
+        there = configuration.loading.arguments
+        if there != self._arguments and (there or is_code(configuration.model)):
+            log.warning(
+                "the network %s was made with the arguments %s, and --model-args says %s",
+                configuration.model, dict(there), dict(self._arguments),
+            )  # fmt: skip
+            raise ModelUnavailable(
+                "the network of this index was made with other arguments than the service was started with; "
+                "--model-args has to say the same, the log of the service has both"
+            )
+
+
+def is_code(model: str) -> bool:
+    """Whether a model's name leads to somebody's code: ``module:factory``, or the file of a program."""
+    return ":" in model or "/" in model or model.lower().endswith(PROGRAM_ENDINGS)

@@ -6,6 +6,7 @@ docs/settings.md lists them.
 
 # ruff: noqa: RUF009 - _setting makes a field
 import argparse
+import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +64,18 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _arguments(text: str) -> tuple[tuple[str, str], ...]:
+    from indexer.network.loading import arguments_of
+
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise WrongSetting(f'must be a JSON object such as {{"num_classes": 10}}, not {text!r}')
+    return arguments_of(found)
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -85,7 +98,10 @@ class Settings:
         _place, "Where the original images are, if not where they were when they were indexed.", None
     )
     model: str | None = _setting(
-        str, "The `module:factory` that makes the network, for an index that was built from one.", None
+        str, "The `module:factory` or program's file that is the network, for an index that was built from one.", None
+    )
+    model_args: tuple[tuple[str, str], ...] = _setting(
+        _arguments, "What the factory is called with, as a JSON object; an index built with others is refused.", ()
     )
     weights: str | None = _setting(
         str, "The weights of the network for uploads, if not where they were when the index was built.", None

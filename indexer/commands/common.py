@@ -30,6 +30,7 @@ def add_images_option(command: argparse.ArgumentParser) -> None:
 def add_network_options(command: argparse.ArgumentParser) -> None:
     """Options of a command that runs the network of an index."""
     command.add_argument("--weights", help="where the weights are now, if not where they were")
+    command.add_argument("--model", metavar="FILE", help="the program's file, if the index was made with one")
     add_device_option(command)
 
 

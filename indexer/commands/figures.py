@@ -56,7 +56,9 @@ def _run_saliency(options: argparse.Namespace) -> int:
     check_method(options.method)
     with indexer.open(options.index, options.images) as index:
         image, y, x = _place(index, options)
-        unit = unit_of(index.network(options.weights, device=options.device), options.layer, options.neuron, y, x)
+        unit = unit_of(
+            index.network(options.weights, options.device, options.model), options.layer, options.neuron, y, x
+        )
         picture = saliency(
             index,
             lambda pixels, field: attribute(unit, pixels, options.method, field),

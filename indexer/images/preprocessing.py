@@ -1,13 +1,14 @@
 """Pixels of a picture -> the input of a network, and the way back from input pixels to original ones."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from indexer.errors import ImageRejected, InvalidRequest
+from indexer.images import fields
+from indexer.images.fields import MAX_RESIZED
 from indexer.images.geometry import Box
 
 if TYPE_CHECKING:
@@ -17,12 +18,6 @@ Position = TypeVar("Position", float, np.ndarray)
 
 # Half-width of Pillow's resampling filters, in pixels of the output when enlarging (Pillow, Resample.c).
 _SUPPORT = {"box": 0.5, "bilinear": 1.0, "hamming": 1.0, "bicubic": 2.0, "lanczos": 3.0}
-_INTERPOLATIONS = (*_SUPPORT, "nearest")
-
-MAX_RESIZED = 1 << 26
-"""Most pixels of a resized picture: a strip of 1 x 50,000 pixels would become one of 256 x 12,800,000."""
-MAX_SIDE = 1 << 16
-"""Longest side that may be asked for; it is the manifest's bound as well."""
 
 
 @dataclass(frozen=True)
@@ -32,36 +27,35 @@ class Preprocessing:
     Attributes
     ----------
     resize : (int,) or (int, int) or None
-        One number: the shorter side becomes that long. Two: height and width become these.
+        One number: the shorter side becomes that long. Two: height and width become these. None: as it is.
     crop : (int, int) or None
         Height and width of the centre crop; smaller pictures are padded with black. None needs a two-number resize.
     interpolation : str
-        box, bilinear, hamming, bicubic, lanczos or nearest.
+        One of `indexer.images.fields.INTERPOLATIONS`.
     mean, std : (float, float, float)
         Of the channels R, G, B in 0..1.
+
+    Lengths, lists and single numbers are taken too, see `indexer.images.fields`. Only the interpolation has a default:
+    what a network was trained with is nothing to be guessed.
+
+    Raises
+    ------
+    InvalidRequest
+        A field has no such value, or pictures of different sizes would not get one size.
     """
 
-    resize: tuple[int, ...] | None = (256,)
-    crop: tuple[int, int] | None = (224, 224)
+    resize: tuple[int, ...] | None
+    crop: tuple[int, int] | None
     interpolation: str = "bilinear"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    _: KW_ONLY
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
     def __post_init__(self) -> None:
-        if self.interpolation not in _INTERPOLATIONS:
-            raise InvalidRequest(f"interpolation {self.interpolation!r} is not one of {', '.join(_INTERPOLATIONS)}")
+        for name, parse in PARSERS.items():
+            object.__setattr__(self, name, parse(getattr(self, name)))
         if self.crop is None and (self.resize is None or len(self.resize) != 2):
             raise InvalidRequest("every input needs one size: give a crop, or a resize of height and width")
-        for name, sizes, lengths in (("resize", self.resize, (1, 2)), ("crop", self.crop, (2,))):
-            if sizes is not None and (len(sizes) not in lengths or min(sizes) < 1):
-                raise InvalidRequest(f"{name} must be {' or '.join(map(str, lengths))} positive numbers, not {sizes}")
-            if sizes is not None and (max(sizes) > MAX_SIDE or sizes[0] * sizes[-1] > MAX_RESIZED):
-                raise InvalidRequest(
-                    f"{name} may be {MAX_RESIZED} pixels in all and {MAX_SIDE} a side at most, "
-                    f"not {' x '.join(map(str, sizes))}"
-                )
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise InvalidRequest("mean and std must be three numbers each, std positive")
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -127,22 +121,17 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Preprocessing":
-        def numbers(value: Sequence[float] | None) -> tuple | None:
-            return None if value is None else tuple(value)
+        return cls(**{name: data[name] for name in PARSERS})
 
-        return cls(**{key: value if isinstance(value, str) else numbers(value) for key, value in data.items()})
 
-    @classmethod
-    def from_torchvision(cls, preset: Any) -> "Preprocessing":
-        """From ``torchvision.transforms._presets.ImageClassification``, as ``weights.transforms()`` gives it."""
-        crop = list(preset.crop_size)
-        return cls(
-            resize=tuple(preset.resize_size),
-            crop=(crop[0], crop[-1]),
-            interpolation=preset.interpolation.value,
-            mean=tuple(preset.mean),
-            std=tuple(preset.std),
-        )
+PARSERS = {
+    "resize": fields.resize_of,
+    "crop": fields.crop_of,
+    "interpolation": fields.interpolation_of,
+    "mean": fields.mean_of,
+    "std": fields.std_of,
+}
+"""How the value of each field of a `Preprocessing` is read."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,15 @@ from indexer.derive.hands import Hands
 from indexer.derive.images import ImageTable
 from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, NotFound, NotReproducible
 from indexer.images.listing import Listing, list_images
+from indexer.inputs.saying import input_line, size_line
+from indexer.inputs.upscaling import upscaled
 from indexer.jobs.load import configuration_of, network_of
 from indexer.jobs.plan import Plan, unfinished_plan
 from indexer.jobs.remove import mark_of
 from indexer.jobs.run import DEFAULT_LIMITS, Engine, Limits, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
+from indexer.network.loading import PLAIN, Loading
 from indexer.network.models import load_model
 from indexer.receptive_field.layout import Layout
 from indexer.shards.reader import Shard
@@ -37,6 +40,8 @@ class Reporter:
     progress: Callable[[int], None] = lambda images: None
     left_out: Callable[[int], None] = lambda images: None
     """Of those that were removed and stay so."""
+    note: Callable[[str], None] = lambda text: None
+    """A sentence that a person should read."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,9 @@ class BuildRequest:
     layers : sequence of str
         Module names; empty for the last layer of each spatial stage.
     preprocessing : dict
-        Fields of `Preprocessing` that differ from the model's own.
+        Fields of `Preprocessing` that differ from the model's own, or that nobody else says.
+    loading : Loading
+        Arguments of the model's factory, and how the weights file is read.
     batch_size : int or None
         Images a forward pass; None for what suits the device.
     precision : str
@@ -80,6 +87,7 @@ class BuildRequest:
     precision: str = FLOAT32
     limits: Limits = DEFAULT_LIMITS
     layouts: Mapping[str, Layout] | None = None
+    loading: Loading = PLAIN
 
 
 def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
@@ -97,7 +105,7 @@ def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) 
         raise InvalidRequest(f"shard size and batch size must be 1 to {_LARGEST}")
     reporter = reporter or Reporter()
     with writing(index, new=True):
-        network = _network(request)
+        network = _network(request, reporter)
         configuration = configuration_of(network, request.keep_images)
         engine = request.engine or partial(index_shards, network=network)
         manifest = _manifest(index)
@@ -106,12 +114,14 @@ def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) 
         plan = unfinished_plan(index, manifest)
         if plan is not None:
             _refuse_other(plan.configuration, configuration, f"the unfinished job in {index}")
+            _say_first(plan, network, reporter)
             return _carry_out(index, manifest, plan, engine, reporter, request.limits)
         if manifest is not None:
             return manifest
         listing = list_images(request.images, request.image_root)
         batch = request.batch_size or network.batch_size
         plan = _plan(None, listing, configuration, network, request.shard_size, batch)
+        _say_first(plan, network, reporter)
         return _carry_out(index, None, plan, engine, reporter, request.limits)
 
 
@@ -124,11 +134,13 @@ def add(
     engine: Engine | None = None,
     again: Collection[str] = (),
     limits: Limits = DEFAULT_LIMITS,
+    model: str | None = None,
 ) -> Manifest:
     """Add the images of the image root, or of a list, that the index does not know yet.
 
     An interrupted job is finished first. Images that were removed stay out, but for those that ``again`` names, by
     path or by a folder above. Images whose file changed since are not indexed again: remove them, then name them here.
+    ``model`` names the program's file of an index that was made with one, see `indexer.jobs.load.network_of`.
     Where no new image can be used, nothing is published: the manifest is the one that is there, with those in
     ``skipped``.
 
@@ -141,7 +153,9 @@ def add(
     reporter = reporter or Reporter()
     with writing(index):
         manifest = read_manifest(index)
-        network = network_of(manifest.configuration, weights, device)
+        network = network_of(manifest.configuration, weights, device, model)
+        for note in network.model.notes:
+            reporter.note(note)
         engine = engine or partial(index_shards, network=network)
         plan = unfinished_plan(index, manifest)
         if plan is not None:
@@ -185,12 +199,22 @@ def _listing_of(manifest: Manifest, images: Path | None) -> Listing:
     return list_images(images, root)
 
 
-def _network(request: BuildRequest) -> Network:
-    model = load_model(request.model, request.weights)
-    if request.preprocessing:
-        model = replace(model, preprocessing=replace(model.preprocessing, **request.preprocessing))
+def _network(request: BuildRequest, reporter: Reporter) -> Network:
+    model = load_model(request.model, request.weights, request.loading, request.preprocessing)
+    for note in model.notes:
+        reporter.note(note)
     layers = list(request.layers) or default_layers(model.module, model.preprocessing.input_size)
     return Network(model, layers, device_named(request.device), request.precision, request.layouts)
+
+
+def _say_first(plan: Plan, network: Network, reporter: Reporter) -> None:
+    """What the network will see and what it will cost, while there is still time to stop."""
+    preprocessing = network.model.preprocessing
+    said = input_line(preprocessing, network.model.sources)
+    reporter.note(f"{said}; the index will be {size_line(len(plan.files), network.shapes)}")
+    over = upscaled(place(plan.image_root), plan.files, preprocessing)
+    if over is not None:
+        reporter.note(f"WARNING: {over}")
 
 
 def _manifest(index: Path) -> Manifest | None:

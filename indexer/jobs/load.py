@@ -1,11 +1,14 @@
 """Between a network and the configuration that an index records of it."""
 
-from dataclasses import replace
+import logging
 
-from indexer.errors import ConfigurationMismatch
+from indexer.errors import ConfigurationMismatch, ModelUnavailable
 from indexer.network.forward import Network, device_named
 from indexer.network.models import load_model
+from indexer.network.programs import is_program
 from indexer.store.manifest import Configuration, LayerInfo
+
+log = logging.getLogger(__name__)
 
 
 def configuration_of(network: Network, keep_images: bool) -> Configuration:
@@ -15,8 +18,9 @@ def configuration_of(network: Network, keep_images: bool) -> Configuration:
     )
     model = network.model
     return Configuration(
-        model.name, model.weights, model.digest, model.preprocessing, layers, keep_images, network.precision
-    )
+        model.name, model.weights, model.digest, model.preprocessing, layers, keep_images, network.precision,
+        model.loading,
+    )  # fmt: skip
 
 
 def network_of(
@@ -32,7 +36,7 @@ def network_of(
     device : str, optional
     model : str, optional
         By default the recorded name. The recorded name of a person's own model is code to import: a caller that does
-        not trust the index must check it first.
+        not trust the index must check it first. A program's file is loaded only where it is named here.
 
     Raises
     ------
@@ -40,13 +44,24 @@ def network_of(
         These are other weights than those the index was made with.
     ModelUnavailable, InvalidRequest
     """
-    loaded = load_model(model or configuration.model, weights or configuration.weights)
+    if model is None and is_program(configuration.model):
+        raise ModelUnavailable(
+            f"the index was made with the program {configuration.model}, which is code: it is loaded only if you name "
+            "it with --model"
+        )
+    loaded = load_model(
+        model or configuration.model,
+        weights or configuration.weights,
+        configuration.loading,
+        configuration.preprocessing,
+    )
+    for note in loaded.notes:
+        log.info("%s", note)
     if loaded.digest != configuration.weights_digest:
         raise ConfigurationMismatch(
             f"the weights {loaded.weights} are not those of the index: sha256 {loaded.digest[:12]}… here, "
             f"{configuration.weights_digest[:12]}… there"
         )
-    loaded = replace(loaded, preprocessing=configuration.preprocessing)
     names = [layer.name for layer in configuration.layers]
     layouts = {layer.name: layer.layout for layer in configuration.layers if layer.layout}
     return Network(loaded, names, device_named(device), configuration.precision, layouts)

@@ -80,7 +80,7 @@ def kept_network(configuration: Configuration) -> Network:
         It is not the driver's.
     """
     keep_freed_memory()
-    network = network_of(configuration)
+    network = network_of(configuration, model=configuration.model)  # as its driver was told
     here = configuration_of(network, configuration.keep_images).adopting(configuration)
     if here.digest != configuration.digest:
         raise ConfigurationMismatch(

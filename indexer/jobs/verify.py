@@ -1,9 +1,10 @@
 """Check every file of an index, and rebuild those that are damaged."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from indexer.jobs.build import Reporter
 from indexer.jobs.load import network_of
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import DEFAULT_LIMITS, Limits, ShardTask, index_shards
+from indexer.network.forward import Network
 from indexer.shards.reader import Shard
 from indexer.store import atomic
 from indexer.store.lock import writing
@@ -65,11 +67,12 @@ def repair(
     device: str | None = None,
     reporter: Reporter | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    model: str | None = None,
 ) -> Manifest:
     """Rebuild damaged shards, each alone, from the original images, then derive and publish.
 
     Images that were removed, or whose file is gone or has changed since, are left out of a rebuilt shard. A shard of
-    such images only is dropped.
+    such images only is dropped. Where the weights are now, and the program's file, see `indexer.jobs.load.network_of`.
 
     Raises
     ------
@@ -84,7 +87,8 @@ def repair(
         faults = {fault.file for fault in verify(index)}
         damaged = [shard for shard in manifest.shards if shard.file in faults]
         if damaged:
-            manifest = _rebuild(index, manifest, damaged, weights, device, reporter, limits)
+            load = partial(network_of, manifest.configuration, weights, device, model)
+            manifest = _rebuild(index, manifest, damaged, load, reporter, limits)
         return derive_and_publish(index, manifest, reporter.stage) if faults else manifest
 
 
@@ -92,8 +96,7 @@ def _rebuild(
     index: Path,
     manifest: Manifest,
     damaged: list[ShardInfo],
-    weights: str | None,
-    device: str | None,
+    load: Callable[[], Network],
     reporter: Reporter,
     limits: Limits,
 ) -> Manifest:
@@ -103,7 +106,9 @@ def _rebuild(
     plans, changed = _plans(index, manifest, damaged, root)
     if not plans and len(damaged) == len(manifest.shards):
         raise InvalidRequest("no image is as it was when it was indexed; build the index again")
-    network = network_of(manifest.configuration, weights, device)
+    network = load()
+    for note in network.model.notes:
+        reporter.note(note)
     reporter.total(sum(len(plan.ids) for plan in plans))
     task = ShardTask(index, root, manifest.configuration, manifest.batch_size, limits)
     with _set_aside([index / shard.file for shard in damaged]):

@@ -138,7 +138,7 @@ class Network:
         pair = np.random.default_rng(0).integers(0, 256, (2, *self.model.preprocessing.input_size, 3), np.uint8)
         try:
             self.run(pair, lambda layer, maps: None)
-        except BadActivations:
+        except (BadActivations, InvalidRequest):
             return False
         return True
 
@@ -246,6 +246,8 @@ def as_maps(layer: str, output: object, trace: LayerTrace) -> torch.Tensor:
     """
     if not isinstance(output, torch.Tensor):
         raise BadActivations(f"layer {layer!r} gives a {type(output).__name__}, not a tensor; name a module inside it")
+    if output.is_quantized:
+        output = output.dequantize()
     maps = maps_of(output, trace)
     if maps is not None:
         return maps

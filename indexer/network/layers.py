@@ -9,6 +9,7 @@ from torch import nn
 from torchvision.ops import Permute
 
 from indexer.errors import InvalidRequest
+from indexer.network.user_code import of_user
 from indexer.store.layout import layer_file
 
 _LONGEST = 240  # characters of a file's name, with room for endings
@@ -23,6 +24,7 @@ def check_layers(model: nn.Module, layers: Sequence[str]) -> None:
     InvalidRequest
         With the names that come close, or all.
     """
+    refuse_compiled(model)
     names = [name for name, _ in model.named_modules() if name]
     if not layers:
         raise InvalidRequest("no layer is named")
@@ -44,6 +46,21 @@ def _check_files(layers: Sequence[str]) -> None:
             raise InvalidRequest(f"layers {first!r} and {second!r} would have one file; put them into two indexes")
 
 
+def refuse_compiled(model: nn.Module) -> None:
+    """Refuse a network that is scripted or traced as a whole: nothing can look at its layers from outside.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise InvalidRequest(
+            "the whole network is TorchScript (torch.jit.script or trace), which runs without calling its layers, so "
+            "that they cannot be looked at; give the Python module with its weights, or export it with torch.export, "
+            "or name a network in which Python calls scripted parts"
+        )
+
+
 def default_layers(model: nn.Module, input_size: tuple[int, int]) -> list[str]:
     """The last layer of each spatial stage, in the order they run.
 
@@ -63,6 +80,7 @@ def default_layers(model: nn.Module, input_size: tuple[int, int]) -> list[str]:
     InvalidRequest
         No module gives a map, or the model does not take images of this size.
     """
+    refuse_compiled(model)
     stages: list[tuple[tuple[int, int], str]] = []
     sizes = _map_sizes(model, input_size)
     for name, size in sizes.items():
@@ -79,6 +97,7 @@ def default_layers(model: nn.Module, input_size: tuple[int, int]) -> list[str]:
 
 def _map_sizes(model: nn.Module, input_size: tuple[int, int]) -> dict[str, tuple[int, int]]:
     """The last two sides of each candidate's output, in the order the modules end."""
+    height, width = input_size
     outputs: dict[str, list[tuple[int, int]]] = {}
 
     def note(name: str) -> Callable[[nn.Module, object, object], None]:
@@ -95,12 +114,8 @@ def _map_sizes(model: nn.Module, input_size: tuple[int, int]) -> dict[str, tuple
     ]
     handles = [module.register_forward_hook(note(name)) for name, module in candidates]
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), of_user(f"the model, given an image of height {height} and width {width},"):
             model(torch.zeros(1, 3, *input_size))
-    except Exception as error:  # the model's own code
-        height, width = input_size
-        why = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise InvalidRequest(f"the model does not take images of height {height} and width {width}: {why}") from error
     finally:
         for handle in handles:
             handle.remove()

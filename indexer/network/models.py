@@ -1,36 +1,28 @@
 """A model by name, with its weights and its preprocessing.
 
-A model is a torchvision classification model (``squeezenet1_1``) or a person's own ``module:factory``, a callable
-without arguments that returns a ``torch.nn.Module``, or a pair of it and its preprocessing (a `Preprocessing`, a dict
-of its fields, or torchvision's ``ImageClassification``). Weights are ``DEFAULT`` or another of torchvision's names, a
-state-dict file, or ``none``: of torchvision's models random ones, of a person's own those that it comes with.
+A model is a torchvision classification model (``squeezenet1_1``), a person's own ``module:factory`` (see `factories`),
+or the file of a program (see `programs`). Weights are ``DEFAULT`` or another of torchvision's names, a file, or
+``none``: of torchvision's models random ones, of a person's own those that it comes with.
 """
 
-import hashlib
-import importlib
-import os
-import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-import torchvision
 from torch import nn
 
-from indexer.errors import InvalidRequest, ModelUnavailable
+from indexer.errors import InvalidRequest
 from indexer.images.preprocessing import Preprocessing
+from indexer.inputs.told import Told
+from indexer.network import factories, programs, torchvision_models
+from indexer.network.digest import state_digest
+from indexer.network.loading import PLAIN, Loading
+from indexer.network.made import Made
+from indexer.network.readiness import evaluating, finish, in_float32
+from indexer.weights.into import load_weights
 
 NO_WEIGHTS = "none"
-RANDOM_SEED = 0
-"""Seed of the random weights of ``--weights none``, so that the same network can be made again."""
-
-# Built without their training-only parts; torchvision's weights of these two expect `transform_input`.
-_CONSTRUCTION: dict[str, dict[str, Any]] = {
-    "googlenet": {"aux_logits": False, "transform_input": True, "init_weights": False},
-    "inception_v3": {"aux_logits": False, "transform_input": True, "init_weights": False},
-}
-_TRAINING_ONLY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
 
 
 @dataclass(frozen=True)
@@ -40,14 +32,20 @@ class LoadedModel:
     Attributes
     ----------
     name, weights : str
-        As asked for; a weights file by its absolute path.
+        As asked for; files by their absolute paths.
     module : nn.Module
         In evaluation mode, on the CPU.
     preprocessing : Preprocessing
     digest : str
-        sha256 over the names, types, shapes and bytes of all parameters and buffers.
+        sha256 over the names, types, shapes and bytes of all parameters and buffers; of a program over its file.
     categories : list of str
         What the model's outputs stand for, where that is known.
+    loading : Loading
+        As asked for.
+    sources : dict of str to str
+        Who told each field of the preprocessing.
+    notes : tuple of str
+        What a person should know of how it was loaded, a sentence each.
     """
 
     name: str
@@ -56,11 +54,14 @@ class LoadedModel:
     preprocessing: Preprocessing
     digest: str
     categories: list[str]
+    loading: Loading = PLAIN
+    sources: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def is_own(name: str) -> bool:
-    """Whether a model's name is ``module:factory``."""
-    return ":" in name
+    """Whether a model's name leads to a person's own code: ``module:factory``, or a program's file."""
+    return ":" in name or programs.is_program(name)
 
 
 def default_weights(name: str) -> str:
@@ -68,130 +69,83 @@ def default_weights(name: str) -> str:
     return NO_WEIGHTS if is_own(name) else "DEFAULT"
 
 
-def load_model(name: str, weights: str) -> LoadedModel:
+def load_model(
+    name: str,
+    weights: str,
+    loading: Loading | None = None,
+    preprocessing: Preprocessing | Mapping[str, Any] | None = None,
+) -> LoadedModel:
     """Load a model; see the module's description for what can be named.
+
+    Parameters
+    ----------
+    preprocessing : Preprocessing or mapping, optional
+        All of it, whatever the model says; or fields that differ from what it says.
 
     Raises
     ------
     InvalidRequest
-        The name is unknown, or the weights do not fit the model.
+        The name is unknown, the weights do not fit the model, its code raises something, or nobody says what its input
+        is.
     ModelUnavailable
         The weights cannot be read or downloaded.
+    NotInstalled
     """
-    if weights not in (NO_WEIGHTS, *_weight_names(name)):
+    loading = loading or PLAIN
+    name, weights = _places(name, weights)
+    _check_options(name, weights, loading)
+    made = _make(name, weights, loading)
+    ready, sources = _preprocessing(name, made.told, preprocessing)
+    evaluating(made.module, name)
+    notes = [*made.notes, *made.told.notes, *finish(made.module, name, ready.input_size)]
+    notes += in_float32(made.module, name)
+    if _is_file(weights):
+        unused = torchvision_models.TRAINING_ONLY.get(name, ())
+        notes += load_weights(made.module, Path(weights), name, loading, unused)
+        evaluating(made.module, name)
+    digest = made.digest or state_digest(made.module)
+    return LoadedModel(
+        name, weights, made.module, ready, digest, made.categories, loading, sources, tuple(notes)
+    )  # fmt: skip
+
+
+def _places(name: str, weights: str) -> tuple[str, str]:
+    if programs.is_program(name):
+        name = str(Path(name).resolve())
+    known = [] if is_own(name) else torchvision_models.weight_names(name)
+    if weights not in (NO_WEIGHTS, *known):
         weights = str(Path(weights).resolve())
-    module, preprocessing, categories = _own(name) if is_own(name) else _torchvision(name, weights)
-    if weights != NO_WEIGHTS and Path(weights).is_absolute():
-        _load_state(module, _read_state(Path(weights)), name, weights)
-    module.eval().requires_grad_(False)
-    return LoadedModel(name, weights, module, preprocessing, state_digest(module), categories)
+    return name, weights
 
 
-def _weight_names(name: str) -> list[str]:
+def _is_file(weights: str) -> bool:
+    return weights != NO_WEIGHTS and Path(weights).is_absolute()
+
+
+def _check_options(name: str, weights: str, loading: Loading) -> None:
+    of_file = {
+        "--weights-key": loading.weights_key is not None,
+        "--strip-prefix": loading.strip_prefix is not None,
+        "--no-strict": not loading.strict,
+    }
+    given = [option for option, is_given in of_file.items() if is_given]
+    if given and not _is_file(weights):
+        raise InvalidRequest(f"{', '.join(given)}: say how a weights file is read, and --weights names none")
+    if programs.is_program(name) and (loading.arguments or weights != NO_WEIGHTS):
+        raise InvalidRequest(f"{name} is a program with its weights in it: it takes no --model-args and no --weights")
+
+
+def _make(name: str, weights: str, loading: Loading) -> Made:
+    if programs.is_program(name):
+        return programs.make(name)
     if is_own(name):
-        return []
-    _check_torchvision_name(name)
-    return ["DEFAULT", *(member.name for member in torchvision.models.get_model_weights(name))]
+        return factories.make(name, loading)
+    return torchvision_models.make(name, weights, loading)
 
 
-def _check_torchvision_name(name: str) -> None:
-    known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        raise InvalidRequest(
-            f"no torchvision classification model is called {name!r}; there are {', '.join(known)}; "
-            "your own is named module:factory"
-        )
-
-
-def _torchvision(name: str, weights: str) -> tuple[nn.Module, Preprocessing, list[str]]:
-    members = torchvision.models.get_model_weights(name)
-    known = members[weights] if weights in members.__members__ else members.DEFAULT
-    if weights in _weight_names(name):
-        module = _download(name, known)
-    else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(RANDOM_SEED)
-            module = torchvision.models.get_model(name, weights=None, **_CONSTRUCTION.get(name, {}))
-    return module, Preprocessing.from_torchvision(known.transforms()), list(known.meta["categories"])
-
-
-def _download(name: str, weights: Any) -> nn.Module:
-    try:
-        return torchvision.models.get_model(name, weights=weights)
-    except (OSError, RuntimeError) as error:
-        raise ModelUnavailable(
-            f"the weights {weights} could not be downloaded ({type(error).__name__}); "
-            "give a state-dict file instead, or --weights none for random ones"
-        ) from error
-
-
-def _own(name: str) -> tuple[nn.Module, Preprocessing, list[str]]:
-    module_name, _, factory_name = name.partition(":")
-    if not module_name or module_name.startswith("."):
-        raise InvalidRequest(f"{name!r} names no module; it must be module:factory")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        factory = getattr(importlib.import_module(module_name), factory_name)
-    except (ImportError, AttributeError) as error:
-        raise InvalidRequest(f"{name!r} cannot be imported ({error}); it must be module:factory") from error
-    if not callable(factory):
-        raise InvalidRequest(f"{name!r} is a {type(factory).__name__}, not a callable that returns the module")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(RANDOM_SEED)
-        made = factory()
-    module, preprocessing = made if isinstance(made, tuple) else (made, Preprocessing())
-    if not isinstance(module, nn.Module):
-        raise InvalidRequest(f"{name!r} returned {type(module).__name__}, not a torch.nn.Module")
-    return module, _as_preprocessing(name, preprocessing), []
-
-
-def _as_preprocessing(name: str, given: Any) -> Preprocessing:
+def _preprocessing(
+    name: str, told: Told, given: Preprocessing | Mapping[str, Any] | None
+) -> tuple[Preprocessing, dict[str, str]]:
     if isinstance(given, Preprocessing):
-        return given
-    if isinstance(given, dict):
-        try:
-            return Preprocessing.from_json(given)
-        except TypeError as error:
-            raise InvalidRequest(f"{name!r}: the preprocessing is wrong: {error}") from error
-    if hasattr(given, "resize_size") and hasattr(given, "crop_size"):
-        return Preprocessing.from_torchvision(given)
-    raise InvalidRequest(
-        f"{name!r}: preprocessing must be a Preprocessing, a dict of its fields or torchvision's ImageClassification; "
-        f"from a {type(given).__name__} no way back to the original pixels is known"
-    )
-
-
-def _read_state(path: Path) -> dict[str, torch.Tensor]:
-    if path.exists() and not path.is_file():
-        raise InvalidRequest(f"{path} is no file")  # reading a pipe or a device would never end
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ModelUnavailable(f"there is no weights file {path}") from error
-    except Exception as error:  # the unpickler raises whatever the bytes lead it to
-        raise InvalidRequest(f"{path} is not a state dict that can be loaded safely (weights_only)") from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InvalidRequest(f"{path} holds no state dict (a mapping of names to tensors)")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
-
-
-def _load_state(module: nn.Module, state: dict[str, torch.Tensor], name: str, weights: str) -> None:
-    unused = _TRAINING_ONLY.get(name, ())
-    state = {key: value for key, value in state.items() if not key.startswith(unused)}
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        first = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
-        raise InvalidRequest(f"{weights} does not fit {name}: {first[:600]}") from error
-
-
-def state_digest(module: nn.Module) -> str:
-    """sha256, in hexadecimal, over all parameters and buffers of a module."""
-    digest = hashlib.sha256()
-    for key, tensor in module.state_dict().items():
-        digest.update(f"{key}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        return given, {}
+    return told.with_options(given or {}).complete(name)

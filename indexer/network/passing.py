@@ -5,16 +5,18 @@ other arguments. So the end is none that ``except Exception`` catches, the first
 counts, and what goes wrong in a hook waits until the network's code has returned.
 """
 
-import traceback
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
 
-from indexer.errors import BadActivations
+from indexer.errors import InvalidRequest
+from indexer.network.user_code import of_user
 
 _ENDS = 8
 """How often the pass of a network that catches every exception is ended; then it may run to its own end."""
+
+_ONE_AT_A_TIME = "if it takes one image at a time, --batch-size 1 helps"
 
 
 class _Ended(BaseException):
@@ -34,18 +36,23 @@ def run_pass(
 
     Raises
     ------
-    BadActivations
-        The network's own code failed.
+    InvalidRequest
+        The network's own code raised something; the line says what and where.
     """
     running = _Pass(seen)
     handles = [module.get_submodule(layer).register_forward_hook(running.hook(layer)) for layer in layers]
+    images, _, height, width = batch.shape
     try:
-        module(batch)
+        with of_user(
+            f"the network, given {images} images of height {height} and width {width},",
+            _ONE_AT_A_TIME if images > 1 else "",
+        ):
+            module(batch)
     except _Ended:
         pass
-    except Exception as error:  # the network's own code
+    except InvalidRequest:
         if not running.ended:
-            raise BadActivations(f"the network fails on a batch of {len(batch)}: {described(error)}") from error
+            raise
     finally:
         for handle in handles:
             handle.remove()
@@ -75,15 +82,3 @@ class _Pass:
         except BaseException as error:
             self.error = error
             return False
-
-
-def described(error: Exception) -> str:
-    """What the code of somebody's network raised, in one line: kind, message, and the line of the file where it was."""
-    message = (str(error).strip().splitlines() or [""])[0]
-    steps = [step for step in traceback.extract_tb(error.__traceback__) if not _is_within_torch(step.filename)]
-    place = f" ({steps[-1].filename.rpartition('/')[2]}, line {steps[-1].lineno})" if steps else ""
-    return f"{type(error).__name__}{': ' if message else ''}{message}{place}"
-
-
-def _is_within_torch(file: str) -> bool:
-    return any(f"/{package}/" in file for package in ("torch", "torchvision", "indexer"))

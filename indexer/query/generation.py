@@ -198,11 +198,11 @@ class Generation:
         """The original picture, RGB, upright."""
         return read_picture(self.original(image))
 
-    def network(self, weights: str | None = None, device: str | None = None) -> "Network":
+    def network(self, weights: str | None = None, device: str | None = None, model: str | None = None) -> "Network":
         """Load the network that the index was made with; see `indexer.jobs.load.network_of`."""
         from indexer.jobs.load import network_of  # here, because questions need neither torch nor the network
 
-        return network_of(self.manifest.configuration, weights, device)
+        return network_of(self.manifest.configuration, weights, device, model)
 
 
 def _of_shape(shard: Shard, maps: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 from indexer.errors import DamagedFile, IndexBusy, InvalidRequest, NotAnIndex
 from indexer.images.preprocessing import Preprocessing
+from indexer.network.loading import PLAIN, Loading
 from indexer.receptive_field import ReceptiveField
 from indexer.receptive_field.layout import Layout
 from indexer.store import atomic, layout
@@ -87,6 +88,8 @@ class Configuration:
         Whether shards hold the original files.
     precision : str
         One of `PRECISIONS`.
+    loading : Loading
+        What the model's factory was given, and how its weights file was read.
     """
 
     model: str
@@ -96,9 +99,11 @@ class Configuration:
     layers: tuple[LayerInfo, ...]
     keep_images: bool = False
     precision: str = FLOAT32
+    loading: Loading = PLAIN
 
     def to_json(self) -> dict[str, Any]:
         model = {"name": self.model, "weights": self.weights, "weights_digest": self.weights_digest}
+        model |= self.loading.to_json()
         if self.precision != FLOAT32:  # said only where it is another one: older indexes do not say it
             model["precision"] = self.precision
         return {
@@ -122,6 +127,7 @@ class Configuration:
             layers=tuple(LayerInfo.from_json(layer) for layer in data["layers"]),
             keep_images=bool(data["keep_images"]),
             precision=precision,
+            loading=Loading.from_json(model),
         )
 
     @cached_property
@@ -131,9 +137,10 @@ class Configuration:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over all that decides an activation; where the weights lie does not."""
+        """sha256 over all that decides an activation; where the weights lie, and how they were found, does not."""
         content = self.to_json()
-        del content["model"]["weights"]
+        for name in _OF_THE_FILE:
+            content["model"].pop(name, None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def adopting(self, there: "Configuration") -> "Configuration":
@@ -149,13 +156,17 @@ class Configuration:
     def differences(self, other: "Configuration") -> list[str]:
         """What differs, a line each, this one's value first."""
         mine, theirs = _flat(self.to_json()), _flat(other.to_json())
-        mine.pop("model.weights"), theirs.pop("model.weights")
         names = [name for name in mine if mine[name] != theirs.get(name)]
         return [f"{name}: {mine[name]} there, {theirs.get(name)} here" for name in names]
 
 
+_OF_THE_FILE: Final = ("weights", "weights_key", "strip_prefix", "strict")
+"""What says where weights are: their digest decides which they are."""
+
+
 def _flat(data: dict[str, Any]) -> dict[str, Any]:
-    flat = {f"model.{key}": value for key, value in ({"precision": FLOAT32} | data["model"]).items()}
+    model = {"precision": FLOAT32, "arguments": {}} | data["model"]
+    flat = {f"model.{key}": value for key, value in model.items() if key not in _OF_THE_FILE}
     flat |= {f"preprocessing.{key}": list(value) if isinstance(value, (list, tuple)) else value
              for key, value in data["preprocessing"].items()}  # fmt: skip
     flat["layers"] = [

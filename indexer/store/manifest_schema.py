@@ -47,7 +47,14 @@ _PREPROCESSING: Final = _object(
     std=_list({"type": "number", "exclusiveMinimum": 0}, 3),
 )
 _CONFIGURATION: Final = _object(
-    model=_or_with(_object(name=_TEXT, weights=_TEXT, weights_digest=_TEXT), precision=_TEXT),
+    model=_or_with(
+        _object(name=_TEXT, weights=_TEXT, weights_digest=_TEXT),
+        precision=_TEXT,
+        arguments={"type": "object", "maxProperties": 1000},
+        weights_key=_TEXT,
+        strip_prefix=_TEXT,
+        strict={"type": "boolean"},
+    ),
     preprocessing=_PREPROCESSING,
     layers=_list(
         _or_with(

@@ -654,9 +654,9 @@ def test_kept_images_need_no_folder(photos: Path, tmp_path: Path) -> None:
         ({"layers": ("0", "0")}, InvalidRequest, "named twice"),
         ({"layers": ("act",), "model": "tests.own_models:twice"}, InvalidRequest, "'act' runs 2 times"),
         ({"weights": "/nowhere/weights.pth"}, ModelUnavailable, "no weights file /nowhere/weights.pth"),
-        ({"preprocessing": {"resize": (0,)}}, InvalidRequest, "positive numbers"),
-        ({"preprocessing": {"crop": (4, 4)}, "layers": ()}, InvalidRequest, "images of height 4 and width 4"),
-        ({"preprocessing": {"crop": (4, 4)}}, InvalidRequest, "images of height 4 and width 4"),
+        ({"preprocessing": {"resize": (0,)}}, InvalidRequest, "positive whole number"),
+        ({"preprocessing": {"crop": (4, 4)}, "layers": ()}, InvalidRequest, "of height 4 and width 4"),
+        ({"preprocessing": {"crop": (4, 4)}}, InvalidRequest, "of height 4 and width 4"),
         ({"preprocessing": {"crop": (99999999, 9999999)}}, InvalidRequest, "crop may be 67108864 pixels in all and"),
         ({"preprocessing": {"crop": (8192, 8193)}}, InvalidRequest, "not 8192 x 8193"),
         ({"preprocessing": {"crop": (20, 65537)}}, InvalidRequest, "and 65536 a side at most, not 20 x 65537"),
@@ -717,7 +717,7 @@ def test_an_input_of_too_many_pixels_is_refused_in_a_line(
     arguments = ["build", str(photos), "--out", str(index), "--model", "tests.own_models:small", "--weights", "none"]
     assert main([*arguments, "--layers", "0", option, size]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"unitscope: {option[2:]} may be ")
+    assert line.startswith(f"unitscope: {option}: {option[2:]} may be ")
     assert line.endswith(f"not {size.replace('x', ' x ')}")
     assert not (index / "plan.jsonl").exists()
 

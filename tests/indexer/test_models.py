@@ -52,7 +52,7 @@ def test_a_state_dict_file(tmp_path: Path, wrap: bool) -> None:
     torch.save({"state_dict": state, "epoch": 3} if wrap else state, tmp_path / "w.pth")
     loaded = load_model("alexnet", str(tmp_path / "w.pth"))
     assert loaded.digest == state_digest(trained)
-    assert loaded.preprocessing == Preprocessing((256,), (224, 224))
+    assert loaded.preprocessing == Preprocessing(256, 224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])

@@ -8,9 +8,12 @@ from torchvision.transforms._presets import ImageClassification
 
 from indexer.images.geometry import Box
 from indexer.images.preprocessing import Preprocessing
+from indexer.inputs.forms import understood
 from indexer.network.forward import Network
 from indexer.network.models import LoadedModel, load_model
 from tests.conftest import random_photo
+
+FIGURES = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 CASES = [
     # resize, crop, picture width x height
@@ -32,7 +35,7 @@ def model() -> LoadedModel:
 def test_painting_outside_and_inside(
     model: LoadedModel, resize: tuple, crop: tuple, size: tuple[int, int], interpolation: str
 ) -> None:
-    preprocessing = Preprocessing(resize, crop, interpolation)
+    preprocessing = Preprocessing(resize, crop, interpolation, **FIGURES)
     loaded = LoadedModel(model.name, model.weights, model.module, preprocessing, model.digest, [])
     layer = "features.4"
     network = Network(loaded, [layer])
@@ -68,7 +71,7 @@ def test_sources_of_an_input_pixel(seed: int, interpolation: str) -> None:
     """Changing an original pixel changes exactly such input pixels as claim it, but for weights that round to 0."""
     rng = np.random.default_rng(seed)
     width, height = int(rng.integers(9, 40)), int(rng.integers(9, 40))
-    preprocessing = Preprocessing((int(rng.integers(8, 40)),), (11, 17), interpolation)
+    preprocessing = Preprocessing((int(rng.integers(8, 40)),), (11, 17), interpolation, **FIGURES)
     placement = preprocessing.placement(width, height)
     base = Image.fromarray(np.full((height, width, 3), 128, np.uint8))
     reference = preprocessing.pixels(base)
@@ -87,7 +90,7 @@ def test_sources_of_an_input_pixel(seed: int, interpolation: str) -> None:
 @pytest.mark.parametrize("size", [(100, 75), (75, 100), (333, 64), (41, 41)])
 def test_tensors_are_those_of_torchvision(resize: int, crop: int, size: tuple[int, int]) -> None:
     preset = ImageClassification(crop_size=crop, resize_size=resize)
-    ours = Preprocessing.from_torchvision(preset)
+    ours = understood(preset, "torchvision").complete("any")[0]
     picture = random_photo(np.random.default_rng(1), *size)
     pixels = torch.from_numpy(ours.pixels(picture).copy())[None].permute(0, 3, 1, 2)
     assert torch.equal(ours.normalise(pixels)[0], preset(picture))

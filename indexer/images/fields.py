@@ -1,0 +1,95 @@
+"""Values of the fields of a `Preprocessing`, as people write them, in their one form."""
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from indexer.errors import InvalidRequest
+
+MAX_RESIZED: Final = 1 << 26
+"""Most pixels of a resized picture: a strip of 1 x 50,000 pixels would become one of 256 x 12,800,000."""
+MAX_SIDE: Final = 1 << 16
+"""Longest side that may be asked for; it is the manifest's bound as well."""
+
+INTERPOLATIONS: Final = ("box", "bilinear", "hamming", "bicubic", "lanczos", "nearest")
+
+
+def resize_of(value: Any) -> tuple[int, ...] | None:
+    """``None``, the length of the shorter side as (n,), or (height, width)."""
+    return None if value is None else _sides("resize", value)
+
+
+def crop_of(value: Any) -> tuple[int, int] | None:
+    """``None``, or (height, width); one number is both."""
+    if value is None:
+        return None
+    sides = _sides("crop", value)
+    return sides[0], sides[-1]
+
+
+def interpolation_of(value: Any) -> str:
+    """Its name; torchvision's ``InterpolationMode`` holds it."""
+    name = getattr(value, "value", value)
+    if name not in INTERPOLATIONS:
+        raise InvalidRequest(f"interpolation {name!r} is not one of {', '.join(INTERPOLATIONS)}")
+    return str(name)
+
+
+def mean_of(value: Any) -> tuple[float, float, float]:
+    """Of the channels R, G, B in 0..1; one number is all three."""
+    return _channels("mean", value)
+
+
+def std_of(value: Any) -> tuple[float, float, float]:
+    """Of the channels R, G, B in 0..1, each above 0; one number is all three."""
+    channels = _channels("std", value)
+    if min(channels) <= 0:
+        raise InvalidRequest(f"std must be three numbers above 0, or one, not {value!r}")
+    return channels
+
+
+def _sides(name: str, value: Any) -> tuple[int, ...]:
+    try:
+        sides = tuple(_whole(part) for part in _listed(value))
+    except TypeError:
+        sides = ()
+    if len(sides) not in (1, 2) or min(sides) < 1:
+        what = "the shorter side" if name == "resize" else "of a square"
+        raise InvalidRequest(
+            f"{name} must be a positive whole number ({what}), a pair of them (height, width), or None for as it is, "
+            f"not {value!r}"
+        )
+    if max(sides) > MAX_SIDE or sides[0] * sides[-1] > MAX_RESIZED:
+        raise InvalidRequest(
+            f"{name} may be {MAX_RESIZED} pixels in all and {MAX_SIDE} a side at most, "
+            f"not {' x '.join(map(str, sides))}"
+        )
+    return sides
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError("a truth value is no length")
+    return operator.index(value)
+
+
+def _channels(name: str, value: Any) -> tuple[float, float, float]:
+    try:
+        numbers = [float(part) for part in _listed(value) if not isinstance(part, (bool, str))]
+    except (TypeError, ValueError, OverflowError):
+        numbers = []
+    if len(numbers) not in (1, 3) or len(numbers) != len(_listed(value)) or not all(map(math.isfinite, numbers)):
+        raise InvalidRequest(f"{name} must be one finite number, or three for R, G and B, not {value!r}")
+    first, second, third = numbers * 3 if len(numbers) == 1 else numbers
+    return first, second, third
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    """One number as a list of it; arrays and tensors as lists, a float32 as the shortest number that means it."""
+    if hasattr(value, "tolist"):
+        array = np.asarray(value)
+        value = [float(str(part)) for part in array.ravel()] if array.dtype == np.float32 else array.tolist()
+    return list(value) if isinstance(value, (list, tuple)) else [value]
