@@ -45,6 +45,10 @@ class ImageUnavailable(UnitscopeError):
         self.changed = changed
 
 
+class TookTooLong(UnitscopeError):
+    """A question that was not answered within the time that it was given."""
+
+
 class ModelUnavailable(UnitscopeError):
     """The network of an index cannot be loaded here, so nothing new can be sent through it."""
 

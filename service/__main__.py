@@ -1,5 +1,7 @@
 """``python -m service DIR``: answer questions about the indexes in a directory."""
 
+import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -9,7 +11,7 @@ from typing import Final
 
 from indexer.cores import usable_cores
 from service import logs
-from service.listening import addresses, listen, listen_at
+from service.listening import addresses, fits, listen, listen_at
 from service.settings import Settings
 
 SUPERVISOR: Final = "supervisor"
@@ -21,6 +23,11 @@ _BEATS_SECONDS: Final = 3.0
 _ARENAS: Final = {"MALLOC_ARENA_MAX": "2"}
 """glibc keeps a heap for each thread otherwise: a quarter more memory in each worker, for nothing that was measured."""
 _MOST_WORKERS: Final = 8
+NETWORK: Final = "network"
+"""The name of the socket at which the network is asked."""
+_SHORT_PLACES: Final = ("/tmp", "/var/tmp", "/dev/shm")
+
+log = logging.getLogger(__name__)
 
 
 def main() -> int:
@@ -31,11 +38,34 @@ def main() -> int:
         return 2
     logs.configure(settings.log_level, SUPERVISOR)
     try:
-        with tempfile.TemporaryDirectory(prefix="unitscope-") as folder:
+        with _shared_folder() as folder:
             return _supervise(settings, Path(folder))
     except OSError as error:
         print(f"unitscope: {error}", file=sys.stderr)
         return 2
+
+
+def _shared_folder() -> tempfile.TemporaryDirectory:
+    """A new folder for what the processes share, where the path of a socket is not too long.
+
+    Raises
+    ------
+    OSError
+        No folder for temporary files can be used.
+    """
+    usual = tempfile.gettempdir()
+    for place in (usual, *_SHORT_PLACES):
+        with contextlib.suppress(OSError):
+            folder = tempfile.TemporaryDirectory(prefix="unitscope-", dir=place)
+            if fits(str(Path(folder.name, NETWORK))):
+                if place != usual:
+                    log.warning("the path of TMPDIR is too long for a socket; temporary files are in %s", place)
+                return folder
+            folder.cleanup()
+    raise OSError(
+        f"no folder for temporary files can be used: sockets need a path of at most 107 bytes, {usual} is too long "
+        f"or not writable, and so are {', '.join(_SHORT_PLACES)}; set TMPDIR to a shorter one"
+    )
 
 
 def _supervise(settings: Settings, folder: Path) -> int:
@@ -44,7 +74,7 @@ def _supervise(settings: Settings, folder: Path) -> int:
     from service.supervisor import Role, Supervisor  # with its metrics, which look at the environment once
 
     sockets = listen(settings.host, settings.port)
-    address = str(folder / "network")
+    address = str(folder / NETWORK)
     turns = listen_at(address, settings.forward_queue)
     environment = _ARENAS | thread_limits(os.environ, 1)
     roles = [

@@ -3,10 +3,10 @@
 import math
 from pathlib import Path
 
-from flask import Request
+from flask import Request, g
 
 from service.contract import Contract
-from service.errors import TooManyRequests
+from service.errors import NotAuthenticated, TooManyRequests
 from service.rates import Rates, network_of
 from service.settings import Settings
 from service.tokens import Tokens
@@ -38,10 +38,23 @@ class Admission:
         roles = self._roles.get(request.endpoint or "")
         if roles is None:
             return
-        token = self._tokens.check(request.headers.get("Authorization"), roles) if self._tokens else None
+        if self._tokens:
+            token = self._tokens.of(request.headers.get("Authorization"))
+            g.token = token.name  # for the log, also where it is refused
+            token.check(roles)
         if not self._rates:
             return
-        client = network_of(request.remote_addr or "") if token is None else f"token {token}"
+        client = f"token {g.token}" if self._tokens else network_of(request.remote_addr or "")
         if wait := self._rates.take(client):
             seconds = math.ceil(wait)
             raise TooManyRequests(f"you have used your allowance up; try again in {seconds} s", seconds)
+
+    def is_stranger(self, request: Request) -> bool:
+        """Whether a request that needs no token comes from somebody who has none, where others need one."""
+        if not self._tokens:
+            return False
+        try:
+            g.token = self._tokens.of(request.headers.get("Authorization")).name
+        except NotAuthenticated:
+            return True
+        return False

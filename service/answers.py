@@ -16,6 +16,7 @@ from typing import Final
 from flask import Response
 
 from service import metrics
+from service.flights import Flights
 from service.kept import Kept
 
 _OVERHEAD: Final = 1024
@@ -40,6 +41,7 @@ class Answers:
 
     def __init__(self, most_bytes: int) -> None:
         self._largest = most_bytes // _LARGEST
+        self._flights: Flights[Finished] = Flights()
         self._kept: Kept[Finished] = Kept(most_bytes, _size)
 
     @property
@@ -48,8 +50,12 @@ class Answers:
         return self._kept.size
 
     def of(self, key: str, make: Callable[[], Finished]) -> Finished:
-        """What is kept under a key, or what is made now."""
+        """What is kept under a key, or what is made now: once for all who ask for it meanwhile."""
         finished = self.get(key)
+        return self._flights.of(key, lambda: self._made(key, make)) if finished is None else finished
+
+    def _made(self, key: str, make: Callable[[], Finished]) -> Finished:
+        finished = self._kept.get(key)  # it may have been finished since this one looked
         if finished is None:
             finished = make()
             self.put(key, finished)

@@ -15,8 +15,9 @@ import flask
 from flask import Flask, Response, g
 
 import indexer
-from indexer.store import cache
-from service import compression, observing, problems, reference
+from indexer.store.cache import Cache
+from indexer.store.remote import RemotePath
+from service import compression, metrics, observing, problems, reference
 from service.admission import Admission
 from service.answers import Answers
 from service.browsers import Browsers
@@ -26,6 +27,7 @@ from service.contract import Contract
 from service.dispatch import Services
 from service.examined import Examined
 from service.explorer import Explorer
+from service.flights import Flights
 from service.gate import Gate
 from service.networks import Networks
 from service.passes import LocalPasses
@@ -66,15 +68,13 @@ def create_app(settings: Settings, network: str | None = None) -> Application:
     network : str, optional
         The socket at which processes that run the network take questions. Without one, this process runs it.
     """
-    cache.use(settings.cache, settings.cache_bytes)
     app = Application("service", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=settings.max_upload_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.merge_slashes = False
     app.services = _services(settings, network)
     observing.install(app, app.services.contract.operations)
     problems.install(app)
-    shared = Path(network).parent if network else None
-    browsers, admission = Browsers(settings.origins), Admission(settings, app.services.contract, shared)
+    browsers, admission = Browsers(settings.origins), app.services.admission
     app.before_request(_name_request)
     app.before_request(lambda: browsers.preflight(flask.request))
     app.before_request(lambda: admission.check(flask.request))
@@ -88,9 +88,10 @@ def create_app(settings: Settings, network: str | None = None) -> Application:
 
 def _services(settings: Settings, network: str | None) -> Services:
     open_index = partial(indexer.open, images=settings.images)
+    shared = Path(network).parent if network else None
     if settings.examine:
-        open_index = Examined(open_index, Path(network).parent if network else None)
-    gate = Gate(settings.forward_passes, settings.forward_queue, settings.forward_wait)
+        open_index = Examined(open_index, shared)
+    gate = Gate(settings.forward_passes, settings.forward_queue, settings.forward_wait, "uploads", metrics.REFUSED)
     if network is None:
         passes = LocalPasses(Networks(settings.model, settings.weights, settings.max_pixels, settings.model_args), gate)
     else:
@@ -100,13 +101,27 @@ def _services(settings: Settings, network: str | None) -> Services:
         settings=settings,
         contract=contract,
         reference=reference.page(contract),
-        catalog=Catalog(settings.directory, open_index, settings.check_seconds),
+        catalog=Catalog(_directory(settings), open_index, settings.check_seconds),
         answers=Answers(settings.answer_bytes),
         tags=Tags(TAGS_KEPT),
         explorer=Explorer.load(),
-        gate=gate,
+        upload_gate=gate,
+        drawing_gate=Gate(
+            settings.drawings, settings.drawing_queue, settings.drawing_wait, "sheets and tiles",
+            metrics.DRAWINGS_REFUSED,
+        ),
         passes=passes,
-    )
+        admission=Admission(settings, contract, shared),
+        drawings=Flights(),
+        bodies=Flights(),
+    )  # fmt: skip
+
+
+def _directory(settings: Settings) -> Path | RemotePath:
+    """What is served; copies of remote files lie where the settings of this application say."""
+    if isinstance(settings.directory, RemotePath):
+        return settings.directory.copied_to(Cache(settings.cache, settings.cache_bytes))
+    return settings.directory
 
 
 def _name_request() -> None:

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from indexer.errors import DamagedFile, NotAnIndex, NotFound, StorageUnavailable, UnitscopeError
+from indexer.query import deadline
 from indexer.query.index import Index
 from indexer.store import layout, manifest
 from indexer.store.remote import RemotePath
 from service import metrics
+from service.backoff import Backoff
 from service.errors import GenerationReplaced, IndexUnavailable
 
 log = logging.getLogger(__name__)
@@ -96,6 +98,7 @@ class _Place:
         self._check_at = 0.0
         self._reopen_at = 0.0
         self._quiet_until = 0.0
+        self._backoff = Backoff(path)
 
     @contextmanager
     def lease(self, generation: int | None = None) -> Iterator[Held]:
@@ -122,7 +125,8 @@ class _Place:
         self._replace(None, IndexUnavailable("the index is no longer served"), None)
 
     def _take(self, generation: int | None) -> Held:
-        self._check_if_due()
+        with deadline.paused():  # opening may take long, and is not the question's fault
+            self._check_if_due()
         if generation is not None and self._held is not None and generation > self._held.index.generation:
             with self._checking:  # another replica serves it already
                 self._check()
@@ -162,10 +166,12 @@ class _Place:
                 self._checking.release()
 
     def _check(self) -> None:
+        stamp: Stamp | None = None
         try:
             stamp = manifest.stamp(self._path)
-            if stamp != self._stamp or self._is_cut():
+            if (stamp != self._stamp and not self._backoff.waits(stamp)) or self._is_cut():
                 self._replace(*self._open(stamp))
+                self._backoff.succeeded()
                 metrics.GENERATIONS.inc()
         except NotAnIndex:
             self._replace(None, IndexUnavailable("the index is gone, or not published yet"), None)
@@ -175,9 +181,14 @@ class _Place:
             if self._held is None:  # what is open goes on answering
                 self._replace(None, error, None)
         except UnitscopeError as error:
-            self._replace(None, error, None)
+            self._refuse(stamp, error)
         except OSError as error:
-            self._replace(None, DamagedFile(layout.MANIFEST, f"cannot be read ({os.strerror(error.errno or 0)})"), None)
+            self._refuse(stamp, DamagedFile(layout.MANIFEST, f"cannot be read ({os.strerror(error.errno or 0)})"))
+
+    def _refuse(self, stamp: Stamp | None, error: UnitscopeError) -> None:
+        seconds = self._backoff.failed(stamp, error.file if isinstance(error, DamagedFile) else "")
+        log.warning("index %s cannot be opened (%s); tried again in %g s", self._path.name, error, seconds)
+        self._replace(None, error, None)
 
     def _is_cut(self) -> bool:
         """Whether a mapped file of the open generation has lost bytes; to read those would end the process.

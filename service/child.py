@@ -2,16 +2,14 @@
 
 import contextlib
 import os
-import resource
 import socket
 import sys
 from dataclasses import dataclass
 
 from service import logs, metrics
+from service.descriptors import raise_limit
 from service.metrics import PLACE
 from service.settings import Settings
-
-_FILES = 1 << 16
 
 
 class Lifeline:
@@ -74,14 +72,6 @@ def inherit() -> Inherited:
     descriptors, network, *arguments = sys.argv[1:]
     lifeline, *listening = (int(number) for number in descriptors.split(","))
     settings = Settings.read(arguments)
-    _open_many_files()
+    raise_limit()
     logs.configure(settings.log_level, os.environ[PLACE])
     return Inherited(Lifeline(lifeline), [socket.socket(fileno=number) for number in listening], network, settings)
-
-
-def _open_many_files() -> None:
-    """Shards and connections may take more than the 1,024 files that are usual, which programs may raise themselves."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -11,20 +11,24 @@ There are five kinds of views, each with its own way here:
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import flask
 from flask import Request, Response
 
+from indexer.query import deadline
 from indexer.query.index import Index
 from service import caching
+from service.admission import Admission
 from service.answers import Answers, Finished
 from service.browsers import styled_policy
 from service.caching import Tagged, Tags, Versions
 from service.catalog import Catalog, Held
 from service.contract import Contract, Operation
 from service.explorer import Explorer
+from service.flights import Flights
 from service.gate import Gate
 from service.links import Links
 from service.paging import link_header
@@ -32,6 +36,8 @@ from service.passes import Passes
 from service.settings import Settings
 
 Json = dict[str, Any]
+MISSING: Final = "X-Missing-Originals"
+"""The header that says how many originals a placeholder stands for in a picture."""
 JSON_TYPE: Final = "application/json"
 _JSON: Final = json.JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":"))
 
@@ -47,8 +53,16 @@ class Services:
     tags: Tags
     explorer: Explorer
     reference: str
-    gate: Gate
+    upload_gate: Gate
+    drawing_gate: Gate
     passes: Passes
+    admission: Admission
+    drawings: Flights["Drawn"]
+    bodies: Flights[Finished]
+
+    def time(self) -> AbstractContextManager[None]:
+        """The time that one question has."""
+        return deadline.within(self.settings.question_seconds)
 
 
 @dataclass(frozen=True)
@@ -73,13 +87,21 @@ class Picture:
         What decides how it looks, as links carry it.
     key : tuple
         What this one shows and how; with the version it decides every byte.
-    draw : callable () -> (bytes, str)
-        The file and its media type.
+    draw : callable () -> Drawn
     """
 
     version: str
     key: tuple[Any, ...]
-    draw: Callable[[], tuple[bytes, str]]
+    draw: Callable[[], "Drawn"]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture file, its media type, and how many originals a placeholder stands for in it."""
+
+    data: bytes
+    media_type: str
+    missing: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,7 +135,8 @@ def answer(operation: Operation, view: Callable[..., Json | Document], services:
             finished = services.answers.of(key, make)
             return caching.finish(request, finished.response(), etag, caching.REVALIDATE)
 
-        return services.catalog.ask(name, from_generation, generation)
+        with services.time():
+            return services.catalog.ask(name, from_generation, generation)
 
     return handle
 
@@ -140,7 +163,8 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
             finished = services.answers.of(key, make)
             return caching.finish(request, finished.response(), etag, caching.REVALIDATE)
 
-        return from_generations(())
+        with services.time():
+            return from_generations(())
 
     return handle
 
@@ -161,10 +185,16 @@ def picture(operation: Operation, view: Callable[..., Picture], services: Servic
             services.tags.put(_spelling(request), Tagged(etag, control, held.opening))
             if caching.known(request, etag):
                 return caching.not_modified(etag, control)
-            data, media_type = drawing.draw()
-            return caching.finish(request, Response(data, content_type=media_type), etag, control)
+            key = caching.tag(etag, held.opening)
+            drawn = services.drawings.of(key, drawing.draw)
+            response = Response(drawn.data, content_type=drawn.media_type)
+            if not drawn.missing:
+                return caching.finish(request, response, etag, control)
+            response.headers[MISSING] = str(drawn.missing)  # they may be back the next time
+            return caching.finish(request, response, caching.tag(drawn.data), caching.REVALIDATE)
 
-        return services.catalog.ask(name, from_generation)
+        with services.time():
+            return services.catalog.ask(name, from_generation)
 
     return handle
 
@@ -189,8 +219,19 @@ def ask(operation: Operation, view: Callable[..., Json | Response], services: Se
         request = _request()
         arguments = operation.arguments(request, path)
         name = arguments.pop("index")
-        body = services.catalog.ask(name, lambda held: view(_question(request, name, held, services), **arguments))
-        response = body if isinstance(body, Response) else as_json(body)
+
+        def from_generation(held: Held) -> Finished:
+            def make() -> Finished:
+                body = view(_question(request, name, held, services), **arguments)
+                return _finished_once(body if isinstance(body, Response) else as_json(body))
+
+            if operation.json_body is None:
+                return make()
+            asked = json.dumps(arguments, sort_keys=True)
+            return services.bodies.of(caching.tag(held.opening, request.script_root, request.path, asked), make)
+
+        with services.time():
+            response = services.catalog.ask(name, from_generation).response()
         response.headers["Cache-Control"] = caching.NEVER
         return response
 
@@ -224,6 +265,11 @@ def _finished(request: Request, body: Json | Document, arguments: Json, generati
     if "offset" in arguments:
         headers.append(("Link", link_header(request, body, generation)))
     return Finished(_JSON.encode(body).encode(), tuple(headers))
+
+
+def _finished_once(response: Response) -> Finished:
+    """An answer that several may get."""
+    return Finished(response.get_data(), (("Content-Type", response.headers["Content-Type"]),))
 
 
 def _question(request: Request, name: str, held: Held, services: Services) -> Question:

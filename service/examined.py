@@ -10,6 +10,7 @@ from indexer.query.examine import examine
 from indexer.query.index import Index
 from indexer.store import layout
 from indexer.store.remote import RemotePath
+from service.backoff import file_stamp
 
 Place = Path | RemotePath
 Stamp = tuple[Any, ...]
@@ -51,12 +52,12 @@ class Examined:
 
     def _examine(self, path: Place, name: str, stamp: Stamp) -> None:
         refused = self._refused.get(name)
-        if refused and refused[0] == stamp:  # nothing has changed since
+        if refused and refused[0] == (stamp, file_stamp(path, refused[1].file)):  # nothing has changed since
             raise DamagedFile(refused[1].file, refused[1].cause)
         try:
             examine(path)
         except DamagedFile as error:
-            self._refused[name] = stamp, error
+            self._refused[name] = (stamp, file_stamp(path, error.file)), error
             raise
         if self._shared is not None:
             (self._shared / f"examined-{name}").touch()

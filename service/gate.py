@@ -4,17 +4,29 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service import metrics
+from prometheus_client import Counter
+
+from indexer.query import deadline
 from service.errors import Busy
 
 
 class Gate:
-    """At most ``places`` inside, at most ``queue`` waiting, each for at most ``seconds``."""
+    """At most ``places`` inside, at most ``queue`` waiting, each for at most ``seconds``.
 
-    def __init__(self, places: int, queue: int, seconds: float) -> None:
+    Parameters
+    ----------
+    what : str
+        What is let in, in the plural, as those who are sent away are told.
+    refused : Counter
+        Counts them, by ``reason``.
+    """
+
+    def __init__(self, places: int, queue: int, seconds: float, what: str, refused: Counter) -> None:
         self._free = threading.Semaphore(places)
         self._present = threading.Semaphore(places + queue)
         self._seconds = seconds
+        self._what = what
+        self._refused = refused
 
     @contextmanager
     def attend(self) -> Iterator[None]:
@@ -42,7 +54,9 @@ class Gate:
             The queue is full, or no place became free in time.
         """
         with self.attend():
-            if not self._free.acquire(timeout=self._seconds):
+            with deadline.paused():
+                entered = self._free.acquire(timeout=self._seconds)
+            if not entered:
                 raise self.late()
             try:
                 yield
@@ -50,14 +64,14 @@ class Gate:
                 self._free.release()
 
     def full(self) -> Busy:
-        """The error for who finds the queue full."""
-        metrics.REFUSED.labels("queue").inc()
-        return self._busy("too many uploads are waiting already")
+        """The error for a request that finds the queue full."""
+        self._refused.labels("queue").inc()
+        return self._busy(f"too many {self._what} are waiting already")
 
     def late(self) -> Busy:
-        """The error for who has waited for too long."""
-        metrics.REFUSED.labels("wait").inc()
-        return self._busy(f"no place became free within {self._seconds:g} seconds")
+        """The error for a request that has waited for too long."""
+        self._refused.labels("wait").inc()
+        return self._busy(f"no place for {self._what} became free within {self._seconds:g} seconds")
 
     def _busy(self, reason: str) -> Busy:
         return Busy(f"{reason}; try again later", retry_after=max(1, round(self._seconds)))

@@ -77,6 +77,16 @@ REFUSED = Counter(
     ["reason"],
     registry=REGISTRY,
 )
+DRAWINGS_WAITING = Gauge(
+    "unitscope_drawings_waiting", "Sheets and tiles that are drawn or wait for it.", registry=REGISTRY,
+    multiprocess_mode="livesum",
+)  # fmt: skip
+DRAWINGS_REFUSED = Counter(
+    "unitscope_drawings_refused",
+    "Sheets and tiles sent away with 503: the queue was full, or the wait too long.",
+    ["reason"],
+    registry=REGISTRY,
+)
 FORWARD_SECONDS = Histogram(
     "unitscope_forward_seconds",
     "Decoding a picture and sending it through the network (see), or attribution (attribute).",

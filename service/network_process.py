@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Final
 
-from service import metrics
+from service import logs, metrics
 from service.child import Inherited, inherit
 from service.networks import Networks
 from service.remote import serve
@@ -38,6 +38,7 @@ def main() -> int:
     preloaded = not settings.preload
     while not given.lifeline.cut():
         given.lifeline.beat()
+        logs.sweep()
         readable, _, _ = select.select([listening, given.lifeline], [], [], _TICK)
         if listening in readable:
             _take(given, listening, networks)

@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 from service import logs, metrics
 from service.contract import Operation
 
-log = logging.getLogger("service.requests")
+log = logging.getLogger(logs.REQUESTS)
 
 _NOT_MODIFIED: Final = 304
 
@@ -51,6 +51,7 @@ def _finish(response: Response, routes: dict[str, str]) -> Response:
             logs.FIELDS: {
                 "request_id": g.request_id,
                 "client": asked.remote_addr,
+                "token": g.get("token"),
                 "method": asked.method,
                 "path": asked.path,
                 "route": route,

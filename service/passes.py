@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from indexer.images.geometry import Box
+from indexer.query import deadline
 from indexer.store.manifest import Configuration
 from service import metrics
 from service.gate import Gate
@@ -56,6 +57,7 @@ class LocalPasses:
     @contextmanager
     def turn(self) -> Iterator[Networks]:
         with ExitStack() as stack:
+            stack.enter_context(deadline.paused())
             with metrics.waiting():
                 stack.enter_context(self._gate.enter())
             yield self._networks

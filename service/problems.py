@@ -20,6 +20,7 @@ from indexer.errors import (
     NotFound,
     NotInstalled,
     StorageUnavailable,
+    TookTooLong,
     UnitscopeError,
 )
 from service.errors import (
@@ -69,7 +70,8 @@ INTERNAL = Kind("internal-error", 500, "The service failed")
 NOT_INSTALLED = Kind("not-installed", 501, "Not installed here")
 NO_INDEX = Kind("index-unavailable", 503, "The index is not available")
 NO_MODEL = Kind("model-unavailable", 503, "The network is not available")
-BUSY = Kind("busy", 503, "Too many requests for the network are waiting")
+BUSY = Kind("busy", 503, "Too many requests of this kind are waiting")
+TOOK_TOO_LONG = Kind("took-too-long", 504, "The question took too long")
 BAD_REQUEST = Kind("bad-request", 400, "Bad request")
 
 _BY_STATUS = {kind.status: kind for kind in (NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED, TOO_MANY)}
@@ -85,6 +87,7 @@ _BY_ERROR: Final[tuple[tuple[type[UnitscopeError], Kind], ...]] = (
     (ModelUnavailable, NO_MODEL),
     (NotInstalled, NOT_INSTALLED),
     (Busy, BUSY),
+    (TookTooLong, TOOK_TOO_LONG),
     (DamagedFile, NO_INDEX),
     (NotAnIndex, NO_INDEX),
     (GenerationReplaced, GENERATION_REPLACED),

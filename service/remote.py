@@ -21,6 +21,7 @@ from PIL import UnidentifiedImageError
 
 from indexer.errors import ImageRejected, InvalidRequest, ModelUnavailable, NotInstalled, UnitscopeError
 from indexer.images.geometry import Box
+from indexer.query import deadline
 from indexer.store.manifest import Configuration
 from service import metrics
 from service.errors import NetworkLost
@@ -61,7 +62,7 @@ class RemotePasses:
 
     @contextmanager
     def turn(self) -> Iterator["RemoteNetwork"]:
-        with self._gate.attend(), self._connect() as connection:
+        with deadline.paused(), self._gate.attend(), self._connect() as connection:
             with metrics.waiting():
                 begun = connection.poll(self._wait)
             if not begun:

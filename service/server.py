@@ -7,68 +7,42 @@
 waitress reads a whole request before it gives it to a thread, so a client that sends slowly holds up nobody.
 """
 
-import secrets
+import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from flask import Flask
-from waitress import create_server, wasyncore
-from waitress.channel import HTTPChannel
-from waitress.server import BaseWSGIServer
-from waitress.task import ErrorTask, WSGITask
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.task import ThreadedTaskDispatcher
 
-from service import metrics, problems
+from service import descriptors, metrics
+from service.connections import ENTRIES, Channel, Door
 from service.listening import BACKLOG
 from service.settings import Settings
+
+log = logging.getLogger(__name__)
 
 FORM_OVERHEAD: Final = 65_536
 """What a multipart form may add to the largest upload, in bytes, before the application is even asked."""
 MAX_ANSWER_BYTES: Final = 1 << 30
 _TICK: Final = 1.0
+_FULL_TICK: Final = 0.25
 _ENDING_TICK: Final = 0.05
 
 
-class ProblemTask(ErrorTask):
-    """Answers what is not HTTP, or is too large to be read at all."""
-
-    def execute(self) -> None:
-        error = self.request.error
-        kind = problems.kind_of_status(error.code)
-        request_id = secrets.token_hex(8)
-        content = problems.body(kind, str(error.body), "/", request_id)
-        self.status = f"{kind.status} {kind.title}"
-        self.response_headers = [
-            ("Content-Type", problems.MEDIA_TYPE),
-            ("Content-Length", str(len(content))),
-            ("X-Request-Id", request_id),
-        ]
-        self.set_close_on_finish()
-        self.content_length = len(content)
-        self.write(content)
-        metrics.REQUESTS.labels(metrics.NO_ROUTE, metrics.OTHER_METHOD, str(kind.status)).inc()
-
-
-class LastTask(WSGITask):
-    """Answers a request; a client whose server is ending is told not to send another on this connection."""
-
-    def build_response_header(self) -> bytes:
-        if self.channel.server.ending:
-            self.set_close_on_finish()
-        return super().build_response_header()
-
-
-class Channel(HTTPChannel):
-    """A connection whose errors are problems."""
-
-    error_task_class = ProblemTask
-    task_class = LastTask
-
-    @property
-    def idle(self) -> bool:
-        """Whether no request is being received, worked on or answered."""
-        return not (self.requests or self.request or self.total_outbufs_len or self.close_when_flushed)
+def _fitting(settings: Settings) -> int:
+    """How many connections this process keeps open; says so where it is fewer than were asked for."""
+    fitting = descriptors.connections(settings.connections)
+    if fitting < settings.connections:
+        log.warning(
+            "this process may have %d files open (ulimit -n), so it keeps %d connections and not %d; the longest idle "
+            "make room for more",
+            descriptors.limit(), fitting, settings.connections,
+        )  # fmt: skip
+    return fitting
 
 
 class Server:
@@ -78,24 +52,28 @@ class Server:
         largest = settings.max_upload_bytes + FORM_OVERHEAD
         self._stop_seconds = settings.stop_seconds
         self._map: dict[int, Any] = {}
-        self._server = create_server(
-            app,
-            self._map,
+        adjustments = Adjustments(
             sockets=list(sockets),
             backlog=BACKLOG,
             threads=settings.threads,
-            connection_limit=settings.connections,
+            connection_limit=_fitting(settings) + ENTRIES * len(sockets),
             max_request_body_size=largest,
             inbuf_overflow=largest,
             outbuf_overflow=MAX_ANSWER_BYTES,
             ident=None,
             clear_untrusted_proxy_headers=True,
         )
-        self._listening = [item for item in self._map.values() if isinstance(item, BaseWSGIServer)]
-        for item in self._listening:
-            item.channel_class = Channel
-            item.ending = False
+        self._dispatcher = ThreadedTaskDispatcher()
+        self._dispatcher.set_thread_count(settings.threads)
+        self._doors = [self._door(app, adjustments, listening) for listening in sockets]
         self._stopping = False
+
+    def _door(self, app: Flask, adjustments: Adjustments, listening: socket.socket) -> Door:
+        about = (listening.family, listening.type, listening.proto, listening.getsockname())
+        return Door(
+            app, self._map, _sock=listening, dispatcher=self._dispatcher, adj=adjustments, sockinfo=about,
+            bind_socket=False,
+        )  # fmt: skip
 
     def run(self, tick: Callable[[], None]) -> None:
         """Serve; ``tick`` is called about every second.
@@ -104,10 +82,13 @@ class Server:
         """
         tick_at = 0.0
         while not self._stopping:
-            wasyncore.loop(_TICK, use_poll=True, map=self._map, count=1)
+            full = any(door.full for door in self._doors)
+            wasyncore.loop(_FULL_TICK if full else _TICK, use_poll=True, map=self._map, count=1)
+            for door in self._doors:
+                door.make_room()
             if time.monotonic() >= tick_at:
                 tick()
-                metrics.THREAD_QUEUE.set(len(self._server.task_dispatcher.queue))
+                metrics.THREAD_QUEUE.set(len(self._dispatcher.queue))
                 tick_at = time.monotonic() + _TICK
         self._end(tick)
 
@@ -115,11 +96,11 @@ class Server:
         """Take no more connections, answer what is in flight, end."""
         if not self._stopping:
             self._stopping = True
-            self._listening[0].pull_trigger()
+            self._doors[0].pull_trigger()
 
     def _end(self, tick: Callable[[], None]) -> None:
         wasyncore.loop(0, use_poll=True, map=self._map, count=1)  # whoever is at the door already
-        for item in self._listening:
+        for item in self._doors:
             item.ending = True
             item.del_channel()
             item.socket.close()
@@ -127,7 +108,7 @@ class Server:
         while self._close_idle() and time.monotonic() < deadline:
             wasyncore.loop(_ENDING_TICK, use_poll=True, map=self._map, count=1)
             tick()
-        self._server.task_dispatcher.shutdown(timeout=0.5)
+        self._dispatcher.shutdown(timeout=0.5)
         wasyncore.close_all(self._map, ignore_all=True)
 
     def _close_idle(self) -> bool:

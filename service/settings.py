@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from indexer.store.remote import RemotePath
 
 ENVIRONMENT_PREFIX = "UNITSCOPE_"
+_SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://\S+")
+"""What Kubernetes and Docker put into the environment variable NAME_PORT for a service called NAME: not a setting."""
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
@@ -109,8 +111,10 @@ class Settings:
     workers: int | None = _setting(
         _number(1, 64), "How many processes answer requests; by default one a core, at least 2 and at most 8.", None
     )
-    threads: int = _setting(_number(2, 256), "How many requests a process works on at a time.", 8)
-    connections: int = _setting(_number(10, 10_000), "How many connections a process keeps open; more wait.", 250)
+    threads: int = _setting(_number(2, 256), "How many requests a process works on at a time.", 12)
+    connections: int = _setting(
+        _number(10, 10_000), "How many connections a process keeps open; those idle longest make room for more.", 250
+    )
     max_upload_bytes: int = _setting(_number(1, 2**31), "The largest upload, in bytes.", 20_000_000)
     max_pixels: int = _setting(_number(1, 2**31), "The largest upload, in pixels.", 64_000_000)
     forward_passes: int = _setting(
@@ -127,6 +131,15 @@ class Settings:
         _number(1, 3600, float), "How many seconds one upload may take in the network before its process is replaced.",
         120.0,
     )  # fmt: skip
+    drawings: int = _setting(
+        _number(1, 64), "How many pictures of many originals (sheets, tiles) a process draws at a time.", 2
+    )
+    drawing_wait: float = _setting(
+        _number(0, 600, float), "How many seconds such a picture waits for its turn before its 503.", 10.0
+    )
+    question_seconds: float = _setting(
+        _number(0.1, 3600, float), "How many seconds a question may take, its waiting aside, before its 504.", 60.0
+    )
     stop_seconds: float = _setting(
         _number(0, 3600, float), "How many seconds requests in flight may take when the service is told to end.", 20.0
     )
@@ -165,6 +178,11 @@ class Settings:
                 f"forward-queue ({self.forward_queue}) together, so that uploads cannot hold up everything else"
             )
 
+    @property
+    def drawing_queue(self) -> int:
+        """How many pictures of many originals wait beside those being drawn: all threads but one that uploads leave."""
+        return max(0, self.threads - self.forward_passes - self.forward_queue - self.drawings - 1)
+
     @classmethod
     def read(cls, arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> "Settings":
         """From command-line arguments (by default the process's own), then the environment, then the defaults.
@@ -183,6 +201,8 @@ class Settings:
         given = {}
         for item in fields(cls):
             variable = environment_name(item.name)
+            if item.name == "port" and _SERVICE_LINK.fullmatch(environment.get(variable, "")):
+                continue
             if variable in environment:
                 try:
                     given[item.name] = item.metadata["parse"](environment[variable])

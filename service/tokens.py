@@ -40,6 +40,17 @@ class Token:
     roles: frozenset[str]
     digest: bytes
 
+    def check(self, roles: frozenset[str]) -> None:
+        """Refuse what it may not be used for.
+
+        Raises
+        ------
+        NotAllowed
+            It lacks one of the roles.
+        """
+        if not roles <= self.roles:
+            raise NotAllowed(f"the token of {self.name} may not be used for this; it lacks {', '.join(roles)}")
+
 
 def read_tokens(file: Path) -> tuple[Token, ...]:
     """The tokens of a file.
@@ -81,14 +92,18 @@ class Tokens:
         self._tokens = read_tokens(file)
 
     def check(self, authorization: str | None, roles: frozenset[str]) -> str:
-        """Whose token a request carries.
+        """Whose token a request carries; raises as `of` and `Token.check` do."""
+        token = self.of(authorization)
+        token.check(roles)
+        return token.name
+
+    def of(self, authorization: str | None) -> Token:
+        """The token that a request carries.
 
         Raises
         ------
         NotAuthenticated
             It carries none, or none that is known.
-        NotAllowed
-            The token lacks one of the roles.
         """
         if authorization is None:
             raise NotAuthenticated("this needs a token: send it as Authorization: Bearer TOKEN", given=False)
@@ -96,9 +111,7 @@ class Tokens:
         token = self._find(found[1]) if found else None
         if token is None:
             raise NotAuthenticated("the token is not known here", given=True)
-        if not roles <= token.roles:
-            raise NotAllowed(f"the token of {token.name} may not be used for this; it lacks {', '.join(roles)}")
-        return token.name
+        return token
 
     def _find(self, text: str) -> Token | None:
         digest = hashlib.sha256(text.encode()).digest()

@@ -5,6 +5,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from service import logs
 from service.child import Inherited, inherit
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def _serve(app: "Application", given: Inherited) -> None:
 
     def tick() -> None:
         given.lifeline.beat()
+        logs.sweep()
         if given.lifeline.cut():
             server.stop()
 

@@ -76,6 +76,10 @@ def test_settings_are_settings_of_the_service() -> None:
     assert {name for name in given if name.startswith("UNITSCOPE_")} <= KNOWN
 
 
+def test_services_put_nothing_into_the_environment_of_pods() -> None:
+    assert all(pod["spec"]["enableServiceLinks"] is False for pod in pods())
+
+
 def commands() -> list[list[str]]:
     containers = [container for pod in pods() for container in pod["spec"]["containers"]]
     given = [container["args"] for container in containers] + [

@@ -2,9 +2,12 @@
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from indexer.store.remote import place
+
+if TYPE_CHECKING:
+    from indexer.pictures.lost import LostOriginals
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -25,6 +28,12 @@ def add_index_command(commands: Any, name: str, run: Run, text: str) -> argparse
 
 def add_images_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--images", type=place, help="the image root, if it is not where it was")
+
+
+def say_lost(lost: "LostOriginals", options: argparse.Namespace) -> None:
+    """Say how many originals a placeholder stands for, where there are any."""
+    if summary := lost.summary(str(options.index)):
+        print(summary)
 
 
 def add_network_options(command: argparse.ArgumentParser) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import indexer
-from indexer.commands.common import add_images_option, add_index_command
+from indexer.commands.common import add_images_option, add_index_command, say_lost
 from indexer.exports.coco import export_patches
 from indexer.exports.page import COLUMNS, NEURONS, write_page
+from indexer.pictures.lost import LostOriginals
 from indexer.pictures.sheet import neuron_numbers
 from indexer.store import atomic
 
@@ -36,15 +37,21 @@ def _run_export(options: argparse.Namespace) -> int:
     with indexer.open(options.index, options.images) as index:
         channels = index.layer(options.layer).info.channels
         wanted = list(range(channels)) if options.neurons is None else neuron_numbers(options.neurons)
-        labels = export_patches(index, options.layer, wanted, options.out, top=options.top, class_=options.class_)
+        lost = LostOriginals()
+        labels = export_patches(
+            index, options.layer, wanted, options.out, top=options.top, class_=options.class_, lost=lost
+        )
     print(f"{options.out}: {len(labels['annotations'])} patches of {len(labels['images'])} images")
+    say_lost(lost, options)
     return 0
 
 
 def _run_page(options: argparse.Namespace) -> int:
     with indexer.open(options.index, options.images) as index:
-        text = write_page(index, count=options.neurons, columns=options.columns)
+        lost = LostOriginals()
+        text = write_page(index, count=options.neurons, columns=options.columns, lost=lost)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(options.out, text.encode("utf-8", "replace"))  # a file's name need not be UTF-8
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
+    say_lost(lost, options)
     return 0

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import indexer
-from indexer.commands.common import Run, add_images_option, add_index_command, add_network_options
+from indexer.commands.common import Run, add_images_option, add_index_command, add_network_options, say_lost
 from indexer.errors import InvalidRequest, NotFound
 from indexer.network.attribution import METHODS, attribute, check_method, unit_of
 from indexer.pictures.saliency import saliency
@@ -49,6 +49,7 @@ def _run_sheet(options: argparse.Namespace) -> int:
             index, options.layer, neuron_numbers(options.neurons), **{name: getattr(options, name) for name in names}
         )
     save(made, options.out)
+    say_lost(made.lost, options)
     return 0
 
 

@@ -9,7 +9,7 @@
 FiftyOne reads the folder as a ``COCODetectionDataset``, pycocotools and torchvision's ``CocoDetection`` read
 ``labels.json`` and ``data``. A box carries more than COCO asks for: ``score`` (the activation as a share of the
 neuron's highest), ``activation``, ``percentile``, ``rank``, the cell ``y``, ``x``, and ``crop``, the path of its
-picture.
+picture. An image whose original is gone or has changed is a grey placeholder, and has ``missing``: true.
 """
 
 import json
@@ -20,6 +20,7 @@ from typing import Any
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.pictures.crop import crop, encode
+from indexer.pictures.lost import LostOriginals, placeholder
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord, Patch
 from indexer.query.top import LEAST_POSITIVE
@@ -30,7 +31,14 @@ Json = dict[str, Any]
 
 
 def export_patches(
-    index: Index, layer: str, neurons: Sequence[int], out: Path, *, top: int = 9, class_: str | None = None
+    index: Index,
+    layer: str,
+    neurons: Sequence[int],
+    out: Path,
+    *,
+    top: int = 9,
+    class_: str | None = None,
+    lost: LostOriginals | None = None,
 ) -> Json:
     """Write the ``top`` patches, of different images, of each neuron; what labels.json says.
 
@@ -44,10 +52,14 @@ def export_patches(
         A folder that does not exist yet.
     class_ : str, optional
         Only images of this class.
+    lost : LostOriginals, optional
+        Notes the originals that a placeholder stands for.
 
     Raises
     ------
-    NotFound, ImageUnavailable
+    NotFound
+    ImageUnavailable
+        No original can be shown.
     InvalidRequest
         ``top`` is not positive, a neuron is named twice, or ``out`` exists.
     """
@@ -77,8 +89,13 @@ def export_patches(
         "annotations": boxes,
     }
     out.parent.mkdir(parents=True, exist_ok=True)
+    lost = LostOriginals() if lost is None else lost
     with atomic.publishing(out) as folder:
-        _write_pictures(index, folder, shown.values(), boxes)
+        _write_pictures(index, folder, shown.values(), boxes, lost)
+        lost.check()
+        for image in labels["images"]:
+            if image["id"] in lost.images:
+                image["missing"] = True
         (folder / LABELS).write_text(json.dumps(labels, indent=1), encoding="utf-8")
     return labels
 
@@ -107,13 +124,15 @@ def _box(patch: Patch, category: int, number: int, rank: int, maximum: float) ->
     }
 
 
-def _write_pictures(index: Index, folder: Path, images: Iterable[ImageRecord], boxes: Sequence[Json]) -> None:
+def _write_pictures(
+    index: Index, folder: Path, images: Iterable[ImageRecord], boxes: Sequence[Json], lost: LostOriginals
+) -> None:
     (folder / DATA).mkdir(parents=True)
     by_image: dict[int, list[Json]] = {}
     for box in boxes:
         by_image.setdefault(box["image_id"], []).append(box)
     for image in images:
-        picture = index.picture(image)
+        picture = lost.picture(index, image) or placeholder(image.width, image.height)
         (folder / DATA / _image(image)["file_name"]).write_bytes(encode(picture, "JPEG"))
         for box in by_image[image.id]:
             left, top, width, height = box["bbox"]

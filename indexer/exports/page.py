@@ -13,6 +13,7 @@ from PIL import Image
 
 from indexer.errors import InvalidRequest, NotFound
 from indexer.pictures.crop import encode
+from indexer.pictures.lost import LostOriginals
 from indexer.pictures.sheet import tile_pictures
 from indexer.query import neurons
 from indexer.query.confusion import confusion
@@ -35,7 +36,7 @@ _PAGE = jinja2.Environment(
 )  # fmt: skip
 
 
-def write_page(index: Index, *, count: int = NEURONS, columns: int = COLUMNS) -> str:
+def write_page(index: Index, *, count: int = NEURONS, columns: int = COLUMNS, lost: LostOriginals | None = None) -> str:
     """The page's text.
 
     Parameters
@@ -44,36 +45,41 @@ def write_page(index: Index, *, count: int = NEURONS, columns: int = COLUMNS) ->
         Neurons a layer, 1 to 200; see `indexer.query.neurons.worth_showing`.
     columns : int
         Patches a neuron, 1 to 20.
+    lost : LostOriginals, optional
+        Notes the originals that a placeholder stands for.
 
     Raises
     ------
     InvalidRequest
     ImageUnavailable
-        An original is gone or has changed.
+        No original can be shown.
     """
     for name, value, high in (("neurons", count, 200), ("columns", columns, 20)):
         if not 1 <= value <= high:
             raise InvalidRequest(f"{name} must be 1 to {high}, not {value}")
-    about = report(index)
-    layers = [{**layer, **_gallery(index, layer["layer"], count, columns)} for layer in about["layers"]]
+    about, lost = report(index), LostOriginals() if lost is None else lost
+    layers = [{**layer, **_gallery(index, layer["layer"], count, columns, lost)} for layer in about["layers"]]
+    lost.check()
     return _PAGE.get_template("page.html").render(
         report={**about, "layers": layers}, matrix=_matrix(index), configuration=index.manifest.configuration, tile=TILE
     )
 
 
-def _gallery(index: Index, name: str, count: int, columns: int) -> Json:
+def _gallery(index: Index, name: str, count: int, columns: int, lost: LostOriginals) -> Json:
     layer, table = index.layer(name), neurons.table(index, name)
     chosen = neurons.worth_showing(table, count)
     patches = [index.top_patches(name, neuron, limit=columns, min=LEAST_POSITIVE).items for neuron in chosen]
-    pictures = tile_pictures(index, patches, TILE, CONTEXT)
+    pictures = tile_pictures(index, patches, TILE, CONTEXT, lost)
     rows = [
-        {**table.row(neuron), "neuron": neuron, "patches": _patches(layer, own, drawn)}
+        {**table.row(neuron), "neuron": neuron, "patches": _patches(layer, own, drawn, lost)}
         for neuron, own, drawn in zip(chosen, patches, pictures, strict=True)
     ]
     return {"info": layer.info, "gallery": rows}
 
 
-def _patches(layer: Layer, patches: Sequence[Patch], pictures: Sequence[Image.Image]) -> list[Json]:
+def _patches(
+    layer: Layer, patches: Sequence[Patch], pictures: Sequence[Image.Image], lost: LostOriginals
+) -> list[Json]:
     return [
         {
             "source": _data_url(picture),
@@ -82,6 +88,7 @@ def _patches(layer: Layer, patches: Sequence[Patch], pictures: Sequence[Image.Im
             "share": patch.activation / float(layer.statistics["maximum"][patch.neuron]),
             "activation": patch.activation,
             "path": patch.image.path,
+            "missing": patch.image.id in lost.images,
             "class": patch.image.class_,
         }
         for patch, picture in zip(patches, pictures, strict=True)

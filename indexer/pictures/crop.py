@@ -35,9 +35,13 @@ def scale(picture: Image.Image, size: int | None) -> Image.Image:
         return picture
     if not 1 <= size <= MAX_SIZE:
         raise InvalidRequest(f"size must be 1 to {MAX_SIZE} pixels, not {size}")
-    longer = max(picture.size)
-    width, height = (max(1, round(side * size / longer)) for side in picture.size)
-    return picture.resize((width, height), Image.Resampling.LANCZOS)
+    return picture.resize(scaled(*picture.size, size), Image.Resampling.LANCZOS)
+
+
+def scaled(width: int, height: int, size: int) -> tuple[int, int]:
+    """Width and height of a picture whose longer side is made ``size`` pixels long."""
+    longer = max(width, height)
+    return max(1, round(width * size / longer)), max(1, round(height * size / longer))
 
 
 def outline(picture: Image.Image, box: Box, region: Box) -> Image.Image:

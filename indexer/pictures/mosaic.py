@@ -6,7 +6,9 @@ Unlike a contact sheet it has no labels, outlines or margins, so that a page can
 from PIL import Image, ImageOps
 
 from indexer.errors import InvalidRequest
+from indexer.images.geometry import Box
 from indexer.pictures.crop import crop
+from indexer.pictures.lost import LostOriginals, placeholder
 from indexer.pictures.sheet_layout import view_of
 from indexer.query.index import Index
 from indexer.query.top import LEAST_POSITIVE
@@ -17,7 +19,15 @@ GROUND = (128, 128, 128)
 
 
 def mosaic(
-    index: Index, layer: str, neuron: int, *, columns: int = 3, rows: int = 3, size: int = 64, class_: str | None = None
+    index: Index,
+    layer: str,
+    neuron: int,
+    *,
+    columns: int = 3,
+    rows: int = 3,
+    size: int = 64,
+    class_: str | None = None,
+    lost: LostOriginals | None = None,
 ) -> Image.Image:
     """The patches of the images on which a neuron is most active, best first, in rows.
 
@@ -30,6 +40,8 @@ def mosaic(
         too narrow for a square around all of it.
     class_ : str, optional
         Only images of this class.
+    lost : LostOriginals, optional
+        Notes the originals that a placeholder stands for.
 
     Returns
     -------
@@ -38,15 +50,23 @@ def mosaic(
 
     Raises
     ------
-    NotFound, InvalidRequest, ImageUnavailable
+    NotFound, InvalidRequest
+    ImageUnavailable
+        No original can be shown.
     """
     if columns * rows > MAX_TILES:
         raise InvalidRequest(f"columns times rows must be at most {MAX_TILES}, not {columns * rows}")
     patches = index.top_patches(layer, neuron, limit=columns * rows, class_=class_, min=LEAST_POSITIVE).items
+    lost = LostOriginals() if lost is None else lost
     page = Image.new("RGB", (columns * size, rows * size), GROUND)
     for number, patch in enumerate(patches):
-        picture = index.picture(patch.image)
-        region = crop(picture, view_of(patch.box, 0, picture.width, picture.height))
-        tile = ImageOps.fit(region, (size, size), Image.Resampling.BILINEAR)
+        picture = lost.picture(index, patch.image)
+        tile = placeholder(size, size) if picture is None else _tile(picture, patch.box, size)
         page.paste(tile, (number % columns * size, number // columns * size))
+    lost.check()
     return page
+
+
+def _tile(picture: Image.Image, box: Box, size: int) -> Image.Image:
+    region = crop(picture, view_of(box, 0, picture.width, picture.height))
+    return ImageOps.fit(region, (size, size), Image.Resampling.BILINEAR)

@@ -9,16 +9,17 @@ where there is no further image on which the neuron is active.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PIL import Image
 
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
-from indexer.pictures.crop import MAX_CONTEXT, crop, outline, scale
+from indexer.pictures.crop import MAX_CONTEXT, crop, outline, scale, scaled
+from indexer.pictures.lost import LostOriginals, placeholder
 from indexer.pictures.sheet_layout import Line, view_of
 from indexer.query.index import Index
-from indexer.query.records import Patch
+from indexer.query.records import ImageRecord, Patch
 from indexer.query.top import LEAST_POSITIVE
 
 MAX_NEURONS = 50
@@ -49,6 +50,8 @@ class Sheet:
     lines : list of Line
     tiles : list of list of Tile
         By line, at most ``columns`` each.
+    lost : LostOriginals
+        Those that a placeholder stands for.
     """
 
     title: str
@@ -56,6 +59,7 @@ class Sheet:
     size: int
     lines: list[Line]
     tiles: list[list[Tile]]
+    lost: LostOriginals = field(default_factory=LostOriginals)
 
 
 def sheet(
@@ -90,14 +94,18 @@ def sheet(
 
     Raises
     ------
-    NotFound, InvalidRequest, ImageUnavailable
+    NotFound, InvalidRequest
+    ImageUnavailable
+        No original can be shown; where only some cannot, placeholders stand for them.
     """
     _check(len(neurons), columns, rows, size, context)
     found = index.layer(layer)
     wanted = {"limit": columns * rows, "class_": class_, "y": y, "x": x, "min": LEAST_POSITIVE}
     patches = [index.top_patches(layer, neuron, **wanted).items for neuron in neurons]
     maxima = [float(found.statistics["maximum"][neuron]) for neuron in neurons]
-    drawn = tile_pictures(index, patches, size, context)
+    lost = LostOriginals()
+    drawn = tile_pictures(index, patches, size, context, lost)
+    lost.check()
     lines: list[Line] = []
     tiles: list[list[Tile]] = []
     for neuron, own, maximum, pictures in zip(neurons, patches, maxima, drawn, strict=True):
@@ -106,7 +114,7 @@ def sheet(
             note = f"max {_short(maximum)}" if own else ("dead" if maximum <= 0 else "not active")
             lines.append(Line("", f"from {first + 1}", False) if first else Line(str(neuron), note))
             tiles.append(made[first : first + columns])
-    return Sheet(layer if y is None else f"{layer} at {y},{x}", columns, size, lines, tiles)
+    return Sheet(layer if y is None else f"{layer} at {y},{x}", columns, size, lines, tiles, lost)
 
 
 def _short(value: float) -> str:
@@ -131,18 +139,27 @@ def _check(neurons: int, columns: int, rows: int, size: int, context: float) -> 
 
 
 def tile_pictures(
-    index: Index, patches: Sequence[Sequence[Patch]], size: int, context: float
+    index: Index, patches: Sequence[Sequence[Patch]], size: int, context: float, lost: LostOriginals
 ) -> list[list[Image.Image]]:
-    """A tile for each patch, in their order (see `tile_picture`); every original is read once."""
+    """A tile for each patch, in their order (see `tile_picture`); every original is read once.
+
+    A placeholder of the same size stands for one whose original is ``lost``.
+    """
     places: dict[int, list[tuple[int, int]]] = {}
     for line, own in enumerate(patches):
         for column, patch in enumerate(own):
             places.setdefault(patch.image.id, []).append((line, column))
     drawn: dict[tuple[int, int], Image.Image] = {}
     for where in places.values():
-        picture = index.picture(patches[where[0][0]][where[0][1]].image)
+        image = patches[where[0][0]][where[0][1]].image
+        picture = lost.picture(index, image)
         for line, column in where:
-            drawn[line, column] = tile_picture(picture, patches[line][column].box, size, context)
+            box = patches[line][column].box
+            drawn[line, column] = (
+                tile_placeholder(image, box, size, context)
+                if picture is None
+                else tile_picture(picture, box, size, context)
+            )
     return [[drawn[line, column] for column in range(len(own))] for line, own in enumerate(patches)]
 
 
@@ -150,6 +167,12 @@ def tile_picture(picture: Image.Image, box: Box, size: int, context: float) -> I
     """A box of a picture with its surroundings, outlined; the longer side is ``size`` pixels long."""
     region = view_of(box, context, picture.width, picture.height)
     return outline(scale(crop(picture, region), size), box, region)
+
+
+def tile_placeholder(image: ImageRecord, box: Box, size: int, context: float) -> Image.Image:
+    """What stands for a tile of an original that cannot be shown; as large as that would be."""
+    region = view_of(box, context, image.width, image.height)
+    return placeholder(*scaled(region.width, region.height, size))
 
 
 def neuron_numbers(text: str) -> list[int]:

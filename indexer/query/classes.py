@@ -8,6 +8,7 @@ import numpy as np
 from indexer.derive.selectivity import ENOUGH_IMAGES, SELECTIVE_AUC, Selectivity, auc_by_class
 from indexer.errors import InvalidRequest
 from indexer.query.confusion import outputs
+from indexer.query.deadline import checked
 from indexer.query.index import Index
 from indexer.query.likeness import highest
 from indexer.query.neurons import require_classes
@@ -218,7 +219,7 @@ def contrast(index: Index, layer: str, a: str, b: str, limit: int = NEURONS) -> 
     of_a = (found.classes[rows] == codes[0]).astype(np.int64)
     images = np.bincount(of_a, minlength=2)
     auc = np.empty(found.info.channels)
-    for neuron in range(found.info.channels):
+    for neuron in checked(range(found.info.channels)):
         own = found.peaks[neuron][rows]
         order = np.argsort(-own, kind="stable")
         auc[neuron] = auc_by_class(own[order], of_a[order], images)[1]

@@ -11,6 +11,7 @@ import numpy as np
 from indexer.derive.selectivity import STATES, Selectivity, selectivity_of
 from indexer.errors import InvalidRequest
 from indexer.query.correlation import correlations
+from indexer.query.deadline import checked
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 
@@ -161,11 +162,11 @@ def _best_matches(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _side(index: Index, layer: Layer, rows: np.ndarray) -> Side:
     if len(rows) == len(layer.classes):
         return Side(index, layer, rows, index.classes, layer.dead, layer.selectivity, layer.states)
-    dead = np.array([bool(peaks[rows].max() <= 0) for peaks in layer.peaks])
+    dead = np.array([bool(peaks[rows].max() <= 0) for peaks in checked(layer.peaks)])
     codes = layer.classes[rows]
     present, codes[codes >= 0] = np.unique(codes[codes >= 0], return_inverse=True)
     names = [index.classes[code] for code in present.tolist()]
-    found = selectivity_of((peaks[rows] for peaks in layer.peaks), layer.firing_from(None), codes)
+    found = selectivity_of((peaks[rows] for peaks in checked(layer.peaks)), layer.firing_from(None), codes)
     return Side(index, layer, rows, names, dead, found, found.states(dead))
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.pictures.heat import cell_centres
+from indexer.query.deadline import checked
 from indexer.query.generation import page_of
 from indexer.query.index import Index
 from indexer.query.layer import Layer
@@ -193,7 +194,7 @@ def _listed(
     count = layer.info.channels
     areas, differences, means = np.zeros(count), np.zeros(count), np.zeros((2, count))
     outside = np.zeros(0)
-    for neuron in range(count):
+    for neuron in checked(range(count)):
         outside = outside_of(neuron)
         if not len(outside):
             raise InvalidRequest("the index holds no images to compare with")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.errors import NotFound
+from indexer.query.deadline import checked
 from indexer.query.index import Index
 from indexer.query.likeness import highest
 
@@ -134,4 +135,6 @@ def _key(name: str) -> str:
 
 def _highest(peaks: np.ndarray) -> np.ndarray:
     columns = range(0, peaks.shape[1], _BLOCK)
-    return np.concatenate([peaks[:, first : first + _BLOCK].argmax(axis=0) for first in columns] or [np.empty(0, int)])
+    return np.concatenate(
+        [peaks[:, first : first + _BLOCK].argmax(axis=0) for first in checked(columns)] or [np.empty(0, int)]
+    )

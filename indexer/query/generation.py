@@ -13,6 +13,7 @@ from indexer.derive.images import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
+from indexer.query import deadline
 from indexer.query.boxes import Boxes
 from indexer.query.layer import Layer
 from indexer.query.originals import Originals
@@ -151,10 +152,12 @@ class Generation:
         return self._shards[int(self.images.shard[row])], int(self.images.row[row])
 
     def _read_maps(self, layer: Layer, row: int) -> np.ndarray:
+        deadline.check()
         shard, place = self._shard(row)
         return _of_shape(shard, shard.maps(layer.name, place), (layer.info.channels, *layer.info.shape))
 
     def _read_map(self, layer: Layer, row: int, neuron: int) -> np.ndarray:
+        deadline.check()
         shard, place = self._shard(row)
         return _of_shape(shard, shard.map(layer.name, place, neuron), layer.info.shape)
 
@@ -192,6 +195,7 @@ class Generation:
 
     def original(self, image: ImageRecord) -> bytes:
         """The original file of an image; ImageUnavailable where it is gone or changed."""
+        deadline.check()
         return self._originals.read(image)
 
     def picture(self, image: ImageRecord) -> Image.Image:

@@ -16,6 +16,7 @@ from indexer.derive.selectivity import Selectivity
 from indexer.derive.vectors import grid, read_vectors
 from indexer.derive.vectors_file import check_vectors
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
+from indexer.query.deadline import check, checked, paused
 from indexer.store import cache, mapped
 from indexer.store.manifest import LayerInfo
 
@@ -97,7 +98,7 @@ class Layer:
     def peak_lengths(self) -> np.ndarray:
         """Length (N,) float32 of each image's vector of peaks, negative ones as 0."""
         squares = np.zeros(self.peaks.shape[1], np.float32)
-        for peaks in self.peaks:
+        for peaks in checked(self.peaks):
             squares += np.square(np.maximum(peaks, 0))
         return np.sqrt(squares)
 
@@ -108,7 +109,10 @@ class Layer:
         Raises
         ------
         DamagedFile
+        TookTooLong
+            The question's time is over: most of what may take long comes by here.
         """
+        check()
         try:
             yield
         except IndexError as error:
@@ -165,7 +169,8 @@ class Layer:
         """
         with self._lock:
             if self._vectors is None:
-                self._vectors = self._load_vectors()
+                with paused():  # the first time, a remote file is copied
+                    self._vectors = self._load_vectors()
             return self._vectors
 
     def _load_vectors(self) -> faiss.Index:

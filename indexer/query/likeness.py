@@ -14,6 +14,7 @@ import numpy as np
 from indexer.derive.inverted import NEAREST, every_list, probing
 from indexer.derive.vectors import grid_step
 from indexer.errors import DamagedFile, InvalidRequest
+from indexer.query.deadline import check, checked
 from indexer.query.layer import Layer
 
 _SPARE = 32
@@ -238,6 +239,7 @@ def _cells_around(layer: Layer, found: np.ndarray) -> np.ndarray:
 
 def _propose(layer: Layer, vector: np.ndarray, count: int, probes: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Positions in the FAISS index of the cells nearest to a vector, and their scores, which descend."""
+    check()
     index = layer.vectors()
     parameters = probing(index, probes) if probes else None
     unit = (vector / max(float(np.linalg.norm(vector)), 1e-30)).astype(np.float32)
@@ -269,7 +271,7 @@ def nearest_images(layer: Layer, peaks: np.ndarray, count: int) -> list[tuple[in
         return []
     used = np.flatnonzero(query)
     scores = np.zeros(layer.peaks.shape[1], np.float32)
-    for first in range(0, len(scores), _BLOCK):
+    for first in checked(range(0, len(scores), _BLOCK)):
         block = slice(first, first + _BLOCK)
         lengths = layer.peak_lengths[block]
         products = query[used] @ np.maximum(layer.peaks[used, block], 0)

@@ -3,9 +3,12 @@
 A part of the report that carries ``links``, as the service adds them, is linked.
 """
 
-import html
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import jinja2
 
 Json = dict[str, Any]
 Cell = tuple[str, str | None]
@@ -33,15 +36,20 @@ def to_markdown(report: Json) -> str:
 
 def to_html(report: Json) -> str:
     """The report as a page of its own, without scripts."""
-    e = html.escape
-    parts = [f"<h1>{e(_title(report))}</h1>", f"<p>{e(_subtitle(report))}</p>"]
-    parts += ["<ul>", *(f"<li>{e(sentence)}</li>" for sentence in report["findings"]), "</ul>"]
-    for heading, header, rows in _tables(report):
-        parts += [f"<h2>{e(heading)}</h2>", "<table>", _html_row("th", [(name, None) for name in header])]
-        parts += [*(_html_row("td", row) for row in rows), "</table>"]
-    parts += ["<dl>", *(f"<dt>{e(name)}</dt><dd>{e(text)}</dd>" for name, text in report["states"].items()), "</dl>"]
-    head = f'<meta charset="utf-8"><title>{e(_title(report))}</title><style>{STYLE}</style>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(parts) + "\n</body></html>\n"
+    return _template().render(
+        report=report, title=_title(report), subtitle=_subtitle(report), tables=_tables(report), style=STYLE
+    )
+
+
+@functools.cache
+def _template() -> "jinja2.Template":
+    import jinja2  # here, because Markdown is written without it
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("indexer.query", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
+    )  # fmt: skip
+    return environment.get_template("report.html")
 
 
 WRITERS: dict[str, tuple[str, Callable[[Json], str]]] = {
@@ -108,14 +116,6 @@ def _pair_rows(pairs: list[Json]) -> list[list[Cell]]:
          (f"{one['likeness']:.2f}" if "likeness" in one else f"{one['share']:.1%}", one.get("links", {}).get("pair"))]
         for one in pairs
     ]  # fmt: skip
-
-
-def _html_row(tag: str, row: Sequence[Cell]) -> str:
-    cells = [
-        html.escape(text) if link is None else f'<a href="{html.escape(link)}">{html.escape(text)}</a>'
-        for text, link in row
-    ]
-    return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
 
 
 def _md_cell(cell: Cell) -> str:

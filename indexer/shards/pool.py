@@ -14,8 +14,19 @@ _DESCRIPTORS = 16
 ends beside the one that begins, in four indexes at once."""
 OPEN_FIRST = 128
 """Shards that are opened before anybody asks for them."""
-OPEN_AT_MOST = min(1024, max(OPEN_FIRST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _DESCRIPTORS))
+_MOST = 1024
 """Opening one again takes as long as reading some ten maps; open, it takes up to a quarter of a megabyte."""
+_USUAL = 1024
+"""Files that a process may have open on most machines."""
+
+
+def open_at_most() -> int:
+    """How many shards of an index are open at a time, by how many files this process may have open now."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files == resource.RLIM_INFINITY:
+        return _MOST
+    fitting = max(1, files // _DESCRIPTORS)
+    return min(_MOST, max(OPEN_FIRST, fitting) if files >= _USUAL else fitting)
 
 
 class ShardPool(Sequence[Shard]):
@@ -23,10 +34,19 @@ class ShardPool(Sequence[Shard]):
 
     One closes when nobody holds it any longer and others were asked for more recently. Asking raises what opening does:
     `DamagedFile`, `StorageUnavailable`.
+
+    Parameters
+    ----------
+    open_shard : callable
+    count : int
+        How many shards there are.
+    at_most : int, optional
+        How many are open at a time; see `open_at_most`.
     """
 
-    def __init__(self, open_shard: Callable[[int], Shard], count: int) -> None:
+    def __init__(self, open_shard: Callable[[int], Shard], count: int, at_most: int | None = None) -> None:
         self._open_shard, self._count = open_shard, count
+        self._at_most = at_most or open_at_most()
         self._lock = threading.Lock()
         self._open: OrderedDict[int, Shard] = OrderedDict()
 
@@ -49,13 +69,13 @@ class ShardPool(Sequence[Shard]):
         shard = self._open_shard(number)
         with self._lock:
             shard = self._open.setdefault(number, shard)
-            if len(self._open) > OPEN_AT_MOST:
+            if len(self._open) > self._at_most:
                 self._open.popitem(last=False)
             return shard
 
     def open_some(self) -> None:
         """Open the first of them now: a newer generation may delete their files."""
-        for number in range(min(self._count, OPEN_FIRST, OPEN_AT_MOST)):
+        for number in range(min(self._count, OPEN_FIRST, self._at_most)):
             try:
                 self[number]
             except DamagedFile:

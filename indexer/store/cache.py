@@ -32,7 +32,8 @@ class Cache:
     def __init__(self, directory: Path | None = None, max_bytes: int = MAX_BYTES) -> None:
         self.directory, self.max_bytes = directory or DIRECTORY, max_bytes
         self._is_default = directory is None
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # held for moments: to look, never to download
+        self._downloads: dict[str, _Download] = {}
 
     def copy_of(self, remote: RemotePath) -> Path:
         """The copy of a remote file, downloaded if it is not there.
@@ -48,12 +49,11 @@ class Cache:
             )
         name = hashlib.sha256(f"{remote}\0{status.version}".encode()).hexdigest()
         copy = self.directory / f"{name}{remote.suffix}"
-        with self._lock:
-            self._make_directory()
-            if not _is_there(copy):
-                with self._alone(name):
-                    self._download(remote, copy, status.st_size)
-            return copy
+        self._make_directory()
+        if not _is_there(copy):
+            with self._only(copy.name, status.st_size), self._alone(name):
+                self._download(remote, copy, status.st_size)
+        return copy
 
     def _make_directory(self) -> None:
         with contextlib.suppress(FileExistsError):
@@ -62,17 +62,47 @@ class Cache:
             _check_own(self.directory)
 
     @contextlib.contextmanager
+    def _only(self, name: str, size: int) -> Iterator[None]:
+        """Keep other threads from downloading the same, and from using the room that it will take."""
+        with self._lock:
+            download = self._downloads.setdefault(name, _Download(size))
+            download.threads += 1
+        try:
+            with download.lock:
+                yield
+        finally:
+            with self._lock:
+                download.threads -= 1
+                if not download.threads:
+                    del self._downloads[name]
+
+    @contextlib.contextmanager
     def _alone(self, name: str) -> Iterator[None]:
-        """Keep other processes from downloading the same; of a few locks, as they are never removed."""
-        with (self.directory / f"{_LOCK}{name[:2]}").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        """Keep other processes from downloading the same."""
+        path = self.directory / f"{_LOCK}{name}"
+        with contextlib.ExitStack() as held:
+            while True:
+                lock = held.enter_context(path.open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samestat(path.stat(), os.fstat(lock.fileno())):
+                        break
+                held.close()  # whoever had it has removed it; another has made it anew, or this one does
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
 
     def _download(self, remote: RemotePath, copy: Path, size: int) -> None:
         if not _is_there(copy):  # another process may just have brought it
-            self._make_room(size)
+            with self._lock:
+                self._make_room(size + self._coming(copy.name))
             with atomic.publishing(copy) as partial:
                 remote.download(partial)
+
+    def _coming(self, name: str) -> int:
+        """Bytes that other downloads of this process will take; what is there of them already counts twice."""
+        return sum(each.size for other, each in self._downloads.items() if other != name)
 
     def _make_room(self, wanted: int) -> None:
         files = sorted(self._files())
@@ -95,6 +125,13 @@ class Cache:
                     yield status.st_mtime, status.st_size, Path(entry.path)
 
 
+class _Download:
+    """A download, and how many threads wait for it or carry it out."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.threads, self.lock = size, 0, threading.Lock()
+
+
 def _is_there(copy: Path) -> bool:
     try:
         os.utime(copy)
@@ -114,10 +151,11 @@ def _check_own(directory: Path) -> None:
 
 
 _cache = Cache()
+"""For paths that name no other; see `RemotePath.copied_to`."""
 
 
 def use(directory: Path | None, max_bytes: int) -> None:
-    """Say where copies of this process are kept, by default in a folder for temporary files, and how many bytes."""
+    """Say where copies are kept of paths that name no other place, and how many bytes of them."""
     global _cache
     _cache = Cache(directory, max_bytes)
 
@@ -134,6 +172,6 @@ def local(path: Path | RemotePath, name: str) -> Path:
     if not isinstance(path, RemotePath):
         return path
     try:
-        return _cache.copy_of(path)
+        return (path.copies or _cache).copy_of(path)
     except FileNotFoundError as error:
         raise DamagedFile(name, "is missing") from error

@@ -14,12 +14,15 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from indexer.errors import NotInstalled, StorageUnavailable
+
+if TYPE_CHECKING:
+    from indexer.store.cache import Cache
 
 _BLOCK = 1 << 16
 _BLOCKS_KEPT = 64
@@ -54,12 +57,21 @@ class RemotePath:
 
     protocol: str
     path: PurePosixPath
+    copies: "Cache | None" = field(default=None, compare=False, repr=False)
+    """Where files that are mapped are copied to, if not where this process keeps copies by default."""
+
+    def copied_to(self, copies: "Cache") -> "RemotePath":
+        """The same path, whose files and those below it are copied there."""
+        return replace(self, copies=copies)
+
+    def _at(self, path: PurePosixPath) -> "RemotePath":
+        return RemotePath(self.protocol, path, self.copies)
 
     def __str__(self) -> str:
         return f"{self.protocol}://{self.path}"
 
     def __truediv__(self, name: str | PurePosixPath) -> "RemotePath":
-        return RemotePath(self.protocol, self.path / str(name).lstrip("/"))
+        return self._at(self.path / str(name).lstrip("/"))
 
     @property
     def name(self) -> str:
@@ -71,7 +83,7 @@ class RemotePath:
 
     @property
     def parent(self) -> "RemotePath":
-        return RemotePath(self.protocol, self.path.parent)
+        return self._at(self.path.parent)
 
     def resolve(self) -> "RemotePath":
         return self

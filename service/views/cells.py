@@ -2,7 +2,7 @@
 
 from indexer import pictures
 from service import shapes
-from service.dispatch import Json, Picture, Question
+from service.dispatch import Drawn, Json, Picture, Question
 from service.paging import walked
 
 
@@ -29,8 +29,8 @@ def get_patch(
     versions = question.versions
     version = versions.of_patch(record) if neuron is None else versions.of_heat(record, layer, neuron)
 
-    def draw() -> tuple[bytes, str]:
+    def draw() -> Drawn:
         options = {"size": size, "context": context, "outlined": outline, "heat": heat}
-        return pictures.encode(pictures.patch(index, record, layer, y, x, **options), "JPEG"), "image/jpeg"
+        return Drawn(pictures.encode(pictures.patch(index, record, layer, y, x, **options), "JPEG"), "image/jpeg")
 
     return Picture(version, (layer, cell, size, context, outline), draw)

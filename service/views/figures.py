@@ -1,14 +1,19 @@
 """Contact sheets, tiles, and why a neuron fires."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from indexer import pictures
 from indexer.images.geometry import Box
+from indexer.pictures.lost import LostOriginals
 from indexer.pictures.mosaic import mosaic
 from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import neuron_numbers, sheet
 from indexer.pictures.sheet_draw import raster
-from service.dispatch import Picture, Question
+from service import metrics
+from service.dispatch import Drawn, Picture, Question
 from service.networks import Unit
 
 
@@ -24,8 +29,12 @@ def get_neuron_tiles(question: Question, layer: str, neuron: int, **options: obj
     index = question.index
     index.layer(layer).check_neuron(neuron)
 
-    def draw() -> tuple[bytes, str]:
-        return pictures.encode(mosaic(index, layer, neuron, **options), "JPEG"), "image/jpeg"
+    def draw() -> Drawn:
+        lost = LostOriginals()
+        with _drawing(question):
+            return Drawn(
+                pictures.encode(mosaic(index, layer, neuron, lost=lost, **options), "JPEG"), "image/jpeg", len(lost)
+            )
 
     return Picture(question.versions.of_sheet(), (layer, neuron, *sorted(options.items())), draw)
 
@@ -49,9 +58,9 @@ def get_saliency(
         with services.passes.turn() as network:
             return network.attribute(index.manifest.configuration, Unit(layer, neuron, y, x), method, pixels, field)
 
-    def draw() -> tuple[bytes, str]:
+    def draw() -> Drawn:
         picture = saliency(index, attribution, record, layer, y, x, size=size, context=context)
-        return pictures.encode(picture, "PNG"), "image/png"
+        return Drawn(pictures.encode(picture, "PNG"), "image/png")
 
     return Picture(question.versions.of_patch(record), key, draw)
 
@@ -61,9 +70,17 @@ def _sheet(question: Question, layer: str, neurons: list[int], options: dict) ->
     for neuron in neurons:
         index.layer(layer).check_neuron(neuron)
 
-    def draw() -> tuple[bytes, str]:
-        with question.services.gate.enter():  # it may read many originals
-            return pictures.encode(raster(sheet(index, layer, neurons, **options)), "PNG"), "image/png"
+    def draw() -> Drawn:
+        with _drawing(question):
+            drawn = sheet(index, layer, neurons, **options)
+            return Drawn(pictures.encode(raster(drawn), "PNG"), "image/png", len(drawn.lost))
 
     key = (layer, tuple(neurons), *sorted(options.items()))
     return Picture(question.versions.of_sheet(), key, draw)
+
+
+@contextmanager
+def _drawing(question: Question) -> Iterator[None]:
+    """A turn to draw a picture that reads many originals."""
+    with metrics.DRAWINGS_WAITING.track_inprogress(), question.services.drawing_gate.enter():
+        yield

@@ -7,7 +7,7 @@ from PIL import Image
 from indexer import pictures
 from indexer.images.reading import FORMATS
 from service import shapes
-from service.dispatch import Json, Picture, Question
+from service.dispatch import Drawn, Json, Picture, Question
 from service.paging import listing
 
 
@@ -28,9 +28,9 @@ def list_firing(question: Question, image: int, **options: object) -> Json:
 def get_image_file(question: Question, image: int) -> Picture:
     record = question.index.image(image)
 
-    def read() -> tuple[bytes, str]:
+    def read() -> Drawn:
         data = question.index.original(record)
-        return data, media_type(data)
+        return Drawn(data, media_type(data))
 
     return Picture(question.versions.of_patch(record), (record.id,), read)
 
@@ -39,8 +39,8 @@ def get_image_picture(question: Question, image: int, size: int | None) -> Pictu
     index = question.index
     record = index.image(image)
 
-    def draw() -> tuple[bytes, str]:
-        return pictures.encode(pictures.whole(index, record, size=size), "JPEG"), "image/jpeg"
+    def draw() -> Drawn:
+        return Drawn(pictures.encode(pictures.whole(index, record, size=size), "JPEG"), "image/jpeg")
 
     return Picture(question.versions.of_patch(record), (record.id, size), draw)
 
@@ -49,9 +49,9 @@ def get_heatmap(question: Question, image: int, layer: str, neuron: int, size: i
     index = question.index
     record, number = index.image(image), index.layer(layer).check_neuron(neuron)
 
-    def draw() -> tuple[bytes, str]:
+    def draw() -> Drawn:
         picture = pictures.heat_map(index, record, layer, number, size=size)
-        return pictures.encode(picture, "PNG"), "image/png"
+        return Drawn(pictures.encode(picture, "PNG"), "image/png")
 
     return Picture(question.versions.of_heat(record, layer, number), (size,), draw)
 

@@ -17,15 +17,18 @@ def get_health(services: Services) -> Response:
 
 def get_readiness(services: Services) -> Response:
     states = [_state(services, name) for name in services.catalog.names()]
+    stranger = services.admission.is_stranger(request)
     if states and not any(state["ready"] for state in states):
+        if stranger:
+            raise IndexUnavailable("no index can be answered from; with a token this says which, and why")
         raise IndexUnavailable("; ".join(f"{state['name']}: {state['detail']}" for state in states))
     status = "ready" if all(state["ready"] for state in states) else "degraded"
-    return as_json({"status": status, "indexes": states})
+    return as_json({"status": status} if stranger else {"status": status, "indexes": states})
 
 
 def get_metrics(services: Services) -> Response:
     figures = metrics.IndexFigures()
-    for name in _names(services):
+    for name in () if services.admission.is_stranger(request) else _names(services):
         try:
             services.catalog.ask(name, lambda held, name=name: figures.add(name, *_figures(held)))
         except UnitscopeError:

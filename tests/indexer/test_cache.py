@@ -94,3 +94,87 @@ def test_the_default_folder_must_be_this_users_alone(
         monkeypatch.setattr(os, "getuid", lambda: 12345)
     with pytest.raises(StorageUnavailable, match="is no folder that this user alone can write to"):
         Cache().copy_of(remote)
+
+
+def test_a_slow_download_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [RemotePath("local", tmp_path / f"{number}.h5") for number in range(30)]
+    for number, file in enumerate(files):
+        Path(file.path).write_bytes(bytes([number]))
+    copies = Cache(tmp_path / "copies")
+    begun, go, real = threading.Event(), threading.Event(), RemotePath.download
+
+    def download(path: RemotePath, to: Path) -> None:
+        if path == files[0]:
+            begun.set()
+            assert go.wait(30)
+        real(path, to)
+
+    monkeypatch.setattr(RemotePath, "download", download)
+    with ThreadPoolExecutor(2) as threads:
+        slow = threads.submit(copies.copy_of, files[0])
+        assert begun.wait(10)
+        other = threads.submit(lambda: [copies.copy_of(file).read_bytes() for file in files[1:]])
+        assert other.result(20) == [bytes([number]) for number in range(1, 30)]
+        assert not slow.done()
+        go.set()
+        assert slow.result(20).read_bytes() == b"\0"
+    assert not list(copies.directory.glob("lock-*")), "locks are removed"
+
+
+def test_threads_that_want_the_same_wait_for_one_download(
+    remote: RemotePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloaded, real, copies = [], RemotePath.download, Cache(tmp_path / "copies")
+
+    def download(path: RemotePath, to: Path) -> None:
+        downloaded.append(to)
+        time.sleep(0.2)
+        real(path, to)
+
+    monkeypatch.setattr(RemotePath, "download", download)
+    with ThreadPoolExecutor(6) as threads:
+        found = {*threads.map(lambda _: copies.copy_of(remote), range(6))}
+    assert (len(found), len(downloaded)) == (1, 1)
+
+
+def test_a_download_that_fails_leaves_the_way_free(
+    remote: RemotePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies, real = Cache(tmp_path / "copies"), RemotePath.download
+    failures = [StorageUnavailable("not now")]
+
+    def download(path: RemotePath, to: Path) -> None:
+        if failures:
+            raise failures.pop()
+        real(path, to)
+
+    monkeypatch.setattr(RemotePath, "download", download)
+    with pytest.raises(StorageUnavailable):
+        copies.copy_of(remote)
+    assert copies.copy_of(remote).read_bytes() == bytes(100)
+
+
+def test_downloads_at_the_same_time_stay_within_the_room_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [RemotePath("local", tmp_path / f"{number}.h5") for number in range(3)]
+    for file in files:
+        Path(file.path).write_bytes(bytes(100))
+    copies, both, real = Cache(tmp_path / "copies", 250), threading.Barrier(2), RemotePath.download
+    copies.copy_of(files[0])
+
+    def download(path: RemotePath, to: Path) -> None:
+        both.wait(10)
+        real(path, to)
+
+    monkeypatch.setattr(RemotePath, "download", download)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(copies.copy_of, files[1:]))
+    assert sum(path.stat().st_size for path in copies.directory.iterdir()) <= 250
+
+
+def test_each_path_says_where_its_copies_go(remote: RemotePath, tmp_path: Path) -> None:
+    own = remote.copied_to(Cache(tmp_path / "own"))
+    assert own == remote
+    assert hash(own) == hash(remote)
+    assert cache.local(own.parent / own.name, "x").parent == tmp_path / "own"

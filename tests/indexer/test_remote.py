@@ -184,7 +184,7 @@ def test_what_is_too_large_for_one_request_is_sent_in_parts(
 
 
 def test_only_so_many_shards_are_open(index: RemotePath, local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "OPEN_AT_MOST", 1)
+    monkeypatch.setattr(pool, "open_at_most", lambda: 1)
     for each in (index, local):
         with indexer.open(each) as opened:
             for image in (0, 12, 6, 1, 11, 7):

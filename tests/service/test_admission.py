@@ -1,6 +1,8 @@
 """Tokens and rates: who may ask, how often, and what the others are told."""
 
 import io
+import logging
+import shutil
 import stat
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import pytest
 
 from service import rates, tokens
 from service.app import create_app
+from service.logs import FIELDS
 from service.rates import Rates, network_of
 from service.settings import Settings
 from service.tokens import Tokens, WrongTokens
@@ -232,3 +235,58 @@ def test_nothing_is_asked_for_unless_it_is_set(small_index: Path) -> None:
     client = app.test_client()
     assert {client.get(IMAGES).status_code for _ in range(150)} == {200}
     app.services.catalog.close()
+
+
+def broken(small_index: Path, tmp_path: Path) -> Path:
+    """A folder with an index that is called private, and one that is damaged."""
+    for name in ("private", "damaged"):
+        shutil.copytree(small_index, tmp_path / "served" / name)
+    (tmp_path / "served" / "damaged" / "manifest.json").write_text("no JSON")
+    return tmp_path / "served"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}])
+def test_strangers_are_told_no_names_and_no_files(
+    serve: Serve, small_index: Path, tmp_path: Path, file: Path, headers: dict[str, str]
+) -> None:
+    token = tokens.add(file, "someone", ())
+    folder = broken(small_index, tmp_path)
+    client = serve(folder, tokens=file)
+    ready, figures = client.get("/readyz", headers=headers), client.get("/metrics", headers=headers)
+    assert (ready.status_code, ready.json) == (200, {"status": "degraded"})
+    assert figures.status_code == 200
+    assert "unitscope_requests_total" in figures.get_data(as_text=True)
+    told = client.get("/readyz", headers=bearer(token))
+    assert {state["name"] for state in told.json["indexes"]} == {"private", "damaged"}
+    assert 'index="private"' in client.get("/metrics", headers=bearer(token)).get_data(as_text=True)
+    shutil.rmtree(folder / "private")
+    refused = serve(folder, tokens=file).get("/readyz", headers=headers)
+    assert refused.status_code == 503
+    for answer in (ready, figures, refused):
+        text = answer.get_data(as_text=True)
+        assert all(word not in text for word in ("private", "damaged", "manifest", "not JSON", str(tmp_path)))
+    with_token = serve(folder, tokens=file).get("/readyz", headers=bearer(token))
+    assert (with_token.status_code, "damaged: manifest.json" in with_token.json["detail"]) == (503, True)
+
+
+def test_the_log_says_whose_token_asked(
+    serve: Serve, small_index: Path, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = tokens.add(file, "someone", ())
+    client = serve(small_index, tokens=file)
+    asked = [
+        ("GET", IMAGES, bearer(token), "someone"), ("GET", IMAGES, {}, None), ("GET", IMAGES, bearer("wrong"), None),
+        ("POST", LOOKUP, bearer(token), "someone"), ("GET", "/readyz", bearer(token), "someone"),
+        ("GET", "/readyz", {}, None), ("GET", "/healthz", bearer(token), None),
+    ]  # fmt: skip
+    with caplog.at_level(logging.INFO, "service.requests"):
+        for method, url, headers, _ in asked:
+            client.open(url, method=method, headers=headers)
+    lines = [getattr(entry, FIELDS) for entry in caplog.records if entry.name == "service.requests"]
+    assert [line["token"] for line in lines] == [name for *_, name in asked]
+    assert token not in caplog.text
+
+
+def test_without_tokens_nobody_is_a_stranger(client: ConformingClient) -> None:
+    assert client.get("/readyz").json["indexes"]
+    assert 'index="small"' in client.get("/metrics").get_data(as_text=True)

@@ -68,3 +68,12 @@ def test_the_server_is_away_and_back(replicas: list[ConformingClient], object_st
     for client in replicas:
         wait_until(lambda client=client: client.get(PATCHES).status_code == 200)
         assert client.get(PATCHES + "?per_image=all").status_code == 200
+
+
+def test_each_application_keeps_copies_where_its_own_settings_say(
+    replicas: list[ConformingClient], bucket: RemotePath, tmp_path: Path
+) -> None:
+    folders = [tmp_path / f"copies {number}" for number in range(2)]
+    for number, client in enumerate(replicas):
+        assert client.get("/v1/indexes/own/layers/features.12/neurons/3/patches?limit=2").status_code == 200
+        assert [any(folder.glob("*.h5")) for folder in folders] == [True, number == 1]

@@ -14,6 +14,7 @@ from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import sheet
 from indexer.pictures.sheet_draw import raster
 from indexer.query.index import Index
+from service import metrics
 from tests.indexer.test_attribution import active_patch, without_captum
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
@@ -74,13 +75,41 @@ def test_a_sheet_is_kept_until_the_generation_changes(serve: Serve, own_index: P
     assert client.get(url, headers=known).status_code == 200
 
 
-def test_a_full_queue_sends_sheets_and_saliency_away(serve: Serve, small_index: Path) -> None:
-    client = serve(small_index, forward_passes=1, forward_queue=0, forward_wait=0.01)
-    why = f"/v1/indexes/small/images/3/layers/{LAYER}/cells/1,1/saliency.png?neuron=3"
-    with client.application.services.gate.enter():
-        for url in (f"{SHEET}?neurons=3", why):
+WHY = f"/v1/indexes/small/images/3/layers/{LAYER}/cells/1,1/saliency.png?neuron=3"
+DRAWINGS = tuple(url.format(LAYER) for url in (
+    "/v1/indexes/small/layers/{}/sheet.png?neurons=3", "/v1/indexes/small/layers/{}/neurons/3/sheet.png",
+    "/v1/indexes/small/layers/{}/neurons/3/tiles.jpg",
+))  # fmt: skip
+
+
+def refused(counter: str) -> float:
+    text = metrics.render(metrics.IndexFigures()).decode()
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"unitscope_{counter}"))
+
+
+def test_pictures_of_many_originals_have_a_bound_of_their_own(serve: Serve, small_index: Path) -> None:
+    client = serve(small_index, drawings=1, drawing_wait=0.01)
+    uploads, drawings = refused("uploads_refused_total"), refused("drawings_refused_total")
+    with client.application.services.drawing_gate.enter():
+        for url in DRAWINGS:
             answer = client.get(url)
             assert (answer.status_code, answer.json["type"].split(":")[-1]) == (503, "busy")
+            assert "sheets and tiles" in answer.json["detail"]
+            assert "upload" not in answer.json["detail"]
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert client.get("/v1/indexes/small/images/3/picture.jpg").status_code == 200
+    assert refused("drawings_refused_total") == drawings + len(DRAWINGS)
+    assert refused("uploads_refused_total") == uploads
+    assert [client.get(url).status_code for url in DRAWINGS] == [200] * 3
+
+
+def test_uploads_do_not_hold_up_sheets_and_tiles(serve: Serve, small_index: Path) -> None:
+    client = serve(small_index, forward_passes=1, forward_queue=1, forward_wait=0.01)
+    with client.application.services.upload_gate.enter():
+        assert [client.get(url).status_code for url in DRAWINGS] == [200] * 3
+        answer = client.get(WHY)
+        assert (answer.status_code, answer.json["type"].split(":")[-1]) == (503, "busy")
+        assert "uploads" in answer.json["detail"]
 
 
 def place(index: Index) -> str:

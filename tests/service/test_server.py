@@ -99,6 +99,21 @@ def test_a_body_far_above_the_limit_is_refused_by_its_length_alone(address: Addr
     check_refusal(status, headers, body, 413, "too-large")
 
 
+def test_bodies_without_a_length(address: Address) -> None:
+    path, headers = "/v1/indexes/small/lookup", {"Content-Type": "image/png", "Transfer-Encoding": "chunked"}
+    for size, status in ((LIMIT, 415), (LIMIT + 1, 413)):
+        answer = ask(address, "POST", path, iter([b"x" * size]), headers)
+        check("lookup_image", "POST", answer)
+        assert answer.status_code == status
+    head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n" % path.encode()
+    sizes = (LIMIT, FORM_OVERHEAD, 1)  # and no end
+    pieces = b"".join(b"%x\r\n%s\r\n" % (size, b"x" * size) for size in sizes)
+    status, given, body = say(address, head + b"Transfer-Encoding: chunked\r\n\r\n" + pieces)
+    check_refusal(status, given, body, 413, "too-large")
+    status, given, body = say(address, head + b"\r\n")
+    check_refusal(status, given, body, 411, "length-required")
+
+
 def check_refusal(status: int, headers: dict[str, str], body: bytes, wanted: int, kind: str) -> None:
     assert status == wanted
     assert headers["Content-Type"] == "application/problem+json"

@@ -56,6 +56,28 @@ def test_wrong_settings_are_named(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("value", ["tcp://10.96.0.10:80", "udp://10.0.0.1:53", "sctp://[fd00::1]:80"])
+def test_what_kubernetes_says_of_a_service_of_this_name_is_no_setting(value: str) -> None:
+    links = {
+        "UNITSCOPE_PORT": value, "UNITSCOPE_SERVICE_HOST": "10.96.0.10", "UNITSCOPE_SERVICE_PORT": "80",
+        "UNITSCOPE_PORT_80_TCP": value, "UNITSCOPE_PORT_80_TCP_ADDR": "10.96.0.10", "UNITSCOPE_DIRECTORY": "x",
+    }  # fmt: skip
+    assert Settings.read([], links) == Settings(directory=Path("x"))
+    assert Settings.read(["--port", "81"], links).port == 81
+
+
+@pytest.mark.parametrize("value", ["tcp://", "http://10.0.0.1:80", "80 tcp://10.0.0.1:80"])
+def test_other_ports_are_still_refused(capsys: pytest.CaptureFixture[str], value: str) -> None:
+    with pytest.raises(SystemExit):
+        Settings.read(["x"], {"UNITSCOPE_PORT": value})
+    assert "UNITSCOPE_PORT must be a number" in capsys.readouterr().err
+
+
+def test_pictures_of_many_originals_leave_a_thread_for_other_questions() -> None:
+    for threads, queue in ((12, 5), (8, 1), (7, 0), (5, 0)):
+        assert Settings(directory=Path("x"), threads=threads).drawing_queue == queue
+
+
 def test_help_lists_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         Settings.read(["--help"], {})

@@ -16,6 +16,7 @@ from indexer.errors import DamagedFile
 from indexer.jobs.build import build
 from indexer.jobs.remove import remove
 from indexer.query.index import Index
+from service import metrics
 from service.errors import Busy
 from service.gate import Gate
 from service.lookup import Lookup, look_up
@@ -226,7 +227,7 @@ def test_an_upload_is_read_again_where_its_generation_is_replaced(
 def test_a_full_queue_sends_uploads_away_and_nothing_else(serve: Serve, small_index: Path) -> None:
     client = serve(small_index, forward_passes=1, forward_queue=1, forward_wait=0.05)
     data = encoded(PHOTO, "PNG")
-    with client.application.services.gate.enter():
+    with client.application.services.upload_gate.enter():
         answer = post(client, data)  # waits in the queue, in vain
         assert answer.status_code == 503
         assert answer.json["type"].endswith(":busy")
@@ -253,7 +254,7 @@ def test_uploads_at_the_same_time_get_their_own_answers(serve: Serve, small_inde
 
 
 def test_gate_lets_few_in_and_few_wait() -> None:
-    gate = Gate(places=2, queue=1, seconds=30)
+    gate = Gate(places=2, queue=1, seconds=30, what="uploads", refused=metrics.REFUSED)
     inside, release, waited = threading.Barrier(3), threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -285,7 +286,7 @@ def test_gate_lets_few_in_and_few_wait() -> None:
 
 
 def test_gate_is_left_in_every_way() -> None:
-    gate = Gate(places=1, queue=0, seconds=0)
+    gate = Gate(places=1, queue=0, seconds=0, what="uploads", refused=metrics.REFUSED)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), gate.enter():
             raise ZeroDivisionError

@@ -1,0 +1,59 @@
+"""When to try again what has failed: at once where its files have changed, else ever more rarely."""
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from indexer.store.remote import RemotePath
+
+_SHORTEST: Final = 0.5
+LONGEST: Final = 300.0
+"""Seconds between two tries: at first, and at most."""
+
+
+class Backoff:
+    """The tries to open one index.
+
+    Parameters
+    ----------
+    path : Path or RemotePath
+        The index.
+    """
+
+    def __init__(self, path: Path | RemotePath) -> None:
+        self._path = path
+        self._failed: object = None
+        self._file = ""
+        self._file_stamp: tuple[int, ...] = ()
+        self._delay = 0.0
+        self._again_at = 0.0
+
+    def waits(self, stamp: object) -> bool:
+        """Whether this state of the index has failed, and it is too early for another try."""
+        return (
+            stamp == self._failed
+            and time.monotonic() < self._again_at
+            and file_stamp(self._path, self._file) == self._file_stamp
+        )
+
+    def failed(self, stamp: object, file: str = "") -> float:
+        """Note a try that failed, because of a file of the index if it is known; seconds until the next."""
+        self._delay = min(2 * self._delay, LONGEST) if stamp == self._failed and self._delay else _SHORTEST
+        self._failed, self._again_at = stamp, time.monotonic() + self._delay
+        self._file, self._file_stamp = file, file_stamp(self._path, file)
+        return self._delay
+
+    def succeeded(self) -> None:
+        self._failed, self._delay = None, 0.0
+
+
+def file_stamp(index: Path | RemotePath, file: str) -> tuple[int, ...]:
+    """What is another once a file of an index has changed; always the same for a remote one, which is not looked at."""
+    if isinstance(index, RemotePath) or not file:
+        return ()
+    try:
+        status = os.stat(index / file)
+    except (OSError, ValueError):
+        return ()
+    return status.st_mtime_ns, status.st_size, status.st_ino
