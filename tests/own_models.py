@@ -103,3 +103,15 @@ def planted() -> tuple[nn.Module, dict]:
         model[4].weight[:] = torch.eye(3, 6)
         model[4].bias[:] = 0
     return model, PREPROCESSING
+
+
+def frozen() -> tuple[nn.Module, dict]:
+    """The network of the indexes in tests/frozen, which must never change: "0" has negative maps, "4" is a vector."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():  # sixteenths: exact in every precision, on every machine
+            numbers = torch.arange(parameter.numel())
+            parameter.copy_(((numbers * 37 + numbers // 5 * 11) % 33 - 16).reshape(parameter.shape) / 16)
+    return model, PREPROCESSING

@@ -1,0 +1,84 @@
+"""Freeze indexes of today's format: ``python -m tests.frozen.make FOLDER``; see README.md beside this file."""
+
+import json
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
+
+import indexer
+from indexer.derive import vectors
+from indexer.jobs.build import BuildRequest, build
+from indexer.jobs.remove import remove
+from tests.frozen.answers import answers_of
+
+CLASSES = ("kingfisher", "lighthouse", "")
+REMOVED = "kingfisher/photo 3.png"
+FAISS_BYTES = {"flat": (1 << 29, 1 << 31), "inverted": (1000, 1 << 31), "codes": (1000, 2000)}
+"""Bytes up to which FAISS files are flat, and up to which they hold float16: so that a small index has each kind."""
+
+
+def write_pictures(folder: Path) -> None:
+    """Nine pictures of soft colours, wide and tall, in two classes and in none, and a file that is no picture."""
+    rng = np.random.default_rng(7)
+    for number in range(9):
+        width, height = (int(side) for side in rng.integers(26, 44, 2))
+        colours = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+        path = folder / CLASSES[number % 3] / f"photo {number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(colours).resize((width + 10 * (number % 2), height)).quantize(64).save(path, optimize=True)
+    (folder / "lighthouse" / "broken.jpg").write_bytes(b"no picture")
+
+
+def write_index(pictures: Path, out: Path) -> None:
+    """Two shards with the original files, and a second generation, in which an image is gone."""
+    build(
+        out,
+        BuildRequest(
+            images=pictures, model="tests.own_models:frozen", weights="none", layers=("0", "4"), preprocessing={},
+            shard_size=5, batch_size=4, keep_images=True,
+        ),
+    )  # fmt: skip
+    remove(out, paths=[REMOVED])
+    path = out / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["image_root"] = "/pictures/that/are/gone"  # the originals inside must do
+    path.write_text(json.dumps(manifest))
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """One archive of what the manifests name: indexes of the same pictures have most bytes in common."""
+    for gone in (*folder.glob("*/derived/000001"), *folder.glob("*/lock")):
+        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    with tarfile.open(archive, "w:xz", preset=9) as packed:
+        for path in sorted(folder.rglob("*")):
+            packed.add(path, path.relative_to(folder).as_posix(), recursive=False, filter=_anonymous)
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.mtime = entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry
+
+
+def main(out: Path) -> None:
+    out.mkdir(parents=True)
+    with TemporaryDirectory() as temporary:
+        pictures, indexes = Path(temporary, "pictures"), Path(temporary, "indexes")
+        indexes.mkdir()
+        write_pictures(pictures)
+        for kind, (flat, float16) in FAISS_BYTES.items():
+            vectors.FLAT_BYTES, vectors.FLOAT16_BYTES = flat, float16
+            write_index(pictures, indexes / kind)
+            with indexer.open(indexes / kind) as index:
+                text = json.dumps(answers_of(index), separators=(",", ":"))
+            (out / f"{kind}.json").write_text(text + "\n")
+        pack(indexes, out / "indexes.tar.xz")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
