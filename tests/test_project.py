@@ -100,3 +100,9 @@ def test_ci_runs_make_test() -> None:
     assert os.access(script, os.X_OK)
     assert script.read_text().splitlines()[-1] == "make test"
     assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
+
+
+def test_the_areas_of_the_tests_are_there() -> None:
+    named = re.findall(r"\btests/[\w/]+(?:\.py)?", (ROOT / "docs" / "testing.md").read_text())
+    assert len(named) > 40
+    assert [path for path in named if not (ROOT / path).exists() and not (ROOT / f"{path}.py").exists()] == []
