@@ -1,6 +1,7 @@
 """Fixtures for all tests: photographs of odd shapes, and an index of them built by the real job."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,12 @@ def small_index(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     path = tmp_path_factory.mktemp("indexes") / "small"
     build(path, build_request(photo_folder))
     return path
+
+
+@pytest.fixture
+def own_index(small_index: Path, tmp_path: Path) -> Path:
+    """A copy of `small_index` that a test may change, called "own"."""
+    return Path(shutil.copytree(small_index, tmp_path / "own"))
 
 
 @pytest.fixture(scope="session")

@@ -93,8 +93,8 @@ print(refused, answered, peak_kb() // 1024)
 
 
 @pytest.fixture
-def own(small_index: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(small_index, tmp_path / "own"))
+def own(own_index: Path) -> Path:
+    return own_index
 
 
 def run_garbled(index: Path, rounds: int, names: list[str], seed: int = 0) -> tuple[int, int, int]:
@@ -449,11 +449,19 @@ def test_too_many_open_files_are_no_damage(own: Path) -> None:
 
 
 def test_a_good_index_and_a_damaged_one_are_left_to_the_reader(own: Path) -> None:
+    """`examine` lets them pass, in silence: what opens them answers, or refuses and names the file."""
     examine.examine(own)
+    with Shard(first_shard(own)) as shard:
+        assert shard.images()[0].path == "birds/photo 000.png"
     first_shard(own).write_bytes(b"no shard")
     examine.examine(own)
+    with pytest.raises(DamagedFile) as caught:
+        Shard(first_shard(own))
+    assert "000000.h5" in caught.value.file
     (own / "manifest.json").write_text("{}")
     examine.examine(own)
+    with pytest.raises(DamagedFile, match=r"manifest\.json"):
+        indexer.open(own)
 
 
 @pytest.mark.parametrize("harm", ["os.kill(os.getpid(), 11)", "bytearray(1 << 40)", "time.sleep(60)"])

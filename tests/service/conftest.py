@@ -1,6 +1,5 @@
 """Fixtures of the service's tests: applications over real indexes, with clients that hold them to the contract."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -57,9 +56,3 @@ def index(small_index: Path) -> Iterator[Index]:
     """`small_index`, open as a library."""
     with indexer.open(small_index) as index:
         yield index
-
-
-@pytest.fixture
-def own_index(small_index: Path, tmp_path: Path) -> Path:
-    """A copy of `small_index` that a test may change, called "own"."""
-    return Path(shutil.copytree(small_index, tmp_path / "own"))

@@ -9,7 +9,7 @@ from indexer.store.remote import RemotePath
 from tests.object_store import ObjectStore, upload
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
-from tests.service.test_catalog import wait_until
+from tests.waiting import wait_until
 
 PATCHES = "/v1/indexes/own/layers/features.12/neurons/3/patches"
 

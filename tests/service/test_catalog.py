@@ -3,11 +3,11 @@
 import os
 import shutil
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 
 import faiss
 import pytest
@@ -19,16 +19,21 @@ from indexer.jobs.remove import remove
 from service.catalog import Catalog, Held
 from service.errors import IndexUnavailable
 from tests.service.conftest import Serve, make_app
+from tests.waiting import wait_until
 
 LAYER = "features.12"
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it never happened")
+def storage(folder: Path, before: list[Callable[[], None]]) -> Path:
+    """The folder, which does what a test wants before it lists what is in it."""
+
+    class Storage(type(folder)):
+        def iterdir(self) -> Iterator[Path]:
+            for action in before:
+                action()
+            return super().iterdir()
+
+    return Storage(folder)
 
 
 def descriptors(folder: Path) -> int:
@@ -78,19 +83,17 @@ def test_a_directory_that_is_there_only_later(serve: Serve, small_index: Path, t
     assert client.get("/v1/indexes/own").status_code == 200
 
 
-def test_while_one_looks_for_indexes_in_slow_storage_the_others_are_answered(
-    own_index: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    catalog = Catalog(own_index.parent, indexer.open, check_seconds=0.0)
+def test_while_one_looks_for_indexes_in_slow_storage_the_others_are_answered(own_index: Path) -> None:
+    before: list[Callable[[], None]] = []
+    catalog = Catalog(storage(own_index.parent, before), indexer.open, check_seconds=0.0)
     assert catalog.names() == ["own"]
-    paths, asked, answers = catalog._paths, threading.Event(), threading.Event()
+    asked, answers = threading.Event(), threading.Event()
 
-    def slow() -> list[Path]:
+    def slow() -> None:
         asked.set()
         assert answers.wait(30)
-        return paths()
 
-    monkeypatch.setattr(catalog, "_paths", slow)
+    before.append(slow)
     looking = threading.Thread(target=catalog.names)
     looking.start()
     try:
@@ -103,19 +106,23 @@ def test_while_one_looks_for_indexes_in_slow_storage_the_others_are_answered(
 
 
 def test_storage_that_does_not_answer_is_asked_less_often(own_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    catalog, asked = Catalog(own_index.parent, indexer.open, check_seconds=0.02), []
+    now, asked, before = 100.0, [], []
+    monkeypatch.setattr("service.catalog.time", SimpleNamespace(monotonic=lambda: now))
+    catalog = Catalog(storage(own_index.parent, before), indexer.open, check_seconds=1.0)
     assert catalog.names() == ["own"]
 
-    def silent() -> list[Path]:
-        asked.append(time.monotonic())
+    def silent() -> None:
+        asked.append(now)
         raise StorageUnavailable("it does not answer")
 
-    monkeypatch.setattr(catalog, "_paths", silent)
-    until = time.monotonic() + 0.5
-    while time.monotonic() < until:
+    before.append(silent)
+    for second in range(101, 131):
+        now = float(second)
         assert catalog.names() == ["own"]
-        time.sleep(0.001)
-    assert 1 <= len(asked) <= 3
+    assert asked == [101, 111, 121]
+    before.clear()
+    now = 131.0
+    assert catalog.names() == ["own"]
     catalog.close()
 
 

@@ -15,7 +15,8 @@ from indexer.store import atomic
 from tests.conftest import build_request, write_photos
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
-from tests.service.processes import Service, running, wait_until
+from tests.service.processes import Service, running
+from tests.waiting import wait_until
 
 LAYER = "layers/features.12"
 PEAKS = f"{LAYER}/neurons/3/patches?limit=50"

@@ -1,5 +1,6 @@
 """`python -m service`: its processes, what they share, and what happens when one of them ends."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -21,7 +22,8 @@ from service.__main__ import thread_limits, workers
 from service.child import Inherited, Lifeline
 from service.settings import Settings
 from tests.service.conforming import check
-from tests.service.processes import Service, running, start, wait_until
+from tests.service.processes import Service, running, start
+from tests.waiting import wait_until
 
 PATCHES = "/v1/indexes/small/layers/features.12/neurons/3/patches?limit=5"
 ROUTE = "/v1/indexes/{index}/layers/{layer}/neurons/{neuron}/patches"
@@ -102,8 +104,15 @@ def test_a_process_that_loads_torch_is_alive_for_as_long_as_one_may_take_to_star
     ours, theirs = socket.socketpair()
     lifeline = Lifeline(theirs.detach())
     with ours, network_process._beating(Inherited(lifeline, [], "", Settings(directory=Path()))):
-        time.sleep(0.3)
-        assert least <= len(ours.recv(4096)) <= most
+        ours.settimeout(60)
+        signs = b""
+        while len(signs) < least:
+            signs += ours.recv(4096)
+        time.sleep(0.3)  # in which it is silent, or not
+        ours.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            signs += ours.recv(4096)
+        assert len(signs) <= most
     lifeline.close()
 
 
