@@ -110,8 +110,9 @@ def _settle(module: nn.Module, memo: dict[int, Any]) -> None:
                 hooks[key] = _tied(hook, memo)
     if isinstance(module, nn.DataParallel):
         module.device_ids = []  # so it calls the one module that it holds
-    if isinstance(vars(module).get("forward"), FunctionType):
-        vars(module)["forward"] = _tied(vars(module)["forward"], memo)
+    for name, value in vars(module).items():
+        if isinstance(value, FunctionType):
+            vars(module)[name] = _tied(value, memo)
 
 
 def _tied(function: Any, memo: dict[int, Any]) -> Any:

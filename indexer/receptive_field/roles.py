@@ -34,7 +34,10 @@ def measured_roles(run: Runner, layers: Sequence[str]) -> dict[str, tuple[str, .
             two = {layer: outputs[0] for layer, outputs in run(run.noise(2, 0)).items() if len(outputs) == 1}
         except InvalidRequest:  # a batch of another size
             two = {}
-        batch = {layer: _batch_axis(one[layer].shape, two[layer].shape) for layer in layers if layer in two}
+        batch = {
+            layer: _batch_axis(one[layer].shape, two[layer].shape if layer in two else one[layer].shape)
+            for layer in layers
+        }
         places = [layer for layer in layers if batch.get(layer) is not None and one[layer].dim() in (3, 4)]
         moved = _moved(run, places) if places else {}
     roles = {}
@@ -50,7 +53,12 @@ def measured_roles(run: Runner, layers: Sequence[str]) -> dict[str, tuple[str, .
 
 
 def _batch_axis(one: torch.Size, two: torch.Size) -> int | None:
-    """The axis that is as long as the batch, and alone depends on it."""
+    """The axis that is as long as the batch, and alone depends on it.
+
+    Networks that take one image at a time have the same shape twice: of one image, the only axis of length 1 it is.
+    """
+    if one == two:
+        return one.index(1) if one.count(1) == 1 else None
     if len(one) != len(two):
         return None
     differ = [axis for axis, (a, b) in enumerate(zip(one, two, strict=True)) if a != b]

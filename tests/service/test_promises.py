@@ -45,7 +45,8 @@ PROMISES = {
         "service/test_deadline.py::test_a_deep_question_ends_with_504",
     "Nothing is executed.": f"{SAFETY}::test_a_manifest_is_not_trusted_to_import_code",
     "Weights are loaded with weights_only; a network of one's own (module:factory) is imported, and a "
-    "TorchScript or exported program loaded, only where --model names it, whatever a manifest says.": f"{SAFETY}::test_an_owners_network_is_used_where_the_setting_names_it",
+    "TorchScript or exported program loaded, only where --model names it, whatever a manifest says.":
+        f"{SAFETY}::test_an_owners_network_is_used_where_the_setting_names_it",
     "HDF5, FAISS and JSON hold no code.": f"{HOSTILE}::test_garbled_files_do_no_harm",
     "manifest.json is checked against a schema with bounds before anything is made of it.":
         f"{HOSTILE}::test_a_manifest_that_asks_for_too_much_is_refused",
