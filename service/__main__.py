@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from indexer.cores import usable_cores
+from indexer.system.cores import usable_cores
 from service import logs
 from service.listening import addresses, fits, listen, listen_at
 from service.settings import Settings

@@ -16,12 +16,12 @@ import faiss
 
 import indexer
 from indexer.errors import ConfigurationMismatch
-from indexer.jobs.heap import keep_freed_memory
 from indexer.jobs.load import configuration_of, network_of
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import ShardTask, existing_shard, index_shards
 from indexer.network.forward import Network
 from indexer.store.manifest import Configuration, ShardInfo
+from indexer.system.malloc import keep_freed_memory
 
 _DECIDING = ("torch", "torchvision", "numpy", "pillow", "h5py", "zstandard")
 """Packages whose versions may move a bit of an activation, or of a file."""

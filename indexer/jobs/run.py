@@ -19,7 +19,6 @@ from typing import Protocol
 from indexer.errors import DamagedFile
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.forwarding import BadImages, Checks, Forwarded, Tables, batches, forward, tables_of
-from indexer.jobs.heap import give_back_freed_memory, share_heaps
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
 from indexer.network.threads import cores, forward_pool, passes_at_once
@@ -28,6 +27,7 @@ from indexer.shards.writer import ShardWriter
 from indexer.store import atomic, layout
 from indexer.store.manifest import Configuration, ShardInfo
 from indexer.store.remote import place
+from indexer.system.malloc import give_back_freed_memory, share_heaps
 
 log = logging.getLogger(__name__)
 

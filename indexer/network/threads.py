@@ -8,7 +8,7 @@ from typing import Protocol
 
 import torch
 
-from indexer.cores import usable_cores
+from indexer.system.cores import usable_cores
 
 _AT_ONCE, _GPU_AT_ONCE = 4, 2
 _CPU_BATCH, _GPU_BATCH = 8, 128

@@ -9,7 +9,7 @@ import pytest
 SCATTERED = """
 import ctypes
 from pathlib import Path
-from indexer.jobs.heap import give_back_freed_memory
+from indexer.system.malloc import give_back_freed_memory
 
 def resident():
     lines = Path("/proc/self/status").read_text().splitlines()

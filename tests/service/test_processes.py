@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.cores import usable_cores
 from indexer.network import threads
+from indexer.system.cores import usable_cores
 from service import __main__ as command
 from service import network_process
 from service.__main__ import thread_limits, workers
@@ -261,7 +261,7 @@ def test_the_limit_of_a_container_counts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, cores: int
 ) -> None:
     (tmp_path / "cpu.max").write_text(limit)
-    monkeypatch.setattr("indexer.cores._CGROUP", tmp_path / "cpu.max")
+    monkeypatch.setattr("indexer.system.cores._CGROUP", tmp_path / "cpu.max")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: range(7))
     assert (usable_cores(), threads.cores()) == (cores, cores)
