@@ -18,6 +18,7 @@ from benchmarks.floor import passes
 from benchmarks.indexing import FIRES
 from benchmarks.measure import Row, heading, in_turn, seconds, write
 from indexer.images.listing import ImageFile, Listing, list_images
+from indexer.index.manifest import FLOAT32
 from indexer.jobs.decode import Decoded, decode
 from indexer.jobs.load import configuration_of
 from indexer.jobs.plan import ShardPlan
@@ -25,7 +26,6 @@ from indexer.jobs.run import ShardTask, write_shards
 from indexer.network.forward import Network, device_named
 from indexer.network.models import load_model
 from indexer.store import atomic
-from indexer.store.manifest import FLOAT32
 
 SHARD = 1024
 MOST = 16 * SHARD

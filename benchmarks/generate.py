@@ -19,11 +19,12 @@ import numpy as np
 import indexer
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.hands import runs
+from indexer.index import layout
+from indexer.index.manifest import Configuration, LayerInfo, Manifest, ShardInfo
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
 from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter
-from indexer.store import atomic, layout
-from indexer.store.manifest import Configuration, LayerInfo, Manifest, ShardInfo
+from indexer.store import atomic
 
 SHARD = 50_000
 BATCH = 4096

@@ -32,6 +32,7 @@ from benchmarks.stages import Cost, Watch
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.hands import runs
 from indexer.images.listing import list_images
+from indexer.index.manifest import Manifest
 from indexer.jobs.build import SHARD_SIZE
 from indexer.jobs.load import configuration_of
 from indexer.jobs.plan import ShardPlan
@@ -39,7 +40,6 @@ from indexer.jobs.run import ShardTask, index_shards
 from indexer.network.forward import Network
 from indexer.network.models import load_model
 from indexer.query.index import Index
-from indexer.store.manifest import Manifest
 
 LAYER = "features.12"
 ASKED = 40

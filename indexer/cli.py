@@ -14,6 +14,7 @@ from indexer.commands.common import add_command, add_device_option, add_index_co
 from indexer.commands.limit_options import add_limit_options, limits_of
 from indexer.commands.model_options import add_model_options, loading_of, preprocessing_of
 from indexer.errors import InvalidRequest, UnitscopeError
+from indexer.index.manifest import FLOAT32, PRECISIONS, Manifest
 from indexer.jobs.build import SHARD_SIZE, BuildRequest, Reporter, add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.distributed import DaskEngine
@@ -25,7 +26,6 @@ from indexer.jobs.verify import repair, verify
 from indexer.network.models import NO_WEIGHTS, default_weights, is_own
 from indexer.receptive_field import ReceptiveField
 from indexer.receptive_field.layout import FORMS, parse_layouts
-from indexer.store.manifest import FLOAT32, PRECISIONS, Manifest
 from indexer.store.remote import place
 
 _SKIPPED_SHOWN = 10

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from indexer.errors import DamagedFile, NotAnIndex, NotFound, StorageUnavailable, UnitscopeError
+from indexer.index import layout, manifest
 from indexer.query import deadline
 from indexer.query.index import Index
-from indexer.store import layout, manifest
 from indexer.store.remote import RemotePath
 from service import metrics
 from service.backoff import Backoff

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from indexer.errors import DamagedFile, NotAnIndex
+from indexer.index import layout
 from indexer.query.examine import examine
 from indexer.query.index import Index
-from indexer.store import layout
 from indexer.store.remote import RemotePath
 from service.backoff import file_stamp
 

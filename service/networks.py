@@ -12,8 +12,8 @@ import numpy as np
 from indexer.errors import BadActivations, ImageRejected, ModelUnavailable, UnitscopeError
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
+from indexer.index.manifest import Configuration
 from indexer.network.loading import PROGRAM_ENDINGS
-from indexer.store.manifest import Configuration
 from service import metrics
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from indexer.images.geometry import Box
+from indexer.index.manifest import Configuration
 from indexer.query import deadline
-from indexer.store.manifest import Configuration
 from service import metrics
 from service.gate import Gate
 from service.networks import Networks, Seen, Unit

@@ -21,8 +21,8 @@ from PIL import UnidentifiedImageError
 
 from indexer.errors import ImageRejected, InvalidRequest, ModelUnavailable, NotInstalled, UnitscopeError
 from indexer.images.geometry import Box
+from indexer.index.manifest import Configuration
 from indexer.query import deadline
-from indexer.store.manifest import Configuration
 from service import metrics
 from service.errors import NetworkLost
 from service.gate import Gate

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from indexer.index.manifest import LayerInfo
 from indexer.query.concepts import Concept, Selective
 from indexer.query.neurons import Table
 from indexer.query.point import Spot
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
 from indexer.receptive_field import AxisField, ReceptiveField
-from indexer.store.manifest import LayerInfo
 from service.links import Links
 from service.lookup import Lookup
 from service.paging import listing

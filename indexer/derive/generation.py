@@ -11,8 +11,9 @@ from indexer.derive.images import write_image_table
 from indexer.derive.layer import write_layer
 from indexer.derive.sources import Sources, closing_opened, open_shards, opened
 from indexer.derive.vectors import write_vectors
-from indexer.store import atomic, layout
-from indexer.store.manifest import Manifest, publish
+from indexer.index import layout
+from indexer.index.manifest import Manifest, publish
+from indexer.store import atomic
 from indexer.store.remote import RemotePath
 
 KEPT_GENERATIONS = 2

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 
 from indexer.errors import DamagedFile, NotFound
+from indexer.index import hdf5
 from indexer.shards.reader import Shard
 from indexer.shards.writer import IndexedImage
-from indexer.store import mapped
 
 KIND = "unitscope image table"
 VERSION = 2
@@ -30,7 +30,7 @@ def write_image_table(path: Path, shards: Iterable[Shard], removed: Collection[i
     """
     found = _survey(shards, removed)
     code = {name: number for number, name in enumerate(found.classes)}
-    with mapped.create_file(path, KIND, VERSION) as file:
+    with hdf5.create_file(path, KIND, VERSION) as file:
         for name, kind in {**_NUMBERS, "path": f"S{found.longest}"}.items():
             file.create_dataset(name, (found.images,), kind)
         file.create_dataset("sha256", (found.images, 32), np.uint8)
@@ -111,7 +111,7 @@ class ImageTable:
     """
 
     def __init__(self, index: Path, file: str) -> None:
-        self._arrays = mapped.map_arrays(index / file, file, KIND, VERSION)
+        self._arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
         missing = _COLUMNS - self._arrays.keys()
         if missing:
             raise DamagedFile(file, f"lacks {', '.join(sorted(missing))}")

@@ -21,9 +21,9 @@ from indexer.derive.hands import Hands, runs
 from indexer.derive.neurons import NeuronBlock, block_of, histogram_of
 from indexer.derive.selectivity import Selectivity, Tally
 from indexer.derive.sources import Sources, opened
+from indexer.index import hdf5
+from indexer.index.manifest import LayerInfo
 from indexer.shards.counting import Counter
-from indexer.store import mapped
-from indexer.store.manifest import LayerInfo
 
 KIND = "unitscope layer"
 VERSION = 2
@@ -59,7 +59,7 @@ def write_layer(path: Path, layer: LayerInfo, sources: Sources, hands: Hands) ->
     firing_from = distribution.firing_from(DEFAULT_FRACTION) if distribution.size else np.zeros(layer.channels)
     size = min(_BLOCK_NEURONS, max(1, _BLOCK_BYTES // (4 * max(1, images))))
     tasks = [(sources, layer, first, firing_from[first:end]) for first, end in runs(layer.channels, size)]
-    with mapped.create_file(path, KIND, VERSION) as file:
+    with hdf5.create_file(path, KIND, VERSION) as file:
         for name, kind in (("peaks", np.float32), ("peak_cells", np.uint32), ("order", np.uint32)):
             file.create_dataset(name, (layer.channels, images), kind)
         statistics = {name: np.zeros(layer.channels) for name in ("maximum", "positive_images", "firing_images")}

@@ -7,10 +7,10 @@ import numpy as np
 from indexer.derive.hands import runs
 from indexer.derive.selectivity import Selectivity, Tally
 from indexer.derive.sources import Sources, in_threads, opened
+from indexer.index.manifest import LayerInfo
 from indexer.shards.counting import Counter
 from indexer.shards.format import as_kept
 from indexer.shards.histogram import Histogram
-from indexer.store.manifest import LayerInfo
 
 _PORTION, _PORTION_BYTES = 16, 1 << 22
 

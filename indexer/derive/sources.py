@@ -11,10 +11,11 @@ import numpy as np
 
 from indexer.derive import images
 from indexer.errors import DamagedFile
+from indexer.index import hdf5, layout
+from indexer.index.manifest import Configuration, Manifest, ShardInfo
 from indexer.shards.pool import ShardPool
 from indexer.shards.reader import Shard, open_listed
-from indexer.store import cache, layout, mapped
-from indexer.store.manifest import Configuration, Manifest, ShardInfo
+from indexer.store import cache
 from indexer.store.remote import RemotePath
 
 
@@ -40,7 +41,7 @@ class Opened:
 
     def __init__(self, sources: Sources) -> None:
         self.shards = open_shards(sources.index, sources)
-        table = mapped.map_arrays(sources.table, layout.IMAGES, images.KIND, images.VERSION)
+        table = hdf5.map_arrays(sources.table, layout.IMAGES, images.KIND, images.VERSION)
         self.classes, self._shard, self._row = table["class"], table["shard"], table["row"]
 
     @property

@@ -24,8 +24,8 @@ from indexer.derive.codes import train_codes
 from indexer.derive.hands import Hands, in_order, runs
 from indexer.derive.inverted import Part, fill, read_inverted, train, training_vectors, write_index, write_inverted
 from indexer.derive.sources import Sources, in_threads, opened
+from indexer.index.manifest import LayerInfo
 from indexer.store import cache
-from indexer.store.manifest import LayerInfo
 from indexer.store.remote import RemotePath
 
 CELLS = 256

@@ -10,6 +10,9 @@ from indexer.derive.hands import Hands
 from indexer.derive.images import ImageTable
 from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, NotFound, NotReproducible
 from indexer.images.listing import Listing, list_images
+from indexer.index import layout
+from indexer.index.lock import writing
+from indexer.index.manifest import FLOAT32, Configuration, Manifest, ShardInfo, read_manifest
 from indexer.inputs.saying import input_line, size_line
 from indexer.inputs.upscaling import upscaled
 from indexer.jobs.load import configuration_of, network_of
@@ -22,9 +25,7 @@ from indexer.network.loading import PLAIN, Loading
 from indexer.network.models import load_model
 from indexer.receptive_field.layout import Layout
 from indexer.shards.reader import Shard
-from indexer.store import atomic, layout
-from indexer.store.lock import writing
-from indexer.store.manifest import FLOAT32, Configuration, Manifest, ShardInfo, read_manifest
+from indexer.store import atomic
 from indexer.store.remote import place
 
 SHARD_SIZE = 1024

@@ -8,13 +8,14 @@ import numpy as np
 
 from indexer.derive.generation import Report, derive_and_publish
 from indexer.errors import InvalidRequest
+from indexer.index import layout
+from indexer.index.lock import writing
+from indexer.index.manifest import Configuration, Manifest, ShardInfo, read_manifest
 from indexer.jobs.plan import unfinished_plan
 from indexer.network.threads import cores
 from indexer.shards.reader import Shard
 from indexer.shards.writer import LayerBatch, ShardWriter
-from indexer.store import atomic, layout
-from indexer.store.lock import writing
-from indexer.store.manifest import Configuration, Manifest, ShardInfo, read_manifest
+from indexer.store import atomic
 
 _ROWS_AT_ONCE = 32
 

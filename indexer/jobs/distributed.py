@@ -25,11 +25,11 @@ from types import ModuleType
 from typing import Any
 
 from indexer.errors import ConfigurationMismatch, EngineUnavailable, NotInstalled, UnitscopeError
+from indexer.index.manifest import ShardInfo
 from indexer.jobs import envelope
 from indexer.jobs.on_worker import check_versions, checked, index_shard, versions
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import Progress, ShardTask
-from indexer.store.manifest import ShardInfo
 from indexer.store.remote import RemotePath
 
 log = logging.getLogger(__name__)

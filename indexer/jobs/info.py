@@ -5,8 +5,8 @@ from typing import Any
 
 from indexer.derive.images import ImageTable
 from indexer.derive.sources import open_shards
-from indexer.store import layout
-from indexer.store.manifest import Manifest, read_manifest
+from indexer.index import layout
+from indexer.index.manifest import Manifest, read_manifest
 
 
 def describe(index: Path) -> dict[str, Any]:

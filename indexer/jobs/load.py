@@ -3,10 +3,10 @@
 import logging
 
 from indexer.errors import ConfigurationMismatch, ModelUnavailable
+from indexer.index.manifest import Configuration, LayerInfo
 from indexer.network.forward import Network, device_named
 from indexer.network.models import load_model
 from indexer.network.programs import is_program
-from indexer.store.manifest import Configuration, LayerInfo
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from indexer.errors import DamagedFile
 from indexer.images.listing import ImageFile
-from indexer.store import atomic, layout
-from indexer.store.manifest import Configuration, Manifest
+from indexer.index import layout
+from indexer.index.manifest import Configuration, Manifest
+from indexer.store import atomic
 
 FORMAT = "unitscope plan"
 VERSION = 1

@@ -10,8 +10,8 @@ import numpy as np
 from indexer.derive import images as image_table
 from indexer.derive.generation import Report, derive_and_publish
 from indexer.errors import InvalidRequest, NotFound
-from indexer.store.lock import writing
-from indexer.store.manifest import Manifest, read_manifest
+from indexer.index.lock import writing
+from indexer.index.manifest import Manifest, read_manifest
 
 
 def remove(

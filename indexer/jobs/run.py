@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from indexer.errors import DamagedFile
+from indexer.index import layout
+from indexer.index.manifest import Configuration, ShardInfo
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.forwarding import BadImages, Checks, Forwarded, Tables, batches, forward, tables_of
 from indexer.jobs.plan import Plan, ShardPlan
@@ -24,8 +26,7 @@ from indexer.network.forward import Network
 from indexer.network.threads import cores, forward_pool, passes_at_once
 from indexer.shards.reader import Shard
 from indexer.shards.writer import ShardWriter
-from indexer.store import atomic, layout
-from indexer.store.manifest import Configuration, ShardInfo
+from indexer.store import atomic
 from indexer.store.remote import place
 from indexer.system.malloc import give_back_freed_memory, share_heaps
 

@@ -14,6 +14,8 @@ from indexer.derive.images import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.images.listing import ImageFile
 from indexer.images.reading import read_file
+from indexer.index.lock import writing
+from indexer.index.manifest import Manifest, ShardInfo, read_manifest
 from indexer.jobs.build import Reporter
 from indexer.jobs.load import network_of
 from indexer.jobs.plan import ShardPlan
@@ -21,8 +23,6 @@ from indexer.jobs.run import DEFAULT_LIMITS, Limits, ShardTask, index_shards
 from indexer.network.forward import Network
 from indexer.shards.reader import Shard
 from indexer.store import atomic
-from indexer.store.lock import writing
-from indexer.store.manifest import Manifest, ShardInfo, read_manifest
 from indexer.store.remote import RemotePath, place
 
 

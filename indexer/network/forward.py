@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 
 from indexer.errors import BadActivations, InvalidRequest
+from indexer.index.manifest import FLOAT32
 from indexer.network.layers import check_layers
 from indexer.network.models import LoadedModel
 from indexer.network.passing import run_pass
@@ -30,7 +31,6 @@ from indexer.receptive_field import LayerTrace
 from indexer.receptive_field.layout import FORMS, Layout
 from indexer.receptive_field.maps import maps_of
 from indexer.receptive_field.trace import trace_layers
-from indexer.store.manifest import FLOAT32
 
 R = TypeVar("R")
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from typing import Final
 
 from indexer.derive import images, layer
 from indexer.errors import DamagedFile, UnitscopeError
+from indexer.index import hdf5
+from indexer.index.manifest import Manifest, read_manifest
 from indexer.shards.reader import Shard
-from indexer.store import mapped
-from indexer.store.manifest import Manifest, read_manifest
 from indexer.store.remote import RemotePath, place
 
 MEMORY: Final = 4 << 30
@@ -55,7 +55,7 @@ def main(path: Path | RemotePath) -> None:
         if kind := kinds.get(name.partition(" ")[0]):
             print(file, flush=True)
             with contextlib.suppress(UnitscopeError):
-                mapped.map_arrays(path / file, file, *kind)
+                hdf5.map_arrays(path / file, file, *kind)
     for shard in manifest.shards:
         print(shard.file, flush=True)
         with contextlib.suppress(UnitscopeError):

@@ -13,6 +13,7 @@ from indexer.derive.images import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
+from indexer.index.manifest import Manifest, ShardInfo, check_no_links, read_manifest
 from indexer.query import deadline
 from indexer.query.boxes import Boxes
 from indexer.query.layer import Layer
@@ -20,7 +21,6 @@ from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Page
 from indexer.shards.pool import ShardPool
 from indexer.shards.reader import Shard, open_listed
-from indexer.store.manifest import Manifest, ShardInfo, check_no_links, read_manifest
 from indexer.store.remote import RemotePath, place
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from indexer.derive.selectivity import Selectivity
 from indexer.derive.vectors import grid, read_vectors
 from indexer.derive.vectors_file import check_vectors
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
+from indexer.index import hdf5
+from indexer.index.manifest import LayerInfo
 from indexer.query.deadline import check, checked, paused
-from indexer.store import cache, mapped
-from indexer.store.manifest import LayerInfo
+from indexer.store import cache
 
 _ARRAYS = ("peaks", "peak_cells", "order", "histogram/keys", "histogram/cumulative", "class_means")
 
@@ -53,7 +54,7 @@ class Layer:
         self, index: Path, info: LayerInfo, file: str, vectors: str, lists: str | None, classes: np.ndarray
     ) -> None:
         self.info, self.classes, self.file, images = info, classes, file, len(classes)
-        arrays = mapped.map_arrays(index / file, file, KIND, VERSION)
+        arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
         wanted = {*_ARRAYS, *(f"statistics/{name}" for name in STATISTICS), *(f"classes/{n}" for n in CLASS_ARRAYS)}
         if not wanted <= arrays.keys():
             raise DamagedFile(file, f"lacks {', '.join(sorted(wanted - arrays.keys()))}")

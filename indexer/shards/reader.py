@@ -11,12 +11,12 @@ from typing import Self
 import numpy as np
 
 from indexer.errors import DamagedFile
+from indexer.index import hdf5
+from indexer.index.manifest import ShardInfo
 from indexer.shards import format as shard_format
 from indexer.shards.chunks import ChunkReader
 from indexer.shards.histogram import Histogram
 from indexer.shards.writer import IndexedImage
-from indexer.store import mapped
-from indexer.store.manifest import ShardInfo
 from indexer.store.remote import RemotePath
 
 
@@ -51,7 +51,7 @@ class Shard:
 
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.name = name or path.name
-        self._h5 = mapped.open_file(path, self.name, shard_format.KIND, shard_format.VERSION)
+        self._h5 = hdf5.open_file(path, self.name, shard_format.KIND, shard_format.VERSION)
         files = ExitStack()
         files.enter_context(self._h5)
         self._close = weakref.finalize(self, files.close)
@@ -62,7 +62,7 @@ class Shard:
             self._read_range = partial(os.pread, file.fileno())
         self._lock = threading.Lock()
         self._readers: dict[str, ChunkReader] = {}
-        self._rows: dict[str, mapped.Rows] = {}
+        self._rows: dict[str, hdf5.Rows] = {}
         try:
             self.ids = self._column("id", np.int64)
         except BaseException:
@@ -89,7 +89,7 @@ class Shard:
         DamagedFile
         """
         try:
-            return {name: mapped.get_attribute(self._h5, name) for name in self._h5.attrs}
+            return {name: hdf5.get_attribute(self._h5, name) for name in self._h5.attrs}
         except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
             raise DamagedFile(self.name, f"has attributes that cannot be read ({error})") from error
 
@@ -121,8 +121,8 @@ class Shard:
         try:
             first, end = int(ends[row - 1]) if row else 0, int(ends[row])
             with self._lock:
-                data = mapped.own_dataset(self._h5, "originals/data")
-                return data[first : min(end, first + mapped.MAX_READ)].tobytes()
+                data = hdf5.own_dataset(self._h5, "originals/data")
+                return data[first : min(end, first + hdf5.MAX_READ)].tobytes()
         except (KeyError, OSError, RuntimeError, ValueError, TypeError, IndexError) as error:
             raise DamagedFile(self.name, f"the original of row {row} cannot be read ({error})") from error
 
@@ -139,7 +139,7 @@ class Shard:
     def saturated(self, layer: str) -> int:
         """How many activations of a layer were clipped to the range of float16."""
         with self._lock:
-            return int(mapped.get_attribute(self._h5[f"layers/{layer}/maps"], "saturated") or 0)
+            return int(hdf5.get_attribute(self._h5[f"layers/{layer}/maps"], "saturated") or 0)
 
     def maps(self, layer: str, row: int) -> np.ndarray:
         """All maps (C, H, W) float16 of a layer on one image."""
@@ -163,7 +163,7 @@ class Shard:
         if reader is None:
             with self._lock:
                 try:
-                    dataset = mapped.own_dataset(self._h5, f"layers/{layer}/maps")
+                    dataset = hdf5.own_dataset(self._h5, f"layers/{layer}/maps")
                     reader = ChunkReader(dataset, self._read_range, self._lock, self.name)
                     if reader.shape[0] != self.rows:
                         raise ValueError("maps of other images than are listed")
@@ -188,7 +188,7 @@ class Shard:
         try:
             with self._lock:
                 if name not in self._rows:
-                    self._rows[name] = mapped.Rows.of(mapped.own_dataset(self._h5, name))
+                    self._rows[name] = hdf5.Rows.of(hdf5.own_dataset(self._h5, name))
             return self._rows[name].read(self._read_range, rows)
         except (KeyError, OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
             raise DamagedFile(self.name, f"{name!r} cannot be read ({error})") from error
@@ -196,6 +196,6 @@ class Shard:
     def _get(self, name: str) -> np.ndarray:
         with self._lock:
             try:
-                return mapped.read_all(mapped.own_dataset(self._h5, name))
+                return hdf5.read_all(hdf5.own_dataset(self._h5, name))
             except (KeyError, OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
                 raise DamagedFile(self.name, f"{name!r} cannot be read ({error})") from error

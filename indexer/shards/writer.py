@@ -16,11 +16,11 @@ from typing import Self
 import h5py
 import numpy as np
 
+from indexer.index import hdf5
 from indexer.shards import format as shard_format
 from indexer.shards.chunks import ChunkWriter, write_shuffled
 from indexer.shards.counting import Counter
 from indexer.shards.histogram import Histogram
-from indexer.store import mapped
 
 _COUNTED_AHEAD = 2  # layers whose histograms are finished, and in memory, while one is written
 _BLOCK_ROWS = 256
@@ -79,8 +79,8 @@ class ShardWriter:
     ) -> None:
         self._workers = workers
         self._file = h5py.File(path, "w", libver="latest")
-        mapped.mark(self._file, shard_format.KIND, shard_format.VERSION)
-        mapped.set_attributes(self._file, attributes)
+        hdf5.mark(self._file, shard_format.KIND, shard_format.VERSION)
+        hdf5.set_attributes(self._file, attributes)
         self._images: list[IndexedImage] = []
         self._skipped: list[tuple[str, str]] = []
         self._keep_images = keep_images

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 
 from indexer.errors import NotAnIndex
+from indexer.index.manifest import read_manifest
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.remove import remove
-from indexer.store.manifest import read_manifest
 from tests.conftest import build_request
 
 

@@ -17,11 +17,11 @@ from indexer.derive.faiss_reader import WrongVectors
 from indexer.derive.inverted import Measured, Trained, fill, write_inverted
 from indexer.derive.sources import Sources, closing_opened
 from indexer.derive.vectors_file import check_vectors
+from indexer.index.manifest import read_manifest
 from indexer.jobs.build import build
 from indexer.jobs.compact import compact
 from indexer.jobs.remove import remove
 from indexer.query.index import Index
-from indexer.store.manifest import read_manifest
 from tests import reference
 from tests.conftest import build_request, write_photos
 from tests.object_store import ObjectStore, upload

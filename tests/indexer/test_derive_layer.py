@@ -17,8 +17,8 @@ from indexer.derive.hands import Hands, Here, in_order
 from indexer.derive.images import write_image_table
 from indexer.derive.layer import write_layer
 from indexer.derive.sources import Sources, closing_opened, open_shards
+from indexer.index.manifest import read_manifest
 from indexer.shards.reader import Shard
-from indexer.store.manifest import read_manifest
 
 LAYER = "features.7"
 

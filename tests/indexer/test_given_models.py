@@ -11,13 +11,13 @@ from torch import nn
 
 from indexer.cli import main
 from indexer.errors import ConfigurationMismatch, InvalidRequest, ModelUnavailable
+from indexer.index.manifest import read_manifest
 from indexer.jobs.build import add, build
 from indexer.network.digest import state_digest
 from indexer.network.forward import Network
 from indexer.network.layers import default_layers
 from indexer.network.loading import Loading, arguments_of, parse_arguments
 from indexer.network.models import load_model
-from indexer.store.manifest import read_manifest
 from service.networks import Networks
 from tests.conftest import build_request, write_photos
 from tests.indexer import given_models

@@ -30,10 +30,10 @@ from indexer.derive.faiss_reader import WrongVectors
 from indexer.derive.inverted import fill, train, write_inverted
 from indexer.derive.vectors_file import check_vectors
 from indexer.errors import DamagedFile, StorageUnavailable, UnitscopeError
+from indexer.index.manifest import read_manifest
 from indexer.jobs.remove import remove
 from indexer.query import examine
 from indexer.shards.reader import Shard
-from indexer.store.manifest import read_manifest
 from tests.memory import peak_kb
 
 ROOT = Path(__file__).parents[2]

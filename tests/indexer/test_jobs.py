@@ -28,6 +28,7 @@ from indexer.errors import (
 )  # fmt: skip
 from indexer.images import reading
 from indexer.images.preprocessing import Preprocessing
+from indexer.index.manifest import read_manifest
 from indexer.jobs import forwarding, run
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
@@ -38,7 +39,6 @@ from indexer.jobs.verify import repair, verify
 from indexer.network.forward import Network
 from indexer.shards.reduce_gpu import Table
 from indexer.shards.writer import ShardWriter
-from indexer.store.manifest import read_manifest
 from tests.conftest import build_request, write_photos
 
 TINY = {"model": "tests.own_models:small", "weights": "none", "layers": ("0", "1", "5"), "preprocessing": {}}

@@ -11,9 +11,9 @@ import pytest
 import indexer
 from indexer.derive import images, layer
 from indexer.derive.distribution import Distribution
+from indexer.index import hdf5
+from indexer.index.layout import DERIVED
 from indexer.shards.histogram import decode
-from indexer.store import mapped
-from indexer.store.layout import DERIVED
 
 
 @contextmanager
@@ -32,10 +32,10 @@ def test_what_is_created_is_mapped_aligned(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     kinds = rng.permutation(["u1", "i2", "f4", "i8", "S7", "u4", "f8"])
     made = {f"{kind}/here": rng.integers(0, 99, int(rng.integers(1, 999))).astype(kind) for kind in kinds}
-    with mapped.create_file(tmp_path / "a.h5", "arrays", 1) as file:
+    with hdf5.create_file(tmp_path / "a.h5", "arrays", 1) as file:
         for name, values in made.items():
             file[name] = values
-    found = mapped.map_arrays(tmp_path / "a.h5", "a.h5", "arrays", 1)
+    found = hdf5.map_arrays(tmp_path / "a.h5", "a.h5", "arrays", 1)
     assert found.keys() == made.keys()
     for name, values in made.items():
         assert found[name].flags.aligned, name
@@ -47,7 +47,7 @@ def test_derived_arrays_are_aligned(small_index: Path) -> None:
     assert len(files) > 1
     for path in files:
         about = images if path.name == "images.h5" else layer
-        for name, array in mapped.map_arrays(path, path.name, about.KIND, about.VERSION).items():
+        for name, array in hdf5.map_arrays(path, path.name, about.KIND, about.VERSION).items():
             assert array.flags.aligned, (path.name, name)
 
 

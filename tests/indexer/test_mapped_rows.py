@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from indexer.store.mapped import Rows
+from indexer.index.hdf5 import Rows
 
 
 @pytest.fixture

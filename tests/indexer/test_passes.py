@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from indexer.errors import BadActivations, InvalidRequest, NotReproducible
+from indexer.index.manifest import read_manifest
 from indexer.jobs.build import BuildRequest, add, build
 from indexer.jobs.info import skipped_images
 from indexer.jobs.run import Limits
@@ -22,7 +23,6 @@ from indexer.network.models import load_model
 from indexer.network.replicas import apart
 from indexer.network.trial import Trial
 from indexer.shards.reader import Shard
-from indexer.store.manifest import read_manifest
 from tests import stateful_models as models
 from tests.conftest import random_photo
 

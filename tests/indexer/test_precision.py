@@ -14,6 +14,7 @@ import indexer
 from indexer.cli import main
 from indexer.errors import ConfigurationMismatch, DamagedFile, InvalidRequest
 from indexer.images.reading import read_picture
+from indexer.index.manifest import PRECISIONS, Configuration, read_manifest
 from indexer.jobs.build import add, build
 from indexer.jobs.info import describe
 from indexer.jobs.load import network_of
@@ -22,7 +23,6 @@ from indexer.jobs.verify import repair
 from indexer.network.forward import Network
 from indexer.network.models import load_model
 from indexer.network.precision import fold_batch_norms, in_precision
-from indexer.store.manifest import PRECISIONS, Configuration, read_manifest
 from tests.conftest import build_request, write_photos
 from tests.own_models import PREPROCESSING, normed
 

@@ -14,6 +14,8 @@ import pytest
 import indexer
 from indexer.errors import IndexBusy, NotAnIndex, NotInstalled, StorageUnavailable
 from indexer.images import reading
+from indexer.index.lock import writing
+from indexer.index.manifest import publish, read_manifest
 from indexer.jobs import run
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
@@ -23,8 +25,6 @@ from indexer.jobs.verify import repair, verify
 from indexer.shards import pool
 from indexer.store import atomic, lease, remote
 from indexer.store.cache import Cache
-from indexer.store.lock import writing
-from indexer.store.manifest import publish, read_manifest
 from indexer.store.remote import RemotePath, place
 from tests.conftest import build_request, write_photos
 from tests.indexer.test_jobs import TINY, answers

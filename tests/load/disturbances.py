@@ -9,9 +9,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from indexer.index.manifest import read_manifest
 from indexer.jobs.compact import compact
 from indexer.jobs.remove import remove
-from indexer.store.manifest import read_manifest
 from tests.load.questions import Answers
 from tests.service.processes import Service
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 import indexer
 from indexer.errors import ModelUnavailable
-from indexer.store.manifest import Configuration
+from indexer.index.manifest import Configuration
 from service.networks import Networks, Unit
 
 

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from indexer.store.manifest import read_manifest
+from indexer.index.manifest import read_manifest
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from indexer.errors import IndexBusy
+from indexer.index.manifest import read_manifest
 from indexer.store.lease import leasing
-from indexer.store.manifest import read_manifest
 from indexer.store.remote import RemotePath
 
 _LOCK, _LEASE = "lock", "lease.json"
