@@ -6,6 +6,7 @@ from PIL import Image
 from indexer.images.geometry import Box
 from indexer.images.preprocessing import AxisPlacement, Placement
 from indexer.receptive_field import AxisField, ReceptiveField
+from indexer.receptive_field.centres import cell_centres
 
 _RAMP = np.array([[68, 1, 84], [187, 55, 84], [249, 142, 9], [252, 255, 164]], np.float64)
 """Colours from low to high; they differ in lightness too, so that they read without colour vision."""
@@ -54,15 +55,6 @@ def _weights(axis: AxisField | None, cells: int, place: AxisPlacement, first: in
     pixels = place.to_input(first + (np.arange(shown) + 0.5) * (end - first) / shown)
     weights = np.stack([np.interp(pixels, centres, unit) for unit in np.eye(cells)], axis=1)
     return weights * ((pixels >= 0) & (pixels <= place.cropped))[:, None]
-
-
-def cell_centres(axis: AxisField | None, cells: int, length: int) -> np.ndarray:
-    """Centres of receptive fields along an axis, in input pixels; where it is not known, of equal parts of it."""
-    if axis is None:
-        return (np.arange(cells) + 0.5) * length / cells
-    if axis.size is not None and axis.stride is not None and axis.start is not None:
-        return axis.start + axis.size / 2 + axis.stride * np.arange(cells, dtype=np.float64)
-    return np.array([(first + end) / 2 for first, end in axis.intervals])
 
 
 def _coloured(picture: Image.Image, heat: np.ndarray, highest: float) -> Image.Image:

@@ -20,12 +20,12 @@ import numpy as np
 
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
-from indexer.pictures.heat import cell_centres
 from indexer.query.deadline import checked
 from indexer.query.generation import page_of
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.query.records import Page
+from indexer.receptive_field.centres import cell_centres
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ import numpy as np
 
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
-from indexer.pictures.heat import cell_centres
 from indexer.query.index import Index
 from indexer.query.records import Firing, ImageRecord, Page
+from indexer.receptive_field.centres import cell_centres
 
 
 @dataclass(frozen=True, slots=True)
