@@ -34,11 +34,11 @@ from indexer.derive.hands import runs
 from indexer.images.listing import list_images
 from indexer.index.manifest import Manifest
 from indexer.jobs.build import SHARD_SIZE
-from indexer.jobs.load import configuration_of
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import ShardTask, index_shards
 from indexer.network.forward import Network
 from indexer.network.models import load_model
+from indexer.network.restore import configuration_of
 from indexer.query.index import Index
 
 LAYER = "features.12"

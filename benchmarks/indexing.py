@@ -24,11 +24,11 @@ from indexer.derive.generation import derive_and_publish
 from indexer.errors import InvalidRequest
 from indexer.images.listing import ImageFile, list_images
 from indexer.index.manifest import FLOAT32, Manifest
-from indexer.jobs.load import configuration_of
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import ShardTask, index_shards
 from indexer.network.forward import Network
 from indexer.network.models import load_model
+from indexer.network.restore import configuration_of
 from indexer.store import atomic
 
 FIRES = ",".join(f"features.{number}" for number in (3, 4, 6, 7, 9, 10, 11, 12))

@@ -83,7 +83,7 @@ class Networks:
     @staticmethod
     def preload() -> None:
         """Import what every network needs: some seconds, and some 400 MB."""
-        import indexer.jobs.load  # noqa: F401
+        import indexer.network.restore  # noqa: F401
 
     def see(self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None) -> Seen:
         """Decode an image file and send it through the network of an index.
@@ -138,7 +138,7 @@ class Networks:
         return self._loaded[key]
 
     def _load(self, configuration: Configuration) -> "Network":
-        from indexer.jobs.load import network_of  # imports torch
+        from indexer.network.restore import network_of  # imports torch
 
         self._check_arguments(configuration)
         options: dict[str, Any] = {"weights": self._weights}

@@ -15,7 +15,6 @@ from indexer.index.lock import writing
 from indexer.index.manifest import FLOAT32, Configuration, Manifest, ShardInfo, read_manifest
 from indexer.inputs.saying import input_line, size_line
 from indexer.inputs.upscaling import upscaled
-from indexer.jobs.load import configuration_of, network_of
 from indexer.jobs.plan import Plan, unfinished_plan
 from indexer.jobs.remove import mark_of
 from indexer.jobs.run import DEFAULT_LIMITS, Engine, Limits, index_shards, run_plan
@@ -23,6 +22,7 @@ from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
 from indexer.network.loading import PLAIN, Loading
 from indexer.network.models import load_model
+from indexer.network.restore import configuration_of, network_of
 from indexer.receptive_field.layout import Layout
 from indexer.shards.reader import Shard
 from indexer.store import atomic
@@ -141,7 +141,7 @@ def add(
 
     An interrupted job is finished first. Images that were removed stay out, but for those that ``again`` names, by
     path or by a folder above. Images whose file changed since are not indexed again: remove them, then name them here.
-    ``model`` names the program's file of an index that was made with one, see `indexer.jobs.load.network_of`.
+    ``model`` names the program's file of an index that was made with one, see `indexer.network.restore.network_of`.
     Where no new image can be used, nothing is published: the manifest is the one that is there, with those in
     ``skipped``.
 

@@ -17,10 +17,10 @@ import faiss
 import indexer
 from indexer.errors import ConfigurationMismatch
 from indexer.index.manifest import Configuration, ShardInfo
-from indexer.jobs.load import configuration_of, network_of
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import ShardTask, existing_shard, index_shards
 from indexer.network.forward import Network
+from indexer.network.restore import configuration_of, network_of
 from indexer.system.malloc import keep_freed_memory
 
 _DECIDING = ("torch", "torchvision", "numpy", "pillow", "h5py", "zstandard")

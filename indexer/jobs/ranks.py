@@ -11,8 +11,8 @@ from indexer.derive.sources import open_shards
 from indexer.images.listing import ImageFile
 from indexer.index.manifest import FLOAT32, Manifest, read_manifest
 from indexer.jobs.decode import Decoded, decode
-from indexer.jobs.load import network_of
 from indexer.network.forward import Network
+from indexer.network.restore import network_of
 from indexer.store.remote import place
 
 IMAGES = 64

@@ -17,10 +17,10 @@ from indexer.images.reading import read_file
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, ShardInfo, read_manifest
 from indexer.jobs.build import Reporter
-from indexer.jobs.load import network_of
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.run import DEFAULT_LIMITS, Limits, ShardTask, index_shards
 from indexer.network.forward import Network
+from indexer.network.restore import network_of
 from indexer.shards.reader import Shard
 from indexer.store import atomic
 from indexer.store.remote import RemotePath, place
@@ -72,7 +72,8 @@ def repair(
     """Rebuild damaged shards, each alone, from the original images, then derive and publish.
 
     Images that were removed, or whose file is gone or has changed since, are left out of a rebuilt shard. A shard of
-    such images only is dropped. Where the weights are now, and the program's file, see `indexer.jobs.load.network_of`.
+    such images only is dropped. Where the weights are now, and the program's file, see
+    `indexer.network.restore.network_of`.
 
     Raises
     ------

@@ -203,8 +203,8 @@ class Generation:
         return read_picture(self.original(image))
 
     def network(self, weights: str | None = None, device: str | None = None, model: str | None = None) -> "Network":
-        """Load the network that the index was made with; see `indexer.jobs.load.network_of`."""
-        from indexer.jobs.load import network_of  # here, because questions need neither torch nor the network
+        """Load the network that the index was made with; see `indexer.network.restore.network_of`."""
+        from indexer.network.restore import network_of  # here, because questions need neither torch nor the network
 
         return network_of(self.manifest.configuration, weights, device, model)
 

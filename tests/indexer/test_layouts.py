@@ -15,9 +15,9 @@ from indexer.cli import main
 from indexer.errors import BadActivations, InvalidRequest
 from indexer.images.preprocessing import Preprocessing
 from indexer.index.manifest import Configuration, read_manifest
-from indexer.jobs.load import configuration_of, network_of
 from indexer.network.forward import Network
 from indexer.network.models import LoadedModel, load_model
+from indexer.network.restore import configuration_of, network_of
 from indexer.receptive_field.layout import Layout, parse_layouts
 from tests.families import FAMILIES, check, outputs_of
 

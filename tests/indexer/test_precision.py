@@ -17,12 +17,12 @@ from indexer.images.reading import read_picture
 from indexer.index.manifest import PRECISIONS, Configuration, read_manifest
 from indexer.jobs.build import add, build
 from indexer.jobs.info import describe
-from indexer.jobs.load import network_of
 from indexer.jobs.ranks import ranks_kept
 from indexer.jobs.verify import repair
 from indexer.network.forward import Network
 from indexer.network.models import load_model
 from indexer.network.precision import fold_batch_norms, in_precision
+from indexer.network.restore import network_of
 from tests.conftest import build_request, write_photos
 from tests.own_models import PREPROCESSING, normed
 

@@ -55,7 +55,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Alone:
         found.enter(f"load {configuration.digest}")
         return Network()
 
-    monkeypatch.setattr("indexer.jobs.load.network_of", load)
+    monkeypatch.setattr("indexer.network.restore.network_of", load)
     monkeypatch.setattr("indexer.network.attribution.check_method", lambda method: None)
     monkeypatch.setattr("indexer.network.attribution.unit_of", lambda *_: None)
     monkeypatch.setattr("indexer.network.attribution.attribute", lambda *_: found.enter("attribute"))
@@ -101,7 +101,7 @@ def test_whatever_a_factory_raises_is_said_in_the_log(
     def load(*_: Any, **__: Any) -> None:
         raise FileNotFoundError("no checkpoint at this place")
 
-    monkeypatch.setattr("indexer.jobs.load.network_of", load)
+    monkeypatch.setattr("indexer.network.restore.network_of", load)
     with indexer.open(small_index) as index:
         configuration = index.manifest.configuration
     with caplog.at_level(logging.WARNING), pytest.raises(ModelUnavailable, match="the log of the service says why"):
