@@ -23,7 +23,8 @@ from indexer.index import layout
 from indexer.index.manifest import Configuration, LayerInfo, Manifest, ShardInfo
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
-from indexer.shards.writer import IndexedImage, LayerBatch, ShardWriter
+from indexer.shards.records import IndexedImage, LayerBatch
+from indexer.shards.writer import ShardWriter
 from indexer.store import atomic
 
 SHARD = 50_000

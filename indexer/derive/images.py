@@ -11,7 +11,7 @@ import numpy as np
 from indexer.errors import DamagedFile, NotFound
 from indexer.index import hdf5
 from indexer.shards.reader import Shard
-from indexer.shards.writer import IndexedImage
+from indexer.shards.records import IndexedImage
 
 KIND = "unitscope image table"
 VERSION = 2

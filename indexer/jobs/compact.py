@@ -14,7 +14,8 @@ from indexer.index.manifest import Configuration, Manifest, ShardInfo, read_mani
 from indexer.jobs.plan import unfinished_plan
 from indexer.network.threads import cores
 from indexer.shards.reader import Shard
-from indexer.shards.writer import LayerBatch, ShardWriter
+from indexer.shards.records import LayerBatch
+from indexer.shards.writer import ShardWriter
 from indexer.store import atomic
 
 _ROWS_AT_ONCE = 32

@@ -13,7 +13,7 @@ from indexer.errors import ImageRejected
 from indexer.images.listing import ImageFile
 from indexer.images.preprocessing import Preprocessing
 from indexer.images.reading import read_file, read_picture
-from indexer.shards.writer import IndexedImage
+from indexer.shards.records import IndexedImage
 
 
 @dataclass(frozen=True, slots=True)

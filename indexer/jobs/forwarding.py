@@ -18,8 +18,8 @@ from indexer.jobs.decode import Decoded, Skipped
 from indexer.network.forward import Network
 from indexer.network.trial import IMAGES, Trial
 from indexer.shards import reduce_gpu
+from indexer.shards.records import IndexedImage, LayerBatch
 from indexer.shards.reduce import reduce_maps
-from indexer.shards.writer import IndexedImage, LayerBatch
 
 _TABLES_SHARE = 8
 """A shard's tables take at most one part in so many of a GPU's memory; those of two shards may be there."""

@@ -14,8 +14,8 @@ import numpy as np
 import zstandard
 
 from indexer.errors import DamagedFile
+from indexer.shards.chunk_offsets import Places
 from indexer.shards.format import ZSTD_FILTER, ZSTD_LEVEL, chunk_shape
-from indexer.shards.places import Places
 
 MAX_CHUNK_BYTES = 1 << 28
 """Largest chunk that is read: one with a map of a single neuron, if that is larger than any network's."""

@@ -16,7 +16,7 @@ from indexer.index.manifest import ShardInfo
 from indexer.shards import format as shard_format
 from indexer.shards.chunks import ChunkReader
 from indexer.shards.histogram import Histogram
-from indexer.shards.writer import IndexedImage
+from indexer.shards.records import IndexedImage
 from indexer.store.remote import RemotePath
 
 

@@ -8,7 +8,7 @@ import torch
 from indexer.errors import NotFinite
 from indexer.shards.format import HALF_MAX
 from indexer.shards.histogram import recode
-from indexer.shards.writer import LayerBatch
+from indexer.shards.records import LayerBatch
 
 _INFINITE = 0x7C00  # the bits of float16's infinity
 

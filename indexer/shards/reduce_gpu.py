@@ -19,8 +19,8 @@ import torch
 
 from indexer.shards.format import HALF_MAX
 from indexer.shards.histogram import Histogram
+from indexer.shards.records import LayerBatch
 from indexer.shards.reduce import refuse_non_finite
-from indexer.shards.writer import LayerBatch
 
 _CODES = 1 << 16
 NEURON_BYTES = 4 * _CODES

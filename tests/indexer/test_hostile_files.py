@@ -47,7 +47,7 @@ import random, resource, sys
 from pathlib import Path
 import indexer
 from indexer.errors import UnitscopeError
-from indexer.shards import places
+from indexer.shards import chunk_offsets
 from tests.memory import peak_kb
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 index, seed, rounds, names = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
@@ -60,7 +60,7 @@ def put(path, data):  # as another file: one that is mapped must not be cut
 
 for number in range(seed, seed + rounds):
     chance = random.Random(number)
-    places._ONE_BY_ONE = chance.choice((0, 1, 40))  # chunks that HDF5 is asked for before it lists all
+    chunk_offsets._ONE_BY_ONE = chance.choice((0, 1, 40))  # chunks that HDF5 is asked for before it lists all
     path = index / chance.choice(names)
     whole = path.read_bytes()
     data = bytearray(whole)

@@ -13,8 +13,8 @@ from indexer.errors import BadActivations, NotFinite
 from indexer.network.threads import batch_size
 from indexer.shards import reduce_gpu
 from indexer.shards.counting import Counter
+from indexer.shards.records import LayerBatch
 from indexer.shards.reduce import reduce_maps
-from indexer.shards.writer import LayerBatch
 
 CPU = torch.device("cpu")
 

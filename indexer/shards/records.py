@@ -1,0 +1,40 @@
+"""What a shard holds of an image, and of a layer for a batch of images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedImage:
+    """An image as a shard lists it; ``data`` is its file where the index keeps originals."""
+
+    id: int
+    path: str
+    class_: str | None
+    width: int
+    height: int
+    bytes: int
+    sha256: bytes
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBatch:
+    """What is kept of one layer for a batch.
+
+    Attributes
+    ----------
+    maps : ndarray (B, C, H, W) float16
+    peaks : ndarray (B, C) float32
+        Highest activation of each neuron, before rounding to float16.
+    peak_cells : ndarray (B, C) uint32
+        The cell, y * W + x, where it stands; the first in row order on ties.
+    saturated : int
+        How many activations were clipped to the range of float16.
+    """
+
+    maps: np.ndarray
+    peaks: np.ndarray
+    peak_cells: np.ndarray
+    saturated: int
