@@ -17,8 +17,8 @@ import faiss
 import numpy as np
 
 import indexer
-from indexer.derive.codes import train_codes
-from indexer.derive.inverted import NEAREST, list_count, probing, training_vectors
+from indexer.derive.ivf import NEAREST, list_count, probing, training_vectors
+from indexer.derive.rabitq import train_codes
 from indexer.derive.vectors import unit_vectors
 from indexer.query.index import Index
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 
 from benchmarks import measure
+from indexer.derive.executor import runs
 from indexer.derive.generation import derive_and_publish
-from indexer.derive.hands import runs
 from indexer.images.listing import list_images
 from indexer.index.manifest import Manifest
 from indexer.jobs.distributed import DaskEngine

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 import indexer
+from indexer.derive.executor import runs
 from indexer.derive.generation import derive_and_publish
-from indexer.derive.hands import runs
 from indexer.index import layout
 from indexer.index.manifest import Configuration, LayerInfo, Manifest, ShardInfo
 from indexer.query.index import Index

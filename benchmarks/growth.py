@@ -29,8 +29,8 @@ import indexer
 from benchmarks.generate import generate
 from benchmarks.limited import forget_pages
 from benchmarks.stages import Cost, Watch
+from indexer.derive.executor import runs
 from indexer.derive.generation import derive_and_publish
-from indexer.derive.hands import runs
 from indexer.images.listing import list_images
 from indexer.index.manifest import Manifest
 from indexer.jobs.build import SHARD_SIZE

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from indexer.derive.hands import Hands, Here
-from indexer.derive.images import write_image_table
+from indexer.derive.executor import Hands, Here
+from indexer.derive.image_table import write_image_table
 from indexer.derive.layer import write_layer
 from indexer.derive.sources import Sources, closing_opened, open_shards, opened
 from indexer.derive.vectors import write_vectors

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from indexer.derive.distribution import DEFAULT_FRACTION, FRACTIONS, Distribution
-from indexer.derive.hands import Hands, runs
+from indexer.derive.executor import Hands, runs
 from indexer.derive.neurons import NeuronBlock, block_of, histogram_of
 from indexer.derive.selectivity import Selectivity, Tally
 from indexer.derive.sources import Sources, opened

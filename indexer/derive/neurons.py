@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.derive.hands import runs
+from indexer.derive.executor import runs
 from indexer.derive.selectivity import Selectivity, Tally
 from indexer.derive.sources import Sources, in_threads, opened
 from indexer.index.manifest import LayerInfo

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.derive import images
+from indexer.derive import image_table
 from indexer.errors import DamagedFile
 from indexer.index import hdf5, layout
 from indexer.index.manifest import Configuration, Manifest, ShardInfo
@@ -41,7 +41,7 @@ class Opened:
 
     def __init__(self, sources: Sources) -> None:
         self.shards = open_shards(sources.index, sources)
-        table = hdf5.map_arrays(sources.table, layout.IMAGES, images.KIND, images.VERSION)
+        table = hdf5.map_arrays(sources.table, layout.IMAGES, image_table.KIND, image_table.VERSION)
         self.classes, self._shard, self._row = table["class"], table["shard"], table["row"]
 
     @property

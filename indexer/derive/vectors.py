@@ -8,7 +8,7 @@ are scored from the kept maps.
 Up to `FLAT_BYTES` the index is flat float16, exact but for rounding; beyond, an inverted file over float16; beyond
 `FLOAT16_BYTES`, one over codes of one bit a number. How many lists are probed, and of codes how many candidates are
 asked for, is chosen so that recall@10, measured against exact search while the file is filled, is at least
-`indexer.derive.inverted.RECALL`.
+`indexer.derive.ivf.RECALL`.
 """
 
 import functools
@@ -20,9 +20,9 @@ from typing import Any
 import faiss
 import numpy as np
 
-from indexer.derive.codes import train_codes
-from indexer.derive.hands import Hands, in_order, runs
-from indexer.derive.inverted import Part, fill, read_inverted, train, training_vectors, write_index, write_inverted
+from indexer.derive.executor import Hands, in_order, runs
+from indexer.derive.ivf import Part, fill, read_inverted, train, training_vectors, write_index, write_inverted
+from indexer.derive.rabitq import train_codes
 from indexer.derive.sources import Sources, in_threads, opened
 from indexer.index.manifest import LayerInfo
 from indexer.store import cache

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from indexer.derive.executor import Hands
 from indexer.derive.generation import derive_and_publish
-from indexer.derive.hands import Hands
-from indexer.derive.images import ImageTable
+from indexer.derive.image_table import ImageTable
 from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, NotFound, NotReproducible
 from indexer.images.listing import Listing, list_images
 from indexer.index import layout
@@ -69,7 +69,7 @@ class BuildRequest:
         The order of layers' dimensions, where it can be told neither from the model nor by measuring.
     engine : Engine, optional
         What makes the shards; by default this process, on all its cores or its GPU. One that is also
-        `indexer.derive.hands.Hands` does the parts of the derivation too.
+        `indexer.derive.executor.Hands` does the parts of the derivation too.
     limits : Limits
         How far the network is trusted.
     """

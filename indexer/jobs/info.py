@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from indexer.derive.images import ImageTable
+from indexer.derive.image_table import ImageTable
 from indexer.derive.sources import open_shards
 from indexer.index import layout
 from indexer.index.manifest import Manifest, read_manifest

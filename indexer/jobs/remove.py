@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.derive import images as image_table
+from indexer.derive import image_table
 from indexer.derive.generation import Report, derive_and_publish
 from indexer.errors import InvalidRequest, NotFound
 from indexer.index.lock import writing

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.derive.generation import derive_and_publish
-from indexer.derive.images import ImageTable
+from indexer.derive.image_table import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.images.listing import ImageFile
 from indexer.images.reading import read_file

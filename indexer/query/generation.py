@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import numpy as np
 from PIL import Image
 
-from indexer.derive.images import ImageTable
+from indexer.derive.image_table import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.derive.inverted import NEAREST, every_list, probing
+from indexer.derive.ivf import NEAREST, every_list, probing
 from indexer.derive.vectors import grid_step
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.query.deadline import check, checked

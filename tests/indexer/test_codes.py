@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import indexer
-from indexer.derive import codes, faiss_gpu, inverted, vectors
-from indexer.derive.codes import train_codes
+from indexer.derive import faiss_gpu, ivf, rabitq, vectors
 from indexer.derive.faiss_reader import WrongVectors
-from indexer.derive.inverted import Measured, Trained, fill, write_inverted
+from indexer.derive.ivf import Measured, Trained, fill, write_inverted
+from indexer.derive.rabitq import train_codes
 from indexer.derive.sources import Sources, closing_opened
 from indexer.derive.vectors_file import check_vectors
 from indexer.index.manifest import read_manifest
@@ -63,9 +63,9 @@ def test_the_recall_that_is_written_is_what_answers_have(coded: Path) -> None:
             found = index.nearest(LAYER, query, limit=10, per_image="all").items
             shares.append(np.mean([hit.score >= tenth - 1e-6 for hit in found]))
     assert about["type"] == "IVF128_HNSW32, RaBitQ"
-    assert about["candidates"] in codes.FACTORS
+    assert about["candidates"] in rabitq.FACTORS
     assert 1 <= about["probes"] <= 128
-    assert about["recall_at_10"] >= inverted.RECALL
+    assert about["recall_at_10"] >= ivf.RECALL
     assert np.mean(shares) == pytest.approx(about["recall_at_10"], abs=0.01)
 
 
@@ -188,14 +188,14 @@ def test_the_cheapest_way_to_ask_is_chosen(
     recalls: dict[int, tuple[float, ...]], wanted: float, chosen: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        inverted, "_askings",
+        ivf, "_askings",
         lambda trained, probes, exact: [
             Measured(probes, factor, recall) for factor, recall in zip((1, 2, 5), recalls[probes], strict=True)
         ],
     )  # fmt: skip
-    monkeypatch.setattr(inverted, "RECALL", wanted)
+    monkeypatch.setattr(ivf, "RECALL", wanted)
     index = faiss.index_factory(8, "IVF4,SQfp16", faiss.METRIC_INNER_PRODUCT)
-    found = inverted._choose(Trained(index, np.zeros((1, 8)), "", (1, 2, 5)), np.zeros((1, 10)))
+    found = ivf._choose(Trained(index, np.zeros((1, 8)), "", (1, 2, 5)), np.zeros((1, 10)))
     assert (found.probes, found.candidates) == chosen
 
 
@@ -204,7 +204,7 @@ def test_the_cheapest_way_to_ask_is_chosen(
 DIMENSIONS, COUNT = 24, 700
 
 
-@pytest.mark.parametrize("train", [inverted.train, train_codes])
+@pytest.mark.parametrize("train", [ivf.train, train_codes])
 def test_lists_that_a_gpu_finds_are_those_of_the_index(train: Callable[..., Trained]) -> None:
     """A flat index on the CPU stands for that of a GPU; a graph does not find the nearest centre of every vector."""
     vectors = np.random.default_rng(3).normal(size=(9000, 40)).astype(np.float32)
@@ -220,7 +220,7 @@ def test_lists_that_a_gpu_finds_are_those_of_the_index(train: Callable[..., Trai
         adding.add(vectors[first:end], np.arange(first, end))
     expected, found = (set(entries(faiss.extract_index_ivf(part))) for part in parts)
     assert len(found) == 9000
-    assert len(expected & found) >= (9000 if train is inverted.train else 8900)
+    assert len(expected & found) >= (9000 if train is ivf.train else 8900)
 
 
 def entries(index: faiss.IndexIVF) -> Iterator[tuple[int, int, bytes]]:
@@ -238,7 +238,7 @@ def test_the_graph_is_the_same_however_many_threads_there_are() -> None:
     made = []
     for threads in (1, 2, 4, 4):
         faiss.omp_set_num_threads(threads)
-        made.append(faiss.serialize_index(codes._graph(centres)).tobytes())
+        made.append(faiss.serialize_index(rabitq._graph(centres)).tobytes())
         assert faiss.omp_get_max_threads() == threads
     assert len(set(made)) == 1
 
@@ -280,7 +280,7 @@ def above(data: bytes) -> int:
     """Where the first neighbour, on the second level, of the highest node is."""
     places = parts_of_the_graph(data)
     (start,) = struct.unpack_from("<Q", data, places["offsets"] + 8 * highest_node(data))
-    return places["neighbours"] + 4 * (start + 2 * codes.NEIGHBOURS)
+    return places["neighbours"] + 4 * (start + 2 * rabitq.NEIGHBOURS)
 
 
 @pytest.mark.parametrize(

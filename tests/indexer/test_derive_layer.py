@@ -13,8 +13,8 @@ import pytest
 
 import indexer
 from indexer.derive import layer as module
-from indexer.derive.hands import Hands, Here, in_order
-from indexer.derive.images import write_image_table
+from indexer.derive.executor import Hands, Here, in_order
+from indexer.derive.image_table import write_image_table
 from indexer.derive.layer import write_layer
 from indexer.derive.sources import Sources, closing_opened, open_shards
 from indexer.index.manifest import read_manifest

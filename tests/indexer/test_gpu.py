@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import indexer
-from indexer.derive import codes, faiss_gpu, inverted
+from indexer.derive import faiss_gpu, ivf, rabitq
 from indexer.jobs.build import build
 from indexer.network.forward import Network
 from indexer.network.models import load_model
@@ -102,7 +102,7 @@ def test_answers_are_those_of_the_cpu(built: Path) -> None:
             np.testing.assert_allclose([p.activation for p in found], [p.activation for p in expected], rtol=1e-4)
 
 
-@pytest.mark.parametrize("train", [inverted.train, codes.train_codes])
+@pytest.mark.parametrize("train", [ivf.train, rabitq.train_codes])
 def test_lists_of_a_gpu_hold_everything_near(train) -> None:
     assert faiss.get_num_gpus()
     rng = np.random.default_rng(5)
@@ -119,6 +119,6 @@ def test_lists_of_a_gpu_hold_everything_near(train) -> None:
     parts[1].ntotal = lists.ntotal
     _, exact = faiss_gpu.knn(vectors[:200], vectors, 10)
     np.testing.assert_array_equal(exact[:, 0], np.arange(200))
-    found = [part.search(vectors[:200], 100, params=inverted.probing(part, lists.nlist))[1] for part in parts]
+    found = [part.search(vectors[:200], 100, params=ivf.probing(part, lists.nlist))[1] for part in parts]
     recalls = [np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact, of_part, strict=True)]) for of_part in found]
     assert recalls[1] == pytest.approx(recalls[0], abs=0.01)

@@ -25,9 +25,9 @@ from hypothesis import strategies as st
 
 import indexer
 from indexer.derive import vectors as flat_or_inverted
-from indexer.derive.codes import train_codes
 from indexer.derive.faiss_reader import WrongVectors
-from indexer.derive.inverted import fill, train, write_inverted
+from indexer.derive.ivf import fill, train, write_inverted
+from indexer.derive.rabitq import train_codes
 from indexer.derive.vectors_file import check_vectors
 from indexer.errors import DamagedFile, StorageUnavailable, UnitscopeError
 from indexer.index.manifest import read_manifest

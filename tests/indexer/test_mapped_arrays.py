@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import indexer
-from indexer.derive import images, layer
+from indexer.derive import image_table, layer
 from indexer.derive.distribution import Distribution
 from indexer.index import hdf5
 from indexer.index.layout import DERIVED
@@ -46,7 +46,7 @@ def test_derived_arrays_are_aligned(small_index: Path) -> None:
     files = sorted((small_index / DERIVED).rglob("*.h5"))
     assert len(files) > 1
     for path in files:
-        about = images if path.name == "images.h5" else layer
+        about = image_table if path.name == "images.h5" else layer
         for name, array in hdf5.map_arrays(path, path.name, about.KIND, about.VERSION).items():
             assert array.flags.aligned, (path.name, name)
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import indexer
-from indexer.derive import inverted, vectors
+from indexer.derive import ivf, vectors
 from indexer.jobs.build import build
 from indexer.query import likeness
 from indexer.query.index import Index
@@ -42,7 +42,7 @@ def in_lists(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     path = tmp_path_factory.mktemp("lists") / "index"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vectors, "FLAT_BYTES", 1000)
-        patch.setattr(inverted, "RECALL", 0)
+        patch.setattr(ivf, "RECALL", 0)
         manifest = build(path, build_request(photo_folder))
     assert all((about["probes"], about["type"][:3]) == (1, "IVF") for about in manifest.vectors.values())
     return path

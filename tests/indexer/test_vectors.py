@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import indexer
-from indexer.derive import inverted, vectors
+from indexer.derive import ivf, vectors
 from indexer.derive.sources import Sources, closing_opened
 from indexer.errors import DamagedFile
 from indexer.jobs.build import build
@@ -99,7 +99,7 @@ def test_a_large_index_is_an_inverted_file_of_measured_recall(
     manifest = build(tmp_path / "index", build_request(photos, layers=("features.7",)))
     about = manifest.vectors["features.7"]
     assert about["type"] == "IVF128, float16"
-    assert about["recall_at_10"] >= inverted.RECALL
+    assert about["recall_at_10"] >= ivf.RECALL
     assert 1 <= about["probes"] <= 128
     assert mean_recall(tmp_path / "index", "features.7", 0) >= 0.9
 
@@ -208,4 +208,4 @@ def test_a_full_disk_is_an_error_of_the_system() -> None:
     index = faiss.IndexFlatIP(4)
     index.add(np.ones((50_000, 4), np.float32))
     with pytest.raises(OSError, match="full cannot be written"):
-        inverted.write_index(index, Path("/dev/full"))
+        ivf.write_index(index, Path("/dev/full"))

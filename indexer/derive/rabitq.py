@@ -15,7 +15,7 @@ import faiss
 import numpy as np
 
 from indexer.derive import faiss_gpu
-from indexer.derive.inverted import Trained, list_count, spread
+from indexer.derive.ivf import Trained, list_count, spread
 
 FACTORS = (1, 2, 3, 5, 10)
 """How many times as many candidates as cells that are wanted may be asked for."""
