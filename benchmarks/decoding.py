@@ -30,7 +30,7 @@ from benchmarks.measure import in_turn
 from indexer.images.listing import list_images
 from indexer.images.preprocessing import Preprocessing
 from indexer.images.reading import read_picture
-from indexer.jobs.ranks import Kept, compare, peaks_of
+from indexer.jobs.precision_report import Kept, compare, peaks_of
 from indexer.network.forward import Network
 from indexer.network.models import load_model
 

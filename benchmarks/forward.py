@@ -21,7 +21,7 @@ from indexer.images.listing import ImageFile, Listing, list_images
 from indexer.index.manifest import FLOAT32
 from indexer.jobs.decode import Decoded, decode
 from indexer.jobs.plan import ShardPlan
-from indexer.jobs.run import ShardTask, write_shards
+from indexer.jobs.write_shards import ShardTask, write_shards
 from indexer.network.forward import Network, device_named
 from indexer.network.models import load_model
 from indexer.network.restore import configuration_of

@@ -35,7 +35,7 @@ from indexer.images.listing import list_images
 from indexer.index.manifest import Manifest
 from indexer.jobs.build import SHARD_SIZE
 from indexer.jobs.plan import ShardPlan
-from indexer.jobs.run import ShardTask, index_shards
+from indexer.jobs.write_shards import ShardTask, index_shards
 from indexer.network.forward import Network
 from indexer.network.models import load_model
 from indexer.network.restore import configuration_of

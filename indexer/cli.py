@@ -19,10 +19,10 @@ from indexer.jobs.build import SHARD_SIZE, BuildRequest, Reporter, add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.distributed import DaskEngine
 from indexer.jobs.info import describe, saturated_activations, skipped_images
-from indexer.jobs.ranks import ranks_kept
+from indexer.jobs.precision_report import ranks_kept
 from indexer.jobs.remove import remove
-from indexer.jobs.run import Engine
 from indexer.jobs.verify import repair, verify
+from indexer.jobs.write_shards import Engine
 from indexer.network.models import NO_WEIGHTS, default_weights, is_own
 from indexer.receptive_field import ReceptiveField
 from indexer.receptive_field.layout import FORMS, parse_layouts

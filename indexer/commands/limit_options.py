@@ -2,7 +2,7 @@
 
 import argparse
 
-from indexer.jobs.run import Limits
+from indexer.jobs.write_shards import Limits
 
 
 def add_limit_options(command: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from indexer.inputs.saying import input_line, size_line
 from indexer.inputs.upscaling import upscaled
 from indexer.jobs.plan import Plan, unfinished_plan
 from indexer.jobs.remove import mark_of
-from indexer.jobs.run import DEFAULT_LIMITS, Engine, Limits, index_shards, run_plan
+from indexer.jobs.write_shards import DEFAULT_LIMITS, Engine, Limits, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
 from indexer.network.loading import PLAIN, Loading

@@ -5,7 +5,7 @@
    parts of the derivation (it is a `indexer.derive.executor.Hands`); the driver puts them together and publishes. The
    index, the images and the weights must lie where the driver's names lead the workers to them.
 
-A worker (`indexer.jobs.on_worker`) refuses work of a driver whose code, packages, weights or configuration differ:
+A worker (`indexer.jobs.dask_worker`) refuses work of a driver whose code, packages, weights or configuration differ:
 activations would too. Work whose worker is lost is done again by another, as is work that fails for a reason that may
 pass; when the scheduler or the last worker is lost, the driver waits for it to come back and hands out what is missing.
 None of this can change a result: all work is the same functions that one process calls, and a shard is written under a
@@ -26,10 +26,10 @@ from typing import Any
 
 from indexer.errors import ConfigurationMismatch, EngineUnavailable, NotInstalled, UnitscopeError
 from indexer.index.manifest import ShardInfo
-from indexer.jobs import envelope
-from indexer.jobs.on_worker import check_versions, checked, index_shard, versions
+from indexer.jobs import pickled_call
+from indexer.jobs.dask_worker import check_versions, checked, index_shard, versions
 from indexer.jobs.plan import ShardPlan
-from indexer.jobs.run import Progress, ShardTask
+from indexer.jobs.write_shards import Progress, ShardTask
 from indexer.store.remote import RemotePath
 
 log = logging.getLogger(__name__)
@@ -144,8 +144,8 @@ class DaskEngine:
             for number, task in more:
                 # A key of its own for each attempt: Dask remembers what a key gave.
                 key = f"{function.__name__}-{number:06d}-{time.monotonic_ns()}"
-                sealed = envelope.seal(checked, driver, function, *task)
-                futures.append(client.submit(envelope.call, sealed, key=key, pure=False))
+                sealed = pickled_call.seal(checked, driver, function, *task)
+                futures.append(client.submit(pickled_call.call, sealed, key=key, pure=False))
                 handed[key] = number, task
             return futures
 

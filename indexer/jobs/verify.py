@@ -18,7 +18,7 @@ from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, ShardInfo, read_manifest
 from indexer.jobs.build import Reporter
 from indexer.jobs.plan import ShardPlan
-from indexer.jobs.run import DEFAULT_LIMITS, Limits, ShardTask, index_shards
+from indexer.jobs.write_shards import DEFAULT_LIMITS, Limits, ShardTask, index_shards
 from indexer.network.forward import Network
 from indexer.network.restore import network_of
 from indexer.shards.reader import Shard

@@ -29,13 +29,13 @@ from indexer.errors import (
 from indexer.images import reading
 from indexer.images.preprocessing import Preprocessing
 from indexer.index.manifest import read_manifest
-from indexer.jobs import forwarding, run
+from indexer.jobs import forwarding, write_shards
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.info import describe, skipped_images
 from indexer.jobs.remove import remove
-from indexer.jobs.run import Limits
 from indexer.jobs.verify import repair, verify
+from indexer.jobs.write_shards import Limits
 from indexer.network.forward import Network
 from indexer.shards.reduce_gpu import Table
 from indexer.shards.writer import ShardWriter
@@ -122,7 +122,7 @@ def test_what_a_gpu_does_writes_the_same(
     def tables(network: Network) -> forwarding.Tables:
         return {layer: Table(shape[0], network.device) for layer, shape in network.shapes.items() if room}
 
-    monkeypatch.setattr(run, "tables_of", tables)
+    monkeypatch.setattr(write_shards, "tables_of", tables)
     monkeypatch.setattr(forwarding, "_queues", lambda network: True)
     monkeypatch.setattr(forwarding, "reduce_maps", None)
     tiny_build(tmp_path / "index", photos)

@@ -17,7 +17,7 @@ from indexer.images.reading import read_picture
 from indexer.index.manifest import PRECISIONS, Configuration, read_manifest
 from indexer.jobs.build import add, build
 from indexer.jobs.info import describe
-from indexer.jobs.ranks import ranks_kept
+from indexer.jobs.precision_report import ranks_kept
 from indexer.jobs.verify import repair
 from indexer.network.forward import Network
 from indexer.network.models import load_model
@@ -215,7 +215,7 @@ def slowly_kept(photos: Path, layer: str, top: int) -> tuple[float, float]:
 def test_what_is_said_of_ranks_is_what_counting_them_slowly_says(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("indexer.jobs.ranks.TOP", 7)
+    monkeypatch.setattr("indexer.jobs.precision_report.TOP", 7)
     index, batch = tmp_path / "index", ["--batch-size", "1", "--shard-size", "24"]
     arguments = ["--model", NORMED["model"], "--weights", "none", "--layers", "early,late", "--out", str(index)]
     assert main(["build", str(photos), *arguments, *batch, "--precision", "bfloat16"]) == 0
