@@ -7,8 +7,8 @@ from typing import Any
 
 from indexer.errors import DamagedFile, NotAnIndex
 from indexer.index import layout
-from indexer.query.examine import examine
 from indexer.query.index import Index
+from indexer.query.sandbox import examine
 from indexer.store.remote import RemotePath
 from service.backoff import file_stamp
 
@@ -17,7 +17,7 @@ Stamp = tuple[Any, ...]
 
 
 class Examined:
-    """Opens an index; the first time that it is seen, after `indexer.query.examine`.
+    """Opens an index; the first time that it is seen, after `indexer.query.sandbox`.
 
     Later generations of it come from whoever made the first one, and are opened as they are.
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from indexer.index.manifest import LayerInfo
 from indexer.query.concepts import Concept, Selective
+from indexer.query.lookup import Lookup
 from indexer.query.neurons import Table
 from indexer.query.point import Spot
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
 from indexer.receptive_field import AxisField, ReceptiveField
 from service.links import Links
-from service.lookup import Lookup
 from service.paging import listing
 
 Json = dict[str, Any]

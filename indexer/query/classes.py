@@ -10,8 +10,8 @@ from indexer.errors import InvalidRequest
 from indexer.query.confusion import outputs
 from indexer.query.deadline import checked
 from indexer.query.index import Index
-from indexer.query.likeness import highest
 from indexer.query.neurons import require_classes
+from indexer.query.similarity import highest
 
 NEURONS = 10
 """How many neurons are named as evidence, by default."""

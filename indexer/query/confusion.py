@@ -8,7 +8,7 @@ import numpy as np
 from indexer.errors import NotFound
 from indexer.query.deadline import checked
 from indexer.query.index import Index
-from indexer.query.likeness import highest
+from indexer.query.similarity import highest
 
 _BLOCK = 1024
 

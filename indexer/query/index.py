@@ -11,7 +11,7 @@ import numpy as np
 
 from indexer.derive.distribution import DEFAULT_FRACTION
 from indexer.errors import InvalidRequest
-from indexer.query import likeness, top
+from indexer.query import similarity, top
 from indexer.query.generation import Generation, page_of
 from indexer.query.layer import Layer
 from indexer.query.records import Firing, ImageRecord, Page, Patch, SimilarImage, SimilarPatch
@@ -288,9 +288,9 @@ class Index(Generation):
         count, one, asking = limit + offset, per_image == "one", self._asking(layer.name)
         read = lambda row: self._read_maps(layer, row)  # noqa: E731
         if exact:
-            hits = likeness.nearest_of_all(layer, vector, read, count, asking, one=one)
+            hits = similarity.nearest_of_all(layer, vector, read, count, asking, one=one)
         else:
-            hits = likeness.nearest(layer, vector, read, count, asking, one=one, own=own)
+            hits = similarity.nearest(layer, vector, read, count, asking, one=one, own=own)
         return self._similar_page(layer, hits, one, limit, offset)
 
     def search(
@@ -312,24 +312,24 @@ class Index(Generation):
             raise InvalidRequest("weights must be finite numbers, at least one of them not 0")
         read = lambda row: self._read_maps(found, row)  # noqa: E731
         if exact:
-            hits = likeness.scan(found, range(len(self.images)), read, likeness.along(direction), count, one=one)
+            hits = similarity.scan(found, range(len(self.images)), read, similarity.along(direction), count, one=one)
         else:
-            hits = likeness.farthest(found, direction, read, count, self._asking(layer), one=one)
+            hits = similarity.farthest(found, direction, read, count, self._asking(layer), one=one)
         return self._similar_page(found, hits, one, limit, offset)
 
     def nearest_images(self, layer: str, peaks: np.ndarray, limit: int = 10) -> Page[SimilarImage]:
         """The images whose peaks, negative ones as 0, have the highest cosine with ``peaks`` (C,)."""
-        found = likeness.nearest_images(self.layer(layer), peaks, limit)
+        found = similarity.nearest_images(self.layer(layer), peaks, limit)
         records = self._records(np.array([row for row, _ in found], np.int64))
         items = [SimilarImage(record, score) for record, (_, score) in zip(records, found, strict=True)]
         return Page(items, len(self.images), limit, 0)
 
-    def _asking(self, layer: str) -> likeness.Asking:
+    def _asking(self, layer: str) -> similarity.Asking:
         about = self.manifest.vectors.get(layer, {})
-        return likeness.Asking(about.get("probes"), about.get("candidates"))
+        return similarity.Asking(about.get("probes"), about.get("candidates"))
 
     def _similar_page(
-        self, layer: Layer, hits: list[likeness.Scored], one: bool, limit: int, offset: int
+        self, layer: Layer, hits: list[similarity.Scored], one: bool, limit: int, offset: int
     ) -> Page[SimilarPatch]:
         shown = hits[offset:]
         records = self._records(np.array([hit.row for hit in shown], np.int64))

@@ -32,7 +32,7 @@ from indexer.derive.vectors_file import check_vectors
 from indexer.errors import DamagedFile, StorageUnavailable, UnitscopeError
 from indexer.index.manifest import read_manifest
 from indexer.jobs.remove import remove
-from indexer.query import examine
+from indexer.query import sandbox
 from indexer.shards.reader import Shard
 from tests.memory import peak_kb
 
@@ -297,7 +297,7 @@ def test_faiss_can_read_whatever_is_accepted(vectors: tuple[Path, Path | None], 
 
 
 def test_ids_that_are_not_there_are_left_out(own: Path) -> None:
-    from indexer.query import likeness
+    from indexer.query import similarity
 
     with indexer.open(own) as index:
         layer = index.layer(LAYER)
@@ -307,7 +307,7 @@ def test_ids_that_are_not_there_are_left_out(own: Path) -> None:
         inverted.train(some)
         inverted.add_with_ids(some, np.arange(count) * 1000)
         layer._vectors = inverted
-        found, scores = likeness._propose(layer, some[0], 50, None)
+        found, scores = similarity._propose(layer, some[0], 50, None)
         assert len(found) == len(scores) < 50
         assert (found < inverted.ntotal).all()
 
@@ -425,7 +425,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_before_anybody_waits_for_it(own: P
         with pytest.raises(DamagedFile, match="is no file") as caught:
             indexer.open(own)
         assert caught.value.file == path.relative_to(own).as_posix()
-        examine.examine(own)
+        sandbox.examine(own)
         path.unlink()
         path.write_bytes(kept)
     with indexer.open(own) as index:
@@ -450,16 +450,16 @@ def test_too_many_open_files_are_no_damage(own: Path) -> None:
 
 def test_a_good_index_and_a_damaged_one_are_left_to_the_reader(own: Path) -> None:
     """`examine` lets them pass, in silence: what opens them answers, or refuses and names the file."""
-    examine.examine(own)
+    sandbox.examine(own)
     with Shard(first_shard(own)) as shard:
         assert shard.images()[0].path == "birds/photo 000.png"
     first_shard(own).write_bytes(b"no shard")
-    examine.examine(own)
+    sandbox.examine(own)
     with pytest.raises(DamagedFile) as caught:
         Shard(first_shard(own))
     assert "000000.h5" in caught.value.file
     (own / "manifest.json").write_text("{}")
-    examine.examine(own)
+    sandbox.examine(own)
     with pytest.raises(DamagedFile, match=r"manifest\.json"):
         indexer.open(own)
 
@@ -470,18 +470,18 @@ def test_what_harms_its_reader_harms_another_process(own: Path, monkeypatch: pyt
     code = (
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from indexer.query import examine\n"
-        "examine.WAITED = 0.05\n"
-        "read = examine._read_shard\n"
+        "from indexer.query import sandbox\n"
+        "sandbox.WAITED = 0.05\n"
+        "read = sandbox._read_shard\n"
         "def harmful(path, layers):\n"
         f"    {harm} if path.name == {Path(shard).name!r} else read(path, layers)\n"
-        "examine._read_shard = harmful\n"
-        "examine.main(Path(sys.argv[-1]))\n"
+        "sandbox._read_shard = harmful\n"
+        "sandbox.main(Path(sys.argv[-1]))\n"
     )
     run = subprocess.run
     monkeypatch.setattr(
-        examine.subprocess, "run", lambda command, **options: run([sys.executable, "-c", code, command[-1]], **options)
+        sandbox.subprocess, "run", lambda command, **options: run([sys.executable, "-c", code, command[-1]], **options)
     )
     with pytest.raises(DamagedFile, match="harms the process that reads it") as caught:
-        examine.examine(own)
+        sandbox.examine(own)
     assert caught.value.file == shard

@@ -9,7 +9,7 @@ from PIL import Image
 import indexer
 from indexer.derive import ivf, vectors
 from indexer.jobs.build import build
-from indexer.query import likeness
+from indexer.query import similarity
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 from tests import reference
@@ -21,7 +21,7 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     return np.random.default_rng(request.param)
 
 
-def reading(index: Index, layer: Layer, read: list[int]) -> likeness.ReadMaps:
+def reading(index: Index, layer: Layer, read: list[int]) -> similarity.ReadMaps:
     def read_maps(row: int) -> np.ndarray:
         read.append(row)
         return index.activation_maps(int(index.images.id[row]), layer.name).astype(np.float16)
@@ -48,8 +48,8 @@ def in_lists(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
-def asking(index: Index, layer: Layer) -> likeness.Asking:
-    return likeness.Asking(index.manifest.vectors[layer.name].get("probes"))
+def asking(index: Index, layer: Layer) -> similarity.Asking:
+    return similarity.Asking(index.manifest.vectors[layer.name].get("probes"))
 
 
 @pytest.mark.parametrize("kept", ["small_index", "in_lists"])
@@ -63,8 +63,8 @@ def test_no_cell_that_is_nearer_is_left_out(
         layer = index.layer(name)
         for query in queries(index, layer, rng):
             read = reading(index, layer, [])
-            every = likeness.scan(layer, range(len(index.images)), read, likeness.cosine_to(query), count, one=one)
-            found = likeness.nearest_of_all(layer, query, read, count, asking(index, layer), one=one)
+            every = similarity.scan(layer, range(len(index.images)), read, similarity.cosine_to(query), count, one=one)
+            found = similarity.nearest_of_all(layer, query, read, count, asking(index, layer), one=one)
             assert found == every
 
 
@@ -77,7 +77,7 @@ def test_few_maps_are_read_where_few_cells_may_be_nearest(
         layer = index.layer("features.12")
         read: list[int] = []
         near = queries(index, layer, rng)[0]
-        for ask in (likeness.nearest, likeness.nearest_of_all):
+        for ask in (similarity.nearest, similarity.nearest_of_all):
             assert len(ask(layer, near, reading(index, layer, read), 1, asking(index, layer), one=one)) == 1
         assert len(read) < len(index.images) / 2
 
@@ -91,9 +91,9 @@ def test_images_nearest_in_blocks_are_those_of_one_product(
         positive, query = np.maximum(layer.peaks, 0).astype(np.float64), np.maximum(peaks, 0).astype(np.float64)
         cosines = query @ positive / np.linalg.norm(positive, axis=0) / np.linalg.norm(query)
         for block in (3, 16, 1000):
-            monkeypatch.setattr(likeness, "_BLOCK", block)
+            monkeypatch.setattr(similarity, "_BLOCK", block)
             for count in (1, 10, 40, 100):
-                found = likeness.nearest_images(layer, peaks, count)
+                found = similarity.nearest_images(layer, peaks, count)
                 assert [row for row, _ in found] == np.argsort(-cosines, kind="stable")[:count].tolist()
                 np.testing.assert_allclose([score for _, score in found], np.sort(cosines)[::-1][:count], rtol=1e-5)
 
@@ -102,7 +102,7 @@ def test_images_nearest_in_blocks_are_those_of_one_product(
 def test_the_first_of_equal_scores_come_first(seed: int) -> None:
     scores = np.random.default_rng(seed).integers(0, 5, 50).astype(np.float32)
     for count in (0, 1, 3, 20, 50, 60):
-        assert likeness.highest(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
+        assert similarity.highest(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
 
 
 @pytest.fixture(scope="module", params=["flat float16", "IVF128, float16", "IVF128_HNSW32, RaBitQ"])

@@ -20,9 +20,9 @@ import indexer
 from indexer import pictures
 from indexer.images.reading import read_picture
 from indexer.query.index import Index
+from indexer.query.lookup import look_up
 from indexer.query.records import Page
 from service.app import create_app
-from service.lookup import look_up
 from service.settings import Settings
 
 LIMIT = 20
