@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from indexer.system.cores import usable_cores
-from service import logs
 from service.listening import addresses, fits, listen, listen_at
 from service.settings import Settings
+from service.telemetry import logs
 
 SUPERVISOR: Final = "supervisor"
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -15,9 +15,9 @@ from typing import Final
 
 from flask import Response
 
-from service import metrics
 from service.flights import Flights
 from service.kept import Kept
+from service.telemetry import metrics
 
 _OVERHEAD: Final = 1024
 """Bytes that an entry is counted for beside its body: objects, headers, the key."""

@@ -17,7 +17,7 @@ from flask import Flask, Response, g
 import indexer
 from indexer.store.cache import Cache
 from indexer.store.remote import RemotePath
-from service import compression, metrics, observing, problems, reference
+from service import compression, observing, problems, reference
 from service.admission import Admission
 from service.answers import Answers
 from service.browsers import Browsers
@@ -33,6 +33,7 @@ from service.networks import Networks
 from service.passes import LocalPasses
 from service.remote import RemotePasses
 from service.settings import Settings
+from service.telemetry import metrics
 from service.views import VIEWS
 
 MAX_FORM_PARTS = 20

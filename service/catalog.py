@@ -23,9 +23,9 @@ from indexer.index import layout, manifest
 from indexer.query import deadline
 from indexer.query.index import Index
 from indexer.store.remote import RemotePath
-from service import metrics
 from service.backoff import Backoff
 from service.errors import GenerationReplaced, IndexUnavailable
+from service.telemetry import metrics
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ import socket
 import sys
 from dataclasses import dataclass
 
-from service import logs, metrics
 from service.descriptors import raise_limit
-from service.metrics import PLACE
 from service.settings import Settings
+from service.telemetry import logs, metrics
+from service.telemetry.metrics import PLACE
 
 
 class Lifeline:

@@ -4,7 +4,8 @@ import secrets
 
 from waitress.task import ErrorTask, WSGITask
 
-from service import metrics, problems
+from service import problems
+from service.telemetry import metrics
 
 
 class ProblemTask(ErrorTask):

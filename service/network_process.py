@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Final
 
-from service import logs, metrics
 from service.child import Inherited, inherit
 from service.networks import Networks
 from service.remote import serve
 from service.supervisor import BOOT_SECONDS
+from service.telemetry import logs, metrics
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
 from indexer.index.manifest import Configuration
 from indexer.network.loading import PROGRAM_ENDINGS
-from service import metrics
+from service.telemetry import metrics
 
 if TYPE_CHECKING:
     from indexer.network.forward import Network

@@ -6,8 +6,8 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
-from service import logs, metrics
 from service.contract import Operation
+from service.telemetry import logs, metrics
 
 log = logging.getLogger(logs.REQUESTS)
 

@@ -18,9 +18,9 @@ import numpy as np
 from indexer.images.geometry import Box
 from indexer.index.manifest import Configuration
 from indexer.query import deadline
-from service import metrics
 from service.gate import Gate
 from service.networks import Networks, Seen, Unit
+from service.telemetry import metrics
 
 
 class Network(Protocol):

@@ -23,10 +23,10 @@ from indexer.errors import ImageRejected, InvalidRequest, ModelUnavailable, NotI
 from indexer.images.geometry import Box
 from indexer.index.manifest import Configuration
 from indexer.query import deadline
-from service import metrics
 from service.errors import NetworkLost
 from service.gate import Gate
 from service.networks import Networks, Seen, Unit
+from service.telemetry import metrics
 from service.wire import Message, as_block, receive, send
 
 log = logging.getLogger(__name__)

@@ -18,10 +18,11 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.task import ThreadedTaskDispatcher
 
-from service import descriptors, metrics
+from service import descriptors
 from service.connections import ENTRIES, Channel, Door
 from service.listening import BACKLOG
 from service.settings import Settings
+from service.telemetry import metrics
 
 log = logging.getLogger(__name__)
 

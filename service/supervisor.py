@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from service import metrics
-from service.metrics import PLACE
+from service.telemetry import metrics
+from service.telemetry.metrics import PLACE
 
 log = logging.getLogger(__name__)
 

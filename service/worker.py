@@ -5,8 +5,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from service import logs
 from service.child import Inherited, inherit
+from service.telemetry import logs
 
 if TYPE_CHECKING:
     from service.app import Application

@@ -12,9 +12,9 @@ from indexer.pictures.mosaic import mosaic
 from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import neuron_numbers, sheet
 from indexer.pictures.sheet_draw import raster
-from service import metrics
 from service.dispatch import Drawn, Picture, Question
 from service.networks import Unit
+from service.telemetry import metrics
 
 
 def get_neuron_sheet(question: Question, layer: str, neuron: int, **options: object) -> Picture:

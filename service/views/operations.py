@@ -3,12 +3,13 @@
 from flask import Response, request
 
 from indexer.errors import UnitscopeError
-from service import caching, metrics
+from service import caching
 from service.browsers import styled_policy
 from service.catalog import Held
 from service.dispatch import Json, Services, as_json
 from service.errors import IndexUnavailable
 from service.reference import STYLE
+from service.telemetry import metrics
 
 
 def get_health(services: Services) -> Response:

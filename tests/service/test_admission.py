@@ -12,9 +12,9 @@ import pytest
 
 from service import rates, tokens
 from service.app import create_app
-from service.logs import FIELDS
 from service.rates import Rates, network_of
 from service.settings import Settings
+from service.telemetry.logs import FIELDS
 from service.tokens import Tokens, WrongTokens
 from tests.service.conforming import CONTRACT, ConformingClient
 from tests.service.conftest import Serve

@@ -16,7 +16,7 @@ import pytest
 
 from indexer.shards import pool
 from service import descriptors
-from service.logs import BoundedHandler, JsonFormatter
+from service.telemetry.logs import BoundedHandler, JsonFormatter
 from tests.service.processes import Service, running
 
 FILES, IDLE = 256, 600

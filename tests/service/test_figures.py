@@ -14,7 +14,7 @@ from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import sheet
 from indexer.pictures.sheet_draw import raster
 from indexer.query.index import Index
-from service import metrics
+from service.telemetry import metrics
 from tests.indexer.test_attribution import active_patch, without_captum
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve

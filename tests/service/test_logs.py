@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from service.logs import FIELDS, JsonFormatter
+from service.telemetry.logs import FIELDS, JsonFormatter
 from tests.service.conforming import ConformingClient
 
 

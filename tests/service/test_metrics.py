@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from indexer.jobs.remove import remove
-from service import metrics
 from service.contract import Contract
+from service.telemetry import metrics
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
 
