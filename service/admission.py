@@ -5,8 +5,8 @@ from pathlib import Path
 
 from flask import Request, g
 
-from service.contract import Contract
 from service.errors import NotAuthenticated, TooManyRequests
+from service.http.contract import Contract
 from service.rates import Rates, network_of
 from service.settings import Settings
 from service.tokens import Tokens

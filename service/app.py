@@ -17,18 +17,19 @@ from flask import Flask, Response, g
 import indexer
 from indexer.store.cache import Cache
 from indexer.store.remote import RemotePath
-from service import compression, observing, problems, reference
+from service import reference
 from service.admission import Admission
-from service.answers import Answers
-from service.browsers import Browsers
-from service.caching import Tags
 from service.catalog import Catalog
-from service.contract import Contract
 from service.dispatch import Services
 from service.examined import Examined
 from service.explorer import Explorer
-from service.flights import Flights
-from service.gate import Gate
+from service.http import compression, problems, request_log
+from service.http.bounded_queue import Gate
+from service.http.contract import Contract
+from service.http.etags import Tags
+from service.http.flights import Flights
+from service.http.headers import Browsers
+from service.http.response_cache import Answers
 from service.networks import Networks
 from service.passes import LocalPasses
 from service.remote import RemotePasses
@@ -73,7 +74,7 @@ def create_app(settings: Settings, network: str | None = None) -> Application:
     app.config.update(MAX_CONTENT_LENGTH=settings.max_upload_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.merge_slashes = False
     app.services = _services(settings, network)
-    observing.install(app, app.services.contract.operations)
+    request_log.install(app, app.services.contract.operations)
     problems.install(app)
     browsers, admission = Browsers(settings.origins), app.services.admission
     app.before_request(_name_request)

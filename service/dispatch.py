@@ -20,18 +20,18 @@ from flask import Request, Response
 
 from indexer.query import deadline
 from indexer.query.index import Index
-from service import caching
 from service.admission import Admission
-from service.answers import Answers, Finished
-from service.browsers import styled_policy
-from service.caching import Tagged, Tags, Versions
 from service.catalog import Catalog, Held
-from service.contract import Contract, Operation
 from service.explorer import Explorer
-from service.flights import Flights
-from service.gate import Gate
+from service.http import etags
+from service.http.bounded_queue import Gate
+from service.http.contract import Contract, Operation
+from service.http.etags import Tagged, Tags, Versions
+from service.http.flights import Flights
+from service.http.headers import styled_policy
+from service.http.paging import link_header
+from service.http.response_cache import Answers, Finished
 from service.links import Links
-from service.paging import link_header
 from service.passes import Passes
 from service.settings import Settings
 
@@ -123,17 +123,17 @@ def answer(operation: Operation, view: Callable[..., Json | Document], services:
         name, generation = arguments.pop("index"), arguments.pop("generation", None)
 
         def from_generation(held: Held) -> Response:
-            etag = caching.tag(held.state, services.contract.digest, request.path, sorted(arguments.items()))
-            if caching.known(request, etag):
-                return caching.not_modified(etag, caching.REVALIDATE)
-            key = caching.tag(etag, held.opening, request.script_root, request.query_string)
+            etag = etags.tag(held.state, services.contract.digest, request.path, sorted(arguments.items()))
+            if etags.known(request, etag):
+                return etags.not_modified(etag, etags.REVALIDATE)
+            key = etags.tag(etag, held.opening, request.script_root, request.query_string)
 
             def make() -> Finished:
                 body = view(_question(request, name, held, services), **arguments)
                 return _finished(request, body, arguments, held.index.generation)
 
             finished = services.answers.of(key, make)
-            return caching.finish(request, finished.response(), etag, caching.REVALIDATE)
+            return etags.finish(request, finished.response(), etag, etags.REVALIDATE)
 
         with services.time():
             return services.catalog.ask(name, from_generation, generation)
@@ -151,17 +151,17 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
             if len(held) < len(names):
                 return services.catalog.ask(names[len(held)], lambda one: from_generations((*held, one)))
             states = [one.state for one in held]
-            etag = caching.tag(states, names, services.contract.digest, request.path, sorted(arguments.items()))
-            if caching.known(request, etag):
-                return caching.not_modified(etag, caching.REVALIDATE)
-            key = caching.tag(etag, [one.opening for one in held], request.script_root, request.query_string)
+            etag = etags.tag(states, names, services.contract.digest, request.path, sorted(arguments.items()))
+            if etags.known(request, etag):
+                return etags.not_modified(etag, etags.REVALIDATE)
+            key = etags.tag(etag, [one.opening for one in held], request.script_root, request.query_string)
 
             def make() -> Finished:
                 questions = [_question(request, name, one, services) for name, one in zip(names, held, strict=True)]
                 return _finished(request, view(questions, **arguments), arguments)
 
             finished = services.answers.of(key, make)
-            return caching.finish(request, finished.response(), etag, caching.REVALIDATE)
+            return etags.finish(request, finished.response(), etag, etags.REVALIDATE)
 
         with services.time():
             return from_generations(())
@@ -180,18 +180,18 @@ def picture(operation: Operation, view: Callable[..., Picture], services: Servic
 
         def from_generation(held: Held) -> Response:
             drawing = view(_question(request, name, held, services), **arguments)
-            etag = caching.tag(operation.id, drawing.version, drawing.key)
-            control = caching.FOR_EVER if version == drawing.version else caching.REVALIDATE
+            etag = etags.tag(operation.id, drawing.version, drawing.key)
+            control = etags.FOR_EVER if version == drawing.version else etags.REVALIDATE
             services.tags.put(_spelling(request), Tagged(etag, control, held.opening))
-            if caching.known(request, etag):
-                return caching.not_modified(etag, control)
-            key = caching.tag(etag, held.opening)
+            if etags.known(request, etag):
+                return etags.not_modified(etag, control)
+            key = etags.tag(etag, held.opening)
             drawn = services.drawings.of(key, drawing.draw)
             response = Response(drawn.data, content_type=drawn.media_type)
             if not drawn.missing:
-                return caching.finish(request, response, etag, control)
+                return etags.finish(request, response, etag, control)
             response.headers[MISSING] = str(drawn.missing)  # they may be back the next time
-            return caching.finish(request, response, caching.tag(drawn.data), caching.REVALIDATE)
+            return etags.finish(request, response, etags.tag(drawn.data), etags.REVALIDATE)
 
         with services.time():
             return services.catalog.ask(name, from_generation)
@@ -204,14 +204,14 @@ def _still_the_same(request: Request, index: str, services: Services) -> Respons
     if not request.if_none_match:
         return None
     said = services.tags.get(_spelling(request))
-    if said is None or not caching.known(request, said.etag):
+    if said is None or not etags.known(request, said.etag):
         return None
     opening = services.catalog.ask(index, lambda held: held.opening)
-    return caching.not_modified(said.etag, said.control) if opening == said.opening else None
+    return etags.not_modified(said.etag, said.control) if opening == said.opening else None
 
 
 def _spelling(request: Request) -> str:
-    return caching.tag(request.path, request.query_string)
+    return etags.tag(request.path, request.query_string)
 
 
 def ask(operation: Operation, view: Callable[..., Json | Response], services: Services) -> Handler:
@@ -228,11 +228,11 @@ def ask(operation: Operation, view: Callable[..., Json | Response], services: Se
             if operation.json_body is None:
                 return make()
             asked = json.dumps(arguments, sort_keys=True)
-            return services.bodies.of(caching.tag(held.opening, request.script_root, request.path, asked), make)
+            return services.bodies.of(etags.tag(held.opening, request.script_root, request.path, asked), make)
 
         with services.time():
             response = services.catalog.ask(name, from_generation).response()
-        response.headers["Cache-Control"] = caching.NEVER
+        response.headers["Cache-Control"] = etags.NEVER
         return response
 
     return handle

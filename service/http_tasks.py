@@ -4,7 +4,7 @@ import secrets
 
 from waitress.task import ErrorTask, WSGITask
 
-from service import problems
+from service.http import problems
 from service.telemetry import metrics
 
 

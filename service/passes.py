@@ -18,7 +18,7 @@ import numpy as np
 from indexer.images.geometry import Box
 from indexer.index.manifest import Configuration
 from indexer.query import deadline
-from service.gate import Gate
+from service.http.bounded_queue import Gate
 from service.networks import Networks, Seen, Unit
 from service.telemetry import metrics
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup, escape
 
-from service.contract import METHODS, Contract
+from service.http.contract import METHODS, Contract
 
 Json = dict[str, Any]
 STYLE: Final = (resources.files(__package__) / "reference.css").read_text("utf-8")

@@ -24,7 +24,7 @@ from indexer.images.geometry import Box
 from indexer.index.manifest import Configuration
 from indexer.query import deadline
 from service.errors import NetworkLost
-from service.gate import Gate
+from service.http.bounded_queue import Gate
 from service.networks import Networks, Seen, Unit
 from service.telemetry import metrics
 from service.wire import Message, as_block, receive, send

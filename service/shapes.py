@@ -11,8 +11,8 @@ from indexer.query.neurons import Table
 from indexer.query.point import Spot
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
 from indexer.receptive_field import AxisField, ReceptiveField
+from service.http.paging import listing
 from service.links import Links
-from service.paging import listing
 
 Json = dict[str, Any]
 

@@ -18,7 +18,7 @@ FORM: Final = "multipart/form-data"
 
 
 def uploaded_file(request: Request) -> bytes:
-    """The file that a request carries; `service.contract` has checked its type and length already.
+    """The file that a request carries; `service.http.contract` has checked its type and length already.
 
     Raises
     ------

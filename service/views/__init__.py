@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from service import dispatch
-from service.contract import Operation
 from service.dispatch import Handler, Services
+from service.http.contract import Operation
 from service.views import (
     cells,
     classes,

@@ -3,7 +3,7 @@
 from indexer import pictures
 from service import shapes
 from service.dispatch import Drawn, Json, Picture, Question
-from service.paging import walked
+from service.http.paging import walked
 
 
 def list_similar(question: Question, image: int, layer: str, y: int, x: int, **options: object) -> Json:

@@ -3,7 +3,7 @@
 from indexer.errors import NotFound
 from service import shapes
 from service.dispatch import Json, Question
-from service.paging import cut, listing
+from service.http.paging import cut, listing
 
 
 def list_classes(question: Question, limit: int, offset: int) -> Json:

@@ -8,7 +8,7 @@ from indexer import pictures
 from indexer.images.reading import FORMATS
 from service import shapes
 from service.dispatch import Drawn, Json, Picture, Question
-from service.paging import listing
+from service.http.paging import listing
 
 
 def list_images(question: Question, **options: object) -> Json:

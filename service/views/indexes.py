@@ -3,18 +3,18 @@
 from flask import Response, request
 
 from indexer.errors import UnitscopeError
-from service import caching
 from service.catalog import Held
 from service.dispatch import Json, Question, Services, as_json
+from service.http import etags
+from service.http.paging import listing, whole
 from service.links import index_url
-from service.paging import listing, whole
 from service.views.layers import layer_json
 
 
 def list_indexes(services: Services) -> Response:
     names = services.catalog.names()
     response = as_json(listing(whole(names), lambda name: _summary(services, name)))
-    return caching.finish(request, response, caching.tag(response.get_data()), caching.REVALIDATE)
+    return etags.finish(request, response, etags.tag(response.get_data()), etags.REVALIDATE)
 
 
 def get_index(question: Question) -> Json:

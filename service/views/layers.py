@@ -7,7 +7,7 @@ from indexer.query.index import PerImage
 from indexer.query.neurons import aucs, table
 from service import shapes
 from service.dispatch import Json, Question
-from service.paging import DEEPEST, cut, listing, walked, whole
+from service.http.paging import DEEPEST, cut, listing, walked, whole
 
 
 def list_layers(question: Question) -> Json:

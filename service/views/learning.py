@@ -12,7 +12,7 @@ from indexer.query.report_text import STYLE, WRITERS
 from indexer.query.trend import trend
 from service import learned
 from service.dispatch import Document, Json, Question
-from service.paging import cut, listing
+from service.http.paging import cut, listing
 
 
 def list_correlated(question: Question, layer: str, neuron: int, limit: int, offset: int) -> Json:

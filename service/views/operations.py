@@ -3,11 +3,11 @@
 from flask import Response, request
 
 from indexer.errors import UnitscopeError
-from service import caching
-from service.browsers import styled_policy
 from service.catalog import Held
 from service.dispatch import Json, Services, as_json
 from service.errors import IndexUnavailable
+from service.http import etags
+from service.http.headers import styled_policy
 from service.reference import STYLE
 from service.telemetry import metrics
 
@@ -35,20 +35,20 @@ def get_metrics(services: Services) -> Response:
         except UnitscopeError:
             figures.add_unavailable(name)
     response = Response(metrics.render(figures), content_type=metrics.MEDIA_TYPE)
-    response.headers["Cache-Control"] = caching.NEVER
+    response.headers["Cache-Control"] = etags.NEVER
     return response
 
 
 def get_contract(services: Services) -> Response:
     response = Response(services.contract.text, content_type="application/yaml")
-    return caching.finish(request, response, caching.tag(services.contract.digest), caching.REVALIDATE)
+    return etags.finish(request, response, etags.tag(services.contract.digest), etags.REVALIDATE)
 
 
 def get_reference(services: Services) -> Response:
     reference = services.reference
     response = Response(reference.encode(), content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = styled_policy(STYLE)
-    return caching.finish(request, response, caching.tag(reference), caching.REVALIDATE)
+    return etags.finish(request, response, etags.tag(reference), etags.REVALIDATE)
 
 
 def _state(services: Services, name: str) -> Json:

@@ -5,7 +5,7 @@ from typing import Any
 from indexer.query.lookup import cell_of, look_up
 from service import shapes
 from service.dispatch import Json, Question
-from service.paging import listing
+from service.http.paging import listing
 from service.uploads import see_upload
 
 

@@ -8,8 +8,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 from werkzeug.wrappers import Response
 
-from service.contract import Contract
-from service.problems import MEDIA_TYPE
+from service.http.contract import Contract
+from service.http.problems import MEDIA_TYPE
 
 CONTRACT = Contract.load()
 OPERATIONS = {operation.id: operation for operation in CONTRACT.operations}

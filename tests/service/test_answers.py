@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from indexer.query.index import Index
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarPatch
-from service import paging
+from service.http import paging
 from service.views import layers
 from service.views.images import media_type
 from tests.conftest import INPUT, LAYERS

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from service.browsers import PAGE_POLICY
-from service.compression import SMALLEST, chosen
+from service.http.compression import SMALLEST, chosen
+from service.http.headers import PAGE_POLICY
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
 

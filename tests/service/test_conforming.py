@@ -5,7 +5,7 @@ import json
 import pytest
 from werkzeug.wrappers import Response
 
-from service.problems import MEDIA_TYPE, TYPE_PREFIX
+from service.http.problems import MEDIA_TYPE, TYPE_PREFIX
 from tests.service.conforming import OPERATIONS, check
 
 

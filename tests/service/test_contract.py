@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from service.contract import METHODS, Contract
+from service.http.contract import METHODS, Contract
 from service.views import VIEWS, WAYS
 from tests.service.conforming import CONTRACT, OPERATIONS, ConformingClient
 
@@ -129,5 +129,5 @@ def test_contract_is_served_as_it_is(client: ConformingClient) -> None:
 
 def test_contract_comes_from_the_package_where_it_is_packed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "openapi.yaml").write_bytes(CONTRACT.text + b"\n# packed\n")
-    monkeypatch.setattr("service.contract.resources.files", lambda package: tmp_path)
+    monkeypatch.setattr("service.http.contract.resources.files", lambda package: tmp_path)
     assert Contract.load().text.endswith(b"# packed\n")

@@ -10,8 +10,8 @@ import pytest
 
 from indexer.errors import TookTooLong
 from indexer.query import deadline
-from service.answers import Answers, Finished
-from service.flights import Flights
+from service.http.flights import Flights
+from service.http.response_cache import Answers, Finished
 from service.views import learning
 from tests.service.conftest import Serve
 

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from service.browsers import PAGE_POLICY
 from service.explorer import MEDIA_TYPES
+from service.http.headers import PAGE_POLICY
 from tests.service.conforming import ConformingClient
 
 FOLDER = Path(__file__).parents[2] / "service" / "explorer" / "page"

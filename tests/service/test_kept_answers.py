@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from indexer.jobs.remove import remove
 from service import tokens
-from service.answers import Answers, Finished
+from service.http.response_cache import Answers, Finished
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
 

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from indexer.jobs.remove import remove
-from service.contract import Contract
+from service.http.contract import Contract
 from service.telemetry import metrics
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve

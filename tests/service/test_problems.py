@@ -115,7 +115,7 @@ def test_instance_is_a_url(client: ConformingClient) -> None:
 
 
 def test_every_kind_of_problem_is_in_the_contract() -> None:
-    from service import problems
+    from service.http import problems
 
     kinds = {value.name for value in vars(problems).values() if isinstance(value, problems.Kind)}
     documented = CONTRACT.document["components"]["schemas"]["ProblemType"]

@@ -6,8 +6,8 @@ import pytest
 from flask import Request
 from werkzeug.test import EnvironBuilder
 
-from service.contract import MAX_JSON_BYTES
 from service.errors import ContractViolation
+from service.http.contract import MAX_JSON_BYTES
 from tests.service.conforming import OPERATIONS, ConformingClient
 
 PATCHES = "/v1/indexes/small/layers/features.12/neurons/3/patches"

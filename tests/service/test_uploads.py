@@ -18,7 +18,7 @@ from indexer.jobs.remove import remove
 from indexer.query.index import Index
 from indexer.query.lookup import Lookup, look_up
 from service.errors import Busy
-from service.gate import Gate
+from service.http.bounded_queue import Gate
 from service.telemetry import metrics
 from tests.conftest import build_request, random_photo, write_photos
 from tests.service.conforming import ConformingClient

@@ -15,8 +15,8 @@ from typing import Final
 
 from flask import Response
 
-from service.flights import Flights
-from service.kept import Kept
+from service.http.flights import Flights
+from service.http.lru import Kept
 from service.telemetry import metrics
 
 _OVERHEAD: Final = 1024

@@ -13,7 +13,7 @@ from werkzeug.http import quote_etag
 
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
-from service.kept import Kept
+from service.http.lru import Kept
 
 REVALIDATE: Final = "no-cache"
 FOR_EVER: Final = "max-age=31536000, immutable"

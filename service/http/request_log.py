@@ -6,7 +6,7 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
-from service.contract import Operation
+from service.http.contract import Operation
 from service.telemetry import logs, metrics
 
 log = logging.getLogger(logs.REQUESTS)

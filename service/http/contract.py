@@ -21,7 +21,7 @@ import yaml
 from flask import Request
 
 from service.errors import ContractViolation, Fault, LengthMissing, UnsupportedBody
-from service.parameters import Parameter, read_one
+from service.http.parameters import Parameter, read_one
 
 FILE: Final = "openapi.yaml"
 METHODS: Final = ("get", "put", "post", "delete", "patch")
@@ -150,8 +150,8 @@ class Contract:
     @classmethod
     def load(cls) -> "Contract":
         """From the installed package, or from the source tree around it."""
-        packaged = resources.files(__package__) / FILE
-        return cls(packaged.read_bytes() if packaged.is_file() else (Path(__file__).parents[1] / FILE).read_bytes())
+        packaged = resources.files("service") / FILE
+        return cls(packaged.read_bytes() if packaged.is_file() else (Path(__file__).parents[2] / FILE).read_bytes())
 
     def validator(self, schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
         """A validator of a schema whose references stand in the document."""

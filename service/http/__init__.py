@@ -1,0 +1,1 @@
+"""Requests and responses, whichever index is asked: contract, problems, paging, caches, headers."""
