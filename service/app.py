@@ -18,7 +18,7 @@ import indexer
 from indexer.store.cache import Cache
 from indexer.store.remote import RemotePath
 from service import reference
-from service.admission import Admission
+from service.access.policy import Admission
 from service.catalog import Catalog
 from service.dispatch import Services
 from service.examined import Examined

@@ -20,7 +20,7 @@ from flask import Request, Response
 
 from indexer.query import deadline
 from indexer.query.index import Index
-from service.admission import Admission
+from service.access.policy import Admission
 from service.catalog import Catalog, Held
 from service.explorer import Explorer
 from service.http import etags

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def main() -> int:
     """Serve until told to end, or until the supervisor is gone; the exit status is 2 where it cannot."""
     with contextlib.closing(inherit()) as given:
+        from service.access.tokens import WrongTokens
         from service.app import create_app  # takes a second
-        from service.tokens import WrongTokens
 
         try:
             app = create_app(given.settings, given.network)

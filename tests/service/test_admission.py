@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from service import rates, tokens
+from service.access import rate_limit, tokens
+from service.access.rate_limit import Rates, network_of
+from service.access.tokens import Tokens, WrongTokens
 from service.app import create_app
-from service.rates import Rates, network_of
 from service.settings import Settings
 from service.telemetry.logs import FIELDS
-from service.tokens import Tokens, WrongTokens
 from tests.service.conforming import CONTRACT, ConformingClient
 from tests.service.conftest import Serve
 
@@ -183,7 +183,7 @@ def test_every_token_has_an_allowance_of_its_own(serve: Serve, small_index: Path
 
 def test_a_bucket_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(rates.time, "monotonic", lambda: now)
+    monkeypatch.setattr(rate_limit.time, "monotonic", lambda: now)
     buckets = Rates(per_second=2.0, burst=4)
     assert [buckets.take("a") for _ in range(4)] == [0.0] * 4
     assert buckets.take("a") == pytest.approx(0.5, abs=1e-5)
@@ -200,7 +200,7 @@ def test_a_full_bucket_lets_its_burst_through_whatever_the_time(
     monkeypatch: pytest.MonkeyPatch, burst: int, per_second: float
 ) -> None:
     for now in (0.1, 12345.678, 9e7 + 1 / 3):
-        monkeypatch.setattr(rates.time, "monotonic", lambda now=now: now)
+        monkeypatch.setattr(rate_limit.time, "monotonic", lambda now=now: now)
         buckets = Rates(per_second, burst)
         assert [buckets.take("a") for _ in range(burst)] == [0.0] * burst
 
@@ -209,7 +209,7 @@ def test_processes_share_the_buckets(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from service.rates import Rates\n"
+        "from service.access.rate_limit import Rates\n"
         "rates = Rates(0.001, 300, Path(sys.argv[1]))\n"
         "print(sum(rates.take('one') == 0 for _ in range(200)))\n"
     )

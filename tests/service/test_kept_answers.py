@@ -11,7 +11,7 @@ import zstandard
 from flask.testing import FlaskClient
 
 from indexer.jobs.remove import remove
-from service import tokens
+from service.access import tokens
 from service.http.response_cache import Answers, Finished
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from flask import Request, g
 
+from service.access.rate_limit import Rates, network_of
+from service.access.tokens import Tokens
 from service.errors import NotAuthenticated, TooManyRequests
 from service.http.contract import Contract
-from service.rates import Rates, network_of
 from service.settings import Settings
-from service.tokens import Tokens
 
 
 class Admission:
