@@ -19,9 +19,7 @@ from indexer.store.cache import Cache
 from indexer.store.remote import RemotePath
 from service import reference
 from service.access.policy import Admission
-from service.catalog import Catalog
 from service.dispatch import Services
-from service.examined import Examined
 from service.explorer import Explorer
 from service.http import compression, problems, request_log
 from service.http.bounded_queue import Gate
@@ -30,6 +28,8 @@ from service.http.etags import Tags
 from service.http.flights import Flights
 from service.http.headers import Browsers
 from service.http.response_cache import Answers
+from service.indexes.catalog import Catalog
+from service.indexes.quarantine import Examined
 from service.networks import Networks
 from service.passes import LocalPasses
 from service.remote import RemotePasses

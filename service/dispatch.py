@@ -21,7 +21,6 @@ from flask import Request, Response
 from indexer.query import deadline
 from indexer.query.index import Index
 from service.access.policy import Admission
-from service.catalog import Catalog, Held
 from service.explorer import Explorer
 from service.http import etags
 from service.http.bounded_queue import Gate
@@ -31,6 +30,7 @@ from service.http.flights import Flights
 from service.http.headers import styled_policy
 from service.http.paging import link_header
 from service.http.response_cache import Answers, Finished
+from service.indexes.catalog import Catalog, Held
 from service.links import Links
 from service.passes import Passes
 from service.settings import Settings

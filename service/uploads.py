@@ -1,6 +1,6 @@
 """The image files of an upload: the body itself, or the part ``image`` of a form; or several of these parts.
 
-A question may be asked twice, of two generations (`service.catalog`), so everything here can be read again.
+A question may be asked twice, of two generations (`service.indexes.catalog`), so everything here can be read again.
 """
 
 from collections.abc import Iterator

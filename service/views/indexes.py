@@ -3,10 +3,10 @@
 from flask import Response, request
 
 from indexer.errors import UnitscopeError
-from service.catalog import Held
 from service.dispatch import Json, Question, Services, as_json
 from service.http import etags
 from service.http.paging import listing, whole
+from service.indexes.catalog import Held
 from service.links import index_url
 from service.views.layers import layer_json
 

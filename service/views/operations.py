@@ -3,11 +3,11 @@
 from flask import Response, request
 
 from indexer.errors import UnitscopeError
-from service.catalog import Held
 from service.dispatch import Json, Services, as_json
 from service.errors import IndexUnavailable
 from service.http import etags
 from service.http.headers import styled_policy
+from service.indexes.catalog import Held
 from service.reference import STYLE
 from service.telemetry import metrics
 

@@ -9,9 +9,9 @@ import pytest
 
 import indexer
 from indexer.errors import DamagedFile, UnitscopeError
-from service import backoff
-from service.backoff import LONGEST, Backoff
-from service.catalog import Catalog
+from service.indexes import backoff
+from service.indexes.backoff import LONGEST, Backoff
+from service.indexes.catalog import Catalog
 
 
 class Clock:

@@ -16,8 +16,8 @@ import indexer
 from indexer.errors import DamagedFile, StorageUnavailable
 from indexer.jobs.compact import compact
 from indexer.jobs.remove import remove
-from service.catalog import Catalog, Held
 from service.errors import IndexUnavailable
+from service.indexes.catalog import Catalog, Held
 from tests.service.conftest import Serve, make_app
 from tests.waiting import wait_until
 
@@ -107,7 +107,7 @@ def test_while_one_looks_for_indexes_in_slow_storage_the_others_are_answered(own
 
 def test_storage_that_does_not_answer_is_asked_less_often(own_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, asked, before = 100.0, [], []
-    monkeypatch.setattr("service.catalog.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("service.indexes.catalog.time", SimpleNamespace(monotonic=lambda: now))
     catalog = Catalog(storage(own_index.parent, before), indexer.open, check_seconds=1.0)
     assert catalog.names() == ["own"]
 

@@ -23,8 +23,8 @@ from indexer.index import layout, manifest
 from indexer.query import deadline
 from indexer.query.index import Index
 from indexer.store.remote import RemotePath
-from service.backoff import Backoff
 from service.errors import GenerationReplaced, IndexUnavailable
+from service.indexes.backoff import Backoff
 from service.telemetry import metrics
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from indexer.index import layout
 from indexer.query.index import Index
 from indexer.query.sandbox import examine
 from indexer.store.remote import RemotePath
-from service.backoff import file_stamp
+from service.indexes.backoff import file_stamp
 
 Place = Path | RemotePath
 Stamp = tuple[Any, ...]

@@ -1,0 +1,1 @@
+"""The open indexes, and what is done before one is opened."""
