@@ -30,9 +30,9 @@ from service.http.headers import Browsers
 from service.http.response_cache import Answers
 from service.indexes.catalog import Catalog
 from service.indexes.quarantine import Examined
-from service.networks import Networks
-from service.passes import LocalPasses
-from service.remote import RemotePasses
+from service.inference.ipc import RemotePasses
+from service.inference.loader import Networks
+from service.inference.turns import LocalPasses
 from service.settings import Settings
 from service.telemetry import metrics
 from service.views import VIEWS

@@ -31,8 +31,8 @@ from service.http.headers import styled_policy
 from service.http.paging import link_header
 from service.http.response_cache import Answers, Finished
 from service.indexes.catalog import Catalog, Held
+from service.inference.turns import Passes
 from service.links import Links
-from service.passes import Passes
 from service.settings import Settings
 
 Json = dict[str, Any]

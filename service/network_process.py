@@ -17,8 +17,8 @@ from multiprocessing.connection import Connection
 from typing import Final
 
 from service.child import Inherited, inherit
-from service.networks import Networks
-from service.remote import serve
+from service.inference.ipc import serve
+from service.inference.loader import Networks
 from service.supervisor import BOOT_SECONDS
 from service.telemetry import logs, metrics
 

@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage
 
 from service.dispatch import Question
 from service.errors import ContractViolation, Fault
-from service.networks import Seen
+from service.inference.loader import Seen
 
 PART: Final = "image"
 FORM: Final = "multipart/form-data"

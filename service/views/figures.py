@@ -13,7 +13,7 @@ from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import neuron_numbers, sheet
 from indexer.pictures.sheet_draw import raster
 from service.dispatch import Drawn, Picture, Question
-from service.networks import Unit
+from service.inference.loader import Unit
 from service.telemetry import metrics
 
 

@@ -18,7 +18,7 @@ from indexer.network.forward import Network
 from indexer.network.layers import default_layers
 from indexer.network.loading import Loading, arguments_of, parse_arguments
 from indexer.network.models import load_model
-from service.networks import Networks
+from service.inference.loader import Networks
 from tests.conftest import build_request, write_photos
 from tests.indexer import given_models
 

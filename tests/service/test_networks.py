@@ -16,7 +16,7 @@ from PIL import Image
 import indexer
 from indexer.errors import ModelUnavailable
 from indexer.index.manifest import Configuration
-from service.networks import Networks, Unit
+from service.inference.loader import Networks, Unit
 
 
 def png() -> bytes:

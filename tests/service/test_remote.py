@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from service.app import create_app
+from service.inference.ipc import serve
+from service.inference.loader import Networks
+from service.inference.messages import send
 from service.listening import listen_at
-from service.networks import Networks
-from service.remote import serve
 from service.settings import Settings
-from service.wire import send
 from tests.conftest import random_photo
 from tests.service.conforming import ConformingClient
 

@@ -19,12 +19,12 @@ from indexer.images.geometry import Box
 from indexer.index.manifest import Configuration
 from indexer.query import deadline
 from service.http.bounded_queue import Gate
-from service.networks import Networks, Seen, Unit
+from service.inference.loader import Networks, Seen, Unit
 from service.telemetry import metrics
 
 
 class Network(Protocol):
-    """What a turn gives; see `service.networks.Networks`."""
+    """What a turn gives; see `service.inference.loader.Networks`."""
 
     def see(self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None) -> Seen: ...
 

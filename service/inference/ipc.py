@@ -25,9 +25,9 @@ from indexer.index.manifest import Configuration
 from indexer.query import deadline
 from service.errors import NetworkLost
 from service.http.bounded_queue import Gate
-from service.networks import Networks, Seen, Unit
+from service.inference.loader import Networks, Seen, Unit
+from service.inference.messages import Message, as_block, receive, send
 from service.telemetry import metrics
-from service.wire import Message, as_block, receive, send
 
 log = logging.getLogger(__name__)
 
