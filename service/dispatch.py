@@ -25,14 +25,15 @@ from service.explorer import Explorer
 from service.http import etags
 from service.http.bounded_queue import Gate
 from service.http.contract import Contract, Operation
-from service.http.etags import Tagged, Tags, Versions
+from service.http.etags import Tagged, Tags
 from service.http.flights import Flights
 from service.http.headers import styled_policy
 from service.http.paging import link_header
 from service.http.response_cache import Answers, Finished
 from service.indexes.catalog import Catalog, Held
 from service.inference.turns import Passes
-from service.links import Links
+from service.payloads.links import Links
+from service.payloads.versions import Versions
 from service.settings import Settings
 
 Json = dict[str, Any]

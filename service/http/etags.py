@@ -5,74 +5,25 @@ ETags are weak: they name a state, which may be sent in several codings, or be d
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 from flask import Request, Response
 from werkzeug.http import quote_etag
 
-from indexer.query.index import Index
-from indexer.query.records import ImageRecord
 from service.http.lru import Kept
 
 REVALIDATE: Final = "no-cache"
 FOR_EVER: Final = "max-age=31536000, immutable"
 NEVER: Final = "no-store"
-PICTURE_FORMAT: Final = 3
-"""Count up when the same request for a picture gives other pixels than before."""
 
 
 def tag(*parts: Any) -> str:
     """A digest of strings, numbers, None and containers of them."""
-    return _digest(*parts).hexdigest()
+    return digest(*parts).hexdigest()
 
 
-def _digest(*parts: Any) -> hashlib.blake2b:
+def digest(*parts: Any) -> hashlib.blake2b:
     return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=12)
-
-
-@lru_cache(maxsize=4096)  # several links an item carry the same
-def _of_picture(sha256: str, network: str) -> str:
-    return tag(sha256, network, PICTURE_FORMAT)
-
-
-@lru_cache(maxsize=4096)  # of a page of patches all are of one neuron
-def _of_scale(network: str, layer: str, neuron: int, maximum: float) -> hashlib.blake2b:
-    """What `tag` does with these, before anything else is digested."""
-    return _digest(network, PICTURE_FORMAT, layer, neuron, maximum)
-
-
-@dataclass(frozen=True)
-class Versions:
-    """The versions of an index's pictures, as links carry them.
-
-    Attributes
-    ----------
-    index : Index
-    network : str
-        Digest of the index's configuration.
-    state : str
-        Digest of the index's generation.
-    """
-
-    index: Index
-    network: str
-    state: str
-
-    def of_patch(self, image: ImageRecord) -> str:
-        """Changes with what decides how a patch looks: the file, the network, and how patches are drawn."""
-        return _of_picture(image.sha256, self.network)
-
-    def of_sheet(self) -> str:
-        """Changes with every generation: others may be the top patches then."""
-        return tag(self.state, PICTURE_FORMAT)
-
-    def of_heat(self, image: ImageRecord, layer: str, neuron: int) -> str:
-        """Changes also with a neuron's maximum in the index, on the scale of which its map is shown."""
-        maximum = float(self.index.layer(layer).statistics["maximum"][neuron])
-        own = _of_scale(self.network, layer, neuron, maximum).copy()
-        own.update(image.sha256.encode())
-        return own.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

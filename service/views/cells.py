@@ -1,14 +1,14 @@
 """One location of a map on an image: its patch, and patches like it."""
 
 from indexer import pictures
-from service import shapes
 from service.dispatch import Drawn, Json, Picture, Question
 from service.http.paging import walked
+from service.payloads import records
 
 
 def list_similar(question: Question, image: int, layer: str, y: int, x: int, **options: object) -> Json:
     page = question.index.similar(layer, image, y, x, **options)
-    return walked(page, lambda patch: shapes.similar_patch(question.links, patch))
+    return walked(page, lambda patch: records.similar_patch(question.links, patch))
 
 
 def get_patch(

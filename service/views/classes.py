@@ -1,22 +1,22 @@
 """Classes of images."""
 
 from indexer.errors import NotFound
-from service import shapes
 from service.dispatch import Json, Question
 from service.http.paging import cut, listing
+from service.payloads import records
 
 
 def list_classes(question: Question, limit: int, offset: int) -> Json:
     counts = list(question.index.class_counts().items())
     layers = told_apart_in(question)
-    return listing(cut(counts, limit, offset), lambda entry: shapes.class_(question.links, *entry, layers))
+    return listing(cut(counts, limit, offset), lambda entry: records.class_(question.links, *entry, layers))
 
 
 def get_class(question: Question, class_: str) -> Json:
     counts = question.index.class_counts()
     if class_ not in counts:
         raise NotFound(f"there is no class {class_[:100]!r}; {question.links.classes()} lists those there are")
-    return shapes.class_(question.links, class_, counts[class_], told_apart_in(question))
+    return records.class_(question.links, class_, counts[class_], told_apart_in(question))
 
 
 def told_apart_in(question: Question) -> list[str]:

@@ -7,8 +7,8 @@ import numpy as np
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.query import concepts
-from service import shapes
 from service.dispatch import Json, Question
+from service.payloads import records
 from service.uploads import uploaded_files
 
 
@@ -31,7 +31,7 @@ def find_concept(
     else:
         edges = {name: int(edge) for name, edge in box.items()}
         found = concepts.in_box(question.index, layer, image, box_of(**edges), **page)
-    return shapes.concept(question.links, found)
+    return records.concept(question.links, found)
 
 
 def lookup_concept(
@@ -58,7 +58,7 @@ def lookup_concept(
         found = concepts.of_peaks(index, layer, np.stack(peaks), **page)
     else:
         found = concepts.in_maps(index, layer, seen.maps[layer], seen.width, seen.height, box, **page)
-    return shapes.concept(question.links, found)
+    return records.concept(question.links, found)
 
 
 def box_of(left: int, top: int, right: int, bottom: int) -> Box:

@@ -6,23 +6,23 @@ from PIL import Image
 
 from indexer import pictures
 from indexer.images.reading import FORMATS
-from service import shapes
 from service.dispatch import Drawn, Json, Picture, Question
 from service.http.paging import listing
+from service.payloads import records
 
 
 def list_images(question: Question, **options: object) -> Json:
     page = question.index.find_images(**options)
-    return listing(page, lambda image: shapes.image(question.links, image))
+    return listing(page, lambda image: records.image(question.links, image))
 
 
 def get_image(question: Question, image: int) -> Json:
-    return shapes.image(question.links, question.index.image(image))
+    return records.image(question.links, question.index.image(image))
 
 
 def list_firing(question: Question, image: int, **options: object) -> Json:
     page = question.index.neurons_firing(image, **options)
-    return listing(page, lambda firing: shapes.firing(question.links, firing))
+    return listing(page, lambda firing: records.firing(question.links, firing))
 
 
 def get_image_file(question: Question, image: int) -> Picture:

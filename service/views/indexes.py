@@ -7,7 +7,7 @@ from service.dispatch import Json, Question, Services, as_json
 from service.http import etags
 from service.http.paging import listing, whole
 from service.indexes.catalog import Held
-from service.links import index_url
+from service.payloads.links import index_url
 from service.views.layers import layer_json
 
 

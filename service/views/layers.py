@@ -5,9 +5,9 @@ from typing import Any
 from indexer.errors import InvalidRequest
 from indexer.query.index import PerImage
 from indexer.query.neurons import aucs, table
-from service import shapes
 from service.dispatch import Json, Question
 from service.http.paging import DEEPEST, cut, listing, walked, whole
+from service.payloads import records
 
 
 def list_layers(question: Question) -> Json:
@@ -24,7 +24,7 @@ def list_neurons(
     found = table(question.index, layer)
     numbers = found.ranked(descending=order == "desc", class_=class_, **options)
     page = cut(numbers.tolist(), limit, offset)
-    return listing(page, lambda number: shapes.neuron(question.links, layer, number, found))
+    return listing(page, lambda number: records.neuron(question.links, layer, number, found))
 
 
 def get_neuron(question: Question, layer: str, neuron: int, bins: int, depth: int) -> Json:
@@ -33,7 +33,7 @@ def get_neuron(question: Question, layer: str, neuron: int, bins: int, depth: in
     classes = index.top_classes(layer, neuron, depth)
     bounds = edges.tolist()
     return {
-        **shapes.neuron(question.links, layer, neuron, table(index, layer)),
+        **records.neuron(question.links, layer, neuron, table(index, layer)),
         "histogram": [
             {"from": low, "to": high, "count": count}
             for low, high, count in zip(bounds, bounds[1:], counts.tolist(), strict=False)
@@ -52,11 +52,11 @@ def list_patches(
             f"offset must be at most {DEEPEST} with per_image=all or y and x, not {offset}: all before is found first"
         )
     page = question.index.top_patches(layer, neuron, offset=offset, per_image=per_image, y=y, **options)
-    return (walked if by_cell else listing)(page, lambda patch: shapes.patch(question.links, patch))
+    return (walked if by_cell else listing)(page, lambda patch: records.patch(question.links, patch))
 
 
 def layer_json(question: Question, name: str) -> Json:
     """A layer with its totals."""
     info = question.index.layer(name).info
     dead = int(question.index.neuron_statistics(name)["dead"].sum())
-    return shapes.layer(question.links, info, dead)
+    return records.layer(question.links, info, dead)

@@ -10,19 +10,19 @@ from indexer.query.neurons import correlated
 from indexer.query.report import of_confusion, report
 from indexer.query.report_text import STYLE, WRITERS
 from indexer.query.trend import trend
-from service import learned
 from service.dispatch import Document, Json, Question
 from service.http.paging import cut, listing
+from service.payloads import learning
 
 
 def list_correlated(question: Question, layer: str, neuron: int, limit: int, offset: int) -> Json:
     page = correlated(question.index, layer, neuron, limit, offset)
-    return listing(page, lambda pair: learned.correlated(question.links, layer, *pair))
+    return listing(page, lambda pair: learning.correlated(question.links, layer, *pair))
 
 
 def list_layer_classes(question: Question, layer: str, auc: float, limit: int, offset: int) -> Json:
     found = cut(classes.coverage(question.index, layer, auc), limit, offset)
-    return listing(found, lambda one: learned.coverage(question.links, layer, one))
+    return listing(found, lambda one: learning.coverage(question.links, layer, one))
 
 
 def get_layer_class(question: Question, layer: str, class_: str, auc: float, limit: int) -> Json:
@@ -30,10 +30,10 @@ def get_layer_class(question: Question, layer: str, class_: str, auc: float, lim
     code = index.images.code_of(class_)
     best = classes.best_neurons(index, layer, class_, limit)
     return {
-        **learned.coverage(links, layer, classes.coverage(index, layer, auc)[code]),
-        "neurons": [learned.class_neuron(links, layer, one.neuron, auc=one.auc, mean=one.mean) for one in best],
+        **learning.coverage(links, layer, classes.coverage(index, layer, auc)[code]),
+        "neurons": [learning.class_neuron(links, layer, one.neuron, auc=one.auc, mean=one.mean) for one in best],
         "like": [
-            learned.like(links, layer, class_, pair.b, pair.likeness)
+            learning.like(links, layer, class_, pair.b, pair.likeness)
             for pair in classes.like(index, layer, class_, limit)
         ],
         "profile": classes.profile(index, layer, class_).tolist(),
@@ -50,8 +50,8 @@ def get_pair(question: Question, layer: str, a: str, b: str, limit: int) -> Json
         "a": a,
         "b": b,
         "likeness": float(classes.likeness(index, layer)[codes]),
-        "shared": [learned.class_neuron(links, layer, n, auc_a=auc_a, auc_b=auc_b) for n, auc_a, auc_b in shared],
-        "apart": [learned.class_neuron(links, layer, one.neuron, auc=one.auc) for one in apart],
+        "shared": [learning.class_neuron(links, layer, n, auc_a=auc_a, auc_b=auc_b) for n, auc_a, auc_b in shared],
+        "apart": [learning.class_neuron(links, layer, one.neuron, auc=one.auc) for one in apart],
         "links": {"a": links.layer_class(layer, a), "b": links.layer_class(layer, b)},
     }
 
@@ -66,7 +66,7 @@ def get_confusion(question: Question) -> Json:
 
 
 def get_report(question: Question, auc: float, format: str) -> Json | Document:
-    found = learned.report(question.links, report(question.index, auc) | {"index": question.name})
+    found = learning.report(question.links, report(question.index, auc) | {"index": question.name})
     if format == "json":
         return found
     media_type, write = WRITERS[format]
@@ -79,7 +79,7 @@ def compare_indexes(questions: list[Question], layer: str, layer_b: str | None, 
     rows = cut(range(len(found.match)), limit, offset)
     rows = dataclasses.replace(rows, items=[found.row(neuron) for neuron in rows.items])
     layers = found.a.layer.name, found.b.layer.name
-    return found.summary() | listing(rows, lambda row: learned.compared((a.links, b.links), layers, row))
+    return found.summary() | listing(rows, lambda row: learning.compared((a.links, b.links), layers, row))
 
 
 def get_trend(questions: list[Question], layer: str | None) -> Json:

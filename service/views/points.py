@@ -7,8 +7,8 @@ from flask import Response
 from indexer import pictures
 from indexer.images.reading import read_picture
 from indexer.query.point import Spot, at_point, at_point_on
-from service import shapes
 from service.dispatch import Json, Question
+from service.payloads import records
 from service.uploads import see_upload, uploaded_file
 
 
@@ -18,13 +18,13 @@ def get_point(
     layers = list(question.index.layers) if layer is None else [layer]
     spots = at_point(question.index, image, (x, y), layers, fraction=fraction, limit=limit)
     record = question.index.image(image)
-    return _point(x, y, spots, lambda spot: shapes.spot(question.links, record, spot))
+    return _point(x, y, spots, lambda spot: records.spot(question.links, record, spot))
 
 
 def lookup_point(question: Question, x: float, y: float, layer: str | None, fraction: float | None, limit: int) -> Json:
     seen = see_upload(question, layer)
     spots = at_point_on(question.index, seen.maps, (seen.width, seen.height), (x, y), fraction=fraction, limit=limit)
-    return _point(x, y, spots, lambda spot: shapes.upload_spot(question.links, spot))
+    return _point(x, y, spots, lambda spot: records.upload_spot(question.links, spot))
 
 
 def lookup_heatmap(question: Question, layer: str, neuron: int, size: int | None) -> Response:

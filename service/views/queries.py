@@ -3,9 +3,9 @@
 from typing import Any
 
 from indexer.query.lookup import cell_of, look_up
-from service import shapes
 from service.dispatch import Json, Question
 from service.http.paging import listing
+from service.payloads import records
 from service.uploads import see_upload
 
 
@@ -13,10 +13,10 @@ def lookup_image(question: Question, y: int | None, x: int | None, layer: str | 
     cell = cell_of(y, x)
     seen = see_upload(question, layer)
     found = look_up(question.index, seen.maps, seen.width, seen.height, layer=layer, cell=cell, **options)
-    return shapes.lookup(question.links, seen.width, seen.height, found)
+    return records.lookup(question.links, seen.width, seen.height, found)
 
 
 def search_direction(question: Question, layer: str, weights: dict[str, float], **options: Any) -> Json:
     by_number = {int(neuron): weight for neuron, weight in weights.items()}
     page = question.index.search(layer, by_number, **options)
-    return listing(page, lambda patch: shapes.similar_patch(question.links, patch))
+    return listing(page, lambda patch: records.similar_patch(question.links, patch))

@@ -11,7 +11,8 @@ import indexer
 from indexer.jobs.build import add, build
 from indexer.jobs.remove import remove
 from indexer.query.index import Index
-from service.http.etags import Tagged, Tags, Versions
+from service.http.etags import Tagged, Tags
+from service.payloads.versions import Versions
 from tests.conftest import LAYERS, build_request, write_photos
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve

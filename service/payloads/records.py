@@ -12,7 +12,7 @@ from indexer.query.point import Spot
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
 from indexer.receptive_field import AxisField, ReceptiveField
 from service.http.paging import listing
-from service.links import Links
+from service.payloads.links import Links
 
 Json = dict[str, Any]
 

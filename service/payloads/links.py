@@ -4,7 +4,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from indexer.query.records import ImageRecord
-from service.http.etags import Versions
+from service.payloads.versions import Versions
 
 
 def index_url(script_root: str, name: str) -> str:

@@ -1,0 +1,1 @@
+"""Records of an index as JSON, with links."""
