@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from indexer.system.cores import usable_cores
-from service.listening import addresses, fits, listen, listen_at
+from service.processes.sockets import addresses, fits, listen, listen_at
 from service.settings import Settings
 from service.telemetry import logs
 
@@ -71,16 +71,17 @@ def _shared_folder() -> tempfile.TemporaryDirectory:
 def _supervise(settings: Settings, folder: Path) -> int:
     """Run the processes; ``folder`` holds what they share: counts, and the socket of the network."""
     os.environ |= {"PROMETHEUS_MULTIPROC_DIR": str(folder), "UNITSCOPE_PROCESS": SUPERVISOR}
-    from service.supervisor import Role, Supervisor  # with its metrics, which look at the environment once
+    from service.processes.supervisor import Role, Supervisor  # with its metrics, which look at the environment once
 
     sockets = listen(settings.host, settings.port)
     address = str(folder / NETWORK)
     turns = listen_at(address, settings.forward_queue)
     environment = _ARENAS | thread_limits(os.environ, 1)
     roles = [
-        Role("worker", "service.worker", workers(settings), _HEARTBEAT_SECONDS, sockets, environment),
+        Role("worker", "service.processes.request_worker", workers(settings), _HEARTBEAT_SECONDS, sockets, environment),
         Role(
-            "network", "service.network_process", settings.forward_passes, settings.forward_seconds + _BEATS_SECONDS,
+            "network", "service.processes.inference_worker", settings.forward_passes,
+            settings.forward_seconds + _BEATS_SECONDS,
             [turns],
             environment | dict.fromkeys(THREAD_VARIABLES, str(settings.forward_threads)),
         ),

@@ -5,8 +5,8 @@ import threading
 from collections.abc import Iterator
 
 from service.app import create_app
-from service.listening import listen
-from service.server import Server
+from service.processes.server import Server
+from service.processes.sockets import listen
 from service.settings import Settings
 
 Address = tuple[str, int]

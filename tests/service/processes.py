@@ -48,14 +48,14 @@ class Service:
             with contextlib.suppress(OSError):
                 command = status.read_bytes().split(b"\0")
                 parent = (status.parent / "stat").read_text().rpartition(")")[2].split()[1]
-                if int(parent) == self.process.pid and f"service.{module}".encode() in command:
+                if int(parent) == self.process.pid and f"service.processes.{module}".encode() in command:
                     found.append(int(status.parent.name))
         return sorted(found)
 
     def places(self) -> dict[str, int]:
         """Process ids of all children, by the name of the place that each fills."""
         found = {}
-        for process in self.children("worker") + self.children("network_process"):
+        for process in self.children("request_worker") + self.children("inference_worker"):
             with contextlib.suppress(OSError, IndexError):
                 environment = Path(f"/proc/{process}/environ").read_text()
                 found[environment.split("UNITSCOPE_PROCESS=")[1].split("\0")[0]] = process

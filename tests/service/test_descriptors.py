@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from indexer.shards import pool
-from service import descriptors
+from service.processes import descriptors
 from service.telemetry.logs import BoundedHandler, JsonFormatter
 from tests.service.processes import Service, running
 
@@ -51,7 +51,7 @@ def idle_connections(address: tuple[str, int], first: bytes, count: int = IDLE) 
 
 def processor_seconds(service: Service) -> float:
     ticks = 0
-    for process in service.children("worker"):
+    for process in service.children("request_worker"):
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -176,7 +176,7 @@ def test_a_folder_that_goes_away_and_comes_back_while_workers_are_replaced(two: 
     before = service.ask(f"/v1/indexes/good/{PEAKS}").get_data()
     folder.rename(folder.parent / "away")
     everywhere(service, f"/v1/indexes/good/{PEAKS}", 503)
-    for worker in service.children("worker"):
+    for worker in service.children("request_worker"):
         os.kill(worker, 9)
     everywhere(service, "/readyz", 503)
     assert service.ask("/healthz").status_code == service.ask("/metrics").status_code == 200

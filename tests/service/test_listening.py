@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from service import __main__ as command
-from service import listening
-from service.listening import CannotListen, fits, listen
+from service.processes import sockets
+from service.processes.sockets import CannotListen, fits, listen
 from tests.service.processes import ROOT, running
 
 
@@ -66,7 +66,7 @@ def test_the_command_says_it_in_one_line(small_index: Path, tmp_path: Path) -> N
 
 
 def test_an_address_that_is_missing_is_left_out_where_another_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = listening._listening
+    real = sockets._listening
 
     def without_ipv6(family: int, address: tuple) -> socket.socket:
         if family == socket.AF_INET6:
@@ -74,12 +74,12 @@ def test_an_address_that_is_missing_is_left_out_where_another_is_there(monkeypat
         return real(family, address)
 
     both = [(socket.AF_INET6, ("::1", 0, 0, 0)), (socket.AF_INET, ("127.0.0.1", 0))]
-    monkeypatch.setattr(listening, "_listening", without_ipv6)
-    monkeypatch.setattr(listening, "_resolved", lambda *_: both)
+    monkeypatch.setattr(sockets, "_listening", without_ipv6)
+    monkeypatch.setattr(sockets, "_resolved", lambda *_: both)
     (one,) = listen("localhost", 0)
     with one:
         assert one.getsockname()[0] == "127.0.0.1"
-    monkeypatch.setattr(listening, "_resolved", lambda *_: both[:1])
+    monkeypatch.setattr(sockets, "_resolved", lambda *_: both[:1])
     with pytest.raises(CannotListen, match="no address of this machine"):
         listen("localhost", 0)
 

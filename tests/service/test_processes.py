@@ -17,9 +17,9 @@ import pytest
 from indexer.network import threads
 from indexer.system.cores import usable_cores
 from service import __main__ as command
-from service import network_process
 from service.__main__ import thread_limits, workers
-from service.child import Inherited, Lifeline
+from service.processes import inference_worker
+from service.processes.child import Inherited, Lifeline
 from service.settings import Settings
 from tests.service.conforming import check
 from tests.service.processes import Service, running, start
@@ -53,13 +53,13 @@ def test_questions_are_answered_by_processes_without_torch_and_without_extra_thr
     looked_up = service.upload("small", photo)
     check("lookup_image", "POST", looked_up)
     assert looked_up.json["images"][0]["score"] == pytest.approx(1, abs=1e-4)
-    answering = service.children("worker")
+    answering = service.children("request_worker")
     assert len(answering) == 2
     for process in answering:
         assert "libtorch" not in Path(f"/proc/{process}/maps").read_text()
         environment = Path(f"/proc/{process}/environ").read_text().split("\0")
         assert "OMP_NUM_THREADS=1" in environment
-    (network,) = service.children("network_process")
+    (network,) = service.children("inference_worker")
     assert "libtorch" in Path(f"/proc/{network}/maps").read_text()
 
 
@@ -80,7 +80,7 @@ def test_torch_is_loaded_before_it_is_needed_unless_told_otherwise(
     small_index: Path, photo: bytes, tmp_path: Path
 ) -> None:
     def has_torch(service: Service) -> bool:
-        (network,) = service.children("network_process")
+        (network,) = service.children("inference_worker")
         return "libtorch" in Path(f"/proc/{network}/maps").read_text()
 
     with (
@@ -99,11 +99,11 @@ def test_torch_is_loaded_before_it_is_needed_unless_told_otherwise(
 def test_a_process_that_loads_torch_is_alive_for_as_long_as_one_may_take_to_start(
     longest: float, least: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network_process, "_TICK", 0.01)
-    monkeypatch.setattr(network_process, "BOOT_SECONDS", longest)
+    monkeypatch.setattr(inference_worker, "_TICK", 0.01)
+    monkeypatch.setattr(inference_worker, "BOOT_SECONDS", longest)
     ours, theirs = socket.socketpair()
     lifeline = Lifeline(theirs.detach())
-    with ours, network_process._beating(Inherited(lifeline, [], "", Settings(directory=Path()))):
+    with ours, inference_worker._beating(Inherited(lifeline, [], "", Settings(directory=Path()))):
         ours.settimeout(60)
         signs = b""
         while len(signs) < least:
@@ -120,9 +120,11 @@ def test_a_worker_that_dies_is_replaced_and_nothing_counted_is_lost(service: Ser
     before, ended = answered(service), service.metric('unitscope_process_ends_total{role="worker",way="signal"}')
     for _ in range(10):
         assert service.ask(PATCHES).status_code == 200
-    killed = service.children("worker")[0]
+    killed = service.children("request_worker")[0]
     os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: killed not in service.children("worker") and len(service.children("worker")) == 2)
+    wait_until(
+        lambda: killed not in service.children("request_worker") and len(service.children("request_worker")) == 2
+    )
     for _ in range(5):
         assert service.ask(PATCHES).status_code == 200
     assert answered(service) == before + 15
@@ -138,15 +140,17 @@ def test_a_worker_that_stands_still_is_replaced(small_index: Path, tmp_path: Pat
     )
     assert command._HEARTBEAT_SECONDS > 2
     with running(tmp_path / "log", str(small_index), program=[str(script)]) as service:
-        wait_until(lambda: service.metric('unitscope_processes{role="worker"}') == len(service.children("worker")))
-        stopped = service.children("worker")[0]
+        wait_until(
+            lambda: service.metric('unitscope_processes{role="worker"}') == len(service.children("request_worker"))
+        )
+        stopped = service.children("request_worker")[0]
         os.kill(stopped, signal.SIGSTOP)
-        wait_until(lambda: stopped not in service.children("worker"))
+        wait_until(lambda: stopped not in service.children("request_worker"))
         wait_until(lambda: service.metric('unitscope_process_ends_total{role="worker",way="silence"}') == 1)
 
 
 def test_a_full_queue_sends_uploads_away_and_nothing_else(service: Service, photo: bytes) -> None:
-    (network,) = service.children("network_process")
+    (network,) = service.children("inference_worker")
     os.kill(network, signal.SIGSTOP)
     answers: list = []
     asking = [threading.Thread(target=lambda: answers.append(service.upload("small", photo))) for _ in range(6)]
@@ -167,7 +171,7 @@ def test_a_full_queue_sends_uploads_away_and_nothing_else(service: Service, phot
 
 def test_a_network_that_dies_costs_one_upload_and_is_replaced(service: Service, photo: bytes) -> None:
     expected = service.upload("small", photo).get_data()
-    (network,) = service.children("network_process")
+    (network,) = service.children("inference_worker")
     os.kill(network, signal.SIGSTOP)  # it takes the turn no further
     answers: list = []
     asking = threading.Thread(target=lambda: answers.append(service.upload("small", photo)))
@@ -177,7 +181,7 @@ def test_a_network_that_dies_costs_one_upload_and_is_replaced(service: Service, 
     os.kill(network, signal.SIGKILL)  # its turn is still in the queue, so the next one takes it
     asking.join()
     assert (answers[0].status_code, answers[0].get_data()) == (200, expected)
-    assert service.children("network_process") != [network]
+    assert service.children("inference_worker") != [network]
 
 
 def test_log_lines_are_objects_that_carry_the_request_id(service: Service) -> None:
@@ -202,7 +206,7 @@ def test_requests_in_flight_are_answered_before_the_end(
             answer = b"".join(iter(lambda: slow.recv(65536), b""))
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert service.process.wait(60) == 0
-        assert service.children("worker") == service.children("network_process") == []
+        assert service.children("request_worker") == service.children("inference_worker") == []
         assert "Traceback" not in service.log.read_text()
 
 
@@ -216,7 +220,7 @@ def refused(address: tuple[str, int]) -> bool:
 
 def test_nobody_is_left_where_the_parent_is_killed(small_index: Path, tmp_path: Path) -> None:
     with running(tmp_path / "log", str(small_index)) as service:
-        children = service.children("worker") + service.children("network_process")
+        children = service.children("request_worker") + service.children("inference_worker")
         service.process.kill()
         service.process.wait()
         wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
@@ -269,7 +273,10 @@ def test_the_limit_of_a_container_counts(
 
 
 def test_the_parent_imports_nothing_large() -> None:
-    code = "import sys, service.__main__, service.supervisor; sys.exit(bool({'numpy', 'torch'} & set(sys.modules)))"
+    code = (
+        "import sys, service.__main__, service.processes.supervisor; sys.exit(bool({'numpy', 'torch'} & "
+        "set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -277,7 +284,7 @@ def test_a_process_that_cannot_be_started_is_started_later(tmp_path: Path) -> No
     script = tmp_path / "short.py"
     script.write_text(
         "import os, subprocess, sys\n"
-        "from service import supervisor\n"
+        "from service.processes import supervisor\n"
         "popen, starts = subprocess.Popen, []\n"
         "supervisor._LONGEST_DELAY = 0.1\n"
         "def start(command, **options):\n"

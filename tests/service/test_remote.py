@@ -16,7 +16,7 @@ from service.app import create_app
 from service.inference.ipc import serve
 from service.inference.loader import Networks
 from service.inference.messages import send
-from service.listening import listen_at
+from service.processes.sockets import listen_at
 from service.settings import Settings
 from tests.conftest import random_photo
 from tests.service.conforming import ConformingClient

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from werkzeug.wrappers import Response
 
-from service.listening import addresses, listen
-from service.server import FORM_OVERHEAD
+from service.processes.server import FORM_OVERHEAD
+from service.processes.sockets import addresses, listen
 from service.settings import Settings
 from tests.service.conforming import CONTRACT, check
 from tests.service.listening import Address, running

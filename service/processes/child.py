@@ -6,7 +6,7 @@ import socket
 import sys
 from dataclasses import dataclass
 
-from service.descriptors import raise_limit
+from service.processes.descriptors import raise_limit
 from service.settings import Settings
 from service.telemetry import logs, metrics
 from service.telemetry.metrics import PLACE

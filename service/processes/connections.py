@@ -12,7 +12,7 @@ from typing import Any, Final
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 
-from service.http_tasks import LastTask, ProblemTask
+from service.processes.http_tasks import LastTask, ProblemTask
 
 log = logging.getLogger(__name__)
 

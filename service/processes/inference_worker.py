@@ -1,4 +1,5 @@
-"""``python -m service.network_process``: a process that runs the network; `service.supervisor` starts it.
+"""``python -m service.processes.inference_worker``: a process that runs the network; `service.processes.supervisor`
+starts it.
 
 It takes one turn at a time. torch comes in while there is nothing else to do, or else with the first upload. Uploads
 are decoded here: a file that brings a decoder down takes nothing else along.
@@ -16,10 +17,10 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Final
 
-from service.child import Inherited, inherit
 from service.inference.ipc import serve
 from service.inference.loader import Networks
-from service.supervisor import BOOT_SECONDS
+from service.processes.child import Inherited, inherit
+from service.processes.supervisor import BOOT_SECONDS
 from service.telemetry import logs, metrics
 
 log = logging.getLogger(__name__)

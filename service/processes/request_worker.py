@@ -1,11 +1,12 @@
-"""``python -m service.worker``: a process that answers requests; `service.supervisor` starts it."""
+"""``python -m service.processes.request_worker``: a process that answers requests; `service.processes.supervisor`
+starts it."""
 
 import contextlib
 import signal
 import sys
 from typing import TYPE_CHECKING
 
-from service.child import Inherited, inherit
+from service.processes.child import Inherited, inherit
 from service.telemetry import logs
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def main() -> int:
 
 
 def _serve(app: "Application", given: Inherited) -> None:
-    from service.server import Server
+    from service.processes.server import Server
 
     server = Server(app, given.settings, given.sockets)
     signal.signal(signal.SIGTERM, lambda *_: server.stop())

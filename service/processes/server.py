@@ -18,9 +18,9 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.task import ThreadedTaskDispatcher
 
-from service import descriptors
-from service.connections import ENTRIES, Channel, Door
-from service.listening import BACKLOG
+from service.processes import descriptors
+from service.processes.connections import ENTRIES, Channel, Door
+from service.processes.sockets import BACKLOG
 from service.settings import Settings
 from service.telemetry import metrics
 
