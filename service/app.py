@@ -17,7 +17,6 @@ from flask import Flask, Response, g
 import indexer
 from indexer.store.cache import Cache
 from indexer.store.remote import RemotePath
-from service import reference
 from service.access.policy import Admission
 from service.dispatch import Services
 from service.explorer import Explorer
@@ -33,6 +32,7 @@ from service.indexes.quarantine import Examined
 from service.inference.ipc import RemotePasses
 from service.inference.loader import Networks
 from service.inference.turns import LocalPasses
+from service.reference import page
 from service.settings import Settings
 from service.telemetry import metrics
 from service.views import VIEWS
@@ -102,7 +102,7 @@ def _services(settings: Settings, network: str | None) -> Services:
     return Services(
         settings=settings,
         contract=contract,
-        reference=reference.page(contract),
+        reference=page.page(contract),
         catalog=Catalog(_directory(settings), open_index, settings.check_seconds),
         answers=Answers(settings.answer_bytes),
         tags=Tags(TAGS_KEPT),

@@ -8,7 +8,7 @@ from service.errors import IndexUnavailable
 from service.http import etags
 from service.http.headers import styled_policy
 from service.indexes.catalog import Held
-from service.reference import STYLE
+from service.reference.page import STYLE
 from service.telemetry import metrics
 
 

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from service.reference import STYLE, markdown
+from service.reference.page import STYLE, markdown
 from tests.service.conforming import CONTRACT, OPERATIONS, ConformingClient
 
 DOCUMENT = CONTRACT.document

@@ -1,0 +1,1 @@
+"""The page at /docs: every operation of the contract."""
