@@ -3,7 +3,7 @@
 1. ``settings.Settings.read()`` takes flags and environment variables.
 2. ``app.create_app(settings)`` makes the WSGI application; ``python -m service DIR`` serves it.
 
-A request passes these files: ``http.contract`` (checked against openapi.yaml), ``dispatch`` (which index, which view,
+A request passes these files: ``http.contract`` (checked against openapi.yaml), ``handlers`` (which index, which view,
 what may be cached), ``indexes.catalog`` (the open generation of the index), ``views`` (the query), ``payloads.records``
 and
 ``payloads.links`` (records to JSON). What goes wrong on the way is raised, and ``http.problems`` makes one kind of body

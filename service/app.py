@@ -18,8 +18,8 @@ import indexer
 from indexer.store.cache import Cache
 from indexer.store.remote import RemotePath
 from service.access.policy import Admission
-from service.dispatch import Services
 from service.explorer import Explorer
+from service.handlers import Services
 from service.http import compression, problems, request_log
 from service.http.bounded_queue import Gate
 from service.http.contract import Contract

@@ -9,8 +9,8 @@ from typing import Final
 from flask import Request
 from werkzeug.datastructures import FileStorage
 
-from service.dispatch import Question
 from service.errors import ContractViolation, Fault
+from service.handlers import Question
 from service.inference.loader import Seen
 
 PART: Final = "image"

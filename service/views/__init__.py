@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from service import dispatch
-from service.dispatch import Handler, Services
+from service import handlers
+from service.handlers import Handler, Services
 from service.http.contract import Operation
 from service.views import (
     cells,
@@ -24,7 +24,7 @@ from service.views import (
 Way = Callable[[Operation, Callable[..., Any], Services], Handler]
 
 WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
-    dispatch.operation: (
+    handlers.operation: (
         frontpage.get_root,
         frontpage.get_explorer_file,
         operations.get_health,
@@ -34,7 +34,7 @@ WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
         operations.get_reference,
         indexes.list_indexes,
     ),
-    dispatch.answer: (
+    handlers.answer: (
         indexes.get_index,
         layers.list_layers,
         layers.get_layer,
@@ -56,12 +56,12 @@ WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
         learning.get_confusion,
         learning.get_report,
     ),
-    dispatch.across: (
+    handlers.across: (
         learning.compare_indexes,
         learning.get_trend,
         learning.draw_trend,
     ),
-    dispatch.picture: (
+    handlers.picture: (
         images.get_image_file,
         images.get_image_picture,
         images.get_heatmap,
@@ -71,7 +71,7 @@ WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
         figures.get_layer_sheet,
         figures.get_saliency,
     ),
-    dispatch.ask: (
+    handlers.ask: (
         queries.lookup_image,
         queries.search_direction,
         concepts.find_concept,

@@ -1,7 +1,7 @@
 """One location of a map on an image: its patch, and patches like it."""
 
 from indexer import pictures
-from service.dispatch import Drawn, Json, Picture, Question
+from service.handlers import Drawn, Json, Picture, Question
 from service.http.paging import walked
 from service.payloads import records
 

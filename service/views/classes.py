@@ -1,7 +1,7 @@
 """Classes of images."""
 
 from indexer.errors import NotFound
-from service.dispatch import Json, Question
+from service.handlers import Json, Question
 from service.http.paging import cut, listing
 from service.payloads import records
 

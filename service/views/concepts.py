@@ -7,7 +7,7 @@ import numpy as np
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.query import concepts
-from service.dispatch import Json, Question
+from service.handlers import Json, Question
 from service.payloads import records
 from service.uploads import uploaded_files
 

@@ -12,7 +12,7 @@ from indexer.pictures.mosaic import mosaic
 from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import neuron_numbers, sheet
 from indexer.pictures.sheet_draw import raster
-from service.dispatch import Drawn, Picture, Question
+from service.handlers import Drawn, Picture, Question
 from service.inference.loader import Unit
 from service.telemetry import metrics
 

@@ -2,7 +2,7 @@
 
 from flask import Response, request
 
-from service.dispatch import Services
+from service.handlers import Services
 from service.http import etags
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from indexer import pictures
 from indexer.images.reading import FORMATS
-from service.dispatch import Drawn, Json, Picture, Question
+from service.handlers import Drawn, Json, Picture, Question
 from service.http.paging import listing
 from service.payloads import records
 

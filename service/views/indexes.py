@@ -3,7 +3,7 @@
 from flask import Response, request
 
 from indexer.errors import UnitscopeError
-from service.dispatch import Json, Question, Services, as_json
+from service.handlers import Json, Question, Services, as_json
 from service.http import etags
 from service.http.paging import listing, whole
 from service.indexes.catalog import Held

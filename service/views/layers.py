@@ -5,7 +5,7 @@ from typing import Any
 from indexer.errors import InvalidRequest
 from indexer.query.index import PerImage
 from indexer.query.neurons import aucs, table
-from service.dispatch import Json, Question
+from service.handlers import Json, Question
 from service.http.paging import DEEPEST, cut, listing, walked, whole
 from service.payloads import records
 

@@ -10,7 +10,7 @@ from indexer.query.neurons import correlated
 from indexer.query.report import of_confusion, report
 from indexer.query.report_text import STYLE, WRITERS
 from indexer.query.trend import trend
-from service.dispatch import Document, Json, Question
+from service.handlers import Document, Json, Question
 from service.http.paging import cut, listing
 from service.payloads import learning
 

@@ -3,8 +3,8 @@
 from flask import Response, request
 
 from indexer.errors import UnitscopeError
-from service.dispatch import Json, Services, as_json
 from service.errors import IndexUnavailable
+from service.handlers import Json, Services, as_json
 from service.http import etags
 from service.http.headers import styled_policy
 from service.indexes.catalog import Held

@@ -7,7 +7,7 @@ from flask import Response
 from indexer import pictures
 from indexer.images.reading import read_picture
 from indexer.query.point import Spot, at_point, at_point_on
-from service.dispatch import Json, Question
+from service.handlers import Json, Question
 from service.payloads import records
 from service.uploads import see_upload, uploaded_file
 

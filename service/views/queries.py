@@ -3,7 +3,7 @@
 from typing import Any
 
 from indexer.query.lookup import cell_of, look_up
-from service.dispatch import Json, Question
+from service.handlers import Json, Question
 from service.http.paging import listing
 from service.payloads import records
 from service.uploads import see_upload

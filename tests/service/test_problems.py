@@ -124,7 +124,7 @@ def test_every_kind_of_problem_is_in_the_contract() -> None:
 
 
 def test_numbers_that_json_cannot_hold_are_not_sent(tmp_path: Path) -> None:
-    from service.dispatch import as_json
+    from service.handlers import as_json
 
     with pytest.raises(ValueError, match="JSON"):
         as_json({"value": float("nan")})
