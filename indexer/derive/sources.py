@@ -1,11 +1,10 @@
 """What a generation is derived from, as a part of the work can be told it: shards and the image table."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -89,18 +88,3 @@ def open_shards(index: Path | RemotePath, listed: Manifest | Sources) -> ShardPo
 
     configuration = listed.configuration.digest
     return ShardPool(open_shard, len(listed.shards))
-
-
-def in_threads(function: Callable[[Any], Any], batches: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
-    """What a function gives for every item of each batch, on all cores; a batch is worked on ahead."""
-    from indexer.network.threads import cores, torch_pool  # here, because reading derived files needs no torch
-
-    with torch_pool(cores()) as pool:
-        waiting: Iterator[Any] | None = None
-        for batch in batches:
-            following = pool.map(function, batch)
-            if waiting is not None:
-                yield list(waiting)
-            waiting = following
-        if waiting is not None:
-            yield list(waiting)

@@ -23,10 +23,11 @@ import numpy as np
 from indexer.derive.executor import Hands, in_order, runs
 from indexer.derive.ivf import Part, fill, read_inverted, train, training_vectors, write_index, write_inverted
 from indexer.derive.rabitq import train_codes
-from indexer.derive.sources import Sources, in_threads, opened
+from indexer.derive.sources import Sources, opened
 from indexer.index.manifest import LayerInfo
 from indexer.store import cache
 from indexer.store.remote import RemotePath
+from indexer.system.threads import in_threads
 
 CELLS = 256
 FLAT_BYTES = 1 << 29  # scanned in about 30 ms; training lists for less would take as long as indexing it

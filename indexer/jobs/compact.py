@@ -12,11 +12,11 @@ from indexer.index import layout
 from indexer.index.lock import writing
 from indexer.index.manifest import Configuration, Manifest, ShardInfo, read_manifest
 from indexer.jobs.plan import unfinished_plan
-from indexer.network.threads import cores
 from indexer.shards.reader import Shard
 from indexer.shards.records import LayerBatch
 from indexer.shards.writer import ShardWriter
 from indexer.store import atomic
+from indexer.system.cores import cores
 
 _ROWS_AT_ONCE = 32
 

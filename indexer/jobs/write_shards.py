@@ -23,11 +23,12 @@ from indexer.jobs.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.forwarding import BadImages, Checks, Forwarded, Tables, batches, forward, tables_of
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
-from indexer.network.threads import cores, forward_pool, passes_at_once
+from indexer.network.threads import forward_pool, passes_at_once
 from indexer.shards.reader import Shard
 from indexer.shards.writer import ShardWriter
 from indexer.store import atomic
 from indexer.store.remote import place
+from indexer.system.cores import cores
 from indexer.system.malloc import give_back_freed_memory, share_heaps
 
 log = logging.getLogger(__name__)

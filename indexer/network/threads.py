@@ -1,6 +1,5 @@
 """How forward passes share a machine."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -8,7 +7,8 @@ from typing import Protocol
 
 import torch
 
-from indexer.system.cores import usable_cores
+from indexer.system.cores import cores
+from indexer.system.threads import torch_pool
 
 _AT_ONCE, _GPU_AT_ONCE = 4, 2
 _CPU_BATCH, _GPU_BATCH = 8, 128
@@ -26,27 +26,6 @@ def batch_size(device: torch.device, activations: int) -> int:
     if device.type == "cpu":
         return _CPU_BATCH
     return max(1, min(_GPU_BATCH, _GPU_BYTES // (2 * activations)))
-
-
-def cores() -> int:
-    """How many cores this process is to use: those that it may have, fewer if ``OMP_NUM_THREADS`` says so.
-
-    Workers of a cluster that share a machine are told by it how many each of them has.
-    """
-    granted = usable_cores()
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    return min(granted, int(told)) if told.isdecimal() and int(told) else granted
-
-
-@contextmanager
-def torch_pool(threads: int, each: int = 1) -> Iterator[ThreadPoolExecutor]:
-    """A pool of threads, each of which computes with torch on so many cores."""
-    before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(each,)) as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(before)
 
 
 def passes_at_once(device: torch.device) -> int:

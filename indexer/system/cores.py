@@ -15,3 +15,13 @@ def usable_cores() -> int:
         return min(cores, max(1, int(quota) // int(period)))
     except (OSError, ValueError):  # no cgroup, or "max": no limit
         return cores
+
+
+def cores() -> int:
+    """How many cores this process is to use: those that it may have, fewer if ``OMP_NUM_THREADS`` says so.
+
+    Workers of a cluster that share a machine are told by it how many each of them has.
+    """
+    granted = usable_cores()
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return min(granted, int(told)) if told.isdecimal() and int(told) else granted

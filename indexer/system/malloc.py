@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 
-from indexer.network.threads import cores
+from indexer.system.cores import cores
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """What glibc's mallopt calls them."""

@@ -24,7 +24,7 @@ from indexer.jobs.distributed import DaskEngine
 from indexer.jobs.plan import ShardPlan, read_plan
 from indexer.jobs.verify import verify
 from indexer.jobs.write_shards import Limits, ShardTask, existing_shard, index_shards
-from indexer.network.threads import cores
+from indexer.system.cores import cores
 from tests.conftest import build_request, write_photos
 from tests.indexer.cluster import Cluster, kill
 

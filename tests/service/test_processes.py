@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.network import threads
+from indexer.system import cores as system_cores
 from indexer.system.cores import usable_cores
 from service import __main__ as command
 from service.__main__ import thread_limits, workers
@@ -268,7 +268,7 @@ def test_the_limit_of_a_container_counts(
     monkeypatch.setattr("indexer.system.cores._CGROUP", tmp_path / "cpu.max")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: range(7))
-    assert (usable_cores(), threads.cores()) == (cores, cores)
+    assert (usable_cores(), system_cores.cores()) == (cores, cores)
     assert workers(Settings(directory=tmp_path)) == max(cores, 2)
 
 
