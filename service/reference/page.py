@@ -46,7 +46,7 @@ def page(contract: Contract) -> str:
 
 def _template(contract: Contract) -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("service", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.PackageLoader("service.reference", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters |= {
