@@ -26,7 +26,7 @@ from indexer.jobs.write_shards import Engine
 from indexer.network.models import NO_WEIGHTS, default_weights, is_own
 from indexer.receptive_field import ReceptiveField
 from indexer.receptive_field.layout import FORMS, parse_layouts
-from indexer.store.remote import place
+from indexer.store.remote import parse_location
 
 _SKIPPED_SHOWN = 10
 
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     one = add_index_command(
         commands, "add", _run_add, "index images that are new in the image root, or those of a list"
     )
-    one.add_argument("images", nargs="?", type=place, help="a CSV or JSON-lines list; default: the image root")
+    one.add_argument("images", nargs="?", type=parse_location, help="a CSV or JSON-lines list; default: the image root")
     one.add_argument(
         "--again", metavar="PATH", action="append", default=[],
         help="an image that was removed, or a folder of such, to take in again (repeatable); others stay out",
@@ -108,11 +108,15 @@ def _engine(options: argparse.Namespace) -> Engine | None:
 
 def _add_build(commands: Any) -> None:
     command = add_command(commands, "build", _run_build, "build an index, or finish a build that was interrupted")
-    command.add_argument("images", type=place, metavar="IMAGES", help="a folder of (class folders of) images, or list")
-    command.add_argument("--out", type=place, required=True, metavar="INDEX", help="the index's folder")
+    command.add_argument(
+        "images", type=parse_location, metavar="IMAGES", help="a folder of (class folders of) images, or list"
+    )
+    command.add_argument("--out", type=parse_location, required=True, metavar="INDEX", help="the index's folder")
     add_model_options(command)
     command.add_argument("--layers", default="", help="module names, with commas; default: the last of each stage")
-    command.add_argument("--image-root", type=place, help="what a list's paths are relative to; default: its folder")
+    command.add_argument(
+        "--image-root", type=parse_location, help="what a list's paths are relative to; default: its folder"
+    )
     command.add_argument("--keep-images", action="store_true", help="store the original files in the index too")
     command.add_argument(
         "--precision", choices=PRECISIONS, default=FLOAT32,

@@ -34,9 +34,10 @@ def _setting(parse: Callable[[str], Any], help_: str, default: Any = MISSING) ->
 def _place(text: str) -> "Path | RemotePath":
     if "://" not in text:
         return Path(text)
-    from indexer.store.remote import place  # here, because the process that starts the others needs nothing of it
+    # Here, because the process that starts the others needs nothing of it.
+    from indexer.store.remote import parse_location
 
-    return place(text)
+    return parse_location(text)
 
 
 def _number(low: float, high: float, kind: Callable[[str], Any] = int) -> Callable[[str], Any]:

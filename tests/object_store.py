@@ -8,7 +8,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from indexer.store.remote import RemotePath, place
+from indexer.store.remote import RemotePath, parse_location
 
 BUCKET = "photographs"
 
@@ -50,7 +50,7 @@ class ObjectStore:
         self._process.wait(60)
 
     def place(self, name: str) -> RemotePath:
-        return place(f"s3://{BUCKET}/{name}")
+        return parse_location(f"s3://{BUCKET}/{name}")
 
 
 def upload(folder: Path, to: RemotePath) -> RemotePath:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from indexer.store.remote import place
+from indexer.store.remote import parse_location
 
 if TYPE_CHECKING:
     from indexer.pictures.lost import LostOriginals
@@ -22,12 +22,12 @@ def add_command(commands: Any, name: str, run: Run, text: str) -> argparse.Argum
 def add_index_command(commands: Any, name: str, run: Run, text: str) -> argparse.ArgumentParser:
     """Add a command about one index."""
     command = add_command(commands, name, run, text)
-    command.add_argument("index", type=place, metavar="INDEX")
+    command.add_argument("index", type=parse_location, metavar="INDEX")
     return command
 
 
 def add_images_option(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--images", type=place, help="the image root, if it is not where it was")
+    command.add_argument("--images", type=parse_location, help="the image root, if it is not where it was")
 
 
 def say_lost(lost: "LostOriginals", options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from indexer.query.compare import Comparison, compare
 from indexer.query.report import report
 from indexer.query.report_text import WRITERS
 from indexer.query.trend import trend
-from indexer.store.remote import place
+from indexer.store.remote import parse_location
 
 _SHOWN = 10
 
@@ -25,13 +25,15 @@ def register(commands: Any) -> None:
     one.add_argument("--format", choices=["json", *WRITERS], default="markdown", help="%(default)s by default")
     one.add_argument("--auc", type=float, default=SELECTIVE_AUC, help="from here on a neuron covers a class")
     one = add_command(commands, "compare", _run_compare, "compare a layer in two indexes of the same images")
-    one.add_argument("a", type=place, metavar="A")
-    one.add_argument("b", type=place, metavar="B")
+    one.add_argument("a", type=parse_location, metavar="A")
+    one.add_argument("b", type=parse_location, metavar="B")
     one.add_argument("--layer", required=True)
     one.add_argument("--layer-b", help="the layer of B, if it is called otherwise")
     one.add_argument("--json", action="store_true", help="every neuron, for programs")
     one = add_command(commands, "trend", _run_trend, "show how indexes of a network change over its training")
-    one.add_argument("indexes", type=place, nargs="+", metavar="INDEX", help="in order of training, at least two")
+    one.add_argument(
+        "indexes", type=parse_location, nargs="+", metavar="INDEX", help="in order of training, at least two"
+    )
     one.add_argument("--layer", help="only this one; default: all that every index has")
     one.add_argument("--out", type=Path, help="draw it, as SVG; default: JSON on standard output")
 

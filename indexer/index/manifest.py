@@ -223,7 +223,8 @@ class Manifest:
     vectors : dict of str to dict
         For each layer how its vectors are indexed.
     left_out : list of str
-        Marks (`indexer.jobs.remove.mark_of`) of the paths of images that were removed and are not to be added again.
+        Marks (`indexer.jobs.remove.path_fingerprint`) of the paths of images that were removed and are not to be added
+        again.
     """
 
     generation: int

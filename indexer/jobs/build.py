@@ -16,7 +16,7 @@ from indexer.index.manifest import FLOAT32, Configuration, Manifest, ShardInfo, 
 from indexer.inputs.saying import input_line, size_line
 from indexer.inputs.upscaling import upscaled
 from indexer.jobs.plan import Plan, unfinished_plan
-from indexer.jobs.remove import mark_of
+from indexer.jobs.remove import path_fingerprint
 from indexer.jobs.write_shards import DEFAULT_LIMITS, Engine, Limits, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
@@ -26,7 +26,7 @@ from indexer.network.restore import configuration_of, network_of
 from indexer.receptive_field.layout import Layout
 from indexer.shards.reader import Shard
 from indexer.store import atomic
-from indexer.store.remote import place
+from indexer.store.remote import parse_location
 
 SHARD_SIZE = 1024
 _LARGEST = 2**31 - 1  # rows of shards are numbers of 32 bits
@@ -181,14 +181,14 @@ def _left_out(manifest: Manifest, listing: Listing, again: Collection[str], repo
             raise NotFound(f"there is no image {name} below {listing.root}")
         named |= found
     marks = set(manifest.left_out)
-    left_out = {file.path for file in listing.files if mark_of(file.path) in marks} - named if marks else set()
+    left_out = {file.path for file in listing.files if path_fingerprint(file.path) in marks} - named if marks else set()
     if left_out:
         reporter.left_out(len(left_out))
     return left_out
 
 
 def _listing_of(manifest: Manifest, images: Path | None) -> Listing:
-    root = place(manifest.image_root)
+    root = parse_location(manifest.image_root)
     if isinstance(root, Path) and not root.is_dir():
         raise InvalidRequest(
             f"{root}, the folder of the images, is no longer there; put a symbolic link there to where they are now"
@@ -213,7 +213,7 @@ def _say_first(plan: Plan, network: Network, reporter: Reporter) -> None:
     preprocessing = network.model.preprocessing
     said = input_line(preprocessing, network.model.sources)
     reporter.note(f"{said}; the index will be {size_line(len(plan.files), network.shapes)}")
-    over = upscaled(place(plan.image_root), plan.files, preprocessing)
+    over = upscaled(parse_location(plan.image_root), plan.files, preprocessing)
     if over is not None:
         reporter.note(f"WARNING: {over}")
 
@@ -273,7 +273,7 @@ def _carry_out(
             0, plan.configuration, plan.image_root, 0, plan.shard_size, plan.batch_size, plan.categories
         )
     skipped = manifest.skipped_with(plan.skipped)
-    left_out = sorted({*manifest.left_out} - {mark_of(file.path) for file in plan.files})
+    left_out = sorted({*manifest.left_out} - {path_fingerprint(file.path) for file in plan.files})
     grown = replace(
         manifest, shards=[*manifest.shards, *shards], next_id=plan.next_id, skipped=skipped, left_out=left_out
     )

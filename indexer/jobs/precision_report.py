@@ -13,7 +13,7 @@ from indexer.index.manifest import FLOAT32, Manifest, read_manifest
 from indexer.jobs.decode import Decoded, decode
 from indexer.network.forward import Network
 from indexer.network.restore import network_of
-from indexer.store.remote import place
+from indexer.store.remote import parse_location
 
 IMAGES = 64
 """Images of the first shard that are looked at."""
@@ -75,7 +75,9 @@ def ranks_kept(index: Path, device: str | None = None) -> list[Kept]:
 
 
 def _decode(manifest: Manifest, path: str) -> object:
-    return decode(place(manifest.image_root), 0, ImageFile(path, None), manifest.configuration.preprocessing, False)
+    return decode(
+        parse_location(manifest.image_root), 0, ImageFile(path, None), manifest.configuration.preprocessing, False
+    )
 
 
 def peaks_of(network: Network, pixels: list[np.ndarray], size: int) -> dict[str, np.ndarray]:

@@ -42,11 +42,11 @@ def remove(
         if len(gone) == manifest.images:
             raise InvalidRequest("that would remove every image; delete the index instead")
         removed = sorted({*manifest.removed, *table.id[gone].tolist()})
-        left_out = sorted({*manifest.left_out, *map(mark_of, table.paths(gone))})
+        left_out = sorted({*manifest.left_out, *map(path_fingerprint, table.paths(gone))})
         return derive_and_publish(index, replace(manifest, removed=removed, left_out=left_out), report)
 
 
-def mark_of(path: str) -> str:
+def path_fingerprint(path: str) -> str:
     """What is kept of a removed image, for good: no name, which may itself be what had to go."""
     return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 

@@ -23,7 +23,7 @@ from indexer.network.forward import Network
 from indexer.network.restore import network_of
 from indexer.shards.reader import Shard
 from indexer.store import atomic
-from indexer.store.remote import RemotePath, place
+from indexer.store.remote import RemotePath, parse_location
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _rebuild(
     reporter: Reporter,
     limits: Limits,
 ) -> Manifest:
-    root = place(manifest.image_root)
+    root = parse_location(manifest.image_root)
     if not isinstance(root, RemotePath) and not (root.is_dir() and any(root.iterdir())):  # a disk that is not mounted
         raise InvalidRequest(f"there is nothing at {root}, where the original images were: no shard can be rebuilt")
     plans, changed = _plans(index, manifest, damaged, root)

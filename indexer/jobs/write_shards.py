@@ -27,7 +27,7 @@ from indexer.network.threads import forward_pool, passes_at_once
 from indexer.shards.reader import Shard
 from indexer.shards.writer import ShardWriter
 from indexer.store import atomic
-from indexer.store.remote import place
+from indexer.store.remote import parse_location
 from indexer.system.cores import cores
 from indexer.system.malloc import give_back_freed_memory, share_heaps
 
@@ -235,7 +235,7 @@ def run_plan(
         else:
             done[shard.number] = info
             progress(len(shard.ids))
-    task = ShardTask(index.resolve(), place(plan.image_root), plan.configuration, plan.batch_size, limits)
+    task = ShardTask(index.resolve(), parse_location(plan.image_root), plan.configuration, plan.batch_size, limits)
     if missing:
         made = engine(task, missing, progress=progress)
         atomic.remove_partial(index / layout.SHARDS)  # what lost workers left

@@ -21,7 +21,7 @@ from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Page
 from indexer.shards.pool import ShardPool
 from indexer.shards.reader import Shard, open_listed
-from indexer.store.remote import RemotePath, place
+from indexer.store.remote import RemotePath, parse_location
 
 if TYPE_CHECKING:
     from indexer.network.forward import Network
@@ -187,7 +187,7 @@ class Generation:
     @cached_property
     def _originals(self) -> Originals:
         kept = self._kept if self.manifest.configuration.keep_images else None
-        return Originals(self._image_root or place(self.manifest.image_root), kept)
+        return Originals(self._image_root or parse_location(self.manifest.image_root), kept)
 
     def _kept(self, image: ImageRecord) -> bytes:
         shard, place = self._shard(self._row(image.id))

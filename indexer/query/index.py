@@ -16,7 +16,7 @@ from indexer.query.generation import Generation, page_of
 from indexer.query.layer import Layer
 from indexer.query.records import Firing, ImageRecord, Page, Patch, SimilarImage, SimilarPatch
 from indexer.shards.format import as_kept
-from indexer.store.remote import place
+from indexer.store.remote import parse_location
 
 PerImage = Literal["one", "all"]
 
@@ -35,7 +35,7 @@ def open(path: str | Path, images: str | Path | None = None) -> "Index":
     ------
     NotAnIndex, DamagedFile
     """
-    return Index(place(path), place(images) if images is not None else None)
+    return Index(parse_location(path), parse_location(images) if images is not None else None)
 
 
 class Index(Generation):

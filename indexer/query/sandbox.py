@@ -18,7 +18,7 @@ from indexer.errors import DamagedFile, UnitscopeError
 from indexer.index import hdf5
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.shards.reader import Shard
-from indexer.store.remote import RemotePath, place
+from indexer.store.remote import RemotePath, parse_location
 
 MEMORY: Final = 4 << 30
 """Bytes of memory allowed beyond what the libraries take and twice the files, which are mapped."""
@@ -81,4 +81,4 @@ def _limit(path: Path | RemotePath, manifest: Manifest) -> None:
 
 
 if __name__ == "__main__":
-    main(place(sys.argv[1]))
+    main(parse_location(sys.argv[1]))

@@ -1,6 +1,6 @@
 """Files in a bucket, or wherever else fsspec leads, by URL.
 
-`place` makes a path of what a person names: a `pathlib.Path`, or for a URL such as ``s3://bucket/folder`` a
+`parse_location` makes a path of what a person names: a `pathlib.Path`, or for a URL such as ``s3://bucket/folder`` a
 `RemotePath`, which has the part of its interface that jobs and readers of an index use. What differs is decided where
 it does: remote files are prepared on this machine and uploaded whole (`indexer.store.atomic`), read by range (shards)
 or copied into a bounded cache and mapped from there (`indexer.store.cache`).
@@ -32,7 +32,7 @@ _REFUSALS = ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
 _OBJECT_STORES = ("s3", "s3a", "gs", "az", "abfs")
 
 
-def place(name: str | Path) -> "Path | RemotePath":
+def parse_location(name: str | Path) -> "Path | RemotePath":
     """The path that a person names, on this machine or by URL."""
     if isinstance(name, RemotePath) or "://" not in str(name):
         return name if isinstance(name, RemotePath) else Path(name)

@@ -25,7 +25,7 @@ from indexer.jobs.verify import repair, verify
 from indexer.shards import pool
 from indexer.store import atomic, lease, remote
 from indexer.store.cache import Cache
-from indexer.store.remote import RemotePath, place
+from indexer.store.remote import RemotePath, parse_location
 from tests.conftest import build_request, write_photos
 from tests.indexer.test_jobs import TINY, answers
 from tests.object_store import ObjectStore, upload
@@ -214,7 +214,7 @@ def test_storage_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, object_st
     monkeypatch.setattr(remote, "_RETRY", remote._RETRY | {"max_retries": 0})
     for ask in (RemotePath.exists, RemotePath.stat, RemotePath.read_bytes, indexer.open):
         with pytest.raises(StorageUnavailable, match="does not answer"):
-            ask(place("s3://nowhere/index"))
+            ask(parse_location("s3://nowhere/index"))
     remote._filesystem.cache_clear()
 
 
@@ -240,7 +240,7 @@ def test_storage_that_refuses(monkeypatch: pytest.MonkeyPatch, object_store: Obj
         asked = (RemotePath.stat, RemotePath.read_bytes, RemotePath.files, lambda path: path.create(b""), indexer.open)
         for ask in asked:
             with pytest.raises(StorageUnavailable, match=r"the storage refuses access to .*; check the credentials"):
-                ask(place("s3://photographs/index"))
+                ask(parse_location("s3://photographs/index"))
         server.shutdown()
     remote._filesystem.cache_clear()
 
@@ -270,7 +270,7 @@ def test_what_is_not_installed(url: str, missing: str | None, monkeypatch: pytes
     [("a/b", Path("a/b")), ("file:///a/b", Path("/a/b")), ("s3://a/b/", RemotePath("s3", Path("a/b")))],
 )
 def test_places(name: str, path: Path | RemotePath) -> None:
-    assert str(place(name)) == str(path)
-    assert place(place(name)) == place(name)
-    assert (place("s3://a/b") / "c.h5").parent == place("s3://a/b")
-    assert not (place("s3://a/b") / "../c").is_relative_to(place("s3://a/b"))
+    assert str(parse_location(name)) == str(path)
+    assert parse_location(parse_location(name)) == parse_location(name)
+    assert (parse_location("s3://a/b") / "c.h5").parent == parse_location("s3://a/b")
+    assert not (parse_location("s3://a/b") / "../c").is_relative_to(parse_location("s3://a/b"))
