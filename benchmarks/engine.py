@@ -121,7 +121,7 @@ def measure_all(work: Work, here: int, there: int, out: Path) -> None:
         row("two workers / one worker", partial(work.shards, through_one), partial(work.shards, through_two))
         manifest = work.index(Path(folder))
         derive = partial(derive_and_publish, Path(folder), manifest)
-        row("deriving: one worker / here", derive, partial(derive, hands=through_one))
+        row("deriving: one worker / here", derive, partial(derive, executor=through_one))
     measure.write(title, rows, out)
 
 

@@ -13,7 +13,7 @@ from indexer.store.remote import RemotePath
 
 
 @runtime_checkable
-class Hands(Protocol):
+class Executor(Protocol):
     """Does parts; an engine may be one as well."""
 
     def run(self, function: Callable[..., Any], tasks: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
@@ -26,7 +26,7 @@ class Hands(Protocol):
         """Where parts find a file of this process; ``folder`` is where to put a copy, if it must be in a bucket."""
 
 
-class Here:
+class LocalExecutor:
     """This process; a part uses all of its cores by itself."""
 
     def run(self, function: Callable[..., Any], tasks: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
@@ -37,7 +37,7 @@ class Here:
 
 
 def in_order(results: Iterable[tuple[int, Any]]) -> Iterator[Any]:
-    """Results of `Hands.run` by number; those that come early wait."""
+    """Results of `Executor.run` by number; those that come early wait."""
     early: dict[int, Any] = {}
     following = 0
     for number, result in results:

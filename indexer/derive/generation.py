@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from indexer.derive.executor import Hands, Here
+from indexer.derive.executor import Executor, LocalExecutor
 from indexer.derive.image_table import write_image_table
 from indexer.derive.layer import write_layer
 from indexer.derive.sources import Sources, closing_opened, open_shards, opened
@@ -23,12 +23,12 @@ Report = Callable[[str], None]
 
 
 def derive_and_publish(
-    index: Path, manifest: Manifest, report: Report = lambda stage: None, hands: Hands | None = None
+    index: Path, manifest: Manifest, report: Report = lambda stage: None, executor: Executor | None = None
 ) -> Manifest:
     """Derive everything from the shards that ``manifest`` lists and publish it as the next generation.
 
-    Nothing that is published already changes before the last step. ``hands`` do the parts, by default this process's.
-    Returns the manifest as published.
+    Nothing that is published already changes before the last step. ``executor`` does the parts, by default this
+    process's. Returns the manifest as published.
     """
     generation = manifest.generation + 1
     folder = layout.derived_folder(generation)
@@ -37,7 +37,7 @@ def derive_and_publish(
     atomic.remove(index / folder)
     with closing_opened(), atomic.publishing(index.resolve() / folder) as partial:
         partial.mkdir()
-        found = _derive(partial, index.resolve(), folder, manifest, report, hands or Here())
+        found = _derive(partial, index.resolve(), folder, manifest, report, executor or LocalExecutor())
     published = replace(
         manifest,
         generation=generation,
@@ -79,23 +79,23 @@ class _Files:
 
 
 def _derive(
-    partial: Path, index: Path | RemotePath, folder: str, manifest: Manifest, report: Report, hands: Hands
+    partial: Path, index: Path | RemotePath, folder: str, manifest: Manifest, report: Report, executor: Executor
 ) -> _Derived:
     kinds: dict[str, dict[str, Any]] = {}
     report("image table")
     with open_shards(index, manifest) as shards:
         write_image_table(partial / layout.IMAGES, shards, set(manifest.removed))
-    with ThreadPoolExecutor(2) as pool, hands.sharing(partial / layout.IMAGES, index / folder) as table:
+    with ThreadPoolExecutor(2) as pool, executor.sharing(partial / layout.IMAGES, index / folder) as table:
         files = _Files(partial, pool)
         files.done("images", layout.IMAGES)
         sources = Sources(index, manifest.configuration, tuple(manifest.shards), table)
         for info in manifest.configuration.layers:
             report(f"{info.name}: peaks and statistics")
             file, faiss, lists = (layout.layer_file(info.name, suffix) for suffix in (".h5", ".faiss", ".lists"))
-            write_layer(partial / file, info, sources, hands)
+            write_layer(partial / file, info, sources, executor)
             files.done(f"layer {info.name}", file)
             report(f"{info.name}: vectors")
-            kinds[info.name] = write_vectors(partial / faiss, partial / lists, info, sources, hands)
+            kinds[info.name] = write_vectors(partial / faiss, partial / lists, info, sources, executor)
             files.done(f"vectors {info.name}", faiss)
             if (partial / lists).exists():
                 files.done(f"lists {info.name}", lists)

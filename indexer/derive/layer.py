@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from indexer.derive.distribution import DEFAULT_FRACTION, FRACTIONS, Distribution
-from indexer.derive.executor import Hands, runs
+from indexer.derive.executor import Executor, runs
 from indexer.derive.neurons import NeuronBlock, block_of, histogram_of
 from indexer.derive.selectivity import Selectivity, Tally
 from indexer.derive.sources import Sources, opened
@@ -43,7 +43,7 @@ _RUN_SHARDS = 64
 CLASS_ARRAYS = ("images", "firing", "auc", "index", "entropy")
 
 
-def write_layer(path: Path, layer: LayerInfo, sources: Sources, hands: Hands) -> None:
+def write_layer(path: Path, layer: LayerInfo, sources: Sources, executor: Executor) -> None:
     """Derive a layer's file from its shards.
 
     Parameters
@@ -51,11 +51,11 @@ def write_layer(path: Path, layer: LayerInfo, sources: Sources, hands: Hands) ->
     path : Path
     layer : LayerInfo
     sources : Sources
-    hands : Hands
+    executor : Executor
         What does the parts; the file is the same, byte for byte, whoever does them.
     """
     images = opened(sources).images
-    distribution = _distribution(layer, sources, hands)
+    distribution = _distribution(layer, sources, executor)
     firing_from = distribution.firing_from(DEFAULT_FRACTION) if distribution.size else np.zeros(layer.channels)
     size = min(_BLOCK_NEURONS, max(1, _BLOCK_BYTES // (4 * max(1, images))))
     tasks = [(sources, layer, first, firing_from[first:end]) for first, end in runs(layer.channels, size)]
@@ -64,7 +64,7 @@ def write_layer(path: Path, layer: LayerInfo, sources: Sources, hands: Hands) ->
             file.create_dataset(name, (layer.channels, images), kind)
         statistics = {name: np.zeros(layer.channels) for name in ("maximum", "positive_images", "firing_images")}
         selectivity: dict[int, Selectivity] = {}
-        for _, block in hands.run(block_of, tasks if images else []):
+        for _, block in executor.run(block_of, tasks if images else []):
             _write_block(file, block, statistics)
             selectivity[block.first] = block.selectivity
         _write_by_image(file.create_dataset("peaks_by_image", (images, layer.channels), np.float32), layer, sources)
@@ -75,9 +75,11 @@ def write_layer(path: Path, layer: LayerInfo, sources: Sources, hands: Hands) ->
             file.create_dataset(f"statistics/{name}", data=np.asarray(values, np.float64))
 
 
-def _distribution(layer: LayerInfo, sources: Sources, hands: Hands) -> Distribution:
+def _distribution(layer: LayerInfo, sources: Sources, executor: Executor) -> Distribution:
     counted = Counter(layer.channels)
-    for _, part in hands.run(histogram_of, [(sources, layer, *run) for run in runs(len(sources.shards), _RUN_SHARDS)]):
+    for _, part in executor.run(
+        histogram_of, [(sources, layer, *run) for run in runs(len(sources.shards), _RUN_SHARDS)]
+    ):
         counted.merge(part)
     return Distribution.of(counted.histogram())
 

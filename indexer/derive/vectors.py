@@ -20,7 +20,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from indexer.derive.executor import Hands, in_order, runs
+from indexer.derive.executor import Executor, in_order, runs
 from indexer.derive.ivf import Part, fill, read_inverted, train, training_vectors, write_index, write_inverted
 from indexer.derive.rabitq import train_codes
 from indexer.derive.sources import Sources, opened
@@ -67,7 +67,7 @@ def unit_vectors(maps: np.ndarray) -> np.ndarray:
     return np.divide(vectors, length, out=vectors)
 
 
-def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, hands: Hands) -> dict[str, Any]:
+def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, executor: Executor) -> dict[str, Any]:
     """Build and write a layer's FAISS index, and its lists where it has any; say what it is, for the manifest.
 
     The files are the same, byte for byte, whoever does the parts with devices of the same kind.
@@ -76,7 +76,7 @@ def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, h
     size = count * layer.channels * 2
     if size <= FLAT_BYTES:
         index = _flat(layer)
-        for codes in in_order(hands.run(codes_of, _parts(sources, layer))):
+        for codes in in_order(executor.run(codes_of, _parts(sources, layer))):
             index.add_sa_codes(codes)
         write_index(index, path)
         about: dict[str, Any] = {"type": "flat float16"}
@@ -84,9 +84,9 @@ def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, h
         sample = _sample(sources, layer, training_vectors(count))
         trained = (train if size <= FLOAT16_BYTES else train_codes)(sample, count, _queries(sources, layer))
         del sample
-        with _handed(trained.index, path, sources, hands) as file:
+        with _handed(trained.index, path, sources, executor) as file:
             tasks = [(*task, file, trained.queries) for task in _parts(sources, layer)]
-            about = write_inverted(path, lists, trained, hands.run(filled_part, tasks))
+            about = write_inverted(path, lists, trained, executor.run(filled_part, tasks))
     return {"metric": "cosine", "count": count, "grid_step": grid_step(layer.height, layer.width), **about}
 
 
@@ -141,10 +141,10 @@ def _trained(file: Path | RemotePath) -> faiss.Index:
 
 
 @contextmanager
-def _handed(index: faiss.Index, path: Path, sources: Sources, hands: Hands) -> Iterator[Path | RemotePath]:
+def _handed(index: faiss.Index, path: Path, sources: Sources, executor: Executor) -> Iterator[Path | RemotePath]:
     file = path.with_suffix(".trained")
     write_index(index, file)
-    with hands.sharing(file, sources.table.parent) as shared:
+    with executor.sharing(file, sources.table.parent) as shared:
         yield shared
     file.unlink()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from indexer.derive.executor import Hands
+from indexer.derive.executor import Executor
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
 from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, NotFound, NotReproducible
@@ -69,7 +69,7 @@ class BuildRequest:
         The order of layers' dimensions, where it can be told neither from the model nor by measuring.
     engine : Engine, optional
         What makes the shards; by default this process, on all its cores or its GPU. One that is also
-        `indexer.derive.executor.Hands` does the parts of the derivation too.
+        `indexer.derive.executor.Executor` does the parts of the derivation too.
     limits : Limits
         How far the network is trusted.
     """
@@ -277,7 +277,7 @@ def _carry_out(
     grown = replace(
         manifest, shards=[*manifest.shards, *shards], next_id=plan.next_id, skipped=skipped, left_out=left_out
     )
-    published = derive_and_publish(index, grown, reporter.stage, engine if isinstance(engine, Hands) else None)
+    published = derive_and_publish(index, grown, reporter.stage, engine if isinstance(engine, Executor) else None)
     layout.plan_path(index).unlink()
     return published
 

@@ -2,8 +2,8 @@
 
 1. ``engine = DaskEngine("tcp://scheduler:8786")``; hand it to `indexer.jobs.build.build` or `add`.
 2. The driver hands out one shard at a time to each worker thread and lists what comes back. Then the workers do the
-   parts of the derivation (it is a `indexer.derive.executor.Hands`); the driver puts them together and publishes. The
-   index, the images and the weights must lie where the driver's names lead the workers to them.
+   parts of the derivation (it is a `indexer.derive.executor.Executor`); the driver puts them together and publishes.
+   The index, the images and the weights must lie where the driver's names lead the workers to them.
 
 A worker (`indexer.jobs.dask_worker`) refuses work of a driver whose code, packages, weights or configuration differ:
 activations would too. Work whose worker is lost is done again by another, as is work that fails for a reason that may

@@ -13,7 +13,7 @@ import pytest
 
 import indexer
 from indexer.derive import layer as module
-from indexer.derive.executor import Hands, Here, in_order
+from indexer.derive.executor import Executor, LocalExecutor, in_order
 from indexer.derive.image_table import write_image_table
 from indexer.derive.layer import write_layer
 from indexer.derive.sources import Sources, closing_opened, open_shards
@@ -40,14 +40,14 @@ class Elsewhere:
         return nullcontext(file)
 
 
-def derive(index: Path, out: Path, removed: set[int], hands: Hands) -> bytes:
+def derive(index: Path, out: Path, removed: set[int], executor: Executor) -> bytes:
     manifest = read_manifest(index)
     with open_shards(index, manifest) as shards:
         write_image_table(out / "images.h5", shards, removed)
     sources = Sources(index, manifest.configuration, tuple(manifest.shards), out / "images.h5")
     info = next(info for info in manifest.configuration.layers if info.name == LAYER)
     with closing_opened():
-        write_layer(out / "layer.h5", info, sources, hands)
+        write_layer(out / "layer.h5", info, sources, executor)
     return (out / "layer.h5").read_bytes()
 
 
@@ -65,20 +65,20 @@ def test_each_shard_is_read_once_and_blocks_do_not_matter(
 
         monkeypatch.setattr(Shard, name, counting)
     monkeypatch.setattr(module, "_BLOCK_NEURONS", 1000)
-    whole = derive(small_index, tmp_path, removed, Here())
+    whole = derive(small_index, tmp_path, removed, LocalExecutor())
     with open_shards(small_index, read_manifest(small_index)) as shards:
         gone = removed.intersection(*[np.concatenate([shard.ids for shard in shards]).tolist()])
     assert len(reads) == 3 * 3 + len(gone), "peaks (twice) and histogram of three shards, maps of what is removed"
     assert set(reads.values()) == {1}
     monkeypatch.setattr(module, "_BLOCK_BYTES", 3 * 4 * 40)
     monkeypatch.setattr(module, "_RUN_SHARDS", 1)
-    assert derive(small_index, tmp_path, removed, Here()) == whole
+    assert derive(small_index, tmp_path, removed, LocalExecutor()) == whole
     assert derive(small_index, tmp_path, removed, Elsewhere(seed=len(removed))) == whole
 
 
 @pytest.mark.parametrize("removed", [set(), {1, 17, 18, 39}, set(range(16, 32))])
 def test_peaks_by_image_are_those_by_neuron(small_index: Path, tmp_path: Path, removed: set[int]) -> None:
-    derive(small_index, tmp_path, removed, Here())
+    derive(small_index, tmp_path, removed, LocalExecutor())
     with h5py.File(tmp_path / "layer.h5") as file:
         by_image, by_neuron = file["peaks_by_image"][()], file["peaks"][()]
     assert by_neuron.shape[0] != by_neuron.shape[1]
