@@ -30,7 +30,7 @@ from benchmarks.measure import in_turn
 from indexer.images.listing import list_images
 from indexer.images.preprocessing import Preprocessing
 from indexer.images.reading import read_picture
-from indexer.jobs.precision_report import Kept, compare, peaks_of
+from indexer.jobs.precision_report import KeptRanks, compare, peaks_of
 from indexer.network.forward import Network
 from indexer.network.models import load_model
 
@@ -136,7 +136,7 @@ def _all(way: Way, datas: list[bytes]) -> None:
         way(data)
 
 
-def _row(name: str, milliseconds: dict[str, list[float]], off: np.ndarray, kept: Kept) -> dict[str, Any]:
+def _row(name: str, milliseconds: dict[str, list[float]], off: np.ndarray, kept: KeptRanks) -> dict[str, Any]:
     first = next(iter(milliseconds.values()))
     ratios = [ours / theirs for ours, theirs in zip(milliseconds[name], first, strict=True)]
     return {

@@ -211,7 +211,7 @@ def _choose(trained: Trained, exact: np.ndarray) -> Measured:
     cost = lambda way: _cost(way, index.ntotal / index.nlist)  # noqa: E731
     tried: list[Measured] = []
     for probes in _PROBE_STEPS:
-        tried.extend(_askings(trained, min(probes, index.nlist), exact))
+        tried.extend(_plans(trained, min(probes, index.nlist), exact))
         good = [way for way in tried if way.recall >= RECALL]
         more = Measured(2 * probes, trained.factors[0], 1)
         if probes >= index.nlist or (good and cost(more) >= min(map(cost, good))):
@@ -223,7 +223,7 @@ def _cost(way: Measured, list_length: float) -> float:
     return way.probes * list_length * _CODE_NS + way.candidates * NEAREST * _MAP_NS
 
 
-def _askings(trained: Trained, probes: int, exact: np.ndarray) -> Iterator[Measured]:
+def _plans(trained: Trained, probes: int, exact: np.ndarray) -> Iterator[Measured]:
     """What so many probes find, for each factor."""
     wanted = NEAREST * trained.factors[-1]
     found = trained.index.search(trained.queries, wanted, params=probing(trained.index, probes))[1]

@@ -18,7 +18,7 @@ _LINKED_FOLDER = (
     "a symbolic link to a folder; such links are not followed, but a list names images below any --image-root"
 )
 _LEAVES_ROOT = "a symbolic link that leaves the image root"
-Rows = Iterator[tuple[int, dict[str, object]]]
+NumberedRows = Iterator[tuple[int, dict[str, object]]]
 """Numbers of lines, and what stands there."""
 
 
@@ -141,7 +141,7 @@ def _list_file(source: Path, root: Path) -> Listing:
     return Listing(root, sorted(allowed, key=lambda file: file.path), sorted(skipped))
 
 
-def _text_of(source: Path, read: Callable[[Path], Rows]) -> Rows:
+def _text_of(source: Path, read: Callable[[Path], NumberedRows]) -> NumberedRows:
     try:
         yield from read(source)
     except UnicodeDecodeError as error:
@@ -183,7 +183,7 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _csv_rows(source: Path) -> Rows:
+def _csv_rows(source: Path) -> NumberedRows:
     with source.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         if "path" not in (reader.fieldnames or ()):
@@ -195,7 +195,7 @@ def _csv_rows(source: Path) -> Rows:
             raise InvalidRequest(f"{source}, line {reader.line_num + 1}: not CSV ({error})") from error
 
 
-def _json_rows(source: Path) -> Rows:
+def _json_rows(source: Path) -> NumberedRows:
     with source.open(encoding="utf-8") as file:
         for number, text in enumerate(file, start=1):
             if not text.strip():

@@ -159,7 +159,7 @@ def read_all(dataset: h5py.Dataset) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class StoredRows:
     """Where the rows of a contiguous dataset lie: to read some again takes a tenth of what HDF5 takes to find it.
 
     Attributes
@@ -175,7 +175,7 @@ class Rows:
     dtype: np.dtype
 
     @classmethod
-    def of(cls, dataset: h5py.Dataset) -> "Rows":
+    def of(cls, dataset: h5py.Dataset) -> "StoredRows":
         """Of what `own_dataset` gave.
 
         Raises

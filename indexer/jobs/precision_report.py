@@ -21,7 +21,7 @@ TOP = 20
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptRanks:
     """What is kept of a layer's top images.
 
     Attributes
@@ -46,12 +46,12 @@ class Kept:
     in_place: float
 
 
-def ranks_kept(index: Path, device: str | None = None) -> list[Kept]:
+def ranks_kept(index: Path, device: str | None = None) -> list[KeptRanks]:
     """Run some images of an index in float32 too, and compare each neuron's top images; ties go to the lower id.
 
     Returns
     -------
-    list of Kept
+    list of KeptRanks
         For each layer; none where no image is there any longer.
 
     Raises
@@ -94,7 +94,7 @@ def peaks_of(network: Network, pixels: list[np.ndarray], size: int) -> dict[str,
     return {layer: np.concatenate([batch[layer] for batch in found], axis=1) for layer in network.traces}
 
 
-def compare(layer: str, exact: np.ndarray, ours: np.ndarray) -> Kept:
+def compare(layer: str, exact: np.ndarray, ours: np.ndarray) -> KeptRanks:
     """What peaks (C, n) keep of the order that others (C, n) give; ties go to the lower image."""
     images, top = exact.shape[1], min(TOP, exact.shape[1])
     differing = exact.max(axis=1) > exact.min(axis=1)
@@ -103,4 +103,4 @@ def compare(layer: str, exact: np.ndarray, ours: np.ndarray) -> Kept:
     )  # fmt: skip
     same = (exact_top[:, :, None] == our_top[:, None, :]).any(axis=2)
     share = (float(part.mean()) if part.size else 1.0 for part in (same, exact_top == our_top))
-    return Kept(layer, images, top, int(differing.sum()), *share)
+    return KeptRanks(layer, images, top, int(differing.sum()), *share)

@@ -27,7 +27,7 @@ WINDOWS = 6
 _BATCH = 16
 
 
-class Unit(nn.Module):
+class UnitModule(nn.Module):
     """One cell of one neuron: normalised input (B, 3, h, w) -> activations (B,).
 
     Attributes
@@ -69,12 +69,12 @@ class _Reached(BaseException):
     """Ends a forward pass at the layer; networks catch exceptions of the common kind."""
 
 
-def unit_of(network: Network, layer: str, neuron: int, y: int, x: int) -> Unit:
+def unit_of(network: Network, layer: str, neuron: int, y: int, x: int) -> UnitModule:
     """A cell of a neuron as a function of the input; the network itself is left as it is."""
-    return Unit(network, layer, neuron, y, x)
+    return UnitModule(network, layer, neuron, y, x)
 
 
-def attribute(unit: Unit, pixels: np.ndarray, method: Method, field: Box | None = None) -> np.ndarray:
+def attribute(unit: UnitModule, pixels: np.ndarray, method: Method, field: Box | None = None) -> np.ndarray:
     """What each input value adds to a cell's activation, as the method has it.
 
     Parameters
@@ -137,7 +137,7 @@ def check_method(method: str) -> Any:
     return captum.attr
 
 
-def _occlude(captum: Any, unit: Unit, batch: torch.Tensor, field: Box | None) -> torch.Tensor:
+def _occlude(captum: Any, unit: UnitModule, batch: torch.Tensor, field: Box | None) -> torch.Tensor:
     """Slide a window over the receptive field alone: nothing outside it matters, and it may be a small part."""
     box = field or Box(0, 0, batch.shape[3], batch.shape[2])
     rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)

@@ -26,7 +26,7 @@ from indexer.store.remote import RemotePath, parse_location
 if TYPE_CHECKING:
     from indexer.network.forward import Network
 
-Rows = TypeVar("Rows", Sequence[int], np.ndarray)
+RowsT = TypeVar("RowsT", Sequence[int], np.ndarray)
 
 
 class Generation:
@@ -220,7 +220,7 @@ def _opener(index: Path | RemotePath, shards: list[ShardInfo]) -> Callable[[int]
     return lambda number: open_listed(index / shards[number].file, shards[number])
 
 
-def page_of(rows: Rows, limit: int, offset: int) -> Rows:
+def page_of(rows: RowsT, limit: int, offset: int) -> RowsT:
     if limit < 1 or offset < 0:
         raise InvalidRequest(f"limit must be at least 1 and offset at least 0, not {limit} and {offset}")
     return rows[offset : offset + limit]

@@ -285,12 +285,12 @@ class Index(Generation):
         own: int | None,
     ) -> Page[SimilarPatch]:
         """As `nearest`; ``own`` is the row of the image that the vector was taken from, if it is of the index."""
-        count, one, asking = limit + offset, per_image == "one", self._asking(layer.name)
+        count, one, plan = limit + offset, per_image == "one", self._search_plan(layer.name)
         read = lambda row: self._read_maps(layer, row)  # noqa: E731
         if exact:
-            hits = similarity.nearest_of_all(layer, vector, read, count, asking, one=one)
+            hits = similarity.nearest_of_all(layer, vector, read, count, plan, one=one)
         else:
-            hits = similarity.nearest(layer, vector, read, count, asking, one=one, own=own)
+            hits = similarity.nearest(layer, vector, read, count, plan, one=one, own=own)
         return self._similar_page(layer, hits, one, limit, offset)
 
     def search(
@@ -314,7 +314,7 @@ class Index(Generation):
         if exact:
             hits = similarity.scan(found, range(len(self.images)), read, similarity.along(direction), count, one=one)
         else:
-            hits = similarity.farthest(found, direction, read, count, self._asking(layer), one=one)
+            hits = similarity.farthest(found, direction, read, count, self._search_plan(layer), one=one)
         return self._similar_page(found, hits, one, limit, offset)
 
     def nearest_images(self, layer: str, peaks: np.ndarray, limit: int = 10) -> Page[SimilarImage]:
@@ -324,9 +324,9 @@ class Index(Generation):
         items = [SimilarImage(record, score) for record, (_, score) in zip(records, found, strict=True)]
         return Page(items, len(self.images), limit, 0)
 
-    def _asking(self, layer: str) -> similarity.Asking:
+    def _search_plan(self, layer: str) -> similarity.SearchPlan:
         about = self.manifest.vectors.get(layer, {})
-        return similarity.Asking(about.get("probes"), about.get("candidates"))
+        return similarity.SearchPlan(about.get("probes"), about.get("candidates"))
 
     def _similar_page(
         self, layer: Layer, hits: list[similarity.Scored], one: bool, limit: int, offset: int

@@ -24,7 +24,7 @@ SORTS = (
 
 
 @dataclass(frozen=True)
-class Table:
+class NeuronTable:
     """Statistics of all neurons of a layer.
 
     Attributes
@@ -98,7 +98,7 @@ class Table:
         return wanted if dead is None else wanted & (self.columns["dead"] == dead)
 
 
-def table(index: Index, layer: str) -> Table:
+def table(index: Index, layer: str) -> NeuronTable:
     """The statistics of a layer's neurons; NotFound."""
     found = index.layer(layer)
     about = found.selectivity
@@ -110,10 +110,10 @@ def table(index: Index, layer: str) -> Table:
         "selectivity": about.index,
         "entropy": about.entropy,
     }
-    return Table(columns, index.classes)
+    return NeuronTable(columns, index.classes)
 
 
-def worth_showing(found: Table, count: int) -> list[int]:
+def worth_showing(found: NeuronTable, count: int) -> list[int]:
     """At most ``count`` living neurons that say most about a layer, where there is no room for all.
 
     The best for each class, by AUC, then the others by AUC; without classes those with the highest activations.

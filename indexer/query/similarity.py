@@ -29,7 +29,7 @@ _BLOCK = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class SearchPlan:
     """How a layer's FAISS index is asked.
 
     Attributes
@@ -111,7 +111,7 @@ def nearest(
     vector: np.ndarray,
     read_maps: ReadMaps,
     count: int,
-    asking: Asking,
+    plan: SearchPlan,
     *,
     one: bool,
     own: int | None = None,
@@ -122,33 +122,31 @@ def nearest(
     nor one near to it.
     """
     score = cosine_to(vector)
-    propose = _by_rounded if asking.candidates is None else _by_codes
-    cells = _cells_around(layer, propose(layer, vector, count, asking, one))
+    propose = _by_rounded if plan.candidates is None else _by_codes
+    cells = _cells_around(layer, propose(layer, vector, count, plan, one))
     if own is not None:
         cells = np.union1d(cells, own * layer.info.cells + np.arange(layer.info.cells))
     return _score_cells(layer, cells, read_maps, score, count, one)
 
 
-def _by_rounded(layer: Layer, vector: np.ndarray, count: int, asking: Asking, one: bool) -> np.ndarray:
+def _by_rounded(layer: Layer, vector: np.ndarray, count: int, plan: SearchPlan, one: bool) -> np.ndarray:
     """Positions in the FAISS index of the cells that may be the nearest, as the scores of rounded vectors tell."""
     step = grid_step(layer.info.height, layer.info.width)
-    found, scores = _propose_images(
-        layer, vector, (2 * count + _SPARE) * step * step, count if one else 0, asking.probes
-    )
+    found, scores = _propose_images(layer, vector, (2 * count + _SPARE) * step * step, count if one else 0, plan.probes)
     if step > 1:  # the cells between those that FAISS knows may be better
         return found
     return _of_hopeful_images(layer, found, scores, count, one)
 
 
-def _by_codes(layer: Layer, vector: np.ndarray, count: int, asking: Asking, one: bool) -> np.ndarray:
+def _by_codes(layer: Layer, vector: np.ndarray, count: int, plan: SearchPlan, one: bool) -> np.ndarray:
     """Positions in the FAISS index of the candidates: cells, or all that are known of as many images."""
     step = grid_step(layer.info.height, layer.info.width)
-    wanted = (asking.candidates or 1) * max(count, NEAREST)  # for fewer than ten nothing was measured
+    wanted = (plan.candidates or 1) * max(count, NEAREST)  # for fewer than ten nothing was measured
     if step > 1:  # nor for the cells between those that FAISS knows
         wanted += _SPARE
     if not one:
-        return _propose(layer, vector, min(layer.vectors().ntotal, wanted * step * step), asking.probes)[0]
-    found, _ = _propose_images(layer, vector, wanted * step * step, wanted, asking.probes)
+        return _propose(layer, vector, min(layer.vectors().ntotal, wanted * step * step), plan.probes)[0]
+    found, _ = _propose_images(layer, vector, wanted * step * step, wanted, plan.probes)
     images = found // len(layer.grid)
     firsts = np.sort(np.unique(images, return_index=True)[1])[:wanted]
     return found[np.isin(images, images[firsts])]
@@ -168,24 +166,24 @@ def _propose_images(
 
 
 def nearest_of_all(
-    layer: Layer, vector: np.ndarray, read_maps: ReadMaps, count: int, asking: Asking, *, one: bool
+    layer: Layer, vector: np.ndarray, read_maps: ReadMaps, count: int, plan: SearchPlan, *, one: bool
 ) -> list[Scored]:
     """The cells nearest to a vector (C,) by cosine, none left out that might be nearer."""
-    score, cells = cosine_to(vector), _hopeful_cells(layer, vector, count, asking, one)
+    score, cells = cosine_to(vector), _hopeful_cells(layer, vector, count, plan, one)
     if cells is None:
         return scan(layer, range(layer.peaks.shape[1]), read_maps, score, count, one=one)
     return _score_cells(layer, cells, read_maps, score, count, one)
 
 
-def _hopeful_cells(layer: Layer, vector: np.ndarray, count: int, asking: Asking, one: bool) -> np.ndarray | None:
+def _hopeful_cells(layer: Layer, vector: np.ndarray, count: int, plan: SearchPlan, one: bool) -> np.ndarray | None:
     """Every cell, row * cells + cell, that may be among the nearest; None unless FAISS's scores of all bound theirs."""
-    if asking.candidates or grid_step(layer.info.height, layer.info.width) > 1:
+    if plan.candidates or grid_step(layer.info.height, layer.info.width) > 1:
         return None
     try:
         index, wanted = layer.vectors(), 8 * count + _SPARE
     except DamagedFile:  # the maps are enough
         return None
-    probes = every_list(index) if asking.probes else None
+    probes = every_list(index) if plan.probes else None
     while wanted < index.ntotal:
         found, scores = _propose(layer, vector, wanted, probes)
         lowest = _hopeful_from(layer, found, scores, count, one)
@@ -208,14 +206,14 @@ def _of_hopeful_images(layer: Layer, found: np.ndarray, scores: np.ndarray, coun
 
 
 def farthest(
-    layer: Layer, direction: np.ndarray, read_maps: ReadMaps, count: int, asking: Asking, *, one: bool
+    layer: Layer, direction: np.ndarray, read_maps: ReadMaps, count: int, plan: SearchPlan, *, one: bool
 ) -> list[Scored]:
     """The cells farthest along a direction (C,): proposed by FAISS and by the images' peaks, scored from the maps.
 
     Peaks bound what an image can reach, up to neurons that are negative there; that finds the cells of directions of
     few neurons, which approximate search by angle misses.
     """
-    found, _ = _propose(layer, direction, min(layer.vectors().ntotal, 10 * count + _SPARE), asking.probes)
+    found, _ = _propose(layer, direction, min(layer.vectors().ntotal, 10 * count + _SPARE), plan.probes)
     used = np.flatnonzero(direction > 0)
     bounds = direction[used] @ layer.peaks[used] if len(used) else np.zeros(layer.peaks.shape[1])
     rows = np.argsort(-bounds, kind="stable")[: count + _BOUND_IMAGES]

@@ -62,7 +62,7 @@ class Shard:
             self._read_range = partial(os.pread, file.fileno())
         self._lock = threading.Lock()
         self._readers: dict[str, ChunkReader] = {}
-        self._rows: dict[str, hdf5.Rows] = {}
+        self._rows: dict[str, hdf5.StoredRows] = {}
         try:
             self.ids = self._column("id", np.int64)
         except BaseException:
@@ -188,7 +188,7 @@ class Shard:
         try:
             with self._lock:
                 if name not in self._rows:
-                    self._rows[name] = hdf5.Rows.of(hdf5.own_dataset(self._h5, name))
+                    self._rows[name] = hdf5.StoredRows.of(hdf5.own_dataset(self._h5, name))
             return self._rows[name].read(self._read_range, rows)
         except (KeyError, OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
             raise DamagedFile(self.name, f"{name!r} cannot be read ({error})") from error

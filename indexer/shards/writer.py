@@ -105,7 +105,7 @@ def _close(layer: "_LayerWriter", counted: Future[Histogram]) -> None:
     layer.write(counted.result())
 
 
-class _Rows:
+class _RowBlocks:
     """Rows (n, C) that come batch by batch, kept in large blocks: small arrays would scatter the heap."""
 
     def __init__(self, width: int, dtype: type) -> None:
@@ -138,7 +138,7 @@ class _LayerWriter:
     def __post_init__(self) -> None:
         self.chunks = ChunkWriter(self.group, "maps", self.shape, self.workers)
         self.counter = Counter(self.shape[0])
-        self.peaks, self.peak_cells = _Rows(self.shape[0], np.float32), _Rows(self.shape[0], np.uint32)
+        self.peaks, self.peak_cells = _RowBlocks(self.shape[0], np.float32), _RowBlocks(self.shape[0], np.uint32)
 
     def add(self, batch: LayerBatch) -> None:
         self.chunks.add(batch.maps)

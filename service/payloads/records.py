@@ -7,7 +7,7 @@ from typing import Any
 from indexer.index.manifest import LayerInfo
 from indexer.query.concepts import Concept, Selective
 from indexer.query.lookup import Lookup
-from indexer.query.neurons import Table
+from indexer.query.neurons import NeuronTable
 from indexer.query.point import Spot
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
 from indexer.receptive_field import AxisField, ReceptiveField
@@ -43,7 +43,7 @@ def _axis(axis: AxisField | None) -> Json | None:
     return {"size": axis.size, "stride": axis.stride, "start": axis.start}
 
 
-def neuron(links: Links, layer_name: str, number: int, table: Table) -> Json:
+def neuron(links: Links, layer_name: str, number: int, table: NeuronTable) -> Json:
     """One row of a layer's statistics."""
     own = {
         "self": links.neuron(layer_name, number),

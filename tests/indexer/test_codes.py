@@ -188,7 +188,7 @@ def test_the_cheapest_way_to_ask_is_chosen(
     recalls: dict[int, tuple[float, ...]], wanted: float, chosen: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        ivf, "_askings",
+        ivf, "_plans",
         lambda trained, probes, exact: [
             Measured(probes, factor, recall) for factor, recall in zip((1, 2, 5), recalls[probes], strict=True)
         ],

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from indexer.index.hdf5 import Rows
+from indexer.index.hdf5 import StoredRows
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def in_pieces(data: bytes, size: int, offset: int) -> bytes:
 @pytest.mark.parametrize("name", ["floats", "numbers", "none"])
 def test_rows_are_those_that_hdf5_reads(file: Path, name: str, rows: slice) -> None:
     with h5py.File(file) as opened, file.open("rb") as raw:
-        place, expected = Rows.of(opened[name]), opened[name][rows]
+        place, expected = StoredRows.of(opened[name]), opened[name][rows]
         for read_range in (partial(os.pread, raw.fileno()), partial(in_pieces, file.read_bytes())):
             found = place.read(read_range, rows)
             assert found.dtype == expected.dtype
@@ -44,15 +44,15 @@ def test_rows_are_those_that_hdf5_reads(file: Path, name: str, rows: slice) -> N
 @pytest.mark.parametrize("name", ["single", "chunks", "unwritten"])
 def test_what_is_not_in_one_piece_is_refused(file: Path, name: str) -> None:
     with h5py.File(file) as opened, pytest.raises(ValueError, match="not in one piece"):
-        Rows.of(opened[name])
+        StoredRows.of(opened[name])
 
 
 def test_rows_beyond_the_end_of_the_file_are_refused(file: Path) -> None:
     with h5py.File(file) as opened:
-        place = Rows.of(opened["floats"])
+        place = StoredRows.of(opened["floats"])
     data = file.read_bytes()[: place.offset + 6 * 20 - 1]
     assert place.read(partial(in_pieces, data), slice(0, 5)).shape == (5, 5)
     with pytest.raises(ValueError, match="ends 1 bytes before"):
         place.read(partial(in_pieces, data), slice(0, 6))
     with pytest.raises(ValueError, match="claims to have"):
-        Rows(0, (2**33, 5), np.dtype(np.float32)).read(partial(in_pieces, data), slice(None))
+        StoredRows(0, (2**33, 5), np.dtype(np.float32)).read(partial(in_pieces, data), slice(None))

@@ -48,8 +48,8 @@ def in_lists(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
-def asking(index: Index, layer: Layer) -> similarity.Asking:
-    return similarity.Asking(index.manifest.vectors[layer.name].get("probes"))
+def asking(index: Index, layer: Layer) -> similarity.SearchPlan:
+    return similarity.SearchPlan(index.manifest.vectors[layer.name].get("probes"))
 
 
 @pytest.mark.parametrize("kept", ["small_index", "in_lists"])
