@@ -95,7 +95,7 @@ def batches(results: Iterator[Decoded | Skipped], size: int) -> Iterator[Batch]:
         yield Batch(usable, skipped)
 
 
-Tables = dict[str, reduce_gpu.Table]
+Tables = dict[str, reduce_gpu.CountTable]
 
 
 def tables_of(network: Network) -> Tables:
@@ -105,7 +105,7 @@ def tables_of(network: Network) -> Tables:
     needed = sum(shape[0] for shape in network.shapes.values()) * reduce_gpu.NEURON_BYTES
     if needed > torch.cuda.get_device_properties(network.device).total_memory // _TABLES_SHARE:
         return {}
-    return {layer: reduce_gpu.Table(shape[0], network.device) for layer, shape in network.shapes.items()}
+    return {layer: reduce_gpu.CountTable(shape[0], network.device) for layer, shape in network.shapes.items()}
 
 
 def forward(network: Network, batch: Batch, tables: Tables, bad: BadImages) -> Forwarded:

@@ -101,7 +101,7 @@ def write_shards(
         ThreadPoolExecutor(1) as writer,
         ThreadPoolExecutor(1) as publisher,
     ):
-        behind = _Behind(writer, _WRITES_WAITING + at_once)
+        behind = OrderedWriter(writer, _WRITES_WAITING + at_once)
         beside = 0 if network.device.type == "cpu" else 1  # shards ending while one is written: memory, for idle cores
         finished: list[Future[ShardInfo]] = []
         checks = Checks(network, forwards, task.batch_size)
@@ -124,7 +124,7 @@ def write_shards(
         return [future.result() for future in finished]
 
 
-class _Behind:
+class OrderedWriter:
     """Work done in order behind the main thread; too far behind, and the main thread waits."""
 
     def __init__(self, executor: ThreadPoolExecutor, most: int) -> None:

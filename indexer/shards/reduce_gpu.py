@@ -1,6 +1,6 @@
 """A layer's maps on a GPU -> what a shard keeps of them, without waiting for the GPU.
 
-1. ``table = Table(channels, device)`` counts the activations of a shard where they are.
+1. ``table = CountTable(channels, device)`` counts the activations of a shard where they are.
 2. ``copying = start(maps, table)``, in a forward pass, queues all there is to do and the copies to the host; without
    a table nothing is counted.
 3. ``copying.batch(layer, paths)`` waits for them and gives what `indexer.shards.reduce.reduce_maps` gives.
@@ -30,7 +30,7 @@ _AT_ONCE = 1 << 24
 """Activations whose numbers of cells or codes, 8 bytes each, are in the GPU's memory at once."""
 
 
-class Table:
+class CountTable:
     """How often each neuron had each float16: (C, 65536) counts of 4 bytes on a device. Safe from any thread."""
 
     def __init__(self, channels: int, device: torch.device) -> None:
@@ -38,7 +38,7 @@ class Table:
         self._channels = channels
         self._counts = torch.zeros(channels * _CODES, dtype=torch.int32, device=device)
         self._middle = torch.arange(channels, device=device).view(1, channels, 1, 1) * _CODES + (_CODES >> 1)
-        self._ready = queued(device)
+        self._ready = record_event(device)
         self._counted = 0
         self._before: list[Histogram] = []
         self._lock = threading.Lock()
@@ -69,7 +69,7 @@ class Table:
             torch.cuda.synchronize(self._counts.device)  # other streams may still add
         self._before.append(self._here())
         self._counts.zero_()
-        self._ready = queued(self._counts.device)
+        self._ready = record_event(self._counts.device)
 
     def _here(self) -> Histogram:
         keys = self._counts.nonzero().flatten()
@@ -77,13 +77,13 @@ class Table:
         keys = keys.to(torch.int32).to(
             "cpu", non_blocking=True
         )  # those that are too large wrap, and are unsigned again
-        if (there := queued(self._counts.device)) is not None:
+        if (there := record_event(self._counts.device)) is not None:
             there.synchronize()
         self._counted = 0
         return Histogram(self._channels, keys.numpy().view(np.uint32), counts.numpy().astype(np.int64))
 
 
-def queued(device: torch.device) -> torch.cuda.Event | None:
+def record_event(device: torch.device) -> torch.cuda.Event | None:
     """What is over when all that this thread queued on a GPU is; nothing on a CPU, where it is over already."""
     if device.type != "cuda":
         return None
@@ -100,7 +100,7 @@ def _signed_codes(half: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class Copying:
+class PendingBatch:
     """What is on its way from the device."""
 
     half: torch.Tensor
@@ -124,7 +124,7 @@ class Copying:
         cells = self.cells.numpy().astype(np.uint32)
         return LayerBatch(self.half.numpy(), self.peaks.numpy(), cells, int(self.saturated))
 
-    def take_back(self, table: Table | None) -> None:
+    def take_back(self, table: CountTable | None) -> None:
         """Count nothing of it: some of its images cannot be used."""
         if self.there is not None:
             self.there.synchronize()
@@ -132,7 +132,7 @@ class Copying:
             table.add(self.half.to(table.device), times=-1)
 
 
-def start(maps: torch.Tensor, table: Table | None) -> Copying:
+def start(maps: torch.Tensor, table: CountTable | None) -> PendingBatch:
     """Queue the reduction of maps (B, C, H, W), the counting, and the copies to the host."""
     maps = maps.to(torch.float32)
     # bfloat16 and float32 reach further than float16; NaN goes through and is refused when it is there.
@@ -147,11 +147,11 @@ def start(maps: torch.Tensor, table: Table | None) -> Copying:
         if table is not None:
             table.add(half[part])
     on_host = [_to_host(tensor) for tensor in (half, peaks, lowest, torch.cat(cells), saturated)]
-    return Copying(*on_host, queued(maps.device))
+    return PendingBatch(*on_host, record_event(maps.device))
 
 
 def _to_host(tensor: torch.Tensor) -> torch.Tensor:
-    """Into pinned memory where `queued` tells when it is there."""
+    """Into pinned memory where `record_event` tells when it is there."""
     return tensor.to("cpu", non_blocking=tensor.is_cuda)
 
 

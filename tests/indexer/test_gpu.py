@@ -52,7 +52,7 @@ def test_float32_is_float32_and_tf32_is_not() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_batch_is_reduced_as_on_the_cpu(seed: int) -> None:
     maps = torch.from_numpy(maps_of(seed)).contiguous(memory_format=torch.channels_last)
-    table = reduce_gpu.Table(5, GPU)
+    table = reduce_gpu.CountTable(5, GPU)
     found = reduce_gpu.start(maps.to(GPU), table).batch("layer", ["image"] * 6)
     expected = reduce_maps("layer", maps, ["image"] * 6)
     for name in ("maps", "peaks", "peak_cells", "saturated"):

@@ -37,7 +37,7 @@ from indexer.jobs.remove import remove
 from indexer.jobs.verify import repair, verify
 from indexer.jobs.write_shards import Limits
 from indexer.network.forward import Network
-from indexer.shards.reduce_gpu import Table
+from indexer.shards.reduce_gpu import CountTable
 from indexer.shards.writer import ShardWriter
 from tests.conftest import build_request, write_photos
 
@@ -120,7 +120,7 @@ def test_what_a_gpu_does_writes_the_same(
     """Maps that are equal are kept equally, counted there or here; all of it runs on the CPU."""
 
     def tables(network: Network) -> forwarding.Tables:
-        return {layer: Table(shape[0], network.device) for layer, shape in network.shapes.items() if room}
+        return {layer: CountTable(shape[0], network.device) for layer, shape in network.shapes.items() if room}
 
     monkeypatch.setattr(write_shards, "tables_of", tables)
     monkeypatch.setattr(forwarding, "_queues", lambda network: True)

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def reduce_queued(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBatch:
-    return reduce_gpu.start(maps, reduce_gpu.Table(maps.shape[1], maps.device)).batch(layer, paths)
+    return reduce_gpu.start(maps, reduce_gpu.CountTable(maps.shape[1], maps.device)).batch(layer, paths)
 
 
 Reduce = Callable[[str, torch.Tensor, Sequence[str]], LayerBatch]
@@ -68,7 +68,7 @@ def test_what_is_not_finite_is_named(reduce: Reduce, bad: float) -> None:
 def test_parts_of_a_batch_are_reduced_as_all_of_it(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     monkeypatch.setattr(reduce_gpu, "_AT_ONCE", at_once)
     maps = torch.from_numpy(maps_of(1))
-    table = reduce_gpu.Table(5, CPU)
+    table = reduce_gpu.CountTable(5, CPU)
     batch, expected = reduce_gpu.start(maps, table).batch("layer", ["image"] * 6), reduce_maps("layer", maps, [])
     np.testing.assert_array_equal(batch.peak_cells, expected.peak_cells)
     counted(table, [expected.maps])
@@ -82,7 +82,7 @@ def test_a_table_counts_what_the_counter_counts(monkeypatch: pytest.MonkeyPatch,
     batches = [np.clip(maps_of(seed), -65504, 65504).astype(np.float16)]
     batches += [rng.normal(0, 3, (n, 5, 7, 11)).round(1).astype(np.float16) for n in (3, 1)]
     batches[1][0, 0, 0, :2] = [0.0, -0.0]
-    table = reduce_gpu.Table(5, CPU)
+    table = reduce_gpu.CountTable(5, CPU)
     for maps in batches:
         table.add(torch.from_numpy(maps))
     counted(table, batches)
@@ -90,7 +90,7 @@ def test_a_table_counts_what_the_counter_counts(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_batch_that_is_refused_is_not_counted(bad: float) -> None:
-    table = reduce_gpu.Table(5, CPU)
+    table = reduce_gpu.CountTable(5, CPU)
     fine = maps_of(1)
     broken = maps_of(2)
     broken[[1, 4], 3, 2, 1] = bad
@@ -103,7 +103,7 @@ def test_a_batch_that_is_refused_is_not_counted(bad: float) -> None:
     counted(table, [np.clip(fine, -65504, 65504).astype(np.float16)])
 
 
-def counted(table: reduce_gpu.Table, batches: list[np.ndarray]) -> None:
+def counted(table: reduce_gpu.CountTable, batches: list[np.ndarray]) -> None:
     counter = Counter(5)
     for maps in batches:
         counter.add(maps)
