@@ -10,7 +10,7 @@ from typing import Any, Final
 from flask import Request, Response
 from werkzeug.http import quote_etag
 
-from service.http.lru import Kept
+from service.http.lru import LRU
 
 REVALIDATE: Final = "no-cache"
 FOR_EVER: Final = "max-age=31536000, immutable"
@@ -35,7 +35,7 @@ class Tagged:
     opening: int
 
 
-Tags = Kept[Tagged]
+Tags = LRU[Tagged]
 """What was said last of so many pictures, by a digest of how each was asked for."""
 
 

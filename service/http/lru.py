@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
+class LRU(Generic[T]):
     """Values by key, of which those asked for longest ago fall out. Safe from any thread.
 
     ``most`` bounds the sum of their sizes; by default each has the size 1.

@@ -16,7 +16,7 @@ from typing import Final
 from flask import Response
 
 from service.http.flights import Flights
-from service.http.lru import Kept
+from service.http.lru import LRU
 from service.telemetry import metrics
 
 _OVERHEAD: Final = 1024
@@ -42,7 +42,7 @@ class Answers:
     def __init__(self, most_bytes: int) -> None:
         self._largest = most_bytes // _LARGEST
         self._flights: Flights[Finished] = Flights()
-        self._kept: Kept[Finished] = Kept(most_bytes, _size)
+        self._kept: LRU[Finished] = LRU(most_bytes, _size)
 
     @property
     def bytes(self) -> int:
