@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage
 
 from service.errors import ContractViolation, Fault
 from service.handlers import Question
-from service.inference.loader import Seen
+from service.inference.loader import ForwardResult
 
 PART: Final = "image"
 FORM: Final = "multipart/form-data"
@@ -50,7 +50,7 @@ def uploaded_files(request: Request, *, one: bool) -> Iterator[bytes]:
         yield _content(file)
 
 
-def see_upload(question: Question, layer: str | None) -> Seen:
+def forward_upload(question: Question, layer: str | None) -> ForwardResult:
     """What the network sees in the file of a request, in one layer or in all.
 
     Raises
@@ -63,7 +63,7 @@ def see_upload(question: Question, layer: str | None) -> Seen:
         question.index.layer(layer)
     wanted = None if layer is None else [layer]
     with question.services.passes.turn() as network:
-        return network.see(question.index.manifest.configuration, uploaded_file(question.request), wanted)
+        return network.forward(question.index.manifest.configuration, uploaded_file(question.request), wanted)
 
 
 def _content(file: FileStorage) -> bytes:

@@ -29,7 +29,7 @@ class Gate:
         self._refused = refused
 
     @contextmanager
-    def attend(self) -> Iterator[None]:
+    def count_in(self) -> Iterator[None]:
         """Be counted as inside or waiting, for what waits elsewhere.
 
         Raises
@@ -53,7 +53,7 @@ class Gate:
         Busy
             The queue is full, or no place became free in time.
         """
-        with self.attend():
+        with self.count_in():
             with deadline.paused():
                 entered = self._free.acquire(timeout=self._seconds)
             if not entered:

@@ -25,7 +25,7 @@ from indexer.index.manifest import Configuration
 from indexer.query import deadline
 from service.errors import NetworkLost
 from service.http.bounded_queue import Gate
-from service.inference.loader import Networks, Seen, Unit
+from service.inference.loader import ForwardResult, Networks, UnitAddress
 from service.inference.messages import Message, as_block, receive, send
 from service.telemetry import metrics
 
@@ -62,7 +62,7 @@ class RemotePasses:
 
     @contextmanager
     def turn(self) -> Iterator["RemoteNetwork"]:
-        with deadline.paused(), self._gate.attend(), self._connect() as connection:
+        with deadline.paused(), self._gate.count_in(), self._connect() as connection:
             with metrics.waiting():
                 begun = connection.poll(self._wait)
             if not begun:
@@ -93,16 +93,18 @@ class RemoteNetwork:
         with _lost():
             receive(self._connection)
 
-    def see(self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None) -> Seen:
+    def forward(
+        self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None
+    ) -> ForwardResult:
         wanted = None if layers is None else list(layers)
         question = {"question": "see", "configuration": configuration.text, "layers": wanted}
         head, blocks = self._ask(question, data)
         shapes = head["maps"].items()
         maps = {layer: _array(block, shape) for (layer, shape), block in zip(shapes, blocks, strict=True)}
-        return Seen(head["width"], head["height"], maps)
+        return ForwardResult(head["width"], head["height"], maps)
 
     def attribute(
-        self, configuration: Configuration, unit: Unit, method: str, pixels: np.ndarray, field: Box | None
+        self, configuration: Configuration, unit: UnitAddress, method: str, pixels: np.ndarray, field: Box | None
     ) -> np.ndarray:
         question = {
             "question": "attribute",
@@ -164,10 +166,10 @@ def _configuration(text: str) -> Configuration:
     return Configuration.from_json(json.loads(text))
 
 
-def _see(
+def _forward(
     networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes
 ) -> tuple[dict[str, Any], list[memoryview]]:
-    seen = networks.see(configuration, block, question["layers"])
+    seen = networks.forward(configuration, block, question["layers"])
     shapes = {layer: maps.shape for layer, maps in seen.maps.items()}
     blocks = [as_block(maps) for maps in seen.maps.values()]
     return {"width": seen.width, "height": seen.height, "maps": shapes}, blocks
@@ -178,11 +180,11 @@ def _attribute(
 ) -> tuple[dict[str, Any], list[memoryview]]:
     pixels = np.frombuffer(block, np.uint8).reshape(question["shape"])
     field = question["field"] and Box(**question["field"])
-    found = networks.attribute(configuration, Unit(**question["unit"]), question["method"], pixels, field)
+    found = networks.attribute(configuration, UnitAddress(**question["unit"]), question["method"], pixels, field)
     return {"shape": found.shape}, [as_block(found)]
 
 
-_ANSWERS: Final = {"see": _see, "attribute": _attribute}
+_ANSWERS: Final = {"see": _forward, "attribute": _attribute}
 
 
 def _array(block: bytes, shape: list[int]) -> np.ndarray:

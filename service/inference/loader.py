@@ -25,7 +25,7 @@ _KEPT: Final = 4
 
 
 @dataclass(frozen=True)
-class Seen:
+class ForwardResult:
     """What a network makes of a picture.
 
     Attributes
@@ -42,7 +42,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Unit:
+class UnitAddress:
     """A neuron of a layer at one cell."""
 
     layer: str
@@ -85,7 +85,9 @@ class Networks:
         """Import what every network needs: some seconds, and some 400 MB."""
         import indexer.network.restore  # noqa: F401
 
-    def see(self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None) -> Seen:
+    def forward(
+        self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None
+    ) -> ForwardResult:
         """Decode an image file and send it through the network of an index.
 
         Parameters
@@ -109,10 +111,10 @@ class Networks:
         for layer, batch in maps.items():
             if not np.isfinite(batch).all():
                 raise ImageRejected(f"the network gives numbers that are not finite for this image, in layer {layer}")
-        return Seen(picture.width, picture.height, {layer: batch[0] for layer, batch in maps.items()})
+        return ForwardResult(picture.width, picture.height, {layer: batch[0] for layer, batch in maps.items()})
 
     def attribute(
-        self, configuration: Configuration, unit: Unit, method: str, pixels: np.ndarray, field: Box | None
+        self, configuration: Configuration, unit: UnitAddress, method: str, pixels: np.ndarray, field: Box | None
     ) -> np.ndarray:
         """What each input value adds to a unit's activation; see `indexer.network.attribution.attribute`.
 

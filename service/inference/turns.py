@@ -19,24 +19,26 @@ from indexer.images.geometry import Box
 from indexer.index.manifest import Configuration
 from indexer.query import deadline
 from service.http.bounded_queue import Gate
-from service.inference.loader import Networks, Seen, Unit
+from service.inference.loader import ForwardResult, Networks, UnitAddress
 from service.telemetry import metrics
 
 
-class Network(Protocol):
+class NetworkTurn(Protocol):
     """What a turn gives; see `service.inference.loader.Networks`."""
 
-    def see(self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None) -> Seen: ...
+    def forward(
+        self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None
+    ) -> ForwardResult: ...
 
     def attribute(
-        self, configuration: Configuration, unit: Unit, method: str, pixels: np.ndarray, field: Box | None
+        self, configuration: Configuration, unit: UnitAddress, method: str, pixels: np.ndarray, field: Box | None
     ) -> np.ndarray: ...
 
 
 class Passes(Protocol):
     """Gives turns at the network."""
 
-    def turn(self) -> AbstractContextManager[Network]:
+    def turn(self) -> AbstractContextManager[NetworkTurn]:
         """Wait for a turn and have it.
 
         Raises

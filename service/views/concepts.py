@@ -52,7 +52,7 @@ def lookup_concept(
     peaks = []
     with services.passes.turn() as network:
         for file in uploaded_files(question.request, one=box is not None):
-            seen = network.see(index.manifest.configuration, file, [layer])
+            seen = network.forward(index.manifest.configuration, file, [layer])
             peaks.append(seen.maps[layer].max(axis=(1, 2)))
     if box is None:
         found = concepts.of_peaks(index, layer, np.stack(peaks), **page)

@@ -13,7 +13,7 @@ from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import neuron_numbers, sheet
 from indexer.pictures.sheet_draw import raster
 from service.handlers import Drawn, Picture, Question
-from service.inference.loader import Unit
+from service.inference.loader import UnitAddress
 from service.telemetry import metrics
 
 
@@ -56,7 +56,9 @@ def get_saliency(
 
     def attribution(pixels: np.ndarray, field: Box | None) -> np.ndarray:
         with services.passes.turn() as network:
-            return network.attribute(index.manifest.configuration, Unit(layer, neuron, y, x), method, pixels, field)
+            return network.attribute(
+                index.manifest.configuration, UnitAddress(layer, neuron, y, x), method, pixels, field
+            )
 
     def draw() -> Drawn:
         picture = saliency(index, attribution, record, layer, y, x, size=size, context=context)

@@ -9,7 +9,7 @@ from indexer.images.reading import read_picture
 from indexer.query.point import Spot, at_point, at_point_on
 from service.handlers import Json, Question
 from service.payloads import records
-from service.uploads import see_upload, uploaded_file
+from service.uploads import forward_upload, uploaded_file
 
 
 def get_point(
@@ -22,7 +22,7 @@ def get_point(
 
 
 def lookup_point(question: Question, x: float, y: float, layer: str | None, fraction: float | None, limit: int) -> Json:
-    seen = see_upload(question, layer)
+    seen = forward_upload(question, layer)
     spots = at_point_on(question.index, seen.maps, (seen.width, seen.height), (x, y), fraction=fraction, limit=limit)
     return _point(x, y, spots, lambda spot: records.upload_spot(question.links, spot))
 
@@ -32,7 +32,7 @@ def lookup_heatmap(question: Question, layer: str, neuron: int, size: int | None
     index.layer(layer).check_neuron(neuron)
     data = uploaded_file(question.request)
     with question.services.passes.turn() as network:  # few pictures are decoded and drawn at a time
-        seen = network.see(index.manifest.configuration, data, [layer])
+        seen = network.forward(index.manifest.configuration, data, [layer])
         picture = read_picture(data, question.services.settings.max_pixels)
         drawn = pictures.heat_map_of(index, picture, seen.maps[layer][neuron], layer, neuron, size=size)
     return Response(pictures.encode(drawn, "PNG"), content_type="image/png")

@@ -6,12 +6,12 @@ from indexer.query.lookup import cell_of, look_up
 from service.handlers import Json, Question
 from service.http.paging import listing
 from service.payloads import records
-from service.uploads import see_upload
+from service.uploads import forward_upload
 
 
 def lookup_image(question: Question, y: int | None, x: int | None, layer: str | None, **options: Any) -> Json:
     cell = cell_of(y, x)
-    seen = see_upload(question, layer)
+    seen = forward_upload(question, layer)
     found = look_up(question.index, seen.maps, seen.width, seen.height, layer=layer, cell=cell, **options)
     return records.lookup(question.links, seen.width, seen.height, found)
 

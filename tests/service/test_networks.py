@@ -16,7 +16,7 @@ from PIL import Image
 import indexer
 from indexer.errors import ModelUnavailable
 from indexer.index.manifest import Configuration
-from service.inference.loader import Networks, Unit
+from service.inference.loader import Networks, UnitAddress
 
 
 def png() -> bytes:
@@ -71,8 +71,10 @@ def test_tracing_and_passes_never_overlap(small_index: Path, alone: Alone) -> No
     def ask(number: int) -> None:
         for turn in range(6):
             configuration = several[(number + turn) % len(several)]
-            assert networks.see(configuration, png()).maps["a"].shape == (2, 3, 4)
-            networks.attribute(configuration, Unit("a", 0, 0, 0), "gradient", np.zeros((5, 7, 3), np.uint8), None)
+            assert networks.forward(configuration, png()).maps["a"].shape == (2, 3, 4)
+            networks.attribute(
+                configuration, UnitAddress("a", 0, 0, 0), "gradient", np.zeros((5, 7, 3), np.uint8), None
+            )
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -90,7 +92,7 @@ def test_only_some_networks_are_kept(small_index: Path, alone: Alone) -> None:
     several = [replace(first, weights_digest=str(number)) for number in range(5)]
     networks = Networks(None, None, 1000)
     for configuration in [*several, several[1], several[0]]:
-        networks.see(configuration, png())
+        networks.forward(configuration, png())
     loads = [alone.entered[f"load {configuration.digest}"] for configuration in several]
     assert loads == [2, 1, 1, 1, 1]  # the first had gone when the fifth came
 
@@ -105,7 +107,7 @@ def test_whatever_a_factory_raises_is_said_in_the_log(
     with indexer.open(small_index) as index:
         configuration = index.manifest.configuration
     with caplog.at_level(logging.WARNING), pytest.raises(ModelUnavailable, match="the log of the service says why"):
-        Networks(None, None, 1000).see(configuration, png())
+        Networks(None, None, 1000).forward(configuration, png())
     (record,) = caplog.records
     assert "no checkpoint at this place" in record.getMessage()
     assert record.exc_info
