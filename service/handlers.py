@@ -30,7 +30,7 @@ from service.http.flights import Flights
 from service.http.headers import styled_policy
 from service.http.paging import link_header
 from service.http.response_cache import Answers, Finished
-from service.indexes.catalog import Catalog, Held
+from service.indexes.catalog import Catalog, OpenGeneration
 from service.inference.turns import Passes
 from service.payloads.links import Links
 from service.payloads.versions import Versions
@@ -123,11 +123,11 @@ def answer(operation: Operation, view: Callable[..., Json | Document], services:
         arguments = operation.arguments(request, path)
         name, generation = arguments.pop("index"), arguments.pop("generation", None)
 
-        def from_generation(held: Held) -> Response:
+        def from_generation(held: OpenGeneration) -> Response:
             etag = etags.tag(held.state, services.contract.digest, request.path, sorted(arguments.items()))
             if etags.known(request, etag):
                 return etags.not_modified(etag, etags.REVALIDATE)
-            key = etags.tag(etag, held.opening, request.script_root, request.query_string)
+            key = etags.tag(etag, held.serial, request.script_root, request.query_string)
 
             def make() -> Finished:
                 body = view(_question(request, name, held, services), **arguments)
@@ -148,14 +148,14 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
         arguments = operation.arguments(request, {})
         names = arguments.pop("index", None) or [arguments.pop("a"), arguments.pop("b")]
 
-        def from_generations(held: tuple[Held, ...]) -> Response:
+        def from_generations(held: tuple[OpenGeneration, ...]) -> Response:
             if len(held) < len(names):
                 return services.catalog.ask(names[len(held)], lambda one: from_generations((*held, one)))
             states = [one.state for one in held]
             etag = etags.tag(states, names, services.contract.digest, request.path, sorted(arguments.items()))
             if etags.known(request, etag):
                 return etags.not_modified(etag, etags.REVALIDATE)
-            key = etags.tag(etag, [one.opening for one in held], request.script_root, request.query_string)
+            key = etags.tag(etag, [one.serial for one in held], request.script_root, request.query_string)
 
             def make() -> Finished:
                 questions = [_question(request, name, one, services) for name, one in zip(names, held, strict=True)]
@@ -179,14 +179,14 @@ def picture(operation: Operation, view: Callable[..., Picture], services: Servic
         arguments = operation.arguments(request, path)
         name, version = arguments.pop("index"), arguments.pop("version")
 
-        def from_generation(held: Held) -> Response:
+        def from_generation(held: OpenGeneration) -> Response:
             drawing = view(_question(request, name, held, services), **arguments)
             etag = etags.tag(operation.id, drawing.version, drawing.key)
             control = etags.FOR_EVER if version == drawing.version else etags.REVALIDATE
-            services.tags.put(_spelling(request), Tagged(etag, control, held.opening))
+            services.tags.put(_spelling(request), Tagged(etag, control, held.serial))
             if etags.known(request, etag):
                 return etags.not_modified(etag, control)
-            key = etags.tag(etag, held.opening)
+            key = etags.tag(etag, held.serial)
             drawn = services.drawings.of(key, drawing.draw)
             response = Response(drawn.data, content_type=drawn.media_type)
             if not drawn.missing:
@@ -207,8 +207,8 @@ def _still_the_same(request: Request, index: str, services: Services) -> Respons
     said = services.tags.get(_spelling(request))
     if said is None or not etags.known(request, said.etag):
         return None
-    opening = services.catalog.ask(index, lambda held: held.opening)
-    return etags.not_modified(said.etag, said.control) if opening == said.opening else None
+    serial = services.catalog.ask(index, lambda held: held.serial)
+    return etags.not_modified(said.etag, said.control) if serial == said.serial else None
 
 
 def _spelling(request: Request) -> str:
@@ -221,7 +221,7 @@ def ask(operation: Operation, view: Callable[..., Json | Response], services: Se
         arguments = operation.arguments(request, path)
         name = arguments.pop("index")
 
-        def from_generation(held: Held) -> Finished:
+        def from_generation(held: OpenGeneration) -> Finished:
             def make() -> Finished:
                 body = view(_question(request, name, held, services), **arguments)
                 return _finished_once(body if isinstance(body, Response) else as_json(body))
@@ -229,7 +229,7 @@ def ask(operation: Operation, view: Callable[..., Json | Response], services: Se
             if operation.json_body is None:
                 return make()
             asked = json.dumps(arguments, sort_keys=True)
-            return services.bodies.of(etags.tag(held.opening, request.script_root, request.path, asked), make)
+            return services.bodies.of(etags.tag(held.serial, request.script_root, request.path, asked), make)
 
         with services.time():
             response = services.catalog.ask(name, from_generation).response()
@@ -273,6 +273,6 @@ def _finished_once(response: Response) -> Finished:
     return Finished(response.get_data(), (("Content-Type", response.headers["Content-Type"]),))
 
 
-def _question(request: Request, name: str, held: Held, services: Services) -> Question:
+def _question(request: Request, name: str, held: OpenGeneration, services: Services) -> Question:
     versions = Versions(held.index, held.network, held.state)
     return Question(name, held.index, versions, Links(request.script_root, name, versions), services, request)

@@ -32,7 +32,7 @@ class Tagged:
 
     etag: str
     control: str
-    opening: int
+    serial: int
 
 
 Tags = LRU[Tagged]

@@ -38,7 +38,7 @@ _REOPEN_CHECKS = 10
 
 
 @dataclass
-class Held:
+class OpenGeneration:
     """An open generation.
 
     Attributes
@@ -52,7 +52,7 @@ class Held:
         Bytes of the files of the generation.
     mapped : dict of str to int
         Those that may be mapped into memory, and their sizes in bytes.
-    opening : int
+    serial : int
         Another one each time, also when the same generation is opened anew because its files changed.
     uses : int
         Leases under way.
@@ -65,11 +65,11 @@ class Held:
     network: str
     size: int
     mapped: dict[str, int]
-    opening: int = field(default_factory=itertools.count(1).__next__)
+    serial: int = field(default_factory=itertools.count(1).__next__)
     uses: int = 0
     retired: bool = False
 
-    def hides_nothing_of(self, older: "Held") -> bool:
+    def still_shows_all_of(self, older: "OpenGeneration") -> bool:
         """Whether all that an older generation shows is still to be shown."""
         mine, other = self.index.manifest, older.index.manifest
         return (
@@ -79,7 +79,7 @@ class Held:
         )
 
 
-class _Place:
+class ServedIndex:
     """One index: the directory, and the generation of it that is open.
 
     The one before stays open too, for those who ask for it by number, unless images were removed since.
@@ -91,8 +91,8 @@ class _Place:
         self._check_seconds = check_seconds
         self._lock = threading.Lock()
         self._checking = threading.Lock()
-        self._held: Held | None = None
-        self._before: Held | None = None
+        self._held: OpenGeneration | None = None
+        self._before: OpenGeneration | None = None
         self._failure: UnitscopeError = IndexUnavailable("the index is not open yet")
         self._stamp: Stamp | None = None
         self._check_at = 0.0
@@ -101,14 +101,14 @@ class _Place:
         self._backoff = Backoff(path)
 
     @contextmanager
-    def lease(self, generation: int | None = None) -> Iterator[Held]:
+    def lease(self, generation: int | None = None) -> Iterator[OpenGeneration]:
         held = self._take(generation)
         try:
             yield held
         finally:
             self._give_back(held)
 
-    def replaced(self, held: Held) -> bool:
+    def replaced(self, held: OpenGeneration) -> bool:
         """Whether there is another to ask than this one, which turned out damaged.
 
         A newer generation is looked for at once. Without one, the same is opened anew from time to time: it may have
@@ -124,7 +124,7 @@ class _Place:
     def close(self) -> None:
         self._replace(None, IndexUnavailable("the index is no longer served"), None)
 
-    def _take(self, generation: int | None) -> Held:
+    def _take(self, generation: int | None) -> OpenGeneration:
         with deadline.paused():  # opening may take long, and is not the question's fault
             self._check_if_due()
         if generation is not None and self._held is not None and generation > self._held.index.generation:
@@ -137,7 +137,7 @@ class _Place:
             held.uses += 1
             return held
 
-    def _of_generation(self, generation: int) -> Held:
+    def _of_generation(self, generation: int) -> OpenGeneration:
         for held in (self._held, self._before):
             if held is not None and held.index.generation == generation:
                 return held
@@ -146,7 +146,7 @@ class _Place:
             "start the list again without a generation"
         )
 
-    def _give_back(self, held: Held) -> None:
+    def _give_back(self, held: OpenGeneration) -> None:
         with self._lock:
             held.uses -= 1
             unused = held.retired and held.uses == 0
@@ -198,7 +198,7 @@ class _Place:
         sizes = self._held.mapped if self._held else {}
         return any(_bytes(file) < size for file, size in sizes.items() if os.path.exists(file))
 
-    def _open(self, stamp: Stamp) -> tuple[Held, UnitscopeError, Stamp]:
+    def _open(self, stamp: Stamp) -> tuple[OpenGeneration, UnitscopeError, Stamp]:
         while True:
             try:
                 index = self._open_index(self._path)
@@ -211,10 +211,10 @@ class _Place:
                 self._reopen_at = time.monotonic() + _REOPEN_CHECKS * self._check_seconds
                 return _hold(index), self._failure, stamp
 
-    def _replace(self, held: Held | None, failure: UnitscopeError, stamp: Stamp | None) -> None:
+    def _replace(self, held: OpenGeneration | None, failure: UnitscopeError, stamp: Stamp | None) -> None:
         with self._lock:
             open_ = [old for old in (self._held, self._before) if old is not None]
-            keep = held is not None and self._held is not None and held.hides_nothing_of(self._held)
+            keep = held is not None and self._held is not None and held.still_shows_all_of(self._held)
             self._before = self._held if keep else None
             self._held, self._failure, self._stamp = held, failure, stamp
             gone = [old for old in open_ if old is not self._before]
@@ -234,11 +234,11 @@ class Catalog:
         self._check_seconds = check_seconds
         self._lock = threading.Lock()
         self._looking = threading.Lock()
-        self._places: dict[str, _Place] = {}
+        self._served: dict[str, ServedIndex] = {}
         self._single = False
         self._list_at = 0.0
 
-    def ask(self, name: str, question: Callable[[Held], T], generation: int | None = None) -> T:
+    def ask(self, name: str, question: Callable[[OpenGeneration], T], generation: int | None = None) -> T:
         """What a question gives on one open generation of an index, by default the newest.
 
         A generation that was replaced loses its files, and a damaged one may have been repaired, so a question that
@@ -253,7 +253,7 @@ class Catalog:
         IndexUnavailable, DamagedFile
             It cannot be opened now.
         """
-        place = self._place(name)
+        place = self._served_index(name)
         with place.lease(generation) as held:
             try:
                 return question(held)
@@ -272,26 +272,26 @@ class Catalog:
             The directory cannot be read.
         """
         # One looks, which takes long where storage does not answer; the others go on with what is known, if anything.
-        if time.monotonic() >= self._list_at and self._looking.acquire(blocking=not self._places):
+        if time.monotonic() >= self._list_at and self._looking.acquire(blocking=not self._served):
             try:
                 if time.monotonic() >= self._list_at:
                     self._list_at = self._update_if_there()
             finally:
                 self._looking.release()
         with self._lock:
-            return sorted(self._places)
+            return sorted(self._served)
 
     def close(self) -> None:
         """Close every index once its leases have ended."""
         with self._lock:
-            for place in self._places.values():
+            for place in self._served.values():
                 place.close()
-            self._places.clear()
+            self._served.clear()
 
-    def _place(self, name: str) -> _Place:
+    def _served_index(self, name: str) -> ServedIndex:
         names = self.names()
         with self._lock:
-            place = self._places.get(name)
+            place = self._served.get(name)
         if place is None:
             raise NotFound(f"there is no index {name[:100]!r}; {_listing(names)}")
         return place
@@ -301,7 +301,7 @@ class Catalog:
         try:
             self._update()
         except StorageUnavailable:
-            if not self._places:
+            if not self._served:
                 raise
             return time.monotonic() + _REOPEN_CHECKS * self._check_seconds
         return time.monotonic() + self._check_seconds
@@ -309,10 +309,10 @@ class Catalog:
     def _update(self) -> None:
         paths = {path.name or "index": path for path in self._paths()}
         with self._lock:
-            for name in self._places.keys() - paths.keys():
-                self._places.pop(name).close()
-            for name in paths.keys() - self._places.keys():
-                self._places[name] = _Place(paths[name], self._open_index, self._check_seconds)
+            for name in self._served.keys() - paths.keys():
+                self._served.pop(name).close()
+            for name in paths.keys() - self._served.keys():
+                self._served[name] = ServedIndex(paths[name], self._open_index, self._check_seconds)
 
     def _paths(self) -> list[Path]:
         self._single = self._single or layout.manifest_path(self._directory).is_file()
@@ -336,13 +336,13 @@ def _listing(names: list[str]) -> str:
     return f"there are {', '.join(names[:_NAMES_IN_ERROR])}{more}"
 
 
-def _hold(index: Index) -> Held:
+def _hold(index: Index) -> OpenGeneration:
     state = hashlib.sha256(json.dumps(index.manifest.to_json(), sort_keys=True).encode()).hexdigest()
     if isinstance(index.path, RemotePath):  # nothing is mapped, and each size would be a request
-        return Held(index, state, index.manifest.configuration.digest, 0, {})
+        return OpenGeneration(index, state, index.manifest.configuration.digest, 0, {})
     mapped = {str(index.path / file): _bytes(index.path / file) for file in index.manifest.derived.values()}
     size = sum(mapped.values()) + sum(_bytes(index.path / shard.file) for shard in index.manifest.shards)
-    return Held(index, state, index.manifest.configuration.digest, size, mapped)
+    return OpenGeneration(index, state, index.manifest.configuration.digest, size, mapped)
 
 
 def _bytes(path: str | Path) -> int:

@@ -6,7 +6,7 @@ from indexer.errors import UnitscopeError
 from service.handlers import Json, Question, Services, as_json
 from service.http import etags
 from service.http.paging import listing, whole
-from service.indexes.catalog import Held
+from service.indexes.catalog import OpenGeneration
 from service.payloads.links import index_url
 from service.views.layers import layer_json
 
@@ -54,7 +54,7 @@ def _summary(services: Services, name: str) -> Json:
         return {"name": name, "ready": False, "detail": str(error), **unknown, **own}
 
 
-def _counts(name: str, held: Held) -> Json:
+def _counts(name: str, held: OpenGeneration) -> Json:
     index = held.index
     counts = {"images": index.manifest.images, "layers": len(index.layers), "classes": len(index.classes)}
     return {"name": name, "ready": True, "detail": None, "generation": index.generation, **counts}

@@ -7,7 +7,7 @@ from service.errors import IndexUnavailable
 from service.handlers import Json, Services, as_json
 from service.http import etags
 from service.http.headers import styled_policy
-from service.indexes.catalog import Held
+from service.indexes.catalog import OpenGeneration
 from service.reference.page import STYLE
 from service.telemetry import metrics
 
@@ -66,5 +66,5 @@ def _names(services: Services) -> list[str]:
         return []
 
 
-def _figures(held: Held) -> tuple[int, int, int]:
+def _figures(held: OpenGeneration) -> tuple[int, int, int]:
     return held.index.generation, held.index.manifest.images, held.size

@@ -17,7 +17,7 @@ from indexer.errors import DamagedFile, StorageUnavailable
 from indexer.jobs.compact import compact
 from indexer.jobs.remove import remove
 from service.errors import IndexUnavailable
-from service.indexes.catalog import Catalog, Held
+from service.indexes.catalog import Catalog, OpenGeneration
 from tests.service.conftest import Serve, make_app
 from tests.waiting import wait_until
 
@@ -145,7 +145,7 @@ def test_the_manifest_is_not_looked_at_with_every_request(serve: Serve, own_inde
 def test_a_question_under_way_keeps_its_generation(own_index: Path) -> None:
     catalog = Catalog(own_index, indexer.open, check_seconds=0.0)
 
-    def question(held: Held) -> int:
+    def question(held: OpenGeneration) -> int:
         remove(own_index, ids=[5])
         compact(own_index)  # deletes the shards of this generation
         assert catalog.ask("own", lambda newer: newer.index.generation) > held.index.generation
@@ -300,7 +300,7 @@ def test_damage_of_a_generation_that_is_still_the_published_one_is_reported(own_
     catalog = Catalog(own_index, indexer.open, check_seconds=3600.0)
     calls = []
 
-    def question(held: Held) -> None:
+    def question(held: OpenGeneration) -> None:
         calls.append(held.index.generation)
         raise DamagedFile("derived/x", "is gone")
 
@@ -318,7 +318,7 @@ def test_a_closed_catalog_answers_no_more(own_index: Path) -> None:
     catalog = Catalog(own_index, indexer.open, check_seconds=3600.0)
     assert catalog.names() == ["own"]
     assert catalog.ask("own", lambda held: held.index.name) == "own"
-    place = catalog._places["own"]
+    place = catalog._served["own"]
     catalog.close()
     with pytest.raises(IndexUnavailable), place.lease():
         pass
