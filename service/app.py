@@ -82,8 +82,8 @@ def create_app(settings: Settings, network: str | None = None) -> Application:
     app.before_request(lambda: admission.check(flask.request))
     app.after_request(partial(_finish, browsers))
     for operation in app.services.contract.operations:
-        way, view = VIEWS[operation.id]
-        handler = way(operation, view, app.services)
+        make_handler, view = VIEWS[operation.id]
+        handler = make_handler(operation, view, app.services)
         app.add_url_rule(operation.rule, operation.id, handler, methods=[operation.method])
     return app
 

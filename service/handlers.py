@@ -6,7 +6,7 @@ There are five kinds of views, each with its own way here:
 - `across`: the same from several indexes side by side
 - `picture`: a picture from one index, the same for as long as the image and the network are
 - `ask`: JSON, or a picture, from one index for a question with a body
-- `operation`: anything about the service as a whole
+- `service_view`: anything about the service as a whole
 """
 
 import json
@@ -239,7 +239,7 @@ def ask(operation: Operation, view: Callable[..., Json | Response], services: Se
     return handle
 
 
-def operation(operation: Operation, view: Callable[..., Response], services: Services) -> Handler:
+def service_view(operation: Operation, view: Callable[..., Response], services: Services) -> Handler:
     def handle(**path: str) -> Response:
         return view(services, **operation.arguments(_request(), path))
 

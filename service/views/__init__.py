@@ -16,15 +16,16 @@ from service.views import (
     indexes,
     layers,
     learning,
+    lookup,
     operations,
     points,
-    queries,
+    search,
 )
 
-Way = Callable[[Operation, Callable[..., Any], Services], Handler]
+MakeHandler = Callable[[Operation, Callable[..., Any], Services], Handler]
 
-WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
-    handlers.operation: (
+HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
+    handlers.service_view: (
         frontpage.get_root,
         frontpage.get_explorer_file,
         operations.get_health,
@@ -72,8 +73,8 @@ WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
         figures.get_saliency,
     ),
     handlers.ask: (
-        queries.lookup_image,
-        queries.search_direction,
+        lookup.lookup_image,
+        search.search_direction,
         concepts.find_concept,
         concepts.lookup_concept,
         points.lookup_point,
@@ -81,4 +82,4 @@ WAYS: Final[dict[Way, tuple[Callable[..., Any], ...]]] = {
     ),
 }
 
-VIEWS: Final = {view.__name__: (way, view) for way, views in WAYS.items() for view in views}
+VIEWS: Final = {view.__name__: (make_handler, view) for make_handler, views in HANDLERS.items() for view in views}

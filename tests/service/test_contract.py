@@ -10,7 +10,7 @@ from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.http.contract import METHODS, Contract
-from service.views import VIEWS, WAYS
+from service.views import HANDLERS, VIEWS
 from tests.service.conforming import CONTRACT, OPERATIONS, ConformingClient
 
 DOCUMENT = CONTRACT.document
@@ -54,7 +54,7 @@ def test_every_path_has_a_route_and_every_route_a_path(client: ConformingClient)
 
 def test_every_view_is_one_operation() -> None:
     assert VIEWS.keys() == OPERATIONS.keys()
-    assert sum(len(views) for views in WAYS.values()) == len(VIEWS)
+    assert sum(len(views) for views in HANDLERS.values()) == len(VIEWS)
     assert len(OPERATIONS) == len(CONTRACT.operations)
 
 

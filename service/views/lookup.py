@@ -1,10 +1,9 @@
-"""Questions with a body."""
+"""Look up an uploaded image."""
 
 from typing import Any
 
 from indexer.query.lookup import cell_of, look_up
 from service.handlers import Json, Question
-from service.http.paging import listing
 from service.payloads import records
 from service.uploads import forward_upload
 
@@ -14,9 +13,3 @@ def lookup_image(question: Question, y: int | None, x: int | None, layer: str | 
     seen = forward_upload(question, layer)
     found = look_up(question.index, seen.maps, seen.width, seen.height, layer=layer, cell=cell, **options)
     return records.lookup(question.links, seen.width, seen.height, found)
-
-
-def search_direction(question: Question, layer: str, weights: dict[str, float], **options: Any) -> Json:
-    by_number = {int(neuron): weight for neuron, weight in weights.items()}
-    page = question.index.search(layer, by_number, **options)
-    return listing(page, lambda patch: records.similar_patch(question.links, patch))
