@@ -24,7 +24,7 @@ from .runs import Runner
 from .straight import StraightThrough
 
 IMAGES = 2
-SECONDS = 6.0
+SECONDS = 3.0
 """How long the gradients of all layers may take; with less, neighbouring rows are measured together."""
 BANDS, CHECKS = 32, 6
 _LEAST = 1e-30
