@@ -61,7 +61,14 @@ def _copied(model: nn.Module, tensor_copy: TensorCopy) -> nn.Module:
             made.__dict__.update({name: _attempt(value, memo) for name, value in vars(module).items()})
     for module in modules:
         _settle(memo[id(module)], memo)
-    return memo[id(model)].eval()
+    return _evaluating(memo[id(model)])
+
+
+def _evaluating(model: nn.Module) -> nn.Module:
+    try:
+        return model.eval()
+    except NotImplementedError:  # an exported program has no modes
+        return model
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
