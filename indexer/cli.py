@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from indexer.commands import exports, figures, learning
+from indexer.commands import exports, figures, learning, relabel
 from indexer.commands.common import add_command, add_device_option, add_index_command, add_network_options
 from indexer.commands.limit_options import add_limit_options, limits_of
 from indexer.commands.model_options import add_model_options, loading_of, preprocessing_of
+from indexer.commands.progress import Bar
+from indexer.commands.source_options import add_column_options, add_source_options, columns_of
 from indexer.errors import InvalidRequest, UnitscopeError
+from indexer.images.left_out import endings_line
 from indexer.index.manifest import FLOAT32, PRECISIONS, Manifest
-from indexer.jobs.build import SHARD_SIZE, BuildRequest, Reporter, add, build
+from indexer.jobs.build import SHARD_SIZE, BuildRequest, add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.distributed import DaskEngine
 from indexer.jobs.info import describe, saturated_activations, skipped_images
@@ -65,9 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_build(commands)
     one = add_index_command(
-        commands, "add", _run_add, "index images that are new in the image root, or those of a list"
+        commands, "add", _run_add, "index images that are new where the others come from, or those of a list"
     )
-    one.add_argument("images", nargs="?", type=parse_location, help="a CSV or JSON-lines list; default: the image root")
+    one.add_argument(
+        "images", nargs="?", type=parse_location, help="a list; default: where the index has its images from"
+    )
+    add_column_options(one)
     one.add_argument(
         "--again", metavar="PATH", action="append", default=[],
         help="an image that was removed, or a folder of such, to take in again (repeatable); others stay out",
@@ -87,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     one = add_index_command(commands, "info", _run_info, "say what an index is")
     one.add_argument("--json", action="store_true", help="for programs")
     one.add_argument("--skipped", action="store_true", help="list the images that could not be used, and why")
+    relabel.register(commands)
     learning.register(commands)
     figures.register(commands)
     exports.register(commands)
@@ -129,38 +134,9 @@ def _add_build(commands: Any) -> None:
     command.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="images a shard (%(default)s)")
     command.add_argument("--batch-size", type=int, help="images a forward pass; default: what suits the device")
     add_device_option(command)
+    add_source_options(command)
     add_limit_options(command)
     _add_engine_options(command)
-
-
-class _Bar:
-    """A progress bar on standard error."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm | None = None
-        self.reporter = Reporter(self._stage, self._total, self._progress, self._left_out, self._note)
-
-    def _total(self, images: int) -> None:
-        self._bar = tqdm(total=images, unit="image", desc="indexing", file=sys.stderr)
-
-    def _progress(self, images: int) -> None:
-        if self._bar is not None:
-            self._bar.update(images)
-
-    def _stage(self, text: str) -> None:
-        self.close()
-        print(f"deriving {text}", file=sys.stderr)
-
-    def _left_out(self, images: int) -> None:
-        print(f"left out: {images} images that were removed; --again PATH takes them in", file=sys.stderr)
-
-    def _note(self, text: str) -> None:
-        print(f"unitscope: {text}", file=sys.stderr)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 def _run_build(options: argparse.Namespace) -> int:
@@ -180,11 +156,14 @@ def _run_build(options: argparse.Namespace) -> int:
         engine=_engine(options),
         precision=options.precision,
         limits=limits_of(options),
+        columns=columns_of(options),
+        follow_links=options.follow_links,
+        max_pixels=options.max_pixels,
         layouts=parse_layouts(options.layout),
     )
     if weights == NO_WEIGHTS and not is_own(options.model):  # what a person's own network has loaded, it knows itself
         print("unitscope: RANDOM weights (--weights none): this network has learned nothing", file=sys.stderr)
-    bar = _Bar()
+    bar = Bar()
     try:
         manifest = build(options.out, request, bar.reporter)
     finally:
@@ -206,11 +185,11 @@ def _say_ranks_kept(options: argparse.Namespace) -> None:
 
 
 def _run_add(options: argparse.Namespace) -> int:
-    bar = _Bar()
+    bar = Bar()
     try:
         manifest = add(
             options.index, options.images, options.weights, options.device, bar.reporter, _engine(options),
-            options.again, limits_of(options), options.model,
+            options.again, limits_of(options), options.model, columns_of(options),
         )  # fmt: skip
     finally:
         bar.close()
@@ -219,12 +198,12 @@ def _run_add(options: argparse.Namespace) -> int:
 
 def _run_remove(options: argparse.Namespace) -> int:
     return _summary(
-        options.index, remove(options.index, options.id, options.path, options.class_, _Bar().reporter.stage)
+        options.index, remove(options.index, options.id, options.path, options.class_, Bar().reporter.stage)
     )
 
 
 def _run_compact(options: argparse.Namespace) -> int:
-    return _summary(options.index, compact(options.index, _Bar().reporter.stage))
+    return _summary(options.index, compact(options.index, Bar().reporter.stage))
 
 
 def _run_verify(options: argparse.Namespace) -> int:
@@ -239,7 +218,7 @@ def _run_verify(options: argparse.Namespace) -> int:
 
 
 def _repaired(options: argparse.Namespace) -> Manifest:
-    reporter, limits = _Bar().reporter, limits_of(options)
+    reporter, limits = Bar().reporter, limits_of(options)
     return repair(options.index, options.weights, options.device, reporter, limits, options.model)
 
 
@@ -275,6 +254,8 @@ def _summary(index: Path, manifest: Manifest) -> int:
         print(f"  skipped {path}: {reason}")
     if len(skipped) > _SKIPPED_SHOWN:
         print(f"  … {len(skipped)} were skipped in all; `info {index} --skipped` lists them")
+    if manifest.endings:
+        print(f"  {endings_line(manifest.endings)}")
     for layer, count in saturated_activations(index, manifest).items():
         if count:
             print(f"  {layer}: {count} activations were clipped to the range of float16 (±65504)")

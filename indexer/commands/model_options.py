@@ -6,6 +6,8 @@ from typing import Any
 from indexer.images.fields import INTERPOLATIONS
 from indexer.network.loading import Loading, parse_arguments
 
+_FIELDS = ("resize", "crop", "interpolation", "mean", "std", "value_range")
+
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
     """Options of a command that makes an index."""
@@ -39,6 +41,10 @@ def _add_preprocessing_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--interpolation", choices=INTERPOLATIONS, help=f"how images are resized; {default}")
     command.add_argument("--mean", type=_channels, help=f"R,G,B of 0..1, or one number; {default}")
     command.add_argument("--std", type=_channels, help=f"R,G,B of 0..1, or one number; {default}")
+    command.add_argument(
+        "--value-range", type=_channels, metavar="LOW,HIGH",
+        help="values of grey with more than 8 bits that are black and white, as 0,4095; default: 0,65535",
+    )  # fmt: skip
 
 
 def loading_of(options: argparse.Namespace) -> Loading:
@@ -53,7 +59,7 @@ def loading_of(options: argparse.Namespace) -> Loading:
 
 def preprocessing_of(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of a `Preprocessing` that were given."""
-    given = {name: getattr(options, name) for name in ("resize", "crop", "interpolation", "mean", "std")}
+    given = {name: getattr(options, name) for name in _FIELDS}
     return {name: None if value == () else value for name, value in given.items() if value is not None}
 
 

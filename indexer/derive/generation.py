@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from indexer.derive.executor import Executor, LocalExecutor
-from indexer.derive.image_table import write_image_table
+from indexer.derive.image_table import ImageTable, write_image_table
+from indexer.derive.labels import KEY, Labels, read_labels
 from indexer.derive.layer import write_layer
 from indexer.derive.sources import Sources, closing_opened, open_shards, opened
 from indexer.derive.vectors import write_vectors
@@ -23,21 +24,28 @@ Report = Callable[[str], None]
 
 
 def derive_and_publish(
-    index: Path, manifest: Manifest, report: Report = lambda stage: None, executor: Executor | None = None
+    index: Path,
+    manifest: Manifest,
+    report: Report = lambda stage: None,
+    executor: Executor | None = None,
+    labels: Labels | None = None,
 ) -> Manifest:
     """Derive everything from the shards that ``manifest`` lists and publish it as the next generation.
 
     Nothing that is published already changes before the last step. ``executor`` does the parts, by default this
-    process's. Returns the manifest as published.
+    process's.
+    ``labels`` are the paths and classes that have changed since shards were written, by default those of ``manifest``.
+    Returns the manifest as published.
     """
     generation = manifest.generation + 1
+    labels = read_labels(index, manifest) if labels is None else labels
     folder = layout.derived_folder(generation)
     (index / layout.DERIVED).mkdir(exist_ok=True)
     atomic.remove_partial(index / layout.DERIVED)
     atomic.remove(index / folder)
     with closing_opened(), atomic.publishing(index.resolve() / folder) as partial:
         partial.mkdir()
-        found = _derive(partial, index.resolve(), folder, manifest, report, executor or LocalExecutor())
+        found = _derive(partial, index.resolve(), folder, manifest, labels, report, executor or LocalExecutor())
     published = replace(
         manifest,
         generation=generation,
@@ -45,6 +53,7 @@ def derive_and_publish(
         derived={what: f"{folder}/{file}" for what, file in found.files.items()},
         checksums={f"{folder}/{file}": digest for file, digest in found.checksums.items()},
         vectors=found.vectors,
+        relabelled=found.relabelled,
     )
     publish(index, published)
     _forget_old(index, generation)
@@ -57,6 +66,7 @@ class _Derived:
     files: dict[str, str]
     checksums: dict[str, str]
     vectors: dict[str, dict[str, Any]]
+    relabelled: int
 
 
 class _Files:
@@ -79,15 +89,25 @@ class _Files:
 
 
 def _derive(
-    partial: Path, index: Path | RemotePath, folder: str, manifest: Manifest, report: Report, executor: Executor
+    partial: Path,
+    index: Path | RemotePath,
+    folder: str,
+    manifest: Manifest,
+    labels: Labels,
+    report: Report,
+    executor: Executor,
 ) -> _Derived:
     kinds: dict[str, dict[str, Any]] = {}
     report("image table")
     with open_shards(index, manifest) as shards:
-        write_image_table(partial / layout.IMAGES, shards, set(manifest.removed))
+        write_image_table(partial / layout.IMAGES, shards, set(manifest.removed), labels)
     with ThreadPoolExecutor(2) as pool, executor.sharing(partial / layout.IMAGES, index / folder) as table:
         files = _Files(partial, pool)
         files.done("images", layout.IMAGES)
+        labels = labels.among(ImageTable(partial, layout.IMAGES).id)
+        if labels.changed:
+            labels.write(partial / layout.LABELS)
+            files.done(KEY, layout.LABELS)
         sources = Sources(index, manifest.configuration, tuple(manifest.shards), table)
         for info in manifest.configuration.layers:
             report(f"{info.name}: peaks and statistics")
@@ -99,7 +119,7 @@ def _derive(
             files.done(f"vectors {info.name}", faiss)
             if (partial / lists).exists():
                 files.done(f"lists {info.name}", lists)
-        return _Derived(opened(sources).images, files.names, files.checksums(), kinds)
+        return _Derived(opened(sources).images, files.names, files.checksums(), kinds, len(labels.changed))
 
 
 def _forget_old(index: Path, generation: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from indexer.derive.labels import NO_LABELS, Labels
 from indexer.errors import DamagedFile, NotFound
 from indexer.index import hdf5
 from indexer.shards.reader import Shard
@@ -23,12 +24,16 @@ _NUMBERS = {
 _COLUMNS = {*_NUMBERS, "sha256", "path", "path_order", "classes"}
 
 
-def write_image_table(path: Path, shards: Iterable[Shard], removed: Collection[int]) -> None:
+def write_image_table(
+    path: Path, shards: Iterable[Shard], removed: Collection[int], labels: Labels = NO_LABELS
+) -> None:
     """Write the table of all images but those whose ids are removed; ``shards`` is gone through twice.
+
+    ``labels`` say what is called otherwise than in its shard.
 
     Of the images, no more than one shard's are in memory, and in the end the order of the paths: 24 bytes each.
     """
-    found = _survey(shards, removed)
+    found = _survey(shards, removed, labels)
     code = {name: number for number, name in enumerate(found.classes)}
     with hdf5.create_file(path, KIND, VERSION) as file:
         for name, kind in {**_NUMBERS, "path": f"S{found.longest}"}.items():
@@ -36,7 +41,7 @@ def write_image_table(path: Path, shards: Iterable[Shard], removed: Collection[i
         file.create_dataset("sha256", (found.images, 32), np.uint8)
         start = 0
         for number, shard in enumerate(shards):
-            columns = _columns(_live(shard, removed), number, code)
+            columns = _columns(_live(shard, removed, labels), number, code)
             end = start + len(columns["id"])
             for name, values in columns.items() if end > start else ():
                 file[name][start:end] = values
@@ -55,18 +60,18 @@ class _Survey:
     classes: list[str]
 
 
-def _survey(shards: Iterable[Shard], removed: Collection[int]) -> _Survey:
+def _survey(shards: Iterable[Shard], removed: Collection[int], labels: Labels) -> _Survey:
     images, longest, classes = 0, 1, set()
     for shard in shards:
-        for _, image in _live(shard, removed):
+        for _, image in _live(shard, removed, labels):
             images += 1
             longest = max(longest, len(_bytes(image.path)))
             classes.add(image.class_)
     return _Survey(images, longest, sorted(classes - {None}))
 
 
-def _live(shard: Shard, removed: Collection[int]) -> list[tuple[int, IndexedImage]]:
-    return [(row, image) for row, image in enumerate(shard.images()) if image.id not in removed]
+def _live(shard: Shard, removed: Collection[int], labels: Labels) -> list[tuple[int, IndexedImage]]:
+    return [(row, labels.of(image)) for row, image in enumerate(shard.images()) if image.id not in removed]
 
 
 def _columns(live: list[tuple[int, IndexedImage]], shard: int, code: dict[str, int]) -> dict[str, np.ndarray]:

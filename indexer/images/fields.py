@@ -51,6 +51,19 @@ def std_of(value: Any) -> tuple[float, float, float]:
     return channels
 
 
+def value_range_of(value: Any) -> tuple[float, float] | None:
+    """``None``, or which values of grey with more than 8 bits are black and white."""
+    if value is None:
+        return None
+    try:
+        low, high = (float(part) for part in value)
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InvalidRequest(f"value_range must be two numbers LOW,HIGH with LOW below HIGH, not {value!r}")
+    return low, high
+
+
 def _sides(name: str, value: Any) -> tuple[int, ...]:
     try:
         sides = tuple(_whole(part) for part in _listed(value))

@@ -1,25 +1,22 @@
-"""Which images a job is about: a folder, or a CSV or JSON-lines list."""
+"""Which images a job is about: a folder, or a list that names them."""
 
-import csv
-import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import posixpath
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from indexer.errors import InvalidRequest
-from indexer.images.reading import extensions
+from indexer.images.columns import Columns, Wanted, choose
+from indexer.images.folder import LEAVES_ROOT, find_images, leaves
+from indexer.images.left_out import endings_line
+from indexer.images.table import DELIMITERS, READERS, Table, open_table
 from indexer.store.remote import RemotePath
 
-LIST_SUFFIXES = (".csv", ".jsonl", ".ndjson")
+LIST_SUFFIXES = tuple(READERS)
 MAX_CLASS = 1024
 """Longest name of a class, as in the service's contract."""
-_LINKED_FOLDER = (
-    "a symbolic link to a folder; such links are not followed, but a list names images below any --image-root"
-)
-_LEAVES_ROOT = "a symbolic link that leaves the image root"
-NumberedRows = Iterator[tuple[int, dict[str, object]]]
-"""Numbers of lines, and what stands there."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,134 +39,163 @@ class Listing:
         Sorted by path, each path once.
     skipped : list of (str, str)
         Paths that look like images but may not be used, with the reason.
+    endings : mapping of str to int
+        Files that are left out because of the ending of their name, see `indexer.images.folder.Found`.
+    classes : bool
+        Whether the source says classes; a list without such a column does not.
+    notes : list of str
+        How a list was understood, for a person to read.
     """
 
     root: Path
     files: list[ImageFile]
     skipped: list[tuple[str, str]]
+    endings: Counter[str] = field(default_factory=Counter)
+    classes: bool = True
+    notes: list[str] = field(default_factory=list)
 
 
-def list_images(source: Path, root: Path | None = None) -> Listing:
+def list_images(
+    source: Path, root: Path | None = None, wanted: Wanted | None = None, follow_links: bool = False
+) -> Listing:
     """List the images of a folder or of a list file.
 
     In a folder, an image's class is the first folder of its path, as in torchvision's ``ImageFolder``; images that
-    lie directly in the folder have none. A list is CSV with a header, or JSON lines, with ``path`` and optionally
-    ``class``; its paths are relative to ``root``, by default the list's own folder.
+    lie directly in the folder have none. A list is a CSV or TSV with a header, JSON lines, or Parquet, with paths and
+    optionally classes (`indexer.images.columns`); its paths are below ``root``, by default the list's own folder.
 
     Raises
     ------
     InvalidRequest
         The source is missing, malformed or holds no image.
+    NotInstalled
+        A list needs a package of an extra.
     """
     if source.is_dir():
         if root is not None and root.resolve() != source.resolve():
             raise InvalidRequest("an image root goes with a list; a folder is its own root")
-        listing = _list_folder(source.resolve())
+        if wanted not in (None, Wanted()):
+            raise InvalidRequest(
+                f"--path-column and --class-column go with a list; {source} is a folder, whose folders are the classes"
+            )
+        listing = _list_folder(source.resolve(), follow_links)
     elif source.suffix.lower() in LIST_SUFFIXES and source.is_file():
-        listing = _list_file(source, (root or source.parent).resolve())
-    else:
+        listing = _list_file(source, (root or source.parent).resolve(), wanted or Wanted(), follow_links)
+    elif source.exists():
         raise InvalidRequest(f"{source} is neither a folder nor a list ({', '.join(LIST_SUFFIXES)})")
+    else:
+        raise InvalidRequest(f"there is no {source}; a folder or a list ({', '.join(LIST_SUFFIXES)}) is wanted")
     if not listing.files:
         why = "".join(f"; {path} is {reason}" for path, reason in listing.skipped[:1])
-        raise InvalidRequest(f"{source} holds no image{why}")
+        left_out = f"; {endings_line(listing.endings)}" if listing.endings else ""
+        raise InvalidRequest(f"{source} holds no image{why}{left_out}")
     return listing
 
 
-def _list_folder(root: Path) -> Listing:
-    files: list[ImageFile] = []
-    skipped: list[tuple[str, str]] = []
-    known = extensions()
-    paths = root.files() if isinstance(root, RemotePath) else _walk(root, PurePosixPath())
-    for path in paths:
-        if any(part.startswith(".") for part in path.parts):
-            continue
-        reason, is_image = _wrong_link(root, path), path.suffix.lower() in known
-        if reason is _LINKED_FOLDER or (reason is not None and is_image):
-            skipped.append((str(path), reason))
-        elif is_image:
-            files.append(ImageFile(str(path), path.parts[0] if len(path.parts) > 1 else None))
-    return Listing(root, sorted(files, key=lambda file: file.path), sorted(skipped))
+def _list_folder(root: Path, follow_links: bool) -> Listing:
+    found = find_images(root, follow_links)
+    files = [ImageFile(str(path), path.parts[0] if len(path.parts) > 1 else None) for path in found.paths]
+    return Listing(root, sorted(files, key=lambda file: file.path), sorted(found.skipped), found.endings)
 
 
-def _walk(root: Path, folder: PurePosixPath) -> Iterator[PurePosixPath]:
-    with os.scandir(root / folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(root, folder / entry.name)
-            else:
-                yield folder / entry.name
+def _list_file(source: Path, root: Path, wanted: Wanted, follow_links: bool) -> Listing:
+    table = open_table(source)
+    columns = choose(source, table.columns, wanted)
+    files = list(_rows(source, root, table, columns))
+    wrong = {} if follow_links else dict(_wrong_links(root, files))
+    return Listing(
+        root,
+        sorted((file for file in files if file.path not in wrong), key=lambda file: file.path),
+        sorted(wrong.items()),
+        classes=columns.class_ is not None,
+        notes=[_understood(source, table, columns, files)],
+    )
 
 
-def _wrong_link(root: Path, path: PurePosixPath) -> str | None:
-    """What is wrong with a path, if it is a link that is not followed."""
-    file = root / path
-    if not file.is_symlink():
-        return None
-    if file.is_dir():
-        return _LINKED_FOLDER
-    target = Path(os.path.realpath(file))  # of a loop of links too, which the job then cannot read
-    return None if target.is_relative_to(root) else _LEAVES_ROOT
-
-
-def _outside(root: Path, folders: set[PurePosixPath]) -> set[PurePosixPath]:
-    """Those of a list's folders to which a link leads out of the root."""
-    if isinstance(root, RemotePath):
-        return set()
-    return {folder for folder in folders if not Path(os.path.realpath(root / folder)).is_relative_to(root)}
-
-
-def _wrong_file(root: Path, path: PurePosixPath, outside: set[PurePosixPath]) -> str | None:
-    return _LEAVES_ROOT if path.parent in outside else _wrong_link(root, path)
-
-
-def _list_file(source: Path, root: Path) -> Listing:
-    read = _csv_rows if source.suffix.lower() == ".csv" else _json_rows
+def _rows(source: Path, root: Path, table: Table, columns: Columns) -> Iterator[ImageFile]:
     seen: dict[str, int] = {}
-    files: list[ImageFile] = []
-    for line, row in _text_of(source, read):
-        path = _relative_path(source, line, row.get("path"))
+    for line, row in table.rows():
+        path = _relative_path(source, line, row.get(columns.path), columns.path, root)
         if path in seen:
             raise InvalidRequest(f"{source}, line {line}: {path} is listed already, on line {seen[path]}")
         seen[path] = line
-        files.append(ImageFile(path, _class_name(source, line, row.get("class"))))
-    outside = _outside(root, {PurePosixPath(file.path).parent for file in files})
-    wrong = {file: _wrong_file(root, PurePosixPath(file.path), outside) for file in files}
-    allowed = [file for file, reason in wrong.items() if reason is None]
-    skipped = [(file.path, reason) for file, reason in wrong.items() if reason is not None]
-    return Listing(root, sorted(allowed, key=lambda file: file.path), sorted(skipped))
+        class_ = None if columns.class_ is None else _class_name(source, line, row.get(columns.class_), columns.class_)
+        yield ImageFile(path, class_)
 
 
-def _text_of(source: Path, read: Callable[[Path], NumberedRows]) -> NumberedRows:
-    try:
-        yield from read(source)
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{source} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+def _understood(source: Path, table: Table, columns: Columns, files: list[ImageFile]) -> str:
+    """How a list was read, in a sentence: nothing of it is dropped unsaid."""
+    names = {file.class_ for file in files} - {None}
+    said = [f"paths from the column {columns.path!r}"]
+    if columns.class_ is not None:
+        said.append(f"classes from {columns.class_!r} ({len(names)} class{'' if len(names) == 1 else 'es'})")
+        without = sum(file.class_ is None for file in files)
+        said += [f"{without} of {len(files)} images without a class"] if without else []
+    elif columns.ignored:
+        said.append("NO classes: none of the other columns is known to hold them, --class-column NAME says which it is")
+    else:
+        said.append("no classes")
+    if columns.ignored:
+        said.append(f"ignored: {', '.join(map(repr, columns.ignored))}")
+    if table.delimiter is not None and len(table.columns) > 1:
+        said.append(f"{DELIMITERS[table.delimiter]} between the columns")
+    return f"{source}: {'; '.join(said)}"
 
 
-def _relative_path(source: Path, line: int, value: object) -> str:
+def _wrong_links(root: Path, files: list[ImageFile]) -> Iterator[tuple[str, str]]:
+    """Those of a list's images to which a link leads out of the root."""
+    if isinstance(root, RemotePath):
+        return
+    folders = {PurePosixPath(file.path).parent for file in files}
+    outside = {folder for folder in folders if leaves(root, root / folder)}
+    for file in files:
+        path = root / file.path
+        if path.is_symlink() and path.is_dir():
+            yield file.path, "a symbolic link to a folder"
+        elif PurePosixPath(file.path).parent in outside or (path.is_symlink() and leaves(root, path)):
+            yield file.path, LEAVES_ROOT
+
+
+def _relative_path(source: Path, line: int, value: object, column: str, root: Path) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise InvalidRequest(f"{source}, line {line}: every row needs a 'path'")
+        raise InvalidRequest(f"{source}, line {line}: every row needs a {column!r}")
     try:
         os.fsencode(value)
     except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can write
         raise InvalidRequest(f"{source}, line {line}: {value!r} is no name of a file") from error
-    path = PurePosixPath(value.strip())
-    if path.is_absolute() or ".." in path.parts or "\0" in value:
-        raise InvalidRequest(f"{source}, line {line}: {value!r} must be a path below the image root")
-    return str(path)
+    name = _below(root, value.strip())
+    if name is None or ".." in PurePosixPath(name).parts or "\0" in value or name in ("", "."):
+        raise InvalidRequest(
+            f"{source}, line {line}: {value!r} must be a path below the image root {root}; --image-root says another"
+        )
+    return str(PurePosixPath(name))
 
 
-def _class_name(source: Path, line: int, value: object) -> str | None:
-    if value is None or value == "":
+def _below(root: Path, name: str) -> str | None:
+    """A path relative to the root; None for an absolute one that is elsewhere."""
+    if isinstance(root, RemotePath):
+        if "://" in name:
+            start = f"{root}/"
+            return name[len(start) :] if name.startswith(start) else None
+        return None if name.startswith("/") else name
+    if not name.startswith("/"):
+        return name
+    folder, file = posixpath.split(name)
+    for above in (folder, os.path.realpath(folder)):  # the root is resolved, a path in a list need not be
+        if Path(above).is_relative_to(root):
+            return str(Path(above).relative_to(root) / file)
+    return None
+
+
+def _class_name(source: Path, line: int, value: object, column: str) -> str | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if not isinstance(value, (str, int)) or isinstance(value, bool):
-        raise InvalidRequest(f"{source}, line {line}: 'class' must be a name, not {value!r}")
-    name = str(value)
+        raise InvalidRequest(f"{source}, line {line}: {column!r} must be a name, not {value!r}")
+    name = str(value).strip()
     if name in (".", "..") or "\0" in name or len(name) > MAX_CLASS or not _is_text(name):
         raise InvalidRequest(
-            f"{source}, line {line}: 'class' must be a text of at most {MAX_CLASS} characters that can be part of a "
+            f"{source}, line {line}: {column!r} must be a text of at most {MAX_CLASS} characters that can be part of a "
             f"URL, not {name[:40]!r}"
         )
     return name
@@ -181,29 +207,3 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:  # half of a surrogate pair
         return False
     return True
-
-
-def _csv_rows(source: Path) -> NumberedRows:
-    with source.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if "path" not in (reader.fieldnames or ()):
-            raise InvalidRequest(f"{source}: the header must name a 'path' column, it has {reader.fieldnames}")
-        try:
-            for row in reader:
-                yield reader.line_num, dict(row)
-        except csv.Error as error:
-            raise InvalidRequest(f"{source}, line {reader.line_num + 1}: not CSV ({error})") from error
-
-
-def _json_rows(source: Path) -> NumberedRows:
-    with source.open(encoding="utf-8") as file:
-        for number, text in enumerate(file, start=1):
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-            except (ValueError, RecursionError) as error:  # numbers too long, lists in lists too deep
-                raise InvalidRequest(f"{source}, line {number}: not JSON ({error})") from error
-            if not isinstance(row, dict):
-                raise InvalidRequest(f"{source}, line {number}: every line is an object with a 'path'")
-            yield number, row

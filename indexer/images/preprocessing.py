@@ -34,6 +34,8 @@ class Preprocessing:
         One of `indexer.images.fields.INTERPOLATIONS`.
     mean, std : (float, float, float)
         Of the channels R, G, B in 0..1.
+    value_range : (float, float) or None
+        Values of grey with more than 8 bits that are black and white; see `indexer.images.meaning`.
 
     Lengths, lists and single numbers are taken too, see `indexer.images.fields`. Only the interpolation has a default:
     what a network was trained with is nothing to be guessed.
@@ -50,6 +52,7 @@ class Preprocessing:
     _: KW_ONLY
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for name, parse in PARSERS.items():
@@ -117,11 +120,14 @@ class Preprocessing:
         return (new_long, new_short) if width <= height else (new_short, new_long)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        fields = asdict(self)
+        if self.value_range is None:  # older programs can read an index that needs none
+            del fields["value_range"]
+        return fields
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Preprocessing":
-        return cls(**{name: data[name] for name in PARSERS})
+        return cls(**{name: data[name] for name in PARSERS if name != "value_range" or name in data})
 
 
 PARSERS = {
@@ -130,6 +136,7 @@ PARSERS = {
     "interpolation": fields.interpolation_of,
     "mean": fields.mean_of,
     "std": fields.std_of,
+    "value_range": fields.value_range_of,
 }
 """How the value of each field of a `Preprocessing` is read."""
 

@@ -1,5 +1,6 @@
 """Bytes of an image file -> 8-bit RGB pixels, upright, or a reason why not."""
 
+import contextlib
 import errno
 import io
 import os
@@ -8,24 +9,36 @@ import struct
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 from PIL import Image
 
 from indexer.errors import ImageRejected
+from indexer.images.meaning import LOW_BYTES, Meaning, ValueRange, low_bytes, needs_low_bytes, to_rgb
 from indexer.store.remote import RemotePath
 
-FORMATS: Final = (
+_FORMATS: Final = (
     "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "DIB", "PCX", "SGI", "QOI",
 )  # fmt: skip
-"""What is opened. Formats that start other programs (EPS) or that are no pictures are left out on purpose."""
-
 MAX_PIXELS: Final = 64_000_000
 """Largest width x height that is decoded unless told otherwise (192 MB of RGB)."""
 
 MAX_BYTES: Final = 1 << 30
 """Largest file that is read as an image."""
 
+HEIC_ENDINGS: Final = (".heic", ".heif", ".hif", ".heics", ".heifs")
+
+_HEIC_BRANDS: Final = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_WITHOUT_A_MARK: Final = ("TGA", "PCX", "DIB")
+"""Formats that any file may look like."""
+
 Image.init()  # registers every format once; else it would be done on the first odd file, under a request
+
+with contextlib.suppress(ImportError):  # an extra
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+FORMATS: Final = (*_FORMATS, "HEIF") if "HEIF" in Image.OPEN else _FORMATS
+"""What is opened. Formats that start other programs (EPS) or that are no pictures are left out on purpose."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -37,12 +50,30 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, struct.error, OverflowError)
+DECODER_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, struct.error, OverflowError, EOFError,
+)  # fmt: skip
+"""What decoders raise on files that are damaged."""
 
 
 def extensions() -> frozenset[str]:
     """File name extensions (lower case, with the dot) of the formats that are read."""
     return frozenset(ext for ext, name in Image.registered_extensions().items() if name in FORMATS)
+
+
+def can_read_heic() -> bool:
+    """Whether the extra that reads HEIC is installed."""
+    return "HEIF" in FORMATS
+
+
+def looks_like_image(start: bytes) -> bool:
+    """Whether a file that begins so is an image, by the marks of the formats; of HEIC too where it cannot be read."""
+    known = [Image.OPEN[name][1] for name in FORMATS if name in Image.OPEN and name not in _WITHOUT_A_MARK]
+    return _is_heic(start) or any(accept(start) is True for accept in known if accept is not None)
+
+
+def _is_heic(start: bytes) -> bool:
+    return start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS
 
 
 def read_file(path: Path | RemotePath) -> bytes:
@@ -73,11 +104,11 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def read_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def read_picture(data: bytes, max_pixels: int = MAX_PIXELS, value_range: ValueRange | None = None) -> Image.Image:
     """Decode an image.
 
-    The size is checked before anything is decoded. EXIF orientation is applied, transparency is laid on white,
-    16-bit grey is scaled to 8 bits, of several frames the first is taken.
+    The size is checked before anything is decoded. EXIF orientation is applied, of several frames the first is taken.
+    What pixels mean says `indexer.images.meaning`: transparency is laid on white, 16-bit grey is scaled to 8 bits.
 
     Parameters
     ----------
@@ -85,6 +116,8 @@ def read_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         The file.
     max_pixels : int
         Refuse images with more pixels.
+    value_range : (float, float), optional
+        The values of grey with more than 8 bits that are black and white.
 
     Returns
     -------
@@ -96,76 +129,52 @@ def read_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     ImageRejected
         Not an image of a known format, damaged, empty or too large.
     """
-    image = _open(data)
+    image = open_picture(data, max_pixels)
+    meaning = Meaning.of(image)
+    try:
+        low = low_bytes(open_picture(data, max_pixels)) if needs_low_bytes(image, meaning) else None
+        image.load()
+    except MemoryError:
+        raise
+    except DECODER_ERRORS as error:
+        raise ImageRejected(f"the {image.format} data is damaged or cut short ({error})") from error
+    if low is not None:
+        image.info[LOW_BYTES] = low
+    return _upright(to_rgb(image, meaning, value_range), _orientation(image))
+
+
+def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """An image that is not decoded yet; see `read_picture`."""
+    image = _open(data, max_pixels)
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageRejected(f"the image has no pixels ({width} x {height})")
     if width * height > max_pixels:
         raise ImageRejected(f"the image has {width} x {height} pixels; at most {max_pixels} are read")
-    try:
-        image.load()
-    except MemoryError:
-        raise
-    except _DECODER_ERRORS as error:
-        raise ImageRejected(f"the {image.format} data is damaged or cut short ({error})") from error
-    return to_rgb(_upright(image))
+    return image
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes, max_pixels: int) -> Image.Image:
     if not data:
         raise ImageRejected("the file is empty")
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's own bound, which is looked at before ours
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageRejected("the image claims far more pixels than are read") from error
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
+        if _is_heic(data) and not can_read_heic():
+            raise ImageRejected("an image in HEIC; to read it, install unitscope[heic]") from error
         raise ImageRejected(f"not an image that can be read; the formats are {', '.join(FORMATS)}") from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _orientation(image: Image.Image) -> int:
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-    except _DECODER_ERRORS:  # EXIF that cannot be parsed says nothing about the pixels
-        return image
+        return image.getexif().get(_ORIENTATION_TAG, 1)
+    except DECODER_ERRORS:  # EXIF that cannot be parsed says nothing about the pixels
+        return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode to RGB; see `read_picture` for how.
-
-    Raises
-    ------
-    ImageRejected
-        Floating-point or 32-bit pixels, whose range nothing defines.
-    """
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I;16"):
-        return _from_16_bit(image)
-    if image.mode == "I":
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ImageRejected("32-bit pixels have no defined range; save the image with 8 or 16 bits")
-        return _grey(values)
-    if image.mode == "F":
-        raise ImageRejected("floating-point pixels have no defined range; save the image with 8 or 16 bits")
-    if image.has_transparency_data:
-        return _on_white(image)
-    return image.convert("RGB")
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    order = ">u2" if image.mode == "I;16B" else "<u2"
-    values = np.frombuffer(image.tobytes(), dtype=order).reshape(image.height, image.width)
-    return _grey(values)
-
-
-def _grey(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    # Converting RGBA to RGB would show the colours hidden under transparent pixels.
-    rgba = image.convert("RGBA")
-    white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, rgba).convert("RGB")

@@ -8,6 +8,7 @@
       lock                           in a bucket: lease.json
       shards/000000.h5               kept activations of a run of images
       derived/000001/images.h5       the image table
+      derived/000001/labels.jsonl    paths and classes that have changed since, if any
       derived/000001/LAYER.h5        peaks by neuron, order, histogram, statistics
       derived/000001/LAYER.faiss     the cells' activation vectors
       derived/000001/LAYER.lists     the inverted lists of a large one
@@ -21,6 +22,7 @@ PLAN = "plan.jsonl"
 SHARDS = "shards"
 DERIVED = "derived"
 IMAGES = "images.h5"
+LABELS = "labels.jsonl"
 
 
 def manifest_path(index: Path) -> Path:

@@ -16,6 +16,8 @@ from indexer.network.loading import PLAIN, Loading
 from indexer.receptive_field import ReceptiveField
 from indexer.receptive_field.layout import Layout
 from indexer.store import atomic
+from indexer.store.intake import PLAIN as PLAIN_INTAKE
+from indexer.store.intake import Intake
 from indexer.store.remote import RemotePath, Status
 
 FORMAT = "unitscope index"
@@ -168,8 +170,9 @@ _OF_THE_FILE: Final = ("weights", "weights_key", "strip_prefix", "strict")
 def _flat(data: dict[str, Any]) -> dict[str, Any]:
     model = {"precision": FLOAT32, "arguments": {}} | data["model"]
     flat = {f"model.{key}": value for key, value in model.items() if key not in _OF_THE_FILE}
+    preprocessing = {"value_range": None} | data["preprocessing"]
     flat |= {f"preprocessing.{key}": list(value) if isinstance(value, (list, tuple)) else value
-             for key, value in data["preprocessing"].items()}  # fmt: skip
+             for key, value in preprocessing.items()}  # fmt: skip
     flat["layers"] = [
         " ".join(
             [f"{layer['name']} ({layer['channels']}, {layer['height']}, {layer['width']})", layer.get("layout", "")]
@@ -225,6 +228,12 @@ class Manifest:
     left_out : list of str
         Marks (`indexer.jobs.remove.path_fingerprint`) of the paths of images that were removed and are not to be added
         again.
+    intake : Intake
+        Where the images come from.
+    endings : dict of str to int
+        Files in the folder that were left out by the ending of their names, see `indexer.images.folder.Found`.
+    relabelled : int
+        Images whose path or class is another than in their shard; "labels" in ``derived`` lists them.
     """
 
     generation: int
@@ -242,6 +251,9 @@ class Manifest:
     checksums: dict[str, str] = field(default_factory=dict)
     vectors: dict[str, dict[str, Any]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    intake: Intake = PLAIN_INTAKE
+    endings: dict[str, int] = field(default_factory=dict)
+    relabelled: int = 0
 
     def skipped_with(self, more: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
         """``skipped``, and more images with the reasons, each once, in order."""
@@ -251,8 +263,10 @@ class Manifest:
         body = {name: getattr(self, name) for name in (
             "generation", "image_root", "next_id", "shard_size", "batch_size", "categories", "removed", "skipped",
             "images", "derived", "checksums", "vectors")}  # fmt: skip
-        if self.left_out:  # older programs can read an index that needs none
-            body["left_out"] = self.left_out
+        # Older programs can read an index that needs none of these.
+        body |= {name: value for name in ("left_out", "endings", "relabelled") if (value := getattr(self, name))}
+        if self.intake != PLAIN_INTAKE:
+            body["intake"] = self.intake.to_json()
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -266,6 +280,8 @@ class Manifest:
         fields = {key: value for key, value in data.items() if key not in ("format", "version")}
         fields["configuration"] = Configuration.from_json(data["configuration"])
         fields["shards"] = [ShardInfo(**shard) for shard in data["shards"]]
+        if "intake" in data:
+            fields["intake"] = Intake.from_json(data["intake"])
         manifest = cls(**fields)
         for file in manifest.files:
             _check_inside(file)

@@ -39,12 +39,15 @@ _FIELD: Final = _object(
     y=_or_null(_AXIS),
     x=_or_null(_AXIS),
 )
-_PREPROCESSING: Final = _object(
-    resize=_or_null({**_list(_SIDE), "minItems": 1, "maxItems": 2}),
-    crop=_or_null(_list(_SIDE, 2)),
-    interpolation=_TEXT,
-    mean=_list({"type": "number"}, 3),
-    std=_list({"type": "number", "exclusiveMinimum": 0}, 3),
+_PREPROCESSING: Final = _or_with(
+    _object(
+        resize=_or_null({**_list(_SIDE), "minItems": 1, "maxItems": 2}),
+        crop=_or_null(_list(_SIDE, 2)),
+        interpolation=_TEXT,
+        mean=_list({"type": "number"}, 3),
+        std=_list({"type": "number", "exclusiveMinimum": 0}, 3),
+    ),
+    value_range=_list({"type": "number"}, 2),
 )
 _CONFIGURATION: Final = _object(
     model=_or_with(
@@ -87,7 +90,19 @@ _REQUIRED: Final = _object(
     configuration=_CONFIGURATION,
     shards=_list(_object(file=_TEXT, rows=_COUNT, sha256=_SHA256, first_id=_COUNT, end_id=_COUNT, skipped=_COUNT)),
 )
-SCHEMA: Final = _or_with(_REQUIRED, left_out=_list({"type": "string", "pattern": "^[0-9a-f]{32}$"}))
+_INTAKE: Final = _object(
+    folder={"type": "boolean"},
+    lists=_list(_or_with(_object(path=_TEXT), path_column=_TEXT, class_column=_TEXT)),
+    follow_links={"type": "boolean"},
+    max_pixels={"type": "integer", "minimum": 1, "maximum": 2**28},
+)
+SCHEMA: Final = _or_with(
+    _REQUIRED,
+    left_out=_list({"type": "string", "pattern": "^[0-9a-f]{32}$"}),
+    intake=_INTAKE,
+    endings={"type": "object", "additionalProperties": _COUNT},
+    relabelled=_COUNT,
+)
 _VALIDATOR: Final = jsonschema_rs.Draft202012Validator(SCHEMA, mask="the value")
 
 

@@ -16,6 +16,8 @@ def input_line(preprocessing: Preprocessing, sources: Mapping[str, str]) -> str:
     told: dict[str, list[str]] = {}
     for name in ("resize", "crop", "mean", "std", "interpolation"):
         told.setdefault(sources.get(name, "the index"), []).append(f"{name} {text_of(getattr(preprocessing, name))}")
+    if preprocessing.value_range is not None:
+        told.setdefault("--value-range", []).append(f"grey from {text_of(preprocessing.value_range)}")
     fields = "; ".join(f"{', '.join(values)} ({source})" for source, values in told.items())
     return f"input: height {height} x width {width}; {fields}"
 

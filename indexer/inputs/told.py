@@ -61,7 +61,7 @@ class Told:
 
     def with_options(self, options: Mapping[str, Any]) -> "Told":
         """These with what was asked for on the command line, which comes first."""
-        told = [Told.of({name: value}, f"--{name}") for name, value in options.items()]
+        told = [Told.of({name: value}, f"--{name.replace('_', '-')}") for name, value in options.items()]
         fields, sources = dict(self.fields), dict(self.sources)
         for one in told:
             fields |= one.fields

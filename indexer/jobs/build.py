@@ -9,14 +9,20 @@ from indexer.derive.executor import Executor
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
 from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, NotFound, NotReproducible
+from indexer.images.columns import Wanted
+from indexer.images.left_out import none_usable
 from indexer.images.listing import Listing, list_images
+from indexer.images.reading import MAX_PIXELS
 from indexer.index import layout
 from indexer.index.lock import writing
 from indexer.index.manifest import FLOAT32, Configuration, Manifest, ShardInfo, read_manifest
 from indexer.inputs.saying import input_line, size_line
 from indexer.inputs.upscaling import upscaled
+from indexer.jobs.news import say_moved, say_news, say_other_classes
 from indexer.jobs.plan import Plan, unfinished_plan
 from indexer.jobs.remove import path_fingerprint
+from indexer.jobs.sources import Origin, from_a_forgotten_list, list_origin, origin_in, origin_of, refuse_other_origin
+from indexer.jobs.taking_in import remember, taken_in
 from indexer.jobs.write_shards import DEFAULT_LIMITS, Engine, Limits, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
@@ -26,9 +32,11 @@ from indexer.network.restore import configuration_of, network_of
 from indexer.receptive_field.layout import Layout
 from indexer.shards.reader import Shard
 from indexer.store import atomic
+from indexer.store.intake import Intake
 from indexer.store.remote import parse_location
 
 SHARD_SIZE = 1024
+_NOT_LISTED = object()
 _LARGEST = 2**31 - 1  # rows of shards are numbers of 32 bits
 
 
@@ -72,6 +80,12 @@ class BuildRequest:
         `indexer.derive.executor.Executor` does the parts of the derivation too.
     limits : Limits
         How far the network is trusted.
+    columns : Wanted, optional
+        Which columns of a list hold the paths and the classes, if their names do not say it.
+    follow_links : bool
+        Follow symbolic links, out of the image root too.
+    max_pixels : int
+        Skip images with more.
     """
 
     images: Path
@@ -87,6 +101,9 @@ class BuildRequest:
     engine: Engine | None = None
     precision: str = FLOAT32
     limits: Limits = DEFAULT_LIMITS
+    columns: Wanted | None = None
+    follow_links: bool = False
+    max_pixels: int = MAX_PIXELS
     layouts: Mapping[str, Layout] | None = None
     loading: Loading = PLAIN
 
@@ -94,18 +111,22 @@ class BuildRequest:
 def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
     """Build an index, or finish one whose build was interrupted.
 
-    An index that is complete already stays as it is.
+    An index that is complete already stays as it is; what is new or changed where its images are is said.
 
     Raises
     ------
     ConfigurationMismatch
-        An index, or an unfinished job, of another configuration is there.
+        An index, or an unfinished job, of another configuration or other images is there.
     InvalidRequest, IndexBusy, ModelUnavailable, BadActivations
     """
     if not all(1 <= size <= _LARGEST for size in (request.shard_size, request.batch_size) if size is not None):
         raise InvalidRequest(f"shard size and batch size must be 1 to {_LARGEST}")
     reporter = reporter or Reporter()
+    origin = origin_of(
+        request.images, request.image_root, request.columns, request.follow_links, request.max_pixels
+    )  # fmt: skip
     with writing(index, new=True):
+        _check_origin(index, origin, reporter)
         network = _network(request, reporter)
         configuration = configuration_of(network, request.keep_images)
         engine = request.engine or partial(index_shards, network=network)
@@ -115,15 +136,43 @@ def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) 
         plan = unfinished_plan(index, manifest)
         if plan is not None:
             _refuse_other(plan.configuration, configuration, f"the unfinished job in {index}")
+            plan = replace(plan, intake=plan.intake or origin.intake)
             _say_first(plan, network, reporter)
-            return _carry_out(index, manifest, plan, engine, reporter, request.limits)
+            manifest = _carry_out(index, manifest, plan, engine, reporter, request.limits)
         if manifest is not None:
+            say_news(index, manifest, Origin(origin.root, manifest.intake), reporter.note)
             return manifest
-        listing = list_images(request.images, request.image_root)
+        listing = list_images(request.images, request.image_root, request.columns, request.follow_links)
+        for note in listing.notes:
+            reporter.note(note)
         batch = request.batch_size or network.batch_size
-        plan = _plan(None, listing, configuration, network, request.shard_size, batch)
+        plan = _plan(None, listing, configuration, network, request.shard_size, batch, origin.intake)
         _say_first(plan, network, reporter)
         return _carry_out(index, None, plan, engine, reporter, request.limits)
+
+
+def _check_origin(index: Path, origin: Origin, reporter: Reporter) -> None:
+    """Refuse other images than those that an index, or its unfinished job, is about."""
+    manifest = _manifest(index)
+    plan = unfinished_plan(index, manifest)
+    if plan is not None:
+        there = Origin(parse_location(plan.image_root), plan.intake or origin.intake)
+        refuse_other_origin(there, origin, f"the unfinished job in {index}", index)
+    elif manifest is not None and _names_all(index, manifest, origin):
+        reporter.note(f"the index is too old to remember its list: `add {index} LIST` lets it")
+    elif manifest is not None:
+        refuse_other_origin(origin_in(manifest), origin, f"the index {index}", index)
+
+
+def _names_all(index: Path, manifest: Manifest, origin: Origin) -> bool:
+    """Whether an index that remembers no list was made from this one: all its images and classes are in it."""
+    table = ImageTable(index, manifest.derived["images"])
+    if origin.intake.folder or str(origin.root) != manifest.image_root:
+        return False
+    if not from_a_forgotten_list(table, manifest.intake):
+        return False
+    listed = {file.path: file.class_ for file in list_origin(origin).files}
+    return all(listed.get(path, _NOT_LISTED) == table.class_of(row) for row, path in enumerate(table.paths()))
 
 
 def add(
@@ -136,12 +185,15 @@ def add(
     again: Collection[str] = (),
     limits: Limits = DEFAULT_LIMITS,
     model: str | None = None,
+    columns: Wanted | None = None,
 ) -> Manifest:
-    """Add the images of the image root, or of a list, that the index does not know yet.
+    """Add the images that are new where the index has its images from, or those of a list, which it then remembers.
 
     An interrupted job is finished first. Images that were removed stay out, but for those that ``again`` names, by
     path or by a folder above. Images whose file changed since are not indexed again: remove them, then name them here.
     ``model`` names the program's file of an index that was made with one, see `indexer.network.restore.network_of`.
+    ``columns`` are those of the list. Images that have another class now keep theirs, which is said: see
+    `indexer.jobs.relabel.relabel`.
     Where no new image can be used, nothing is published: the manifest is the one that is there, with those in
     ``skipped``.
 
@@ -161,14 +213,22 @@ def add(
         plan = unfinished_plan(index, manifest)
         if plan is not None:
             manifest = _carry_out(index, manifest, plan, engine, reporter, limits)
-        listing = _listing_of(manifest, images)
-        known = set(ImageTable(index, manifest.derived["images"]).paths())
+        table = ImageTable(index, manifest.derived["images"])
+        intake, listing = taken_in(manifest, table, images, columns, reporter.note)
+        say_other_classes(index, table, listing, reporter.note)
+        known = set(table.paths())
+        if images is None:
+            say_moved(index, known, listing, reporter.note)
         known |= _left_out(manifest, listing, again, reporter)
         new = [file for file in listing.files if file.path not in known]
+        endings = dict(listing.endings) if intake.folder and listing.endings else manifest.endings
         if not new:
-            return manifest
+            manifest = replace(manifest, endings=endings)
+            return remember(index, manifest, intake, reporter.stage)
         listing = replace(listing, files=new)
-        plan = _plan(manifest, listing, manifest.configuration, network, manifest.shard_size, manifest.batch_size)
+        plan = _plan(
+            manifest, listing, manifest.configuration, network, manifest.shard_size, manifest.batch_size, intake
+        )
         return _carry_out(index, manifest, plan, engine, reporter, limits)
 
 
@@ -185,19 +245,6 @@ def _left_out(manifest: Manifest, listing: Listing, again: Collection[str], repo
     if left_out:
         reporter.left_out(len(left_out))
     return left_out
-
-
-def _listing_of(manifest: Manifest, images: Path | None) -> Listing:
-    root = parse_location(manifest.image_root)
-    if isinstance(root, Path) and not root.is_dir():
-        raise InvalidRequest(
-            f"{root}, the folder of the images, is no longer there; put a symbolic link there to where they are now"
-        )
-    if images is None or (images.is_dir() and images.resolve() == root):
-        return list_images(root)
-    if images.is_dir():
-        raise InvalidRequest(f"the index is about images below {root}; {images} is not that folder")
-    return list_images(images, root)
 
 
 def _network(request: BuildRequest, reporter: Reporter) -> Network:
@@ -238,6 +285,7 @@ def _plan(
     network: Network,
     shard_size: int,
     batch: int,
+    intake: Intake,
 ) -> Plan:
     numbers = [int(Path(shard.file).stem) for shard in manifest.shards] if manifest else []
     return Plan(
@@ -250,6 +298,8 @@ def _plan(
         batch_size=batch,
         skipped=[list(pair) for pair in listing.skipped],
         files=listing.files,
+        intake=intake,
+        endings=dict(listing.endings) if intake.folder else {},
     )
 
 
@@ -266,7 +316,7 @@ def _carry_out(
     if not any(shard.rows for shard in shards):
         unusable = _undo(index, shards)
         if manifest is None:
-            raise NotFound(f"none of the {len(plan.files)} images could be used")
+            raise NotFound(none_usable(unusable))
         return replace(manifest, skipped=manifest.skipped_with(unusable))
     if manifest is None:
         manifest = Manifest(
@@ -275,7 +325,13 @@ def _carry_out(
     skipped = manifest.skipped_with(plan.skipped)
     left_out = sorted({*manifest.left_out} - {path_fingerprint(file.path) for file in plan.files})
     grown = replace(
-        manifest, shards=[*manifest.shards, *shards], next_id=plan.next_id, skipped=skipped, left_out=left_out
+        manifest,
+        shards=[*manifest.shards, *shards],
+        next_id=plan.next_id,
+        skipped=skipped,
+        left_out=left_out,
+        intake=plan.intake or manifest.intake,
+        endings=plan.endings or manifest.endings,
     )
     published = derive_and_publish(index, grown, reporter.stage, engine if isinstance(engine, Executor) else None)
     layout.plan_path(index).unlink()

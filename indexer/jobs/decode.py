@@ -12,7 +12,7 @@ import numpy as np
 from indexer.errors import ImageRejected
 from indexer.images.listing import ImageFile
 from indexer.images.preprocessing import Preprocessing
-from indexer.images.reading import read_file, read_picture
+from indexer.images.reading import MAX_PIXELS, read_file, read_picture
 from indexer.shards.records import IndexedImage
 
 
@@ -32,11 +32,13 @@ class Skipped:
     reason: str
 
 
-def decode(root: Path, id: int, file: ImageFile, preprocessing: Preprocessing, keep: bool) -> Decoded | Skipped:
+def decode(
+    root: Path, id: int, file: ImageFile, preprocessing: Preprocessing, keep: bool, max_pixels: int = MAX_PIXELS
+) -> Decoded | Skipped:
     """Read, decode and preprocess one image; ``keep`` hands its bytes on."""
     try:
         data = read_file(root / file.path)
-        picture = read_picture(data)
+        picture = read_picture(data, max_pixels, preprocessing.value_range)
         pixels = preprocessing.pixels(picture)
     except OSError as error:
         return Skipped(file.path, f"cannot be read ({error.strerror})")
@@ -56,11 +58,12 @@ def decode_ahead(
     keep: bool,
     pool: ThreadPoolExecutor,
     ahead: int,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Decoded | Skipped]:
     """Decode images in order, up to ``ahead`` of them before they are asked for."""
     waiting: deque[Future[Decoded | Skipped]] = deque()
     for id, file in images:
-        waiting.append(pool.submit(decode, root, id, file, preprocessing, keep))
+        waiting.append(pool.submit(decode, root, id, file, preprocessing, keep, max_pixels))
         if len(waiting) > ahead:
             yield waiting.popleft().result()
     while waiting:

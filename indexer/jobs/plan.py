@@ -9,7 +9,7 @@ import itertools
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from indexer.images.listing import ImageFile
 from indexer.index import layout
 from indexer.index.manifest import Configuration, Manifest
 from indexer.store import atomic
+from indexer.store.intake import Intake
 
 FORMAT = "unitscope plan"
 VERSION = 1
@@ -45,6 +46,10 @@ class Plan:
     batch_size: int
     skipped: list[tuple[str, str]]
     files: list[ImageFile]
+    intake: Intake | None = None
+    """Of the index, once the job has ended; older programs did not write it down."""
+    endings: dict[str, int] = field(default_factory=dict)
+    """As in the manifest."""
 
     @property
     def next_id(self) -> int:
@@ -61,6 +66,7 @@ class Plan:
 
     def write(self, index: Path) -> None:
         header = {key: getattr(self, key) for key in _PLAIN}
+        header |= {"intake": self.intake.to_json() if self.intake else None, "endings": self.endings}
         header |= {"format": FORMAT, "version": VERSION, "configuration": self.configuration.to_json()}
         lines = ({"path": file.path, "class": file.class_} for file in self.files)
         with atomic.publishing(layout.plan_path(index)) as partial, partial.open("w", encoding="ascii") as written:
@@ -89,6 +95,8 @@ def read_plan(index: Path) -> Plan | None:
             return Plan(
                 configuration=Configuration.from_json(data["configuration"]),
                 files=[_file(json.loads(line)) for line in lines],
+                intake=Intake.from_json(data["intake"]) if data.get("intake") else None,
+                endings=data.get("endings", {}),
                 **{key: data[key] for key in _PLAIN},
             )
     except FileNotFoundError:

@@ -11,6 +11,7 @@ import numpy as np
 
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
+from indexer.derive.labels import KEY, Labels, read_labels
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.images.listing import ImageFile
 from indexer.images.reading import read_file
@@ -87,10 +88,33 @@ def repair(
         manifest = read_manifest(index)
         faults = {fault.file for fault in verify(index)}
         damaged = [shard for shard in manifest.shards if shard.file in faults]
+        labels = _labels(index, manifest, faults, damaged)
         if damaged:
             load = partial(network_of, manifest.configuration, weights, device, model)
             manifest = _rebuild(index, manifest, damaged, load, reporter, limits)
-        return derive_and_publish(index, manifest, reporter.stage) if faults else manifest
+        return derive_and_publish(index, manifest, reporter.stage, labels=labels) if faults else manifest
+
+
+def _labels(index: Path, manifest: Manifest, faults: set[str], damaged: list[ShardInfo]) -> Labels:
+    """What images are called now; where the file that says it is damaged, the image table knows it too."""
+    if manifest.derived.get(KEY) not in faults:
+        return read_labels(index, manifest)
+    file = manifest.derived["images"]
+    if file in faults:
+        raise InvalidRequest(
+            f"{manifest.derived[KEY]} and {file} are both damaged, so the paths and classes of {manifest.relabelled} "
+            "images are not known; build the index again"
+        )
+    table = ImageTable(index, file)
+    changed = {}
+    for info in manifest.shards:
+        if info not in damaged:  # one that is rebuilt has the names of the table
+            with Shard(index / info.file, info.file) as shard:
+                for image in shard.images():
+                    row = table.find_id(image.id)
+                    if row is not None and (image.path, image.class_) != (table.path(row), table.class_of(row)):
+                        changed[image.id] = (table.path(row), table.class_of(row))
+    return Labels(changed)
 
 
 def _rebuild(
@@ -111,7 +135,7 @@ def _rebuild(
     for note in network.model.notes:
         reporter.note(note)
     reporter.total(sum(len(plan.ids) for plan in plans))
-    task = ShardTask(index, root, manifest.configuration, manifest.batch_size, limits)
+    task = ShardTask(index, root, manifest.configuration, manifest.batch_size, limits, manifest.intake.max_pixels)
     with _set_aside([index / shard.file for shard in damaged]):
         made = index_shards(task, plans, network, reporter.progress)
     rebuilt = {info.file: info for info in made}

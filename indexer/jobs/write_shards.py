@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from indexer.errors import DamagedFile
+from indexer.images.reading import MAX_PIXELS
 from indexer.index import layout
 from indexer.index.manifest import Configuration, ShardInfo
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
@@ -67,6 +68,7 @@ class ShardTask:
     configuration: Configuration
     batch_size: int
     limits: Limits = DEFAULT_LIMITS
+    max_pixels: int = MAX_PIXELS
 
 
 def index_shards(
@@ -81,7 +83,7 @@ def index_shards(
         images = ((id, file) for plan in plans for id, file in zip(plan.ids, plan.files, strict=True))
         decoded = decode_ahead(
             task.image_root, images, task.configuration.preprocessing, task.configuration.keep_images, decoders,
-            _BATCHES_AHEAD * task.batch_size * passes_at_once(network.device),
+            _BATCHES_AHEAD * task.batch_size * passes_at_once(network.device), task.max_pixels,
         )  # fmt: skip
         return write_shards(task, plans, network, decoded, progress)
 
@@ -235,7 +237,10 @@ def run_plan(
         else:
             done[shard.number] = info
             progress(len(shard.ids))
-    task = ShardTask(index.resolve(), parse_location(plan.image_root), plan.configuration, plan.batch_size, limits)
+    max_pixels = plan.intake.max_pixels if plan.intake else MAX_PIXELS
+    task = ShardTask(
+        index.resolve(), parse_location(plan.image_root), plan.configuration, plan.batch_size, limits, max_pixels
+    )
     if missing:
         made = engine(task, missing, progress=progress)
         atomic.remove_partial(index / layout.SHARDS)  # what lost workers left

@@ -12,7 +12,7 @@ from PIL import Image
 from indexer.derive.image_table import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
-from indexer.images.reading import read_picture
+from indexer.images.reading import MAX_PIXELS, read_picture
 from indexer.index.manifest import Manifest, ShardInfo, check_no_links, read_manifest
 from indexer.query import deadline
 from indexer.query.boxes import Boxes
@@ -187,7 +187,8 @@ class Generation:
     @cached_property
     def _originals(self) -> Originals:
         kept = self._kept if self.manifest.configuration.keep_images else None
-        return Originals(self._image_root or parse_location(self.manifest.image_root), kept)
+        root = self._image_root or parse_location(self.manifest.image_root)
+        return Originals(root, kept, self.manifest.intake.follow_links)
 
     def _kept(self, image: ImageRecord) -> bytes:
         shard, place = self._shard(self._row(image.id))
@@ -200,7 +201,8 @@ class Generation:
 
     def picture(self, image: ImageRecord) -> Image.Image:
         """The original picture, RGB, upright."""
-        return read_picture(self.original(image))
+        most = max(MAX_PIXELS, self.manifest.intake.max_pixels)
+        return read_picture(self.original(image), most, self.manifest.configuration.preprocessing.value_range)
 
     def network(self, weights: str | None = None, device: str | None = None, model: str | None = None) -> "Network":
         """Load the network that the index was made with; see `indexer.network.restore.network_of`."""

@@ -1,6 +1,7 @@
 """The original files of indexed images, found again and checked before anything is shown of them."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,11 +20,14 @@ class Originals:
         The image root.
     kept : callable or None
         Reads an image's file from its shard, where the index keeps originals.
+    follow_links : bool
+        Whether the index was made so that links may leave the root. Bytes that are not those indexed are never given.
     """
 
-    def __init__(self, root: Path, kept: Callable[[ImageRecord], bytes] | None) -> None:
+    def __init__(self, root: Path, kept: Callable[[ImageRecord], bytes] | None, follow_links: bool = False) -> None:
         self._root = root.resolve()
         self._kept = kept
+        self._follow_links = follow_links
 
     def read(self, image: ImageRecord) -> bytes:
         """The bytes of an image's file, exactly as they were indexed.
@@ -46,7 +50,10 @@ class Originals:
         cause: Exception | None = None
         try:
             path = (self._root / image.path).resolve()
-            if path.is_relative_to(self._root):
+            if self._follow_links and not isinstance(self._root, RemotePath):  # links may leave, the path itself not
+                if Path(os.path.normpath(self._root / image.path)).is_relative_to(self._root):
+                    return read_file(path)
+            elif path.is_relative_to(self._root):
                 return read_file(path)
         except (OSError, ValueError, RuntimeError) as error:  # a null character, a loop of links
             cause = error

@@ -102,7 +102,7 @@ class Networks:
         ImageRejected
             The file is no image that can be used, or the network gives nothing for it that can be compared.
         """
-        picture = read_picture(data, self._max_pixels)
+        picture = read_picture(data, self._max_pixels, configuration.preprocessing.value_range)
         with self._lock:
             try:
                 maps = self._network(configuration).maps([picture], layers)

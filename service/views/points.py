@@ -33,7 +33,8 @@ def lookup_heatmap(question: Question, layer: str, neuron: int, size: int | None
     data = uploaded_file(question.request)
     with question.services.passes.turn() as network:  # few pictures are decoded and drawn at a time
         seen = network.forward(index.manifest.configuration, data, [layer])
-        picture = read_picture(data, question.services.settings.max_pixels)
+        value_range = index.manifest.configuration.preprocessing.value_range
+        picture = read_picture(data, question.services.settings.max_pixels, value_range)
         drawn = pictures.heat_map_of(index, picture, seen.maps[layer][neuron], layer, neuron, size=size)
     return Response(pictures.encode(drawn, "PNG"), content_type="image/png")
 

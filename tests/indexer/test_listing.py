@@ -43,15 +43,16 @@ def test_links_may_not_leave_the_root(folder: Path, tmp_path: Path) -> None:
     assert listing.skipped == [
         (
             "away",
-            "a symbolic link to a folder; such links are not followed, but a list names images below any --image-root",
+            "a symbolic link to a folder; such links are not followed, but a list names images below any --image-root, "
+            "and --follow-links follows them",
         ),
-        ("dog/out.jpg", "a symbolic link that leaves the image root"),
+        ("dog/out.jpg", "a symbolic link that leaves the image root; --follow-links follows it"),
     ]
     lines = tmp_path / "list.jsonl"
     lines.write_text('{"path": "dog/out.jpg"}\n{"path": "away/secret.jpg"}\n{"path": "top.gif"}\n')
     listing = list_images(lines, folder)
     assert [file.path for file in listing.files] == ["top.gif"]
-    leaves = "a symbolic link that leaves the image root"
+    leaves = "a symbolic link that leaves the image root; --follow-links follows it"
     assert listing.skipped == [("away/secret.jpg", leaves), ("dog/out.jpg", leaves)]
 
 
@@ -85,11 +86,12 @@ def test_lists(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("list.csv", "file,class\na.jpg,x\n", "'path' column"),
+        ("list.csv", "name,class\na.jpg,x\n", "'path' column, or --path-column NAME"),
         ("list.csv", "path\na.jpg\na.jpg\n", "listed already, on line 2"),
         ("list.csv", "path\n/etc/passwd\n", "below the image root"),
         ("list.jsonl", '{"path": "../a.jpg"}\n', "below the image root"),
-        ("list.jsonl", '{"class": "x"}\n', "needs a 'path'"),
+        ("list.jsonl", '{"class": "x"}\n', "--path-column"),
+        ("list.jsonl", '{"path": "a.jpg"}\n{"class": "x"}\n', "line 2: every row needs a 'path'"),
         ("list.jsonl", '{"path": "a.jpg", "class": [1]}\n', "'class' must be a name"),
         (
             "list.jsonl",

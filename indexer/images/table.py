@@ -1,0 +1,178 @@
+"""A list of images as a table: a CSV, TSV or JSON-lines file, or Parquet -> its columns and rows."""
+
+import contextlib
+import csv
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from indexer.errors import InvalidRequest, NotInstalled
+
+DELIMITERS: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+_EXCEL_HINT: Final = "sep="
+_ROWS_AT_ONCE: Final = 1 << 14
+
+Row = dict[str, Any]
+Rows = Iterator[tuple[int, Row]]
+"""Numbers of lines, and what stands there by column."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A list, not yet read.
+
+    Attributes
+    ----------
+    columns : list of str
+        As they are called in the file, without spaces around.
+    rows : callable
+        Reads the file from its start; raises InvalidRequest, with the line, where it is malformed.
+    delimiter : str or None
+        What stands between the cells of a text.
+    """
+
+    columns: list[str]
+    rows: Callable[[], Rows]
+    delimiter: str | None = None
+
+
+def open_table(source: Path) -> Table:
+    """Read the columns of a list.
+
+    Raises
+    ------
+    InvalidRequest
+        It is malformed.
+    NotInstalled
+        It needs a package of an extra.
+    """
+    return READERS[source.suffix.lower()](source)
+
+
+def _text(source: Path) -> Table:
+    _, line = next(_from_header(source), (0, ""))
+    delimiter = _delimiter(line)
+    header = _cells(source, line, delimiter)
+    return Table(header, lambda: _text_rows(source, header, delimiter), delimiter)
+
+
+def _lines(source: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with source.open("r", encoding="utf-8-sig", newline="") as file:
+            yield from enumerate(file, start=1)
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"{source} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+
+
+def _from_header(source: Path) -> Iterator[tuple[int, str]]:
+    """The line that names the columns, and all after it, blank ones too: a cell in quotes may hold them."""
+    return itertools.dropwhile(lambda line: _says_nothing(line[1]), _lines(source))
+
+
+def _says_nothing(line: str) -> bool:
+    return not line.strip() or line.lower().startswith(_EXCEL_HINT)
+
+
+def _delimiter(header: str) -> str:
+    """What stands most often between the names of columns; they hold none of these themselves, but in quotes."""
+    outside = "".join(header.split('"')[::2])
+    return max(DELIMITERS, key=outside.count)
+
+
+def _cells(source: Path, line: str, delimiter: str) -> list[str]:
+    try:
+        (cells,) = csv.reader([line], delimiter=delimiter, skipinitialspace=True)
+    except (csv.Error, ValueError) as error:
+        raise InvalidRequest(f"{source}: its header is not CSV ({error})") from error
+    while cells and not cells[-1].strip():  # a delimiter at the end of every line
+        cells.pop()
+    return [cell.strip() for cell in cells]
+
+
+def _text_rows(source: Path, header: list[str], delimiter: str) -> Rows:
+    lines = _from_header(source)
+    before, _ = next(lines)
+    reader = csv.reader((line for _, line in lines), delimiter=delimiter, skipinitialspace=True, strict=True)
+    try:
+        for cells in reader:
+            number = before + reader.line_num
+            if any(cell.strip() for cell in cells[len(header) :]):
+                raise InvalidRequest(
+                    f"{source}, line {number}: {len(cells)} cells, where the header names {len(header)} columns; a "
+                    f'cell that holds {DELIMITERS[delimiter]} stands in "quotes"'
+                )
+            if any(cell.strip() for cell in cells):
+                yield number, dict(zip(header, cells, strict=False))
+    except csv.Error as error:
+        raise InvalidRequest(f"{source}, line {before + reader.line_num}: not CSV ({error})") from error
+
+
+def _json(source: Path) -> Table:
+    columns: dict[str, None] = {}
+    for _, row in _json_rows(source):
+        columns |= dict.fromkeys(row)
+    return Table(list(columns), lambda: _json_rows(source))
+
+
+def _json_rows(source: Path) -> Rows:
+    for number, text in _lines(source):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:  # numbers too long, lists in lists too deep
+            raise InvalidRequest(f"{source}, line {number}: not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise InvalidRequest(f"{source}, line {number}: every line is an object with a 'path'")
+        yield number, {name.strip(): value for name, value in row.items()}
+
+
+def _parquet(source: Path) -> Table:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise NotInstalled(f"{source}: reading Parquet needs pyarrow: install unitscope[lists]") from error
+
+    def rows() -> Rows:
+        number = 0
+        with opened() as table:
+            for batch in table.iter_batches(_ROWS_AT_ONCE):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, {name.strip(): _named(value) for name, value in row.items()}
+
+    @contextlib.contextmanager
+    def opened() -> Iterator[Any]:
+        with source.open("rb") as file:
+            try:
+                yield parquet.ParquetFile(file)
+            except pyarrow.ArrowException as error:
+                raise InvalidRequest(f"{source} is not Parquet ({str(error).splitlines()[0]})") from error
+
+    with opened() as table:
+        return Table([name.strip() for name in table.schema_arrow.names], rows)
+
+
+def _named(value: Any) -> Any:
+    """A number that a table keeps as a float because others are missing, as the whole number that it is."""
+    if not isinstance(value, float):
+        return value
+    if math.isnan(value):
+        return None
+    return int(value) if value.is_integer() else value
+
+
+READERS: Final[dict[str, Callable[[Path], Table]]] = {
+    ".csv": _text,
+    ".tsv": _text,
+    ".jsonl": _json,
+    ".ndjson": _json,
+    ".parquet": _parquet,
+    ".pq": _parquet,
+}
+"""How a list is read, by the ending of its name."""

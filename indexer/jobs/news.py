@@ -1,0 +1,77 @@
+"""What has changed where the images of an index come from: said, not done."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from indexer.derive.image_table import ImageTable
+from indexer.errors import UnitscopeError
+from indexer.images.listing import Listing
+from indexer.index.manifest import Manifest
+from indexer.jobs.info import skipped_images
+from indexer.jobs.remove import path_fingerprint
+from indexer.jobs.sources import Origin, Say, from_a_forgotten_list, list_origin
+
+
+def say_news(index: Path, manifest: Manifest, origin: Origin, say: Say) -> None:
+    """Say what `add` would take in, `relabel` would change, and what is gone."""
+    table = ImageTable(index, manifest.derived["images"])
+    try:
+        listing = list_origin(origin)
+    except (UnitscopeError, OSError) as error:
+        say(f"{index} is as it was; whether there are new images cannot be seen: {error}")
+        return
+    known = set(table.paths())
+    new = len(new_paths(index, manifest, listing, known))
+    gone = len(known - {file.path for file in listing.files})
+    if new and from_a_forgotten_list(table, manifest.intake):
+        new = gone = 0  # the folder is not what it was made from
+    missing, fresh = f"{_are(gone, 'of the index')} no longer there", f"{_are(new, 'there')} not in the index"
+    if new and gone:
+        say(f"{missing}, and {fresh}: `relabel {index}` finds moved ones, then `add {index}` takes in the rest")
+    elif new:
+        say(f"{fresh}: `add {index}` takes {_them(new)} in")
+    elif gone:
+        say(f"{missing}: `remove {index} --path PATH` hides them")
+    say_other_classes(index, table, listing, say, from_a_forgotten_list(table, manifest.intake))
+
+
+def new_paths(index: Path, manifest: Manifest, listing: Listing, known: Collection[str]) -> set[str]:
+    """Images that were neither taken in, nor found to be unusable, nor removed."""
+    tried = {path for path, _ in skipped_images(index, manifest)}
+    marks = set(manifest.left_out)
+    found = {file.path for file in listing.files} - set(known) - tried
+    return {path for path in found if path_fingerprint(path) not in marks} if marks else found
+
+
+def say_other_classes(index: Path, table: ImageTable, listing: Listing, say: Say, unknown: bool = False) -> None:
+    """Say how many images have another class now; a list without classes, or a forgotten one, says nothing."""
+    if not listing.classes or unknown:
+        return
+    wanted = {file.path: file.class_ for file in listing.files}
+    paths = table.paths()
+    other = sum(path in wanted and wanted[path] != table.class_of(row) for row, path in enumerate(paths))
+    if other:
+        has = "has" if other == 1 else "have"
+        took = f"`relabel {index}` takes {_them(other)} over, without running the network"
+        say(f"{_images(other)} of the index {has} another class there: {took}")
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
+
+
+def _are(count: int, where: str) -> str:
+    return f"{_images(count)} {where} {'is' if count == 1 else 'are'}"
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"
+
+
+def say_moved(index: Path, known: Collection[str], listing: Listing, say: Say) -> None:
+    """Say that images may have been moved, which `add` takes for new ones."""
+    found = {file.path for file in listing.files}
+    gone, new = len(set(known) - found), len(found - set(known))
+    if gone and new:
+        advice = f"if files were moved, end this and run `relabel {index}` first: here they count as new"
+        say(f"{_are(gone, 'of the index')} no longer there; {advice}")

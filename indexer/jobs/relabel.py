@@ -1,0 +1,221 @@
+"""Take over classes and paths that have changed since images were indexed; the network does not run."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from indexer.derive.generation import derive_and_publish
+from indexer.derive.image_table import ImageTable
+from indexer.derive.labels import Labels, read_labels
+from indexer.errors import InvalidRequest
+from indexer.images.columns import Wanted
+from indexer.images.listing import ImageFile, Listing
+from indexer.images.reading import read_file
+from indexer.index.lock import writing
+from indexer.index.manifest import Manifest, read_manifest
+from indexer.jobs.build import Reporter
+from indexer.jobs.plan import unfinished_plan
+from indexer.jobs.sources import Say
+from indexer.jobs.taking_in import remember, taken_in
+from indexer.system.cores import cores
+
+_UNREADABLE = b""
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Relabelled:
+    """What `relabel` did: the manifest as published, and how many images have another path or another class."""
+
+    manifest: Manifest
+    moved: int
+    classes: int
+
+
+def relabel(
+    index: Path,
+    images: Path | None = None,
+    columns: Wanted | None = None,
+    quick: bool = False,
+    reporter: Reporter | None = None,
+) -> Relabelled:
+    """Give images the classes, and moved ones the paths, that they have now, and derive the index anew.
+
+    An image is one that was moved where its bytes are found under another name. Images that are gone keep what they
+    have; new ones are left to `indexer.jobs.build.add`.
+
+    Parameters
+    ----------
+    index : Path
+    images : Path, optional
+        A list, which the index then remembers; by default wherever it has its images from.
+    columns : Wanted, optional
+        Of the list.
+    quick : bool
+        Read only files whose name or size is another one; images of equal size that changed names are not found then.
+    reporter : Reporter, optional
+
+    Raises
+    ------
+    InvalidRequest
+        An unfinished job is there, the images are gone, or two images would have one path.
+    NotAnIndex, IndexBusy
+    """
+    reporter = reporter or Reporter()
+    with writing(index):
+        manifest = read_manifest(index)
+        if unfinished_plan(index, manifest) is not None:
+            raise InvalidRequest("an unfinished job is there; finish it first, by the command that started it")
+        table = ImageTable(index, manifest.derived["images"])
+        intake, listing = taken_in(manifest, table, images, columns, reporter.note)
+        found = _Matching(table, listing, quick, reporter.progress)
+        reporter.total(found.to_read)
+        changed, moved, classes = _changes(table, found.rows(), listing.classes)
+        _say_rest(table, found, reporter.note)
+        if not changed:
+            return Relabelled(remember(index, manifest, intake, reporter.stage), 0, 0)
+        labels = Labels(read_labels(index, manifest).changed | changed)
+        manifest = replace(manifest, intake=intake)
+        return Relabelled(derive_and_publish(index, manifest, reporter.stage, labels=labels), moved, classes)
+
+
+def _changes(
+    table: ImageTable, rows: dict[int, ImageFile], has_classes: bool
+) -> tuple[dict[int, tuple[str, str | None]], int, int]:
+    """Labels by id, and how many paths and how many classes are others."""
+    changed, moved, classes = {}, 0, 0
+    for row, file in rows.items():
+        old = (table.path(row), table.class_of(row))
+        new = (file.path, file.class_ if has_classes else old[1])
+        if new != old:
+            changed[int(table.id[row])] = new
+            moved += new[0] != old[0]
+            classes += new[1] != old[1]
+    return changed, moved, classes
+
+
+class _Matching:
+    """Which file of a listing is which image of a table, by their bytes.
+
+    Attributes
+    ----------
+    to_read : int
+        Files that are read for it.
+    gone, unlisted, altered : list of int
+        Rows whose file is nowhere, those whose file is there but not listed, and those at whose path other bytes are;
+        known after `rows`.
+    """
+
+    def __init__(self, table: ImageTable, listing: Listing, quick: bool, progress: Callable[[int], None]) -> None:
+        self._table, self._root, self._progress = table, listing.root, progress
+        self._files = {file.path: file for file in listing.files}
+        self._row_of = {path: row for row, path in enumerate(table.paths())}
+        self._same: set[str] = set()
+        if quick:
+            self._same = {path for path in self._files if self._has_size_of_row(path)}
+        self._reading = [path for path in self._files if path not in self._same]
+        if quick and all(path in self._files and path in self._same for path in self._row_of):
+            self._reading = []  # every image is where it was; the others are new
+        self.to_read = len(self._reading)
+        self._quick = quick
+        self.gone: list[int] = []
+        self.unlisted: list[int] = []
+        self.altered: list[int] = []
+
+    def rows(self) -> dict[int, ImageFile]:
+        """The file of each row that is found.
+
+        Raises
+        ------
+        InvalidRequest
+            Two images would have one path.
+        """
+        found = {self._row_of[path]: self._files[path] for path in self._same}
+        others: dict[bytes, list[str]] = defaultdict(list)
+        for path, digest in self._digests():
+            row = self._row_of.get(path)
+            if row is not None and digest == self._digest(row):
+                found[row] = self._files[path]
+            elif digest != _UNREADABLE:
+                others[digest].append(path)
+        lost = [row for row in self._row_of.values() if row not in found and not self._is_there(row)]
+        found |= self._moved(lost, others)
+        taken = {file.path for file in found.values()}
+        for row in lost:
+            path = self._table.path(row)
+            if row in found:
+                continue
+            if path in taken:
+                raise InvalidRequest(
+                    f"the file of image {int(self._table.id[row])} ({path}) is gone, and another image has its name "
+                    f"now; hide it first: remove INDEX --id {int(self._table.id[row])}"
+                )
+            if path in self._files:
+                found[row] = self._files[path]
+                self.altered.append(row)
+            else:
+                self.gone.append(row)
+        return found
+
+    def _is_there(self, row: int) -> bool:
+        """Whether an image is where it was, though it is not listed."""
+        path = self._table.path(row)
+        if path in self._files:
+            return False
+        there = self._has_size_of_row(path) if self._quick else self._read(path) == self._digest(row)
+        if there:
+            self.unlisted.append(row)
+        return there
+
+    def _moved(self, lost: list[int], others: dict[bytes, list[str]]) -> dict[int, ImageFile]:
+        """Rows that are found under another path; of files with equal bytes, first those that kept their name."""
+        rows_of: dict[bytes, list[int]] = defaultdict(list)
+        for row in lost:
+            rows_of[self._digest(row)].append(row)
+        moved = {}
+        for digest, rows in rows_of.items():
+            paths = list(others.get(digest, ()))
+            for by_name in (True, False):
+                for row in [row for row in rows if row not in moved]:
+                    name = PurePosixPath(self._table.path(row)).name
+                    path = next((p for p in paths if not by_name or PurePosixPath(p).name == name), None)
+                    if path is not None:
+                        paths.remove(path)
+                        moved[row] = self._files[path]
+        return moved
+
+    def _digests(self) -> Iterable[tuple[str, bytes]]:
+        with ThreadPoolExecutor(cores()) as pool:
+            for path, digest in zip(self._reading, pool.map(self._read, self._reading), strict=True):
+                self._progress(1)
+                yield path, digest
+
+    def _read(self, path: str) -> bytes:
+        try:
+            return hashlib.sha256(read_file(self._root / path)).digest()
+        except OSError:
+            return _UNREADABLE
+
+    def _digest(self, row: int) -> bytes:
+        return self._table.digests[row].tobytes()
+
+    def _has_size_of_row(self, path: str) -> bool:
+        row, file = self._row_of.get(path), self._root / path
+        try:
+            return row is not None and file.stat().st_size == int(self._table.bytes[row])
+        except OSError:
+            return False
+
+
+def _say_rest(table: ImageTable, found: _Matching, say: Say) -> None:
+    for rows, what in (
+        (found.gone, "of the index are no longer there, and keep the path and the class that they have"),
+        (found.unlisted, "of the index are not listed, and keep the class that they have"),
+        (found.altered, "have changed since they were indexed, and have the class of their path"),
+    ):
+        if rows:
+            names = ", ".join(table.path(row) for row in rows[:_SHOWN])
+            say(f"{len(rows)} images {what}: {names}{', …' if len(rows) > _SHOWN else ''}")

@@ -1,0 +1,82 @@
+"""What `add` and `relabel` look at: where the index has its images from, or a list that it then remembers."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from indexer.derive.generation import derive_and_publish
+from indexer.derive.image_table import ImageTable
+from indexer.errors import InvalidRequest
+from indexer.images.columns import Wanted
+from indexer.images.listing import Listing, list_images
+from indexer.index.manifest import Manifest
+from indexer.jobs.sources import (
+    Origin,
+    Say,
+    check_root,
+    from_a_forgotten_list,
+    list_origin,
+    list_source,
+    origin_in,
+    without_lost_lists,
+)
+from indexer.store.intake import Intake
+from indexer.store.remote import parse_location
+
+
+def taken_in(
+    manifest: Manifest, table: ImageTable, images: Path | None, columns: Wanted | None, say: Say
+) -> tuple[Intake, Listing]:
+    """What the index takes in from now on, and the images to look at now.
+
+    Parameters
+    ----------
+    images : Path or None
+        A list, the image root, or None for wherever the index has its images from.
+    columns : Wanted or None
+        Of the list.
+
+    Raises
+    ------
+    InvalidRequest
+        It is another folder, or there is no list to go by.
+    """
+    root = parse_location(manifest.image_root)
+    check_root(root)
+    if images is not None and images.is_dir():
+        return _folder(manifest, images, say)
+    if images is not None:
+        return _list(manifest, table, images, columns, say)
+    if columns not in (None, Wanted()):
+        raise InvalidRequest("--path-column and --class-column go with a list: name it")
+    if from_a_forgotten_list(table, manifest.intake):
+        raise InvalidRequest(
+            "the index was made from a list, and is too old to remember it; name the list, or the folder "
+            f"{manifest.image_root} for all that is below it"
+        )
+    return manifest.intake, list_origin(origin_in(manifest), say)
+
+
+def _folder(manifest: Manifest, images: Path, say: Say) -> tuple[Intake, Listing]:
+    root = parse_location(manifest.image_root)
+    if images.resolve() != root:
+        raise InvalidRequest(f"the index is about images below {root}; {images} is not that folder")
+    intake = replace(without_lost_lists(manifest.intake, say), folder=True)
+    return intake, list_origin(Origin(root, intake), say)
+
+
+def _list(
+    manifest: Manifest, table: ImageTable, images: Path, columns: Wanted | None, say: Say
+) -> tuple[Intake, Listing]:
+    listing = list_images(images, parse_location(manifest.image_root), columns, manifest.intake.follow_links)
+    for note in listing.notes:
+        say(note)
+    known = replace(manifest.intake, folder=False) if from_a_forgotten_list(table, manifest.intake) else manifest.intake
+    return without_lost_lists(known, say).with_list(list_source(images, columns)), listing
+
+
+def remember(index: Path, manifest: Manifest, intake: Intake, report: Callable[[str], None]) -> Manifest:
+    """Publish where images come from, if that is new; nothing else changes."""
+    if manifest.intake == intake:
+        return manifest
+    return derive_and_publish(index, replace(manifest, intake=intake), report)
