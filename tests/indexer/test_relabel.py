@@ -135,7 +135,8 @@ def test_what_was_relabelled_stays_so(index: Path, photos: Path, tmp_path: Path)
     assert by_class(index) == expected
     manifest = read_manifest(index)
     assert gone.encode() not in (index / manifest.derived["labels"]).read_bytes(), "nothing of a removed image stays"
-    for damaged in (manifest.shards[0].file, manifest.derived["labels"], manifest.derived["images"]):
+    for kind in ("shard", "labels", "images"):
+        damaged = manifest.shards[0].file if kind == "shard" else manifest.derived[kind]
         (index / damaged).write_bytes(b"junk")
         assert [fault.file for fault in verify(index)] == [damaged]
         manifest = repair(index)
