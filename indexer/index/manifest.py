@@ -174,9 +174,7 @@ def _flat(data: dict[str, Any]) -> dict[str, Any]:
     flat |= {f"preprocessing.{key}": list(value) if isinstance(value, (list, tuple)) else value
              for key, value in preprocessing.items()}  # fmt: skip
     flat["layers"] = [
-        " ".join(
-            [f"{layer['name']} ({layer['channels']}, {layer['height']}, {layer['width']})", layer.get("layout", "")]
-        )
+        f"{layer['name']} ({layer['channels']}, {layer['height']}, {layer['width']}) {layer.get('layout', '')}".rstrip()
         for layer in data["layers"]
     ]
     return flat | {"keep_images": data["keep_images"]}
