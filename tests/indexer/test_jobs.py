@@ -626,7 +626,8 @@ def test_sizes_that_are_none_are_named(sizes: str, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main(["build", "photos", "--model", "alexnet", "--out", "index", "--crop", sizes])
     assert (
-        f"argument --crop: must be a number or HEIGHTxWIDTH, such as 224x288, not {sizes!r}" in capsys.readouterr().err
+        f"argument --crop: must be a number or HEIGHTxWIDTH, such as 224x288, or none, not {sizes!r}"
+        in capsys.readouterr().err
     )
 
 
