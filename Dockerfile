@@ -14,6 +14,7 @@ WORKDIR /unitscope
 COPY Makefile pyproject.toml constraints.txt cpu-overrides.txt ./
 RUN make dependencies VENV=/opt/unitscope DEVICE="${DEVICE}"
 COPY README.md LICENSE openapi.yaml ./
+COPY unitscope unitscope
 COPY indexer indexer
 COPY service service
 ARG EXTRAS=

@@ -29,11 +29,11 @@ import indexer
 from benchmarks.generate import generate
 from benchmarks.limited import forget_pages
 from benchmarks.stages import Cost, Watch
+from indexer.defaults import SHARD_SIZE
 from indexer.derive.executor import runs
 from indexer.derive.generation import derive_and_publish
 from indexer.images.listing import list_images
 from indexer.index.manifest import Manifest
-from indexer.jobs.build import SHARD_SIZE
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.write_shards import ShardTask, index_shards
 from indexer.network.forward import Network

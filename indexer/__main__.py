@@ -1,5 +1,4 @@
-import sys
-
 from indexer.cli import main
+from indexer.commands.ending import leave
 
-sys.exit(main())
+leave(main())

@@ -5,14 +5,16 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from indexer.system.cores import usable_cores
 from service.processes.sockets import addresses, fits, listen, listen_at
-from service.settings import Settings
+from service.settings import PROG, Settings
 from service.telemetry import logs
+
+Ready = Callable[[str], None]
 
 SUPERVISOR: Final = "supervisor"
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -30,16 +32,27 @@ _SHORT_PLACES: Final = ("/tmp", "/var/tmp", "/dev/shm")
 log = logging.getLogger(__name__)
 
 
-def main() -> int:
-    """Serve until told to end; the exit status is 2 where there is nothing to serve."""
-    settings = Settings.read()
+def main(arguments: Sequence[str] | None = None, prog: str = PROG, ready: Ready = lambda url: None) -> int:
+    """Serve until told to end; the exit status is 2 where there is nothing to serve.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        As on the command line; by default the process's own.
+    prog : str
+        How this command was called, for its help.
+    ready : callable
+        Gets the service's URL once it answers.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    settings = Settings.read(arguments, prog=prog)
     if isinstance(settings.directory, Path) and not settings.directory.is_dir():
         print(f"unitscope: there is no directory {settings.directory}", file=sys.stderr)
         return 2
     logs.configure(settings.log_level, SUPERVISOR)
     try:
         with _shared_folder() as folder:
-            return _supervise(settings, Path(folder))
+            return _supervise(settings, arguments, Path(folder), ready)
     except OSError as error:
         print(f"unitscope: {error}", file=sys.stderr)
         return 2
@@ -68,7 +81,7 @@ def _shared_folder() -> tempfile.TemporaryDirectory:
     )
 
 
-def _supervise(settings: Settings, folder: Path) -> int:
+def _supervise(settings: Settings, arguments: Sequence[str], folder: Path, ready: Ready) -> int:
     """Run the processes; ``folder`` holds what they share: counts, and the socket of the network."""
     os.environ |= {"PROMETHEUS_MULTIPROC_DIR": str(folder), "UNITSCOPE_PROCESS": SUPERVISOR}
     from service.processes.supervisor import Role, Supervisor  # with its metrics, which look at the environment once
@@ -87,11 +100,13 @@ def _supervise(settings: Settings, folder: Path) -> int:
         ),
     ]  # fmt: skip
 
-    def ready() -> None:
-        print(f"unitscope answers at {' and '.join(addresses(sockets))} (end with Ctrl-C)", flush=True)
+    def answering() -> None:
+        urls = addresses(sockets)
+        print(f"unitscope answers at {' and '.join(urls)} (end with Ctrl-C)", flush=True)
+        ready(urls[0])
 
-    supervisor = Supervisor(roles, [address, *sys.argv[1:]], settings.stop_seconds)
-    return 0 if supervisor.run(ready) else 2
+    supervisor = Supervisor(roles, [address, *arguments], settings.stop_seconds)
+    return 0 if supervisor.run(answering) else 2
 
 
 def thread_limits(environment: Mapping[str, str], threads: int) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from indexer.store.remote import RemotePath
 
+PROG = "python -m service"
 ENVIRONMENT_PREFIX = "UNITSCOPE_"
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://\S+")
 """What Kubernetes and Docker put into the environment variable NAME_PORT for a service called NAME: not a setting."""
@@ -185,12 +186,18 @@ class Settings:
         return max(0, self.threads - self.forward_passes - self.forward_queue - self.drawings - 1)
 
     @classmethod
-    def read(cls, arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> "Settings":
+    def read(
+        cls,
+        arguments: Sequence[str] | None = None,
+        environment: Mapping[str, str] = os.environ,
+        prog: str = PROG,
+    ) -> "Settings":
         """From command-line arguments (by default the process's own), then the environment, then the defaults.
 
         Exits with status 2 and a message where something is wrong, as `argparse` does.
         """
-        parser = cls._parser(required_directory=environment_name("directory") not in environment)
+        parser = argparse.ArgumentParser(prog=prog, description="Answer questions about indexes over HTTP.")
+        cls.add_options(parser, required_directory=environment_name("directory") not in environment)
         flags = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
         try:
             return cls(**cls._from_environment(environment) | flags)
@@ -212,12 +219,9 @@ class Settings:
         return given
 
     @classmethod
-    def _parser(cls, *, required_directory: bool) -> argparse.ArgumentParser:
-        parser = argparse.ArgumentParser(
-            prog="python -m service",
-            description="Answer questions about indexes over HTTP.",
-            epilog=f"Every flag is also an environment variable, {environment_name('port')} for --port.",
-        )
+    def add_options(cls, parser: argparse.ArgumentParser, *, required_directory: bool) -> None:
+        """Add a flag for each setting, and the directory."""
+        parser.epilog = f"Every flag is also an environment variable, {environment_name('port')} for --port."
         for item in fields(cls):
             options = {"metavar": "VALUE", "type": _as_argument(item.metadata["parse"]), "help": _help(item)}
             if item.name == "directory":
@@ -225,7 +229,6 @@ class Settings:
                 parser.add_argument("directory", **options)
             else:
                 parser.add_argument(flag(item.name), **options)
-        return parser
 
 
 def environment_name(name: str) -> str:

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from indexer.cli import _parser
+from indexer.commands.registry import make_parser
 from service.settings import Settings, environment_name
 
 ROOT = Path(__file__).parent.parent
@@ -93,7 +93,7 @@ def test_what_is_started_is_there(command: list[str]) -> None:
     module, *arguments = command
     assert importlib.util.find_spec(module)
     if module == "indexer":
-        options = _parser().parse_args(arguments)
+        options = make_parser("unitscope").parse_args(arguments)
         assert (options.engine, options.scheduler.partition("://")[0]) == ("dask", "tcp")
 
 

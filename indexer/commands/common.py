@@ -1,39 +1,30 @@
-"""What commands have in common: how they are made, and options that several of them take."""
+"""Options that several commands take."""
 
 import argparse
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from indexer.store.remote import parse_location
 
 if TYPE_CHECKING:
     from indexer.pictures.lost import LostOriginals
 
-Run = Callable[[argparse.Namespace], int]
 
-
-def add_command(commands: Any, name: str, run: Run, text: str) -> argparse.ArgumentParser:
-    """Add a command to a parser's subparsers."""
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    command.set_defaults(run=run)
-    return command
-
-
-def add_index_command(commands: Any, name: str, run: Run, text: str) -> argparse.ArgumentParser:
-    """Add a command about one index."""
-    command = add_command(commands, name, run, text)
+def add_index(command: argparse.ArgumentParser) -> None:
+    """The index that a command is about."""
     command.add_argument("index", type=parse_location, metavar="INDEX")
-    return command
+
+
+def add_layer_options(command: argparse.ArgumentParser) -> None:
+    """The index, the layer and the cell that a picture is about."""
+    add_index(command)
+    add_images_option(command)
+    command.add_argument("--layer", required=True)
+    command.add_argument("--y", type=int, help="row of a cell; default: where the neuron is most active")
+    command.add_argument("--x", type=int, help="column of the cell")
 
 
 def add_images_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--images", type=parse_location, help="the image root, if it is not where it was")
-
-
-def say_lost(lost: "LostOriginals", options: argparse.Namespace) -> None:
-    """Say how many originals a placeholder stands for, where there are any."""
-    if summary := lost.summary(str(options.index)):
-        print(summary)
 
 
 def add_network_options(command: argparse.ArgumentParser) -> None:
@@ -45,3 +36,9 @@ def add_network_options(command: argparse.ArgumentParser) -> None:
 
 def add_device_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
+
+
+def say_lost(lost: "LostOriginals", options: argparse.Namespace) -> None:
+    """Say how many originals a placeholder stands for, where there are any."""
+    if summary := lost.summary(str(options.index)):
+        print(summary)

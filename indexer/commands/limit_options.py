@@ -2,14 +2,15 @@
 
 import argparse
 
-from indexer.jobs.write_shards import Limits
+from indexer.defaults import BAD_IMAGES
+from indexer.jobs.limits import Limits
 
 
 def add_limit_options(command: argparse.ArgumentParser) -> None:
     """Options of a command that keeps activations."""
     command.add_argument("--passes", type=int, metavar="N", help="forward passes at once; default: what suits")
     command.add_argument(
-        "--max-bad-images", type=int, default=Limits.bad_images, metavar="N",
+        "--max-bad-images", type=int, default=BAD_IMAGES, metavar="N",
         help="skip at most so many images on which the network gives NaN or infinity (%(default)s)",
     )  # fmt: skip
     command.add_argument("--strict", action="store_true", help="end at the first such image")

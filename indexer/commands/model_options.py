@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from indexer.images.fields import INTERPOLATIONS
+from indexer.defaults import INTERPOLATIONS
 from indexer.network.loading import Loading, parse_arguments
 
 _FIELDS = ("resize", "crop", "interpolation", "mean", "std", "value_range")

@@ -4,7 +4,7 @@ import sys
 
 from tqdm import tqdm
 
-from indexer.jobs.build import Reporter
+from indexer.jobs.reporter import Reporter
 
 
 class Bar:

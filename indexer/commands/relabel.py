@@ -1,23 +1,14 @@
 """``relabel``: classes and paths that have changed, without running the network."""
 
 import argparse
-from typing import Any
 
-from indexer.commands.common import add_index_command
-from indexer.commands.progress import Bar
+from indexer.commands.common import add_index
 from indexer.commands.source_options import add_column_options, columns_of
-from indexer.jobs.relabel import relabel
 from indexer.store.remote import parse_location
 
 
-def register(commands: Any) -> None:
-    """Add the command to a parser's subparsers."""
-    command = add_index_command(
-        commands,
-        "relabel",
-        _run,
-        "take over classes that were corrected and files that were moved, without the network",
-    )
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_index(command)
     command.add_argument(
         "images", nargs="?", type=parse_location, metavar="LIST", help="default: where the images come from"
     )
@@ -28,7 +19,10 @@ def register(commands: Any) -> None:
     )  # fmt: skip
 
 
-def _run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    from indexer.commands.progress import Bar
+    from indexer.jobs.relabel import relabel
+
     bar = Bar("reading")
     try:
         done = relabel(options.index, options.images, columns_of(options), options.quick, bar.reporter)

@@ -2,8 +2,8 @@
 
 import argparse
 
+from indexer.defaults import MAX_PIXELS
 from indexer.images.columns import Wanted
-from indexer.images.reading import MAX_PIXELS
 
 
 def add_column_options(command: argparse.ArgumentParser) -> None:

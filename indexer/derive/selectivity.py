@@ -18,16 +18,15 @@ from functools import cached_property
 
 import numpy as np
 
+from indexer.defaults import SELECTIVE_AUC
 from indexer.shards.format import as_kept
 
 ENTROPY_DEPTH = 100
 """Entropy is that of the classes among so many top images."""
 
-SELECTIVE_AUC = 0.9
-"""A neuron is selective where it tells some class from the rest with at least this AUC ..."""
-
 ENOUGH_IMAGES = 5
-"""... and the class has at least so many images: with fewer, neurons reach it by chance. Smaller classes are nobody's
+"""A neuron is selective where it tells some class from the rest with an AUC of at least `SELECTIVE_AUC`, and the class
+has at least so many images: with fewer, neurons reach it by chance. Smaller classes are nobody's
 best class either, unless all are smaller."""
 
 DENSE_CLASSES = 0.9

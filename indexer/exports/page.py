@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from PIL import Image
 
+from indexer.defaults import PAGE_COLUMNS, PAGE_NEURONS
 from indexer.errors import InvalidRequest, NotFound
 from indexer.pictures.crop import encode
 from indexer.pictures.lost import LostOriginals
@@ -23,7 +24,6 @@ from indexer.query.records import Patch
 from indexer.query.report import of_confusion, report
 from indexer.query.top import LEAST_POSITIVE
 
-NEURONS, COLUMNS = 16, 8
 TILE = 112
 CONTEXT = 0.1
 MATRIX_CLASSES = 40
@@ -36,7 +36,9 @@ _PAGE = jinja2.Environment(
 )  # fmt: skip
 
 
-def write_page(index: Index, *, count: int = NEURONS, columns: int = COLUMNS, lost: LostOriginals | None = None) -> str:
+def write_page(
+    index: Index, *, count: int = PAGE_NEURONS, columns: int = PAGE_COLUMNS, lost: LostOriginals | None = None
+) -> str:
     """The page's text.
 
     Parameters

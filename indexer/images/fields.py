@@ -7,14 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from indexer.defaults import INTERPOLATIONS
 from indexer.errors import InvalidRequest
 
 MAX_RESIZED: Final = 1 << 26
 """Most pixels of a resized picture: a strip of 1 x 50,000 pixels would become one of 256 x 12,800,000."""
 MAX_SIDE: Final = 1 << 16
 """Longest side that may be asked for; it is the manifest's bound as well."""
-
-INTERPOLATIONS: Final = ("box", "bilinear", "hamming", "bicubic", "lanczos", "nearest")
 
 
 def resize_of(value: Any) -> tuple[int, ...] | None:

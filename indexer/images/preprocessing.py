@@ -31,7 +31,7 @@ class Preprocessing:
     crop : (int, int) or None
         Height and width of the centre crop; smaller pictures are padded with black. None needs a two-number resize.
     interpolation : str
-        One of `indexer.images.fields.INTERPOLATIONS`.
+        One of `indexer.defaults.INTERPOLATIONS`.
     mean, std : (float, float, float)
         Of the channels R, G, B in 0..1.
     value_range : (float, float) or None

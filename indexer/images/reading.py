@@ -11,6 +11,7 @@ from typing import Final
 
 from PIL import Image
 
+from indexer.defaults import MAX_PIXELS
 from indexer.errors import ImageRejected
 from indexer.images.meaning import LOW_BYTES, Meaning, ValueRange, low_bytes, needs_low_bytes, to_rgb
 from indexer.store.remote import RemotePath
@@ -18,8 +19,6 @@ from indexer.store.remote import RemotePath
 _FORMATS: Final = (
     "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "DIB", "PCX", "SGI", "QOI",
 )  # fmt: skip
-MAX_PIXELS: Final = 64_000_000
-"""Largest width x height that is decoded unless told otherwise (192 MB of RGB)."""
 
 MAX_BYTES: Final = 1 << 30
 """Largest file that is read as an image."""

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from indexer.defaults import FLOAT32 as FLOAT32
+from indexer.defaults import PRECISIONS as PRECISIONS
 from indexer.errors import DamagedFile, IndexBusy, InvalidRequest, NotAnIndex
 from indexer.images.preprocessing import Preprocessing
 from indexer.index import layout
@@ -25,9 +27,6 @@ VERSION = 1
 _MAX_BYTES = 1 << 28
 MAX_CELLS = 1 << 24
 """Most cells of a map: 4096 x 4096."""
-FLOAT32 = "float32"
-PRECISIONS = (FLOAT32, "float32-folded", "tf32", "bfloat16")
-"""In which numbers a network may compute; see `indexer.network.precision`."""
 
 
 @dataclass(frozen=True)

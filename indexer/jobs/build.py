@@ -1,10 +1,11 @@
 """The jobs that run images through the network: build a new index, add to one, resume either."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from indexer.defaults import SHARD_SIZE
 from indexer.derive.executor import Executor
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
@@ -18,12 +19,14 @@ from indexer.index.lock import writing
 from indexer.index.manifest import FLOAT32, Configuration, Manifest, ShardInfo, read_manifest
 from indexer.inputs.saying import input_line, size_line
 from indexer.inputs.upscaling import upscaled
+from indexer.jobs.limits import DEFAULT_LIMITS, Limits
 from indexer.jobs.news import say_moved, say_news, say_other_classes
 from indexer.jobs.plan import Plan, unfinished_plan
 from indexer.jobs.remove import path_fingerprint
+from indexer.jobs.reporter import Reporter
 from indexer.jobs.sources import Origin, from_a_forgotten_list, list_origin, origin_in, origin_of, refuse_other_origin
 from indexer.jobs.taking_in import remember, taken_in
-from indexer.jobs.write_shards import DEFAULT_LIMITS, Engine, Limits, index_shards, run_plan
+from indexer.jobs.write_shards import Engine, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
 from indexer.network.loading import PLAIN, Loading
@@ -35,22 +38,8 @@ from indexer.store import atomic
 from indexer.store.intake import Intake
 from indexer.store.remote import parse_location
 
-SHARD_SIZE = 1024
 _NOT_LISTED = object()
 _LARGEST = 2**31 - 1  # rows of shards are numbers of 32 bits
-
-
-@dataclass
-class Reporter:
-    """What a job tells while it runs: ``stage`` gets a line, the others numbers of images."""
-
-    stage: Callable[[str], None] = lambda text: None
-    total: Callable[[int], None] = lambda images: None
-    progress: Callable[[int], None] = lambda images: None
-    left_out: Callable[[int], None] = lambda images: None
-    """Of those that were removed and stay so."""
-    note: Callable[[str], None] = lambda text: None
-    """A sentence that a person should read."""
 
 
 @dataclass(frozen=True)

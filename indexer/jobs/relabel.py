@@ -16,8 +16,8 @@ from indexer.images.listing import ImageFile, Listing
 from indexer.images.reading import read_file
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
-from indexer.jobs.build import Reporter
 from indexer.jobs.plan import unfinished_plan
+from indexer.jobs.reporter import Reporter
 from indexer.jobs.sources import Say
 from indexer.jobs.taking_in import remember, taken_in
 from indexer.system.cores import cores

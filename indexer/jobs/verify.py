@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,14 +18,15 @@ from indexer.images.listing import ImageFile
 from indexer.images.reading import read_file
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, ShardInfo, read_manifest
-from indexer.jobs.build import Reporter
+from indexer.jobs.limits import DEFAULT_LIMITS, Limits
 from indexer.jobs.plan import ShardPlan
-from indexer.jobs.write_shards import DEFAULT_LIMITS, Limits, ShardTask, index_shards
-from indexer.network.forward import Network
-from indexer.network.restore import network_of
+from indexer.jobs.reporter import Reporter
 from indexer.shards.reader import Shard
 from indexer.store import atomic
 from indexer.store.remote import RemotePath, parse_location
+
+if TYPE_CHECKING:
+    from indexer.network.forward import Network
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def repair(
         damaged = [shard for shard in manifest.shards if shard.file in faults]
         labels = _labels(index, manifest, faults, damaged)
         if damaged:
+            from indexer.network.restore import network_of  # with torch, which `verify` needs not
+
             load = partial(network_of, manifest.configuration, weights, device, model)
             manifest = _rebuild(index, manifest, damaged, load, reporter, limits)
         return derive_and_publish(index, manifest, reporter.stage, labels=labels) if faults else manifest
@@ -121,7 +125,7 @@ def _rebuild(
     index: Path,
     manifest: Manifest,
     damaged: list[ShardInfo],
-    load: Callable[[], Network],
+    load: Callable[[], "Network"],
     reporter: Reporter,
     limits: Limits,
 ) -> Manifest:
@@ -131,6 +135,8 @@ def _rebuild(
     plans, changed = _plans(index, manifest, damaged, root)
     if not plans and len(damaged) == len(manifest.shards):
         raise InvalidRequest("no image is as it was when it was indexed; build the index again")
+    from indexer.jobs.write_shards import ShardTask, index_shards
+
     network = load()
     for note in network.model.notes:
         reporter.note(note)

@@ -22,6 +22,7 @@ from indexer.index import layout
 from indexer.index.manifest import Configuration, ShardInfo
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.forwarding import BadImages, Checks, Forwarded, Tables, batches, forward, tables_of
+from indexer.jobs.limits import DEFAULT_LIMITS, Limits
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
 from indexer.network.threads import forward_pool, passes_at_once
@@ -38,25 +39,6 @@ _BATCHES_AHEAD = 2
 _WRITES_WAITING = 2
 Progress = Callable[[int], None]
 """Told numbers of images."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How far a job trusts a network.
-
-    Attributes
-    ----------
-    passes : int or None
-        Forward passes at once, at most; None for what suits the device.
-    bad_images : int
-        On how many images the network may give NaN or infinity. They are skipped; one more ends the job.
-    """
-
-    passes: int | None = None
-    bad_images: int = 100
-
-
-DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,18 @@
 
 import math
 import warnings
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from indexer.defaults import METHODS, Method
 from indexer.errors import InvalidRequest, NotInstalled
 from indexer.images.geometry import Box
 from indexer.network.forward import Network, as_maps
 from indexer.receptive_field.copies import plain_copy
 
-Method = Literal["guided-backprop", "gradient", "integrated-gradients", "occlusion"]
-METHODS: tuple[str, ...] = get_args(Method)
 EXTRA = "saliency"
 STEPS = 32
 """Steps of integrated gradients, on the straight line from the mean colour (0 after normalising) to the image."""

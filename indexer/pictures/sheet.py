@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from indexer.defaults import SHEET_CONTEXT, SHEET_TILE
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.pictures.crop import MAX_CONTEXT, crop, outline, scale, scaled
@@ -24,8 +25,7 @@ from indexer.query.top import LEAST_POSITIVE
 
 MAX_NEURONS = 50
 MAX_COLUMNS = 50
-TILE, MIN_TILE, MAX_TILE = 112, 32, 512
-CONTEXT = 0.1
+MIN_TILE, MAX_TILE = 32, 512
 MAX_PIXELS = 40_000_000
 
 
@@ -69,8 +69,8 @@ def sheet(
     *,
     columns: int = 10,
     rows: int = 1,
-    size: int = TILE,
-    context: float = CONTEXT,
+    size: int = SHEET_TILE,
+    context: float = SHEET_CONTEXT,
     class_: str | None = None,
     y: int | None = None,
     x: int | None = None,

@@ -11,13 +11,13 @@ from xml.sax.saxutils import escape
 
 from PIL import Image, ImageDraw, ImageFont
 
+from indexer.defaults import SHEET_FORMATS
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.pictures.crop import encode
 from indexer.pictures.sheet import Sheet
 from indexer.pictures.sheet_layout import Layout, lay_out
 
-FORMATS = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 DOTS_PER_INCH = 300
 _INK, _GREY, _RULE, _PLATE, _PAPER = (20, 20, 20), (110, 110, 110), (210, 210, 210), (35, 35, 35), (255, 255, 255)
 _ANCHORS = {"l": "start", "m": "middle", "r": "end"}
@@ -91,8 +91,8 @@ def save(sheet: Sheet, path: Path) -> None:
         The name ends otherwise, or cannot be written.
     """
     kind = path.suffix.lower()
-    if kind not in FORMATS:
-        raise InvalidRequest(f"the file's name must end in one of {', '.join(FORMATS)}, not {path.name!r}")
+    if kind not in SHEET_FORMATS:
+        raise InvalidRequest(f"the file's name must end in one of {', '.join(SHEET_FORMATS)}, not {path.name!r}")
     try:
         path.write_bytes(svg(sheet).encode() if kind == ".svg" else _pixels(sheet, kind))
     except OSError as error:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from indexer.derive.selectivity import ENOUGH_IMAGES, SELECTIVE_AUC, Selectivity, auc_by_class
+from indexer.defaults import SELECTIVE_AUC
+from indexer.derive.selectivity import ENOUGH_IMAGES, Selectivity, auc_by_class
 from indexer.errors import InvalidRequest
 from indexer.query.confusion import outputs
 from indexer.query.deadline import checked

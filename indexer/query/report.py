@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from indexer.derive.selectivity import DEAD, DENSE, ENOUGH_IMAGES, MIXED, SELECTIVE, SELECTIVE_AUC, STATES, UNKNOWN
+from indexer.defaults import SELECTIVE_AUC
+from indexer.derive.selectivity import DEAD, DENSE, ENOUGH_IMAGES, MIXED, SELECTIVE, STATES, UNKNOWN
 from indexer.errors import NotFound
 from indexer.query import classes
 from indexer.query.confusion import Confusion, confusion

@@ -33,9 +33,9 @@ from indexer.jobs import forwarding, write_shards
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.info import describe, skipped_images
+from indexer.jobs.limits import Limits
 from indexer.jobs.remove import remove
 from indexer.jobs.verify import repair, verify
-from indexer.jobs.write_shards import Limits
 from indexer.network.forward import Network
 from indexer.shards.reduce_gpu import CountTable
 from indexer.shards.writer import ShardWriter

@@ -17,7 +17,7 @@ from indexer.errors import BadActivations, InvalidRequest, NotReproducible
 from indexer.index.manifest import read_manifest
 from indexer.jobs.build import BuildRequest, add, build
 from indexer.jobs.info import skipped_images
-from indexer.jobs.write_shards import Limits
+from indexer.jobs.limits import Limits
 from indexer.network.forward import Network
 from indexer.network.layers import check_layers
 from indexer.network.models import load_model

@@ -12,11 +12,12 @@ from indexer.errors import ConfigurationMismatch, DamagedFile, InvalidRequest
 from indexer.images.columns import Wanted
 from indexer.index.manifest import read_manifest
 from indexer.jobs import relabel as relabelling
-from indexer.jobs.build import Reporter, add, build
+from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.info import describe
 from indexer.jobs.relabel import relabel
 from indexer.jobs.remove import remove
+from indexer.jobs.reporter import Reporter
 from indexer.jobs.verify import repair, verify
 from indexer.network import models
 from indexer.query.records import Patch

@@ -1,0 +1,41 @@
+"""``add``: images that an index does not hold yet."""
+
+import argparse
+
+from indexer.commands.common import add_index, add_network_options
+from indexer.commands.engine_options import add_engine_options, engine_of
+from indexer.commands.limit_options import add_limit_options, limits_of
+from indexer.commands.source_options import add_column_options, columns_of
+from indexer.store.remote import parse_location
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_index(command)
+    command.add_argument(
+        "images", nargs="?", type=parse_location, help="a list; default: where the index has its images from"
+    )
+    add_column_options(command)
+    command.add_argument(
+        "--again", metavar="PATH", action="append", default=[],
+        help="an image that was removed, or a folder of such, to take in again (repeatable); others stay out",
+    )  # fmt: skip
+    add_network_options(command)
+    add_limit_options(command)
+    add_engine_options(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    from indexer.commands.progress import Bar
+    from indexer.commands.summary import print_summary
+    from indexer.jobs.build import add
+
+    bar = Bar()
+    try:
+        manifest = add(
+            options.index, options.images, options.weights, options.device, bar.reporter, engine_of(options),
+            options.again, limits_of(options), options.model, columns_of(options),
+        )  # fmt: skip
+    finally:
+        bar.close()
+    print_summary(options.index, manifest)
+    return 0

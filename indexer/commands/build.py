@@ -1,0 +1,92 @@
+"""``build``: an index of a folder or a list of images."""
+
+import argparse
+import sys
+
+from indexer.commands.common import add_device_option
+from indexer.commands.engine_options import add_engine_options, engine_of
+from indexer.commands.limit_options import add_limit_options, limits_of
+from indexer.commands.model_options import add_model_options, loading_of, preprocessing_of
+from indexer.commands.source_options import add_source_options, columns_of
+from indexer.defaults import FLOAT32, PRECISIONS, SHARD_SIZE
+from indexer.receptive_field.layout import FORMS, parse_layouts
+from indexer.store.remote import parse_location
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "images", type=parse_location, metavar="IMAGES", help="a folder of (class folders of) images, or list"
+    )
+    command.add_argument("--out", type=parse_location, required=True, metavar="INDEX", help="the index's folder")
+    add_model_options(command)
+    command.add_argument("--layers", default="", help="module names, with commas; default: the last of each stage")
+    command.add_argument(
+        "--image-root", type=parse_location, help="what a list's paths are relative to; default: its folder"
+    )
+    command.add_argument("--keep-images", action="store_true", help="store the original files in the index too")
+    command.add_argument(
+        "--precision", choices=PRECISIONS, default=FLOAT32,
+        help="folded batch norms, TF32 on a GPU, bfloat16: each faster, and says its cost in ranks (%(default)s)",
+    )  # fmt: skip
+    command.add_argument(
+        "--layout", metavar="LAYER=LAYOUT", action="append", default=[],
+        help=f"the order of a layer's dimensions, {FORMS}, where it cannot be told (repeatable)",
+    )  # fmt: skip
+    command.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="images a shard (%(default)s)")
+    command.add_argument("--batch-size", type=int, help="images a forward pass; default: what suits the device")
+    add_device_option(command)
+    add_source_options(command)
+    add_limit_options(command)
+    add_engine_options(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    from indexer.commands.progress import Bar
+    from indexer.commands.summary import print_summary
+    from indexer.jobs.build import BuildRequest, build
+    from indexer.network.models import NO_WEIGHTS, default_weights, is_own
+
+    weights = options.weights or default_weights(options.model)
+    request = BuildRequest(
+        images=options.images,
+        model=options.model,
+        weights=weights,
+        layers=[name.strip() for name in options.layers.split(",") if name.strip()],
+        image_root=options.image_root,
+        preprocessing=preprocessing_of(options),
+        loading=loading_of(options),
+        keep_images=options.keep_images,
+        shard_size=options.shard_size,
+        batch_size=options.batch_size,
+        device=options.device,
+        engine=engine_of(options),
+        precision=options.precision,
+        limits=limits_of(options),
+        columns=columns_of(options),
+        follow_links=options.follow_links,
+        max_pixels=options.max_pixels,
+        layouts=parse_layouts(options.layout),
+    )
+    if weights == NO_WEIGHTS and not is_own(options.model):  # what a person's own network has loaded, it knows itself
+        print("unitscope: RANDOM weights (--weights none): this network has learned nothing", file=sys.stderr)
+    bar = Bar()
+    try:
+        manifest = build(options.out, request, bar.reporter)
+    finally:
+        bar.close()
+    print_summary(options.out, manifest)
+    for layer in manifest.configuration.layers:
+        print(f"  {layer.name}: receptive field {layer.field.words}")
+    if options.precision != FLOAT32:
+        _print_ranks_kept(options)
+    return 0
+
+
+def _print_ranks_kept(options: argparse.Namespace) -> None:
+    from indexer.jobs.precision_report import ranks_kept
+
+    for kept in ranks_kept(options.out, options.device):
+        print(
+            f"  {kept.layer}: {kept.same:.1%} of the top {kept.top} of {kept.images} images are those of float32, "
+            f"{kept.in_place:.1%} at the same rank ({kept.neurons} neurons)"
+        )

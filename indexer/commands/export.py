@@ -1,0 +1,34 @@
+"""``export``: top patches as a COCO data set, for other tools."""
+
+import argparse
+from pathlib import Path
+
+from indexer.commands.common import add_images_option, add_index, say_lost
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_index(command)
+    add_images_option(command)
+    command.add_argument("--layer", required=True)
+    command.add_argument("--neurons", help="their numbers, with commas; default: all of the layer")
+    command.add_argument("--top", type=int, default=9, help="patches a neuron (%(default)s)")
+    command.add_argument("--class", dest="class_", help="only images of this class")
+    command.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
+
+
+def run(options: argparse.Namespace) -> int:
+    from indexer.exports.coco import export_patches
+    from indexer.pictures.lost import LostOriginals
+    from indexer.pictures.sheet import neuron_numbers
+    from indexer.query.index import open
+
+    with open(options.index, options.images) as index:
+        channels = index.layer(options.layer).info.channels
+        wanted = list(range(channels)) if options.neurons is None else neuron_numbers(options.neurons)
+        lost = LostOriginals()
+        labels = export_patches(
+            index, options.layer, wanted, options.out, top=options.top, class_=options.class_, lost=lost
+        )
+    print(f"{options.out}: {len(labels['annotations'])} patches of {len(labels['images'])} images")
+    say_lost(lost, options)
+    return 0

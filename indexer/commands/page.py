@@ -1,0 +1,31 @@
+"""``page``: an index as one HTML file, for other people."""
+
+import argparse
+from pathlib import Path
+
+from indexer.commands.common import add_images_option, add_index, say_lost
+from indexer.defaults import PAGE_COLUMNS, PAGE_NEURONS
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_index(command)
+    add_images_option(command)
+    command.add_argument("--neurons", type=int, default=PAGE_NEURONS, help="how many neurons a layer (%(default)s)")
+    command.add_argument("--columns", type=int, default=PAGE_COLUMNS, help="patches a neuron (%(default)s)")
+    command.add_argument("--out", type=Path, required=True, help="the HTML file")
+
+
+def run(options: argparse.Namespace) -> int:
+    from indexer.exports.page import write_page
+    from indexer.pictures.lost import LostOriginals
+    from indexer.query.index import open
+    from indexer.store import atomic
+
+    with open(options.index, options.images) as index:
+        lost = LostOriginals()
+        text = write_page(index, count=options.neurons, columns=options.columns, lost=lost)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_bytes(options.out, text.encode("utf-8", "replace"))  # a file's name need not be UTF-8
+    print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
+    say_lost(lost, options)
+    return 0

@@ -1,0 +1,36 @@
+"""``sheet``: top patches for a paper."""
+
+import argparse
+from pathlib import Path
+
+from indexer.commands.common import add_layer_options, say_lost
+from indexer.defaults import SHEET_CONTEXT, SHEET_FORMATS, SHEET_TILE
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_layer_options(command)
+    command.add_argument("--neurons", required=True, help="their numbers, with commas")
+    command.add_argument("--columns", type=int, default=10, help="patches a line (%(default)s)")
+    command.add_argument("--rows", type=int, default=1, help="lines a neuron (%(default)s)")
+    command.add_argument("--class", dest="class_", help="only images of this class")
+    formats = ", ".join(SHEET_FORMATS)
+    command.add_argument("--out", type=Path, required=True, help=f"a file whose name ends in {formats}")
+    command.add_argument("--size", type=int, default=SHEET_TILE, help="side of a patch in pixels (%(default)s)")
+    command.add_argument(
+        "--context", type=float, default=SHEET_CONTEXT, help="how much to show around it, by its longer side"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from indexer.pictures.sheet import neuron_numbers, sheet
+    from indexer.pictures.sheet_draw import save
+    from indexer.query.index import open
+
+    names = ("columns", "rows", "size", "context", "class_", "y", "x")
+    with open(options.index, options.images) as index:
+        made = sheet(
+            index, options.layer, neuron_numbers(options.neurons), **{name: getattr(options, name) for name in names}
+        )
+    save(made, options.out)
+    say_lost(made.lost, options)
+    return 0

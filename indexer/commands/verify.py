@@ -1,0 +1,38 @@
+"""``verify``: whether an index is as it was written, and its repair."""
+
+import argparse
+
+from indexer.commands.common import add_index, add_network_options
+from indexer.commands.limit_options import add_limit_options, limits_of
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_index(command)
+    command.add_argument("--repair", action="store_true", help="rebuild what is damaged from the original images")
+    add_network_options(command)
+    add_limit_options(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    from indexer.jobs.verify import verify
+
+    faults = verify(options.index)
+    for fault in faults:
+        print(f"{fault.file}: {fault.cause}")
+    if not faults:
+        print("every file is as it was written")
+        return 0
+    if not options.repair:
+        return 1
+    _repair(options)
+    return 0
+
+
+def _repair(options: argparse.Namespace) -> None:
+    from indexer.commands.progress import Bar
+    from indexer.commands.summary import print_summary
+    from indexer.jobs.verify import repair
+
+    reporter, limits = Bar().reporter, limits_of(options)
+    manifest = repair(options.index, options.weights, options.device, reporter, limits, options.model)
+    print_summary(options.index, manifest)

@@ -1,0 +1,29 @@
+"""Numbers and names that a command's help shows and the work behind it uses. It imports nothing, so help is quick."""
+
+from typing import Final, Literal, get_args
+
+INTERPOLATIONS: Final = ("box", "bilinear", "hamming", "bicubic", "lanczos", "nearest")
+
+FLOAT32: Final = "float32"
+PRECISIONS: Final = (FLOAT32, "float32-folded", "tf32", "bfloat16")
+"""In which numbers a network may compute; see `indexer.network.precision`."""
+
+SHARD_SIZE: Final = 1024
+BAD_IMAGES: Final = 100
+"""On how many images a network may give NaN or infinity before a job ends."""
+
+MAX_PIXELS: Final = 64_000_000
+"""Largest width x height that is decoded unless told otherwise (192 MB of RGB)."""
+
+SELECTIVE_AUC: Final = 0.9
+
+Method = Literal["guided-backprop", "gradient", "integrated-gradients", "occlusion"]
+METHODS: Final[tuple[str, ...]] = get_args(Method)
+"""Of attribution."""
+
+SHEET_FORMATS: Final = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
+SHEET_TILE: Final = 112
+SHEET_CONTEXT: Final = 0.1
+
+PAGE_NEURONS: Final = 16
+PAGE_COLUMNS: Final = 8

@@ -1,0 +1,24 @@
+"""How far a job trusts a network. Without torch, as commands and `indexer.jobs.verify` need it."""
+
+from dataclasses import dataclass
+
+from indexer.defaults import BAD_IMAGES
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far a job trusts a network.
+
+    Attributes
+    ----------
+    passes : int or None
+        Forward passes at once, at most; None for what suits the device.
+    bad_images : int
+        On how many images the network may give NaN or infinity. They are skipped; one more ends the job.
+    """
+
+    passes: int | None = None
+    bad_images: int = BAD_IMAGES
+
+
+DEFAULT_LIMITS = Limits()
