@@ -26,14 +26,19 @@ class _PrintCompletion(argparse.Action):
         parser.exit()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; see `indexer.cli.main`."""
-    parser = make_parser("unitscope", _ALL)
-    parser.add_argument("--version", action="version", version=f"unitscope {unitscope.__version__}")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands, without the options of any."""
+    made = make_parser("unitscope", _ALL)
+    made.add_argument("--version", action="version", version=f"unitscope {unitscope.__version__}")
+    made.add_argument(
         "--print-completion", action=_PrintCompletion, choices=_SHELLS, help="print a script that completes commands"
     )
-    return cli.run(parser.parse_args(arguments))
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; see `indexer.cli.main`."""
+    return cli.run(parser().parse_args(arguments))
 
 
 def command() -> NoReturn:
