@@ -13,7 +13,7 @@ import torch
 from indexer.images.listing import ImageFile
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
 from indexer.network.forward import Network
-from indexer.network.threads import forward_pool, passes_at_once
+from indexer.network.passes.threads import forward_pool, passes_at_once
 
 
 def floor(root: Path, files: list[ImageFile], network: Network) -> None:

@@ -23,11 +23,11 @@ from torch import nn
 import indexer
 from indexer.jobs.build import BuildRequest, build
 from indexer.pictures.chart import trend_chart
-from indexer.query.classes import coverage, likeness
-from indexer.query.confusion import confusion
 from indexer.query.index import Index
-from indexer.query.neurons import correlated
-from indexer.query.trend import SERIES, trend
+from indexer.query.learning.classes import coverage, likeness
+from indexer.query.learning.confusion import confusion
+from indexer.query.learning.neurons import correlated
+from indexer.query.learning.trend import SERIES, trend
 
 STEPS = (0, 50, 200, 800, 2500)
 WITHHELD_STEPS = 1500

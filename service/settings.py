@@ -69,7 +69,7 @@ def _origins(text: str) -> tuple[str, ...]:
 
 
 def _arguments(text: str) -> tuple[tuple[str, str], ...]:
-    from indexer.network.loading import arguments_of
+    from indexer.network.loading.options import arguments_of
 
     try:
         found = json.loads(text)

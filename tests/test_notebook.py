@@ -14,7 +14,7 @@ from PIL import Image
 import indexer
 from indexer.pictures.sheet import sheet
 from indexer.pictures.sheet_draw import raster
-from indexer.query import neurons
+from indexer.query.learning import neurons
 from tests.conftest import LAYERS
 
 ROOT = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from indexer.store.remote import parse_location
 
 if TYPE_CHECKING:
-    from indexer.query.compare import Comparison
+    from indexer.query.learning.compare import Comparison
 
 _SHOWN = 10
 
@@ -21,8 +21,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from indexer.query.compare import compare
     from indexer.query.index import open
+    from indexer.query.learning.compare import compare
 
     with open(options.a) as a, open(options.b) as b:
         found = compare(a, b, options.layer, options.layer_b)

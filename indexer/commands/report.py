@@ -5,7 +5,7 @@ import json
 
 from indexer.commands.common import add_index
 from indexer.defaults import SELECTIVE_AUC
-from indexer.query.report_text import WRITERS
+from indexer.query.learning.report_text import WRITERS
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from indexer.query.index import open
-    from indexer.query.report import report
+    from indexer.query.learning.report import report
 
     with open(options.index) as index:
         found = report(index, options.auc)

@@ -19,7 +19,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from indexer.pictures.chart import trend_chart
     from indexer.query.index import open
-    from indexer.query.trend import trend
+    from indexer.query.learning.trend import trend
 
     with ExitStack() as stack:
         found = trend([stack.enter_context(open(path)) for path in options.indexes], options.layer)

@@ -16,12 +16,12 @@ from indexer.errors import InvalidRequest, NotFound
 from indexer.pictures.crop import encode
 from indexer.pictures.lost import LostOriginals
 from indexer.pictures.sheet import tile_pictures
-from indexer.query import neurons
-from indexer.query.confusion import confusion
 from indexer.query.index import Index
 from indexer.query.layer import Layer
+from indexer.query.learning import neurons
+from indexer.query.learning.confusion import confusion
+from indexer.query.learning.report import of_confusion, report
 from indexer.query.records import Patch
-from indexer.query.report import of_confusion, report
 from indexer.query.top import LEAST_POSITIVE
 
 TILE = 112
@@ -44,7 +44,7 @@ def write_page(
     Parameters
     ----------
     count : int
-        Neurons a layer, 1 to 200; see `indexer.query.neurons.worth_showing`.
+        Neurons a layer, 1 to 200; see `indexer.query.learning.neurons.worth_showing`.
     columns : int
         Patches a neuron, 1 to 20.
     lost : LostOriginals, optional

@@ -14,7 +14,7 @@ from indexer.errors import DamagedFile, IndexBusy, InvalidRequest, NotAnIndex
 from indexer.images.preprocessing import Preprocessing
 from indexer.index import layout
 from indexer.index.manifest_schema import fault_of
-from indexer.network.loading import PLAIN, Loading
+from indexer.network.loading.options import PLAIN, Loading
 from indexer.receptive_field import ReceptiveField
 from indexer.receptive_field.layout import Layout
 from indexer.store import atomic

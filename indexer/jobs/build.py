@@ -29,7 +29,7 @@ from indexer.jobs.taking_in import remember, taken_in
 from indexer.jobs.write_shards import Engine, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
-from indexer.network.loading import PLAIN, Loading
+from indexer.network.loading.options import PLAIN, Loading
 from indexer.network.models import load_model
 from indexer.network.restore import configuration_of, network_of
 from indexer.receptive_field.layout import Layout

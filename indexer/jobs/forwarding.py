@@ -16,7 +16,7 @@ import torch
 from indexer.errors import NotFinite
 from indexer.jobs.decode import Decoded, Skipped
 from indexer.network.forward import Network
-from indexer.network.trial import IMAGES, Trial
+from indexer.network.passes.trial import IMAGES, Trial
 from indexer.shards import reduce_gpu
 from indexer.shards.records import IndexedImage, LayerBatch
 from indexer.shards.reduce import reduce_maps
@@ -43,7 +43,7 @@ class Forwarded:
 
 
 class Checks:
-    """Passes that are compared, before the first batch of a job and now and then: `indexer.network.trial`."""
+    """Passes that are compared, before the first batch of a job and now and then: `indexer.network.passes.trial`."""
 
     def __init__(self, network: Network, forwards: ThreadPoolExecutor, batch_size: int) -> None:
         self._network, self._forwards, self._images = network, forwards, min(IMAGES, batch_size)

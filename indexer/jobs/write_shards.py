@@ -25,7 +25,7 @@ from indexer.jobs.forwarding import BadImages, Checks, Forwarded, Tables, batche
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
-from indexer.network.threads import forward_pool, passes_at_once
+from indexer.network.passes.threads import forward_pool, passes_at_once
 from indexer.shards.reader import Shard
 from indexer.shards.writer import ShardWriter
 from indexer.store import atomic

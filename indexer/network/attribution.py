@@ -16,7 +16,7 @@ from indexer.defaults import METHODS, Method
 from indexer.errors import InvalidRequest, NotInstalled
 from indexer.images.geometry import Box
 from indexer.network.forward import Network, as_maps
-from indexer.receptive_field.copies import plain_copy
+from indexer.receptive_field.graph.copies import plain_copy
 
 EXTRA = "saliency"
 STEPS = 32

@@ -4,7 +4,7 @@
 2. ``network.run(pixels, reduce)`` calls ``reduce(layer, maps)`` while each layer's output is still what it is, and
    returns what that gave. A tensor kept longer may be rewritten by an in-place operation behind the layer.
 3. ``network.spread(4)`` lets so many threads run it at once, each on a copy of its own; without it they wait for one
-   another (`indexer.network.replicas`).
+   another (`indexer.network.passes.replicas`).
 4. ``network.maps(pictures)`` is the simple form: maps as float32 arrays.
 """
 
@@ -23,10 +23,10 @@ from indexer.errors import BadActivations, InvalidRequest
 from indexer.index.manifest import FLOAT32
 from indexer.network.layers import check_layers
 from indexer.network.models import LoadedModel
-from indexer.network.passing import run_pass
+from indexer.network.passes.hooked_pass import run_pass
+from indexer.network.passes.replicas import Replicas
+from indexer.network.passes.threads import batch_size
 from indexer.network.precision import computing, in_precision
-from indexer.network.replicas import Replicas
-from indexer.network.threads import batch_size
 from indexer.receptive_field import LayerTrace
 from indexer.receptive_field.layout import FORMS, Layout
 from indexer.receptive_field.maps import maps_of

@@ -10,7 +10,7 @@ from torchvision.ops import Permute
 
 from indexer.errors import InvalidRequest
 from indexer.index.layout import layer_file
-from indexer.network.user_code import of_user
+from indexer.system.user_code import of_user
 
 _LONGEST = 240  # characters of a file's name, with room for endings
 _EXITS = (nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, Permute)

@@ -15,11 +15,11 @@ from torch import nn
 from indexer.errors import InvalidRequest
 from indexer.images.preprocessing import Preprocessing
 from indexer.inputs.told import Told
-from indexer.network import factories, programs, torchvision_models
-from indexer.network.digest import state_digest
-from indexer.network.loading import PLAIN, Loading
-from indexer.network.made import Made
-from indexer.network.readiness import evaluating, finish, in_float32
+from indexer.network.loading import factories, programs, torchvision_models
+from indexer.network.loading.digest import state_digest
+from indexer.network.loading.made import Made
+from indexer.network.loading.options import PLAIN, Loading
+from indexer.network.loading.readiness import evaluating, finish, in_float32
 from indexer.weights.into import load_weights
 
 NO_WEIGHTS = "none"

@@ -24,7 +24,7 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from indexer.errors import InvalidRequest
 from indexer.index.manifest import FLOAT32, PRECISIONS
-from indexer.receptive_field.graph import LayerTracer, floating_dtype, output_nodes, plain_copy, weightless
+from indexer.receptive_field.graph.tracer import LayerTracer, floating_dtype, output_nodes, plain_copy, weightless
 
 _CONVOLUTIONS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS: Final = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

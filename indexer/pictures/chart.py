@@ -20,7 +20,7 @@ _LABELS = 4
 
 
 def trend_chart(trend: Json) -> str:
-    """Draw what `indexer.query.trend.trend` gives; all lines are on one scale from 0 to 1."""
+    """Draw what `indexer.query.learning.trend.trend` gives; all lines are on one scale from 0 to 1."""
     layers = trend["layers"]
     columns = min(_COLUMNS, len(layers))
     rows = -(-len(layers) // columns)

@@ -14,6 +14,10 @@ pooling and branches are exact. A field is the hull of all pixels with influence
 and so does what any one of the layer's channels sees.
 """
 
-from .field import AxisField, LayerTrace, ReceptiveField  # not `trace`: reading an index needs no torch
+from indexer.receptive_field.field import (  # not `trace`: reading an index needs no torch
+    AxisField,
+    LayerTrace,
+    ReceptiveField,
+)
 
 __all__ = ["AxisField", "LayerTrace", "ReceptiveField"]

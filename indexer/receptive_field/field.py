@@ -6,8 +6,7 @@ from typing import Any, Literal, Self
 
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
-
-from .layout import Layout
+from indexer.receptive_field.layout import Layout
 
 Kind = Literal["exact", "measured", "whole input", "unsupported"]
 KIND_WORDS = {"unsupported": "unknown"}

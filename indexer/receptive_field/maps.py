@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from .field import LayerTrace
+from indexer.receptive_field.field import LayerTrace
 
 
 def maps_of(output: Any, trace: LayerTrace) -> torch.Tensor | None:

@@ -10,18 +10,24 @@ import torch
 from torch import nn
 
 from indexer.errors import InvalidRequest, UnitscopeError
-
-from .dims import role_of
-from .field import LayerTrace, ReceptiveField
-from .flow import Flow
-from .graph import LayerTracer, floating_dtype, is_leaf, output_nodes, own_hooks, weightless
-from .layout import Layout, check_layouts
-from .measure import measured, moved_unseen
-from .propagate import Value, image_value, propagate
-from .readout import layer_trace, unsupported
-from .registry import Site
-from .rules_shapes import permute, reshape, section
-from .runs import Runner, line
+from indexer.receptive_field.field import LayerTrace, ReceptiveField
+from indexer.receptive_field.flow.dims import role_of
+from indexer.receptive_field.flow.flow import Flow
+from indexer.receptive_field.graph.propagate import Value, image_value, propagate
+from indexer.receptive_field.graph.readout import layer_trace, unsupported
+from indexer.receptive_field.graph.tracer import (
+    LayerTracer,
+    floating_dtype,
+    is_leaf,
+    output_nodes,
+    own_hooks,
+    weightless,
+)
+from indexer.receptive_field.layout import Layout, check_layouts
+from indexer.receptive_field.measuring.measure import measured, moved_unseen
+from indexer.receptive_field.measuring.runner import Runner, line
+from indexer.receptive_field.rules.registry import Site
+from indexer.receptive_field.rules.shapes import permute, reshape, section
 
 _PUBLISHED = ("torchvision.", "torch.")
 """Whose networks are not checked by running them: their fields are tested here, layer by layer."""

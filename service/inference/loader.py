@@ -13,7 +13,7 @@ from indexer.errors import BadActivations, ImageRejected, ModelUnavailable, Unit
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
 from indexer.index.manifest import Configuration
-from indexer.network.loading import PROGRAM_ENDINGS
+from indexer.network.loading.options import PROGRAM_ENDINGS
 from service.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class Networks:
     max_pixels : int
         The largest picture.
     arguments : tuple of (str, str)
-        What factories are called with, see `indexer.network.loading.Loading`: what a manifest says is not passed on.
+        What factories are called with, see `indexer.network.loading.options.Loading`: what a manifest says is not
+        passed on.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from indexer.derive.selectivity import DEAD, DENSE, MIXED, SELECTIVE, UNKNOWN
-from indexer.query.classes import Coverage
+from indexer.query.learning.classes import Coverage
 from service.payloads.links import Links
 
 Json = dict[str, Any]

@@ -6,8 +6,8 @@ from typing import Any
 
 from indexer.index.manifest import LayerInfo
 from indexer.query.concepts import Concept, Selective
+from indexer.query.learning.neurons import NeuronTable
 from indexer.query.lookup import Lookup
-from indexer.query.neurons import NeuronTable
 from indexer.query.point import Spot
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
 from indexer.receptive_field import AxisField, ReceptiveField

@@ -4,7 +4,7 @@ from typing import Any
 
 from indexer.errors import InvalidRequest
 from indexer.query.index import PerImage
-from indexer.query.neurons import aucs, table
+from indexer.query.learning.neurons import aucs, table
 from service.handlers import Json, Question
 from service.http.paging import DEEPEST, cut, listing, walked, whole
 from service.payloads import records

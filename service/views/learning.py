@@ -3,13 +3,13 @@
 import dataclasses
 
 from indexer.pictures.chart import trend_chart
-from indexer.query import classes
-from indexer.query.compare import compare
-from indexer.query.confusion import confusion
-from indexer.query.neurons import correlated
-from indexer.query.report import of_confusion, report
-from indexer.query.report_text import STYLE, WRITERS
-from indexer.query.trend import trend
+from indexer.query.learning import classes
+from indexer.query.learning.compare import compare
+from indexer.query.learning.confusion import confusion
+from indexer.query.learning.neurons import correlated
+from indexer.query.learning.report import of_confusion, report
+from indexer.query.learning.report_text import STYLE, WRITERS
+from indexer.query.learning.trend import trend
 from service.handlers import Document, Json, Question
 from service.http.paging import cut, listing
 from service.payloads import learning

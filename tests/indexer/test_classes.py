@@ -11,14 +11,14 @@ from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
 
 import indexer
 from indexer.errors import InvalidRequest, NotFound
-from indexer.query import classes, neurons
-from indexer.query.compare import compare
-from indexer.query.confusion import confusion
-from indexer.query.correlation import correlations
 from indexer.query.index import Index
-from indexer.query.report import report
-from indexer.query.report_text import to_html, to_markdown
-from indexer.query.trend import trend
+from indexer.query.learning import classes, neurons
+from indexer.query.learning.compare import compare
+from indexer.query.learning.confusion import confusion
+from indexer.query.learning.correlation import correlations
+from indexer.query.learning.report import report
+from indexer.query.learning.report_text import to_html, to_markdown
+from indexer.query.learning.trend import trend
 from tests.indexer.conftest import Case
 from tests.planted import build_planted, write_colours
 

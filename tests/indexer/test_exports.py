@@ -19,10 +19,10 @@ from indexer.errors import InvalidRequest, NotFound
 from indexer.exports.coco import export_patches
 from indexer.exports.page import write_page
 from indexer.pictures.sheet import tile_picture
-from indexer.query import neurons
-from indexer.query.confusion import confusion
 from indexer.query.index import Index
-from indexer.query.report import report
+from indexer.query.learning import neurons
+from indexer.query.learning.confusion import confusion
+from indexer.query.learning.report import report
 from tests.indexer.conftest import Case
 from tests.planted import build_planted, write_colours
 

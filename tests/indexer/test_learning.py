@@ -15,15 +15,15 @@ from indexer.cli import main
 from indexer.errors import InvalidRequest, NotFound
 from indexer.jobs.build import build
 from indexer.pictures.chart import trend_chart
-from indexer.query import classes, neurons
-from indexer.query import correlation as module
-from indexer.query.classes import Pair
-from indexer.query.compare import common_rows, compare
-from indexer.query.confusion import confusion
-from indexer.query.correlation import correlations
-from indexer.query.report import report
-from indexer.query.report_text import to_html, to_markdown
-from indexer.query.trend import trend
+from indexer.query.learning import classes, neurons
+from indexer.query.learning import correlation as module
+from indexer.query.learning.classes import Pair
+from indexer.query.learning.compare import common_rows, compare
+from indexer.query.learning.confusion import confusion
+from indexer.query.learning.correlation import correlations
+from indexer.query.learning.report import report
+from indexer.query.learning.report_text import to_html, to_markdown
+from indexer.query.learning.trend import trend
 from tests.conftest import build_request, write_photos
 from tests.indexer.conftest import Case
 from tests.planted import build_planted, write_colours

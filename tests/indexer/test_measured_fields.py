@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from indexer.images.geometry import Box
-from indexer.receptive_field.straight import StraightThrough
+from indexer.receptive_field.measuring.straight import StraightThrough
 from indexer.receptive_field.trace import trace_layers
 from tests.indexer.test_receptive_field_twin import gradient_boxes, one_thread, smooth_copy, window_sum
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from indexer.errors import BadActivations, NotFinite
-from indexer.network.threads import batch_size
+from indexer.network.passes.threads import batch_size
 from indexer.shards import reduce_gpu
 from indexer.shards.counting import Counter
 from indexer.shards.records import LayerBatch

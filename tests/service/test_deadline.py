@@ -11,7 +11,7 @@ import indexer
 from indexer.errors import TookTooLong
 from indexer.query import concepts, deadline
 from indexer.query.generation import Generation
-from indexer.query.neurons import correlated
+from indexer.query.learning.neurons import correlated
 from tests.service.conftest import Serve
 
 LAYER = "features.12"

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 import pytest
 
 import indexer
-from indexer.query import classes, neurons
-from indexer.query.compare import compare
-from indexer.query.confusion import confusion
 from indexer.query.index import Index
-from indexer.query.report import report
-from indexer.query.trend import trend
+from indexer.query.learning import classes, neurons
+from indexer.query.learning.compare import compare
+from indexer.query.learning.confusion import confusion
+from indexer.query.learning.report import report
+from indexer.query.learning.trend import trend
 from tests.planted import build_planted, numbered, write_colours
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import make_app

@@ -1,0 +1,84 @@
+"""One forward pass with hooks on some layers, ended as soon as they are done, whatever the network's own code does.
+
+The end is an exception, for nothing behind the last layer is needed. Networks catch exceptions: some try again with
+other arguments. So the end is none that ``except Exception`` catches, the first output of a layer is the one that
+counts, and what goes wrong in a hook waits until the network's code has returned.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from indexer.errors import InvalidRequest
+from indexer.system.user_code import of_user
+
+_ENDS = 8
+"""How often the pass of a network that catches every exception is ended; then it may run to its own end."""
+
+_ONE_AT_A_TIME = "if it takes one image at a time, --batch-size 1 helps"
+
+
+class _Ended(BaseException):
+    """Ends a forward pass."""
+
+
+def run_pass(
+    module: nn.Module, batch: torch.Tensor, layers: Iterable[str], seen: Callable[[str, object], bool]
+) -> None:
+    """Run a module on a batch.
+
+    Parameters
+    ----------
+    layers : names of modules within it
+    seen : callable (layer, output) -> bool
+        Called while a layer's output is what it is; says whether nothing more is wanted. What it raises, this raises.
+
+    Raises
+    ------
+    InvalidRequest
+        The network's own code raised something; the line says what and where.
+    """
+    running = _Pass(seen)
+    handles = [module.get_submodule(layer).register_forward_hook(running.hook(layer)) for layer in layers]
+    images, _, height, width = batch.shape
+    try:
+        with of_user(
+            f"the network, given {images} images of height {height} and width {width},",
+            _ONE_AT_A_TIME if images > 1 else "",
+        ):
+            module(batch)
+    except _Ended:
+        pass
+    except InvalidRequest:
+        if not running.ended:
+            raise
+    finally:
+        for handle in handles:
+            handle.remove()
+    if running.error is not None:
+        raise running.error
+
+
+class _Pass:
+    def __init__(self, seen: Callable[[str, object], bool]) -> None:
+        self._seen = seen
+        self.ended = 0
+        self.error: BaseException | None = None
+
+    def hook(self, layer: str) -> Callable[[nn.Module, object, object], None]:
+        def see(module: nn.Module, inputs: object, output: object) -> None:
+            if not self.ended and not self._goes_on(layer, output):
+                self.ended = 1
+            if self.ended and self.ended <= _ENDS:
+                self.ended += 1
+                raise _Ended
+
+        return see
+
+    def _goes_on(self, layer: str, output: object) -> bool:
+        try:
+            return not self._seen(layer, output)
+        except BaseException as error:
+            self.error = error
+            return False

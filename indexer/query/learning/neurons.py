@@ -1,0 +1,169 @@
+"""Questions about the neurons of a layer: what they tell about the classes, and which go together.
+
+>>> table = neurons.table(index, "features.12")
+>>> [table.row(number) for number in table.ranked("auc", descending=True, state="selective")[:10]]
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from indexer.derive.selectivity import DEAD, STATES
+from indexer.errors import InvalidRequest, NotFound
+from indexer.query.generation import page_of
+from indexer.query.index import Index
+from indexer.query.learning.correlation import correlations
+from indexer.query.records import Page
+
+SORTS = (
+    "neuron", "maximum", "mean", "std", "positive_cells", "positive_images", "firing_cells", "firing_images",
+    "selectivity", "auc", "entropy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NeuronTable:
+    """Statistics of all neurons of a layer.
+
+    Attributes
+    ----------
+    columns : dict of str to ndarray (C,)
+        Those of `Index.neuron_statistics`, and ``state`` (see `indexer.derive.selectivity.STATES`), ``best`` (code of
+        the class with the highest AUC, -1 for none), ``auc`` (that AUC), ``selectivity`` and ``entropy``.
+    classes : sequence of str
+        Names by code.
+    """
+
+    columns: dict[str, np.ndarray]
+    classes: Sequence[str]
+
+    def row(self, neuron: int) -> dict[str, Any]:
+        """One neuron's statistics as plain values; None where something is not defined."""
+        values = {name: _plain(column[neuron].item()) for name, column in self.columns.items() if name != "best"}
+        return {**values, "best_class": self.class_of(neuron)}
+
+    def class_of(self, neuron: int) -> str | None:
+        """The class with the neuron's highest AUC."""
+        code = int(self.columns["best"][neuron])
+        return None if code < 0 else self.classes[code]
+
+    def ranked(
+        self,
+        sort: str = "neuron",
+        *,
+        descending: bool = False,
+        state: str | None = None,
+        class_: str | None = None,
+        dead: bool | None = None,
+    ) -> np.ndarray:
+        """Numbers of neurons (n,) by one of `SORTS`; equals by number, those without the statistic last.
+
+        Parameters
+        ----------
+        state : str, optional
+            Only neurons in this state.
+        class_ : str, optional
+            Only neurons with their highest AUC for this class.
+        dead : bool, optional
+            Only dead neurons, or only the others.
+
+        Raises
+        ------
+        InvalidRequest
+            An unknown statistic or state, or one that needs two classes where there are none.
+        NotFound
+            No such class.
+        """
+        if sort not in SORTS:
+            raise InvalidRequest(f"sort must be one of {', '.join(SORTS)}, not {sort!r}")
+        numbers = np.flatnonzero(self._wanted(state, class_, dead))
+        keys = numbers.astype(np.float64) if sort == "neuron" else self.columns[sort][numbers]
+        return numbers[np.argsort(-keys if descending else keys, kind="stable")]  # NaN sorts last
+
+    def _wanted(self, state: str | None, class_: str | None, dead: bool | None) -> np.ndarray:
+        wanted = np.ones(len(self.columns["dead"]), bool)
+        if state is not None:
+            if state not in STATES:
+                raise InvalidRequest(f"state must be one of {', '.join(STATES)}, not {state!r}")
+            if state != DEAD:
+                require_classes(self.classes, f"state={state}")
+            wanted &= self.columns["state"] == state
+        if class_ is not None:
+            require_classes(self.classes, "a neuron's best class")
+            if class_ not in self.classes:
+                raise NotFound(f"the index has no class {class_[:100]!r}")
+            wanted &= self.columns["best"] == self.classes.index(class_)
+        return wanted if dead is None else wanted & (self.columns["dead"] == dead)
+
+
+def table(index: Index, layer: str) -> NeuronTable:
+    """The statistics of a layer's neurons; NotFound."""
+    found = index.layer(layer)
+    about = found.selectivity
+    columns = {
+        **index.neuron_statistics(layer),
+        "state": found.states,
+        "best": about.best,
+        "auc": about.best_auc,
+        "selectivity": about.index,
+        "entropy": about.entropy,
+    }
+    return NeuronTable(columns, index.classes)
+
+
+def worth_showing(found: NeuronTable, count: int) -> list[int]:
+    """At most ``count`` living neurons that say most about a layer, where there is no room for all.
+
+    The best for each class, by AUC, then the others by AUC; without classes those with the highest activations.
+    """
+    sort = "auc" if len(found.classes) > 1 else "maximum"
+    ranking = found.ranked(sort, descending=True, dead=False).tolist()
+    best = {found.class_of(neuron): neuron for neuron in reversed(ranking)}
+    first = {neuron for name, neuron in best.items() if name is not None}
+    return sorted(ranking, key=lambda neuron: neuron not in first)[:count]
+
+
+def aucs(index: Index, layer: str, neuron: int, limit: int = 20) -> list[dict[str, Any]]:
+    """The classes that a neuron tells from the rest best: ``class``, ``images``, ``auc``; none without two classes."""
+    found = index.layer(layer)
+    column = found.selectivity.auc[:, found.check_neuron(neuron)]
+    ranking = np.argsort(-column, kind="stable")[:limit].tolist() if len(column) > 1 else []
+    images = found.selectivity.images
+    return [{"class": index.classes[k], "images": int(images[k]), "auc": float(column[k])} for k in ranking]
+
+
+def correlated(index: Index, layer: str, neuron: int, limit: int = 20, offset: int = 0) -> Page[tuple[int, float]]:
+    """Other neurons by the Pearson correlation, over all images, of their peaks with this neuron's; highest first.
+
+    Neurons whose peak is the same on every image correlate with nothing: they are left out, and have no others.
+
+    Raises
+    ------
+    NotFound
+    """
+    found = index.layer(layer)
+    found.check_neuron(neuron)
+    peaks, every = found.peaks_by_image, np.arange(len(index.images))
+    (together,) = correlations(peaks[:, neuron : neuron + 1], every, peaks, every)
+    numbers = np.flatnonzero(~np.isnan(together) & (np.arange(len(together)) != neuron))
+    ranking = numbers[np.argsort(-together[numbers], kind="stable")]
+    page = page_of(ranking, limit, offset)
+    return Page([(n, float(together[n])) for n in page.tolist()], len(ranking), limit, offset)
+
+
+def require_classes(classes: Sequence[str], what: str) -> None:
+    """Refuse a question that needs classes where there are too few.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    if len(classes) < 2:
+        has = "none" if not classes else f"only {classes[0]!r}"
+        raise InvalidRequest(f"{what} needs images of at least 2 classes; this index has {has}")
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value

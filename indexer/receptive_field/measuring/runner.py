@@ -1,0 +1,75 @@
+"""Runs a copy of a model, to see what it does where no graph says it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from indexer.errors import InvalidRequest
+from indexer.receptive_field.graph.copies import plain_copy
+from indexer.receptive_field.graph.tracer import floating_dtype
+
+
+class Runner:
+    """A copy of the model that gives the outputs of some layers.
+
+    Parameters
+    ----------
+    model : nn.Module
+    layers : sequence of str
+    size : (int, int)
+        Height and width of the input.
+    dtype : torch.dtype, optional
+        In which the copy computes; by default as its weights are.
+    """
+
+    def __init__(
+        self, model: nn.Module, layers: Sequence[str], size: tuple[int, int], dtype: torch.dtype | None = None
+    ) -> None:
+        self.size = size
+        self.module = plain_copy(model)
+        if dtype is not None:
+            self.module.to(dtype)
+        self.dtype = dtype or floating_dtype(model)
+        self.device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
+        self._outputs: dict[str, list[Any]] = {layer: [] for layer in layers}
+        for layer, outputs in self._outputs.items():
+            self.module.get_submodule(layer).register_forward_hook(_keep(outputs))
+
+    def __call__(self, images: torch.Tensor) -> dict[str, list[Any]]:
+        """The outputs of each layer, one for each time it ran.
+
+        Raises
+        ------
+        InvalidRequest
+            The model does not take such images.
+        """
+        for outputs in self._outputs.values():
+            outputs.clear()
+        try:
+            self.module(images.to(self.device, self.dtype))
+        except Exception as error:  # the model's own code
+            height, width = self.size
+            raise InvalidRequest(
+                f"the model does not take images of height {height} and width {width}: {line(error)}"
+            ) from error
+        return {layer: list(outputs) for layer, outputs in self._outputs.items()}
+
+    def noise(self, count: int, seed: int) -> torch.Tensor:
+        """Images (count, 3, height, width) of normal noise."""
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(count, 3, *self.size, generator=generator, dtype=self.dtype)
+
+
+def _keep(outputs: list[Any]) -> Any:
+    def hook(module: nn.Module, args: Any, output: Any) -> None:
+        # A copy, which nothing behind the layer changes in place.
+        outputs.append(output.clone() if isinstance(output, torch.Tensor) else output)
+
+    return hook
+
+
+def line(error: Exception) -> str:
+    """The first line of an error's message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
