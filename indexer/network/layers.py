@@ -112,7 +112,7 @@ def _map_sizes(model: nn.Module, input_size: tuple[int, int]) -> dict[str, tuple
         for name, module in model.named_modules()
         if name and name.count(".") <= 1 and not isinstance(module, _EXITS)
     ]
-    handles = [module.register_forward_hook(note(name)) for name, module in candidates]
+    handles = [nn.Module.register_forward_hook(module, note(name)) for name, module in candidates]  # see `run_pass`
     try:
         with torch.inference_mode(), of_user(f"the model, given an image of height {height} and width {width},"):
             model(torch.zeros(1, 3, *input_size))

@@ -25,12 +25,13 @@ from indexer.receptive_field.graph.tracer import (
 )
 from indexer.receptive_field.layout import Layout, check_layouts
 from indexer.receptive_field.measuring.measure import measured, moved_unseen
-from indexer.receptive_field.measuring.runner import Runner, line
+from indexer.receptive_field.measuring.runner import Runner
 from indexer.receptive_field.rules.registry import Site
 from indexer.receptive_field.rules.shapes import permute, reshape, section
+from indexer.system.user_code import described
 
 _PUBLISHED = ("torchvision.", "torch.")
-"""Whose networks are not checked by running them: their fields are tested here, layer by layer."""
+"""Networks of these packages are not checked by running them, because the tests compare each of their layers."""
 
 
 def trace_layers(
@@ -41,9 +42,9 @@ def trace_layers(
 ) -> dict[str, LayerTrace]:
     """The receptive fields of a model's layers and the meaning of their dimensions.
 
-    What the graph of the model says holds. Where that ends, a copy of the model is run and both are measured; exact
-    fields of a person's own model are checked by changing parts of an image. No other thread may run a model meanwhile:
-    torch.fx replaces `nn.Module.__call__` while it traces.
+    Both come from the model's graph, as far as torch.fx can trace it. Beyond that, a copy of the model is run and both
+    are measured. Exact fields of a person's own model are checked by changing parts of an image. No other thread may
+    run a model meanwhile, because torch.fx replaces `nn.Module.__call__` while it traces.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def trace_layers(
     input_size : (int, int)
         Height and width of the input in pixels.
     layouts : mapping of str to Layout, optional
-        What a person says of layers' dimensions.
+        Layers' dimensions, as a person says them.
 
     Returns
     -------
@@ -64,8 +65,8 @@ def trace_layers(
     Raises
     ------
     InvalidRequest
-        No such layer, a layer that is not run or runs several times, a size that the model does not take, or a layout
-        that is not the layer's.
+        There is no such layer, it does not run or runs several times, the model does not take this size, or the layout
+        is not that of the layer.
     """
     size = _checked_size(input_size)
     _check_names(model, layers)
@@ -78,7 +79,7 @@ def trace_layers(
     except UnitscopeError:
         raise
     except Exception as error:  # a module may refuse to be copied
-        failure = f"the model cannot be copied: {line(error)}"
+        failure = f"the model cannot be copied: {described(error)}"
         traces, certain = dict.fromkeys(layers, unsupported(failure, ())), set()
     traces = {layer: _told(layer, trace, layouts.get(layer)) for layer, trace in traces.items()}
     open_ = {layer for layer in layers if _is_open(traces[layer])}
@@ -90,7 +91,7 @@ def trace_layers(
 def _traced(
     model: nn.Module, layers: Sequence[str], size: tuple[int, int], layouts: Mapping[str, Layout]
 ) -> tuple[dict[str, LayerTrace], set[str]]:
-    """What the graph says, and the layers that are known to run once."""
+    """The traces as the graph gives them, and the layers that are known to run once."""
     root = weightless(model)
     image = image_value(*size, floating_dtype(model))
     tracer = LayerTracer(image.tensor)
@@ -100,15 +101,15 @@ def _traced(
             warnings.simplefilter("ignore")  # what the model warns of, it will say when it runs
             tracer.trace(root)
     except Exception as error:  # tracing runs the model's own code
-        failure, certain = f"torch.fx cannot trace the model so far: {line(error)}", set()
+        failure, certain = f"torch.fx cannot trace the model so far: {described(error)}", set()
     else:
         _check_calls({layer: len(tracer.returned.get(layer, ())) for layer in layers if layer in certain})
     reason = failure or "it lies within one of torch's modules that is not traced through"
     nodes = output_nodes(tracer, [layer for layer in layers if layer in tracer.returned])
     wanted = {node for node in nodes.values() if node is not None}
     values = {None: ()} | propagate(root, tracer.graph.nodes, image, wanted)
-    found = {layer: _read(layer, values[node], size, layouts.get(layer)) for layer, node in nodes.items()}
-    return {layer: found.get(layer, unsupported(reason, ())) for layer in layers}, certain
+    traces = {layer: _read(layer, values[node], size, layouts.get(layer)) for layer, node in nodes.items()}
+    return {layer: traces.get(layer, unsupported(reason, ())) for layer in layers}, certain
 
 
 def _is_own(model: nn.Module) -> bool:
@@ -138,9 +139,9 @@ def _tokens(layer: str, flow: Flow, layout: Layout, size: tuple[int, int]) -> La
     """The field of tokens that are laid out as a map; by the graph, if it says the same of them."""
     if misfit := layout.misfit(flow.shape):
         raise InvalidRequest(f"layer {layer!r}: {misfit}")
-    places = section(flow, 1, layout.prefix, flow.shape[1])
+    tokens = section(flow, 1, layout.prefix, flow.shape[1])
     channels = flow.shape[2]
-    rows = reshape(Site(layer, (flow.shape[0], layout.rows, layout.columns, channels)), places)
+    rows = reshape(Site(layer, (flow.shape[0], layout.rows, layout.columns, channels)), tokens)
     spread = permute(Site(layer, ()), rows, dims=(0, 3, 1, 2))
     roles = tuple(role_of(dim) for dim in spread.dims)
     if roles != ("N", "C", "y", "x"):

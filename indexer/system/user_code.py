@@ -1,4 +1,4 @@
-"""Code of other people's that runs here: whatever it raises becomes one line."""
+"""Other people's code runs here, and an exception that it raises becomes one line."""
 
 import sys
 import traceback
@@ -18,53 +18,41 @@ _LIBRARIES: Final = (f"{Path(torch.__file__).parent.parent}/", f"{Path(traceback
 
 
 @contextmanager
-def of_user(what: str, hint: str = "") -> Iterator[None]:
+def of_user(subject: str, hint: str = "") -> Iterator[None]:
     """Within it, an exception of somebody's code becomes an `InvalidRequest`.
 
     Parameters
     ----------
-    what : str
-        Whose code it is: the subject of the line.
+    subject : str
+        Whose code it is; the line begins with it.
     hint : str
-        What may help, if anything is known.
+        Advice, if there is any.
 
     Raises
     ------
     InvalidRequest
-        With the exception's type and message, and the line of their code that it comes from. Errors of our own and a
-        lack of memory are what they are.
+        With the exception's type and message, and the line of their code that it comes from. Unitscope's own errors and
+        a lack of memory pass as they are.
     """
     try:
         yield
-    except UnitscopeError as error:
-        if len(error.args) == 1:  # an interpreter of torch's on the way adds lines of its own
-            error.args = (str(error.args[0]).partition("\n")[0],)
+    except (UnitscopeError, MemoryError, torch.OutOfMemoryError):
         raise
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
-    except (Exception, SystemExit) as error:  # a factory that reads the command line ends the process where it can
-        if "allocate memory" in str(error) or _is_ours(error):
+    except (Exception, SystemExit) as error:  # a factory that reads the command line may end the process
+        if "allocate memory" in str(error):
             raise
-        raise InvalidRequest(f"{what} raises {described(error)}{'; ' if hint else ''}{hint}") from error
+        raise InvalidRequest(f"{subject} raises {described(error)}{'; ' if hint else ''}{hint}") from error
 
 
 def described(error: BaseException) -> str:
-    """An exception on one line: its type, what it says, and where in its author's code it was raised."""
+    """An exception on one line: its type, its message, and the line of its author's code that raised it."""
     text = " ".join(str(error).split())
     shown = text if len(text) <= _LENGTH else f"{text[:_LENGTH]}…"
-    where = _place(error)
+    where = _line_of_code(error)
     return f"{type(error).__name__}{': ' if shown else ''}{shown}{f' ({where})' if where else ''}"
 
 
-def _is_ours(error: BaseException) -> bool:
-    """Whether it was raised by what theirs called back: a hook of ours."""
-    ours = [frame.filename.startswith(_OURS) for frame in traceback.extract_tb(error.__traceback__)]
-    libraries = [frame.filename.startswith(_LIBRARIES) for frame in traceback.extract_tb(error.__traceback__)]
-    last = next((mine for mine, library in zip(ours[::-1], libraries[::-1], strict=True) if mine or not library), False)
-    return last and False in ours[: len(ours) - 1 - ours[::-1].index(True)]
-
-
-def _place(error: BaseException) -> str:
+def _line_of_code(error: BaseException) -> str:
     """File and line of the innermost frame that is neither ours nor a library's; "" where there is none."""
     frames = [
         f"{Path(frame.filename).name}:{frame.lineno}"

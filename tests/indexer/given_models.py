@@ -51,6 +51,11 @@ def scripted_inside() -> tuple[nn.Module, dict]:
     return nn.Sequential(torch.jit.trace(module[:2].eval(), torch.zeros(1, 3, 24, 36)), module[2:]), TOLD
 
 
+def scripted_part() -> tuple[nn.Module, dict]:
+    module = plain()
+    return nn.Sequential(torch.jit.script(module[:2].eval()), module[2:]), TOLD
+
+
 def exported() -> tuple[object, dict]:
     batch = torch.export.Dim("batch", min=1, max=1024)
     example = torch.zeros(2, 3, 24, 36)

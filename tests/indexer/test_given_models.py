@@ -42,8 +42,22 @@ def test_other_precisions_run_in_float32_and_say_so(name: str, kind: str) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
-def test_scripted_parts_run_and_a_scripted_whole_is_refused() -> None:
-    assert Network(load_model(f"{MODELS}scripted_inside", "none"), ["0"]).shapes == {"0": (8, 22, 34)}
+@pytest.mark.parametrize("name", ["scripted_inside", "scripted_part"])
+def test_scripted_parts_are_looked_at_as_a_whole(name: str) -> None:
+    loaded = load_model(MODELS + name, "none")
+    network = Network(loaded, ["0"])
+    assert network.shapes == {"0": (8, 22, 34)}
+    field = network.traces["0"].field
+    assert (field.y.intervals[3], field.x.intervals[33]) == ((3, 6), (33, 36))  # a convolution of 3 x 3
+    assert default_layers(loaded.module, (24, 36))[0] == "0"
+    inputs = (torch.from_numpy(PIXELS).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
+    with torch.no_grad():
+        expected = loaded.module[0](inputs).numpy()
+    np.testing.assert_allclose(maps_of(network, "0"), expected, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+def test_a_scripted_whole_is_refused() -> None:
     loaded = load_model(f"{MODELS}scripted", "none")
     for look in (lambda: Network(loaded, ["0"]), lambda: default_layers(loaded.module, (24, 36))):
         with pytest.raises(InvalidRequest, match="the whole network is TorchScript"):
@@ -84,9 +98,9 @@ def test_a_forward_that_fails_during_the_job_is_one_line(
     photos = write_photos(tmp_path / "photos", seed=1, count=9)
     layer = {"fixed": "fc", "breaking": "1"}[name]
     arguments = ["build", str(photos), "--out", str(tmp_path / "i"), "--model", MODELS + name, "--layers", layer]
-    assert main(arguments) == 1
+    assert main([*arguments, "--batch-size", "2"]) == 1
     last = capsys.readouterr().err.strip().splitlines()[-1]
-    assert last.startswith("unitscope: the model, given ")
+    assert last.startswith("unitscope: the network, given ")
     assert {"fixed": "--batch-size 1 helps", "breaking": "KeyError"}[name] in last
     assert "given_models.py:" in last
 

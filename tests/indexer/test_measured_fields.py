@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
+from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.receptive_field.measuring.straight import StraightThrough
 from indexer.receptive_field.trace import trace_layers
@@ -229,6 +230,26 @@ def test_an_exact_field_is_checked_against_the_network_as_it_runs() -> None:
     assert trace.field.kind == "measured"
     assert "more changes than the graph" in (trace.field.reason or "")
     assert trace.field.box(10, 12) == Box(8, 6, 17, 15)
+
+
+class Refusing(nn.Module):
+    """Refuses every image; torch.fx cannot follow it, so that a copy is run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if float(x.sum()) != 0.5:
+            raise KeyError("this height")
+        return self.conv(x)
+
+
+@pytest.mark.parametrize("size", [(24, 48), (40, 56)])
+def test_what_a_network_raises_while_it_is_measured_is_named_with_its_line(size: tuple[int, int]) -> None:
+    said = rf"images of height {size[0]} and width {size[1]}: KeyError: 'this height' \(test_measured_fields\.py:\d+\)"
+    with pytest.raises(InvalidRequest, match=said):
+        trace_layers(Refusing().eval(), ["conv"], size)
 
 
 def test_straight_gradients_leave_values_as_they_are() -> None:

@@ -1,8 +1,8 @@
-"""One forward pass with hooks on some layers, ended as soon as they are done, whatever the network's own code does.
+"""One forward pass with hooks on some layers, which ends as soon as all of them have run.
 
-The end is an exception, for nothing behind the last layer is needed. Networks catch exceptions: some try again with
-other arguments. So the end is none that ``except Exception`` catches, the first output of a layer is the one that
-counts, and what goes wrong in a hook waits until the network's code has returned.
+An exception ends the pass, because nothing behind the last layer is needed. Networks catch exceptions, and some then
+try again with other arguments. Therefore ``except Exception`` does not catch this one, the first output of a layer
+counts, and an error of a hook is kept until the network's code has returned, and raised then.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from indexer.errors import InvalidRequest
 from indexer.system.user_code import of_user
 
 _ENDS = 8
-"""How often the pass of a network that catches every exception is ended; then it may run to its own end."""
+"""How often a pass is ended whose network catches every exception; then it may run to its own end."""
 
 _ONE_AT_A_TIME = "if it takes one image at a time, --batch-size 1 helps"
 
@@ -32,15 +32,17 @@ def run_pass(
     ----------
     layers : names of modules within it
     seen : callable (layer, output) -> bool
-        Called while a layer's output is what it is; says whether nothing more is wanted. What it raises, this raises.
+        Called before anything can change a layer's output; says whether the pass may end. An error that it raises is
+        raised from here.
 
     Raises
     ------
     InvalidRequest
-        The network's own code raised something; the line says what and where.
+        The network's own code raised an exception; the line says which and where.
     """
     running = _Pass(seen)
-    handles = [module.get_submodule(layer).register_forward_hook(running.hook(layer)) for layer in layers]
+    # Of nn.Module, because the method of a TorchScript module refuses; the hook runs all the same.
+    handles = [nn.Module.register_forward_hook(module.get_submodule(layer), running.hook(layer)) for layer in layers]
     images, _, height, width = batch.shape
     try:
         with of_user(

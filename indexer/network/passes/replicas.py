@@ -1,8 +1,8 @@
 """Copies of a network, so that several passes may run at once.
 
-A person's forward is seldom written for two passes at once: it keeps skip connections on ``self``, in dicts, in what
-hooks store. Two passes of one module would read each other's tensors. Each pass has a copy to itself instead. Copies
-share parameters, which a pass only reads, and nothing else.
+A person's forward is seldom written for two passes at once: it keeps skip connections on ``self``, in dicts or through
+hooks, and two passes of one module would read each other's tensors. So each pass has a copy to itself. Copies share
+parameters, which a pass only reads, and nothing else.
 
 1. ``replicas = Replicas(module)`` holds the module alone: passes wait for one another.
 2. ``replicas.spread(4)`` makes copies, as far as they would really be apart, and says how many there are.
@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from indexer.network.passes.sharing import shared_state
+from indexer.system.user_code import described
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,9 @@ class Replicas:
             self._free.put(module)
 
     def spread(self, count: int) -> int:
-        """Make copies until there are so many in all; gives how many there are.
+        """Make copies until there are ``count`` modules in all; return how many there are.
 
-        Where a copy cannot be made, or would share more than parameters, the module stays alone and the log says why.
+        If a copy cannot be made, or would share more than parameters, the module stays alone and the log says why.
         No pass may run meanwhile.
         """
         while self.count < count and self._whole is None:
@@ -72,17 +73,16 @@ def apart(module: nn.Module) -> tuple[nn.Module, None] | tuple[None, str]:
     try:
         made = copy.deepcopy(module, sharing_parameters(module))
     except Exception as error:  # a module may refuse to be copied
-        why = str(error).strip().partition("\n")[0] or type(error).__name__
-        return None, f"the network cannot be copied ({why})"
+        return None, f"the network cannot be copied: {described(error)}"
     shared = shared_state(module, made)
     return (None, shared) if shared else (made, None)
 
 
 def sharing_parameters(module: nn.Module) -> dict[int, Any]:
-    """What `copy.deepcopy` takes as its memo, so that a copy of the module has the module's own parameters.
+    """A memo for `copy.deepcopy` with which a copy of the module has the module's own parameters.
 
-    Tensors that were computed from parameters, which torch refuses to copy (pruning and the older weight norm keep such
-    as attributes), are there as copies.
+    It also holds copies of tensors that were computed from parameters, because torch refuses to copy those. Pruning and
+    the older weight norm keep such tensors as attributes.
     """
     memo: dict[int, Any] = {id(parameter): parameter for parameter in module.parameters()}
     for part in module.modules():

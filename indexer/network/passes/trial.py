@@ -56,8 +56,8 @@ class Trial:
         """
         self._prints = pool.submit(self._prints_of, self._pixels).result()
         passes = [pool.submit(self._prints_of, self._pixels) for _ in range(max(2, self._network.at_once))]
-        found = [future.result() for future in passes]  # all of them: nothing may run when passes are parted
-        if any(self._differs(prints) is not None for prints in found):
+        results = [future.result() for future in passes]  # all of them: nothing may run when passes are parted
+        if any(self._differs(prints) is not None for prints in results):
             self._network.one_at_a_time("passes that ran at once gave other activations than one by itself")
             pool.submit(self._check_repeated, "").result()
         pool.submit(self._check_alone, self._pixels, self._prints).result()
@@ -108,11 +108,11 @@ class Trial:
 def _first_difference(there: Prints, here: Prints, share: float) -> str | None:
     """The first layer in whose prints (B, C, 4) anything differs by more than this share of a neuron's range."""
     for layer, expected in there.items():
-        found = here[layer]
+        actual = here[layer]
         finite = np.where(np.isfinite(expected), np.abs(expected), 0)
         room = share * (finite.max(axis=(0, 2), keepdims=True) + finite.max(initial=0) / 10)
         with np.errstate(invalid="ignore"):
-            same = (np.abs(found - expected) <= room) | (found == expected) | (np.isnan(found) & np.isnan(expected))
+            same = (np.abs(actual - expected) <= room) | (actual == expected) | (np.isnan(actual) & np.isnan(expected))
         if not same.all():
             return layer
     return None

@@ -1,8 +1,8 @@
-"""What the dimensions of an output are, measured: what moves with the image's rows is rows.
+"""The roles of an output's dimensions, measured: a dimension along which changes move with the image's rows is rows.
 
-The axis that grows with the batch is N. One patch of noise is put at the places of a grid on a plain image. Along y,
-what changes moves with the patch's row and not with its column; along x the other way round; along C it does not move.
-An axis that does anything between makes the layout unknown: nothing is guessed.
+The axis that grows with the batch is N. A patch of noise is put on a plain image, at each point of a grid in turn.
+Along y, the change in the output moves with the patch's row and not with its column; along x the other way round;
+along C it does not move. An axis that behaves otherwise makes the layout unknown: nothing is guessed.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from indexer.errors import InvalidRequest
-from indexer.receptive_field.measuring.runner import Runner
+from indexer.receptive_field.measuring.runner import Outputs, Runner
 
 GRID = 4
 SEEDS = (0, 1, 2)
@@ -28,26 +28,26 @@ def measured_roles(run: Runner, layers: Sequence[str]) -> dict[str, tuple[str, .
         Run once each and give a tensor.
     """
     with torch.no_grad():
-        one = {layer: outputs[0] for layer, outputs in run(run.noise(1, 0)).items()}
+        single = {layer: outputs[0] for layer, outputs in run(run.noise(1, 0)).items()}
         try:
-            two = {layer: outputs[0] for layer, outputs in run(run.noise(2, 0)).items() if len(outputs) == 1}
+            pair = {layer: outputs[0] for layer, outputs in run(run.noise(2, 0)).items() if len(outputs) == 1}
         except InvalidRequest:  # a batch of another size
-            two = {}
+            pair = {}
         batch = {
-            layer: _batch_axis(one[layer].shape, two[layer].shape if layer in two else one[layer].shape)
+            layer: _batch_axis(single[layer].shape, pair[layer].shape if layer in pair else single[layer].shape)
             for layer in layers
         }
-        places = [layer for layer in layers if batch.get(layer) is not None and one[layer].dim() in (3, 4)]
-        moved = _moved(run, places) if places else {}
+        with_axes = [layer for layer in layers if batch.get(layer) is not None and single[layer].dim() in (3, 4)]
+        moved = _moved(run, with_axes) if with_axes else {}
     roles = {}
     for layer in layers:
-        axis, rank = batch.get(layer), one[layer].dim()
+        axis, rank = batch.get(layer), single[layer].dim()
         if axis is None:
             roles[layer] = ("?",) * rank
         elif rank == 2:
             roles[layer] = ("N", "C") if axis == 0 else ("C", "N")
         else:
-            roles[layer] = _named(axis, one[layer].shape, moved.get(layer, {}))
+            roles[layer] = _named(axis, single[layer].shape, moved.get(layer, {}))
     return roles
 
 
@@ -74,8 +74,8 @@ def _moved(run: Runner, layers: Sequence[str]) -> dict[str, dict[int, str]]:
         for layer in layers:
             centres[layer].append(np.array([each[layer] for each in grid]).reshape(GRID, GRID, -1))
     roles = {}
-    for layer, found in centres.items():
-        mean = np.mean(found, axis=0)
+    for layer, of_seeds in centres.items():
+        mean = np.mean(of_seeds, axis=0)
         roles[layer] = {axis: _role(mean[:, :, axis]) for axis in range(mean.shape[2])}
     return roles
 
@@ -89,9 +89,9 @@ def _with_patch(run: Runner, plain: torch.Tensor, place: tuple[int, int], seed: 
     return image
 
 
-def _centres(after: dict[str, list], before: dict[str, list], layers: Sequence[str]) -> dict[str, list[float]]:
+def _centres(after: Outputs, before: Outputs, layers: Sequence[str]) -> dict[str, list[float]]:
     """Where along each axis the change lies on average, as a share of the axis; NaN along those of length 1."""
-    found = {}
+    by_layer = {}
     for layer in layers:
         change = (after[layer][0] - before[layer][0]).double().square()
         centres = []
@@ -100,8 +100,8 @@ def _centres(after: dict[str, list], before: dict[str, list], layers: Sequence[s
             steps = np.arange(len(profile)) / max(len(profile) - 1, 1)
             total = profile.sum()
             centres.append(float(profile @ steps / total) if len(profile) > 1 and total > 0 else np.nan)
-        found[layer] = centres
-    return found
+        by_layer[layer] = centres
+    return by_layer
 
 
 def _role(centres: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""Runs a copy of a model, to see what it does where no graph says it."""
+"""Runs a copy of a model, to see how it behaves where its graph does not say it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +9,10 @@ from torch import nn
 from indexer.errors import InvalidRequest
 from indexer.receptive_field.graph.copies import plain_copy
 from indexer.receptive_field.graph.tracer import floating_dtype
+from indexer.system.user_code import described
+
+Outputs = dict[str, list[Any]]
+"""What each layer returned, once for each time it ran."""
 
 
 class Runner:
@@ -33,11 +37,12 @@ class Runner:
             self.module.to(dtype)
         self.dtype = dtype or floating_dtype(model)
         self.device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
-        self._outputs: dict[str, list[Any]] = {layer: [] for layer in layers}
+        self._outputs: Outputs = {layer: [] for layer in layers}
         for layer, outputs in self._outputs.items():
-            self.module.get_submodule(layer).register_forward_hook(_keep(outputs))
+            # Of nn.Module, because the method of a TorchScript module refuses; the hook runs all the same.
+            nn.Module.register_forward_hook(self.module.get_submodule(layer), _keep(outputs))
 
-    def __call__(self, images: torch.Tensor) -> dict[str, list[Any]]:
+    def __call__(self, images: torch.Tensor) -> Outputs:
         """The outputs of each layer, one for each time it ran.
 
         Raises
@@ -49,10 +54,10 @@ class Runner:
             outputs.clear()
         try:
             self.module(images.to(self.device, self.dtype))
-        except Exception as error:  # the model's own code
+        except Exception as error:  # of the model's own code
             height, width = self.size
             raise InvalidRequest(
-                f"the model does not take images of height {height} and width {width}: {line(error)}"
+                f"the model does not take images of height {height} and width {width}: {described(error)}"
             ) from error
         return {layer: list(outputs) for layer, outputs in self._outputs.items()}
 
@@ -68,8 +73,3 @@ def _keep(outputs: list[Any]) -> Any:
         outputs.append(output.clone() if isinstance(output, torch.Tensor) else output)
 
     return hook
-
-
-def line(error: Exception) -> str:
-    """The first line of an error's message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

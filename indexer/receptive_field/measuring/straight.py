@@ -1,6 +1,6 @@
 """Gradients that show every path: what lets a gradient vanish by chance computes as ever and hands all of it on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ _CUT_OFFS = {
     "floor", "ceil", "trunc", "sign",
 }  # fmt: skip
 _POOLS = {"max_pool1d": 1, "max_pool2d": 2, "max_pool3d": 3}
-_ADAPTIVE = {
+_ADAPTIVE: dict[str, Callable[..., torch.Tensor]] = {
     "adaptive_max_pool1d": F.adaptive_avg_pool1d,
     "adaptive_max_pool2d": F.adaptive_avg_pool2d,
     "adaptive_max_pool3d": F.adaptive_avg_pool3d,
@@ -35,9 +35,9 @@ class StraightThrough(TorchFunctionMode):
         if not isinstance(value, torch.Tensor):  # with indices
             return func(*args, **kwargs)
         if name in _POOLS:
-            return _as(value, _window_sum(x, value.shape[-_POOLS[name] :], *args[1:], **kwargs))
+            return _as(value, _window_sum(x, tuple(value.shape[-_POOLS[name] :]), *args[1:], **kwargs))
         if name in _ADAPTIVE:
-            return _as(value, _ADAPTIVE[name](x, value.shape[2:]))
+            return _as(value, _ADAPTIVE[name](x, tuple(value.shape[2:])))
         if name.endswith("_") or kwargs.get("inplace") or any(each is True for each in args[1:]):
             x.data.copy_(value)
             return x
