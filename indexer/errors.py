@@ -37,7 +37,7 @@ class ImageUnavailable(UnitscopeError):
     Attributes
     ----------
     changed : bool
-        True where a file is there that is not the one indexed, False where there is none.
+        True where another file now has its name, False where there is none.
     """
 
     def __init__(self, message: str, *, changed: bool) -> None:
@@ -86,11 +86,11 @@ class IndexBusy(UnitscopeError):
 
 
 class StorageUnavailable(UnitscopeError):
-    """The storage that a URL leads to does not answer now, or not to us."""
+    """The storage behind a URL does not answer now, or refuses us."""
 
 
 class EngineUnavailable(UnitscopeError):
-    """The engine that was to make the shards cannot: there is no scheduler or worker, or a shard failed too often."""
+    """The engine cannot make the shards: there is no scheduler or worker, or a shard failed too often."""
 
 
 class BadActivations(UnitscopeError):
@@ -122,4 +122,4 @@ class NotReproducible(BadActivations):
 
 
 class NotInstalled(UnitscopeError):
-    """What was asked for needs a package of an extra that is not installed here; the message says which extra."""
+    """A feature needs a package that is not installed here; the message names the extra that brings it."""

@@ -43,7 +43,7 @@ class Source:
     photos: Callable[[Path], list[Photo]]
 
 
-_SCIKIT_IMAGE = {
+_SCIKIT_IMAGE: dict[str, tuple[str, ...]] = {
     "animals-mammals-cats": ("chelsea.png",),
     "coins": ("coins.png",),
     "documents": ("page.png", "text.png"),
@@ -56,7 +56,7 @@ _SCIKIT_IMAGE = {
     "textures": ("brick.png", "grass.png", "gravel.png"),
     "vehicles": ("motorcycle_left.png", "motorcycle_right.png", "rocket.jpg"),
 }
-_SCIKIT_LEARN = {"plants-flowers": ("flower.jpg",), "town": ("china.jpg",)}
+_SCIKIT_LEARN: dict[str, tuple[str, ...]] = {"plants-flowers": ("flower.jpg",), "town": ("china.jpg",)}
 
 
 def _foolbox(workspace: Path) -> list[Photo]:

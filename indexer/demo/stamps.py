@@ -128,7 +128,7 @@ def download(workspace: Path) -> Path:
     Raises
     ------
     SourceUnavailable
-        This is no Debian machine, or its archive cannot be reached.
+        This is not a Debian machine, or its archive cannot be reached.
     """
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise SourceUnavailable(f"{PACKAGE} is a package of Debian, and this machine has no apt-get")

@@ -68,7 +68,7 @@ def export_patches(
     if out.exists():
         raise InvalidRequest(f"{out} exists; name a folder that does not, so that nothing of it is lost")
     if len(set(neurons)) < len(neurons):
-        twice = next(neuron for place, neuron in enumerate(neurons) if neuron in neurons[:place])
+        twice = next(neuron for number, neuron in enumerate(neurons) if neuron in neurons[:number])
         raise InvalidRequest(f"neuron {twice} is named twice; name each once, as it is a category of its own")
     maxima = index.layer(layer).statistics["maximum"]
     boxes: list[Json] = []
@@ -78,7 +78,7 @@ def export_patches(
         for rank, patch in enumerate(patches, 1):
             shown[patch.image.id] = patch.image
             boxes.append(_box(patch, category, len(boxes) + 1, rank, float(maxima[neuron])))
-    labels = {
+    labels: dict[str, Any] = {
         "info": {"description": f"{index.name}: the top {top} patches of neurons of {layer}, by unitscope"},
         "licenses": [],
         "categories": [

@@ -42,7 +42,7 @@ class UnitModule(nn.Module):
         self.model = plain_copy(network.model.module).to(network.device)
         for module in self.model.modules():
             if getattr(module, "inplace", False):
-                module.inplace = False
+                module.__dict__["inplace"] = False
         self._layer, self._trace = layer, network.traces[layer]
         self._cell = (neuron, y, x)
 
@@ -54,7 +54,7 @@ class UnitModule(nn.Module):
                 kept.append(as_maps(self._layer, output, self._trace)[:, *self._cell])
             raise _Reached
 
-        handle = self.model.get_submodule(self._layer).register_forward_hook(keep)
+        handle = nn.Module.register_forward_hook(self.model.get_submodule(self._layer), keep)
         try:
             self.model(batch)
         except _Reached:
@@ -144,15 +144,16 @@ def _occlude(captum: Any, unit: UnitModule, batch: torch.Tensor, field: Box | No
     def of_part(part: torch.Tensor) -> torch.Tensor:
         whole = batch.repeat(len(part), 1, 1, 1)
         whole[:, :, rows, columns] = part
-        return unit(whole)
+        activations: torch.Tensor = unit(whole)
+        return activations
 
     window = tuple(math.ceil(side / WINDOWS) for side in (box.height, box.width))
-    found = torch.zeros_like(batch)
+    scores = torch.zeros_like(batch)
     with torch.no_grad():
-        found[:, :, rows, columns] = captum.Occlusion(of_part).attribute(
+        scores[:, :, rows, columns] = captum.Occlusion(of_part).attribute(
             batch[:, :, rows, columns].contiguous(),
             sliding_window_shapes=(batch.shape[1], *window),
             strides=(batch.shape[1], *(max(1, side // 2) for side in window)),
             perturbations_per_eval=_BATCH,
         )
-    return found
+    return scores

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def best_device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
+    """The GPU where there is one, the CPU where there is none."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -90,7 +90,8 @@ class Network:
         input_size = model.preprocessing.input_size
         self.traces: dict[str, LayerTrace] = trace_layers(model.module, layers, input_size, layouts)
         ready = in_precision(model.module, layers, input_size, precision)
-        self._replicas = Replicas(ready.to(self.device, memory_format=torch.channels_last))
+        on_device = ready.to(self.device).to(memory_format=torch.channels_last)
+        self._replicas = Replicas(on_device)
         self._streams = threading.local()
         self.shapes = self._probe()
 
@@ -100,7 +101,8 @@ class Network:
 
         def see(layer: str, maps: torch.Tensor) -> bool:
             order.append(layer)
-            shapes[layer] = tuple(maps.shape[1:])
+            channels, height, width = maps.shape[1:]
+            shapes[layer] = (channels, height, width)
             return False
 
         self._forward(np.zeros((1, *self.model.preprocessing.input_size, 3), np.uint8), see)
@@ -196,7 +198,7 @@ class Network:
     def _check_shape(self, layer: str, maps: torch.Tensor, images: int) -> None:
         if len(maps) != images:
             raise BadActivations(
-                f"layer {layer!r} gives {len(maps)} rows for a batch of {images} images, so a row is no image; "
+                f"layer {layer!r} gives {len(maps)} rows for a batch of {images} images, so its rows are not images; "
                 "--batch-size 1 may help, or another layer"
             )
         if tuple(maps.shape[1:]) != self.shapes[layer]:
@@ -225,7 +227,7 @@ class Network:
         if self.device.type != "cuda":
             return nullcontext()
         if not hasattr(self._streams, "own"):
-            self._streams.own = torch.cuda.Stream(self.device)
+            self._streams.own = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
             self._streams.own.wait_stream(torch.cuda.default_stream(self.device))  # for the weights
         return torch.cuda.stream(self._streams.own)
 
@@ -242,7 +244,7 @@ def as_maps(layer: str, output: object, trace: LayerTrace) -> torch.Tensor:
     Raises
     ------
     BadActivations
-        The output is no tensor, or its dimensions are not known to be those of a map or a vector.
+        The output is not a tensor, or its dimensions are not known to be those of a map or a vector.
     """
     if not isinstance(output, torch.Tensor):
         raise BadActivations(f"layer {layer!r} gives a {type(output).__name__}, not a tensor; name a module inside it")

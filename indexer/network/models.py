@@ -2,7 +2,7 @@
 
 A model is a torchvision classification model (``squeezenet1_1``), a person's own ``module:factory`` (see `factories`),
 or the file of a program (see `programs`). Weights are ``DEFAULT`` or another of torchvision's names, a file, or
-``none``: of torchvision's models random ones, of a person's own those that it comes with.
+``none``. With ``none`` a torchvision model gets random weights, and a person's own model keeps those that it has.
 """
 
 from collections.abc import Mapping

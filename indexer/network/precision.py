@@ -1,4 +1,4 @@
-"""In which numbers a network computes: as its code says, or faster and a little differently.
+"""The precision in which a network computes: that of its code, or a faster one with slightly other results.
 
 1. ``ready = in_precision(module, layers, input_size, precision)`` is the module that computes so; its layers keep their
    names.
@@ -16,15 +16,18 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Final
+from typing import Final, NamedTuple, TypeGuard
 
 import torch
 from torch import fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import fuse_conv_bn_eval
 
 from indexer.errors import InvalidRequest
 from indexer.index.manifest import FLOAT32, PRECISIONS
 from indexer.receptive_field.graph.tracer import LayerTracer, floating_dtype, output_nodes, plain_copy, weightless
+from indexer.system.user_code import described
 
 _CONVOLUTIONS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS: Final = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -32,21 +35,21 @@ _MULTIPLYING: Final = (*_CONVOLUTIONS, nn.Linear)
 
 
 def in_precision(module: nn.Module, layers: Sequence[str], input_size: tuple[int, int], precision: str) -> nn.Module:
-    """The module itself for ``float32``, else a copy that computes as the precision says.
+    """The module itself for ``float32``, a copy that computes in the precision for any other.
 
     Parameters
     ----------
     module : nn.Module
         In evaluation mode, on the CPU.
     layers : sequence of str
-        What is looked at: none of their outputs becomes another one.
+        Layers whose outputs are read. Folding keeps each of them the same quantity.
     input_size : (int, int)
         Height and width of the input.
 
     Raises
     ------
     InvalidRequest
-        There is no such precision, or nothing that could be folded, or the module cannot be copied.
+        There is no such precision, or no batch norm can be folded, or the module cannot be copied.
     """
     if precision not in PRECISIONS:
         raise InvalidRequest(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
@@ -55,7 +58,9 @@ def in_precision(module: nn.Module, layers: Sequence[str], input_size: tuple[int
     try:
         copied = plain_copy(module)
     except Exception as error:  # a module may refuse
-        raise InvalidRequest(f"precision {precision} needs a copy of the model, which refuses: {error}") from error
+        raise InvalidRequest(
+            f"precision {precision} needs a copy of the model, which refuses: {described(error)}"
+        ) from error
     folded = fold_batch_norms(copied, layers, input_size)
     if precision == "bfloat16":
         _halve(copied)
@@ -68,13 +73,14 @@ def in_precision(module: nn.Module, layers: Sequence[str], input_size: tuple[int
 
 
 def computing(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """What a forward pass in a precision runs within; of the thread that enters it alone, but for TF32.
+    """A context for the forward passes of this thread. TF32 alone is set for the whole process.
 
-    Whether a GPU rounds to TF32 is one setting of the process, and torch's own for convolutions is that it does.
+    It is always set, because torch's default for convolutions is to round to TF32.
     """
     if device.type == "cuda":
         products = "tf32" if precision == "tf32" else "ieee"
-        torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = products
+        torch.backends.cudnn.conv.fp32_precision = products  # type: ignore[attr-defined]
+        torch.backends.cuda.matmul.fp32_precision = products
     # Beside the weights that are bfloat16 already, for whatever else multiplies: attention, functions.
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
@@ -85,42 +91,73 @@ def fold_batch_norms(module: nn.Module, layers: Sequence[str], input_size: tuple
     Left as they are: a pair either half of which runs several times or is shared, a convolution whose output is that of
     a layer that is asked for, and every norm of a module that torch.fx cannot trace.
     """
-    pairs = _pairs(module, layers, input_size)
-    for convolution, norm in pairs:
-        fused = fuse_conv_bn_eval(module.get_submodule(convolution), module.get_submodule(norm))
-        _put(module, convolution, fused)
-        _put(module, norm, nn.Identity())
-    return [norm for _, norm in pairs]
+    tracer = _traced(module, input_size)
+    pairs = [] if tracer is None else _foldable(module, tracer, layers)
+    for pair in pairs:
+        _put(module, pair.convolution, fuse_conv_bn_eval(_convolution(module, pair), _norm(module, pair)))
+        _put(module, pair.norm, nn.Identity())
+    return [pair.norm for pair in pairs]
 
 
-def _pairs(module: nn.Module, layers: Sequence[str], input_size: tuple[int, int]) -> list[tuple[str, str]]:
+class _Pair(NamedTuple):
+    """The names of a convolution and of the batch norm that reads it."""
+
+    convolution: str
+    norm: str
+
+
+def _traced(module: nn.Module, input_size: tuple[int, int]) -> LayerTracer | None:
+    """A tracer that has followed the module; None where torch.fx cannot."""
     tracer = LayerTracer(torch.empty(1, 3, *input_size, dtype=floating_dtype(module), device="meta"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tracer.trace(weightless(module))
     except Exception:  # tracing runs the model's own code
-        return []
-    nodes = list(tracer.graph.nodes)
-    uses = Counter(str(node.target) for node in nodes if node.op == "call_module")
-    read = {str(node.target).rpartition(".")[0] for node in nodes if node.op == "get_attr"}
-    seen = set(output_nodes(tracer, [layer for layer in layers if layer in tracer.returned]).values())
+        return None
+    return tracer
 
-    def alone(node: fx.Node, types: tuple[type[nn.Module], ...]) -> bool:
-        name = str(node.target)
+
+def _foldable(module: nn.Module, tracer: LayerTracer, layers: Sequence[str]) -> list[_Pair]:
+    """The pairs that can be folded without changing the output of one of these layers."""
+    used_once = _used_once(tracer.graph)
+    outputs = set(output_nodes(tracer, [layer for layer in layers if layer in tracer.returned]).values())
+
+    def runs(node: object, kinds: tuple[type[nn.Module], ...]) -> TypeGuard[fx.Node]:
         return (
-            node.op == "call_module" and uses[name] == 1 and name not in read
-            and _is_plain(module.get_submodule(name), types)
+            isinstance(node, fx.Node) and node.op == "call_module" and str(node.target) in used_once
+            and _is_plain(module.get_submodule(str(node.target)), kinds)
         )  # fmt: skip
 
-    found = []
-    for norm in nodes:
-        if not alone(norm, _NORMS) or not isinstance(norm.args[0] if norm.args else None, fx.Node):
+    pairs = []
+    for norm in tracer.graph.nodes:
+        convolution = norm.args[0] if norm.args else None
+        if not runs(norm, _NORMS) or not runs(convolution, _CONVOLUTIONS):
             continue
-        convolution = norm.args[0]
-        if alone(convolution, _CONVOLUTIONS) and set(convolution.users) == {norm} and convolution not in seen:
-            found.append((str(convolution.target), str(norm.target)))
-    return [pair for pair in found if module.get_submodule(pair[1]).running_mean is not None]
+        pair = _Pair(str(convolution.target), str(norm.target))
+        only_reader = set(convolution.users) == {norm} and convolution not in outputs
+        if only_reader and _norm(module, pair).running_mean is not None:
+            pairs.append(pair)
+    return pairs
+
+
+def _used_once(graph: fx.Graph) -> set[str]:
+    """Names of the modules that the graph calls once, and of which it reads no weight beside."""
+    calls = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
+    read = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
+    return {name for name, count in calls.items() if count == 1} - read
+
+
+def _convolution(module: nn.Module, pair: _Pair) -> _ConvNd:
+    convolution = module.get_submodule(pair.convolution)
+    assert isinstance(convolution, _ConvNd)
+    return convolution
+
+
+def _norm(module: nn.Module, pair: _Pair) -> _BatchNorm:
+    norm = module.get_submodule(pair.norm)
+    assert isinstance(norm, _BatchNorm)
+    return norm
 
 
 def _is_plain(module: nn.Module, types: tuple[type[nn.Module], ...]) -> bool:

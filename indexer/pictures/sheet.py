@@ -100,8 +100,10 @@ def sheet(
     """
     _check(len(neurons), columns, rows, size, context)
     found = index.layer(layer)
-    wanted = {"limit": columns * rows, "class_": class_, "y": y, "x": x, "min": LEAST_POSITIVE}
-    patches = [index.top_patches(layer, neuron, **wanted).items for neuron in neurons]
+    patches = [
+        index.top_patches(layer, neuron, limit=columns * rows, class_=class_, y=y, x=x, min=LEAST_POSITIVE).items
+        for neuron in neurons
+    ]
     maxima = [float(found.statistics["maximum"][neuron]) for neuron in neurons]
     lost = LostOriginals()
     drawn = tile_pictures(index, patches, size, context, lost)

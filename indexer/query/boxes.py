@@ -19,17 +19,17 @@ class Boxes:
     """
 
     def __init__(self, field: ReceptiveField, preprocessing: Preprocessing) -> None:
-        place = lru_cache(_KEPT)(preprocessing.placement)
+        placement = lru_cache(_KEPT)(preprocessing.placement)
         rows, columns = field.y, field.x
         self._known = rows is not None and columns is not None
 
         @lru_cache(_KEPT)
         def span_y(width: int, height: int, y: int) -> tuple[int, int]:
-            return place(width, height).y.to_original(*_interval(rows, y))
+            return placement(width, height).y.to_original(*_interval(rows, y))
 
         @lru_cache(_KEPT)
         def span_x(width: int, height: int, x: int) -> tuple[int, int]:
-            return place(width, height).x.to_original(*_interval(columns, x))
+            return placement(width, height).x.to_original(*_interval(columns, x))
 
         self._span_y, self._span_x = span_y, span_x
 

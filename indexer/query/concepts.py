@@ -66,10 +66,10 @@ def of_images(index: Index, layer: str, images: Sequence[int], *, limit: int = 2
     ------
     NotFound, InvalidRequest
     """
-    found = index.layer(layer)
+    neurons = index.layer(layer)
     inside = np.zeros(len(index.images), bool)
     inside[[_row(index, image) for image in images]] = True
-    return _of_rows(found, inside, limit, offset)
+    return _of_rows(neurons, inside, limit, offset)
 
 
 def of_class(index: Index, layer: str, class_: str, *, limit: int = 20, offset: int = 0) -> Concept:
@@ -79,8 +79,8 @@ def of_class(index: Index, layer: str, class_: str, *, limit: int = 20, offset: 
     ------
     NotFound, InvalidRequest
     """
-    found = index.layer(layer)
-    return _of_rows(found, index.images.class_code == index.images.code_of(class_), limit, offset)
+    neurons = index.layer(layer)
+    return _of_rows(neurons, index.images.class_code == index.images.code_of(class_), limit, offset)
 
 
 def of_peaks(index: Index, layer: str, peaks: np.ndarray, *, limit: int = 20, offset: int = 0) -> Concept:
@@ -95,9 +95,9 @@ def of_peaks(index: Index, layer: str, peaks: np.ndarray, *, limit: int = 20, of
     ------
     NotFound, InvalidRequest
     """
-    found = index.layer(layer)
+    neurons = index.layer(layer)
     outside = np.ones(len(index.images), bool)
-    return _listed(found, "images", peaks.T, lambda neuron: _rows_of(found, neuron, outside), None, limit, offset)
+    return _listed(neurons, "images", peaks.T, lambda neuron: _rows_of(neurons, neuron, outside), None, limit, offset)
 
 
 def in_box(index: Index, layer: str, image: int, box: Box, *, limit: int = 20, offset: int = 0) -> Concept:
@@ -121,19 +121,25 @@ def in_maps(
     ------
     NotFound, InvalidRequest
     """
-    found = index.layer(layer)
-    inside = cells_in_box(index, found, width, height, box).ravel()
+    neurons = index.layer(layer)
+    inside = cells_in_box(index, neurons, width, height, box).ravel()
     if not inside.any() or inside.all():
         which = "no" if not inside.any() else "every"
         raise InvalidRequest(
-            f"{which} cell of layer {layer} ({found.info.height} x {found.info.width} cells) has the centre of its "
+            f"{which} cell of layer {layer} ({neurons.info.height} x {neurons.info.width} cells) has the centre of its "
             f"receptive field in the box on this image of {width} x {height} pixels, so there is nothing to compare; "
             "choose another box, or a layer with more cells"
         )
     flat = maps.reshape(len(maps), -1)
     others = flat[:, ~inside]
     return _listed(
-        found, "cells", flat[:, inside], lambda neuron: np.sort(others[neuron]), found.statistics["std"], limit, offset
+        neurons,
+        "cells",
+        flat[:, inside],
+        lambda neuron: np.sort(others[neuron]),
+        neurons.statistics["std"],
+        limit,
+        offset,
     )
 
 
@@ -142,12 +148,12 @@ def cells_in_box(index: Index, layer: Layer, width: int, height: int, box: Box) 
 
     The centre is that of the field before it is clipped to the input.
     """
-    place = index.manifest.configuration.preprocessing.placement(width, height)
+    placement = index.manifest.configuration.preprocessing.placement(width, height)
     info = layer.info
-    y = cell_centres(info.field.y, info.height, place.y.cropped)
-    x = cell_centres(info.field.x, info.width, place.x.cropped)
-    rows = (y >= place.y.to_input(box.top)) & (y < place.y.to_input(box.bottom))
-    columns = (x >= place.x.to_input(box.left)) & (x < place.x.to_input(box.right))
+    y = cell_centres(info.field.y, info.height, placement.y.cropped)
+    x = cell_centres(info.field.x, info.width, placement.x.cropped)
+    rows = (y >= placement.y.to_input(box.top)) & (y < placement.y.to_input(box.bottom))
+    columns = (x >= placement.x.to_input(box.left)) & (x < placement.x.to_input(box.right))
     return rows[:, None] & columns
 
 
@@ -178,7 +184,8 @@ def _rows_of(layer: Layer, neuron: int, chosen: np.ndarray) -> np.ndarray:
     """Peaks of a neuron on the chosen rows, ascending."""
     order = layer.order[neuron]
     with layer.reading():
-        return layer.peaks[neuron][order[chosen[order]]][::-1]
+        ascending: np.ndarray = layer.peaks[neuron][order[chosen[order]]][::-1]
+        return ascending
 
 
 def _listed(

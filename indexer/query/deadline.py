@@ -5,8 +5,8 @@
     with within(60):
         index.search(...)       # raises TookTooLong where it takes longer
 
-Every loop that may be long calls `check`: so does whatever reads a map or an original. What cannot be interrupted, a
-search in FAISS or a product of matrices, is bounded by the size of a layer.
+Every loop that may be long calls `check`, and so does every read of a map or an original. A search in FAISS or a
+product of matrices cannot be interrupted; the size of a layer bounds it.
 """
 
 import math
@@ -35,7 +35,7 @@ _current: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Let what is asked here take so many seconds. It holds for this thread."""
+    """Give the questions asked within it so many seconds. It holds for this thread."""
     token = _current.set(_Deadline(seconds))
     try:
         yield
@@ -45,7 +45,7 @@ def within(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Do not count what happens here: it waits for others, or has a limit of its own."""
+    """Do not count the time spent within it, on a wait for others or on work with a limit of its own."""
     deadline = _current.get()
     if deadline is None or deadline.paused:
         yield

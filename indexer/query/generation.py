@@ -34,14 +34,14 @@ class Generation:
 
     Attributes
     ----------
-    path : Path
+    path : Path or RemotePath
     name : str
         The folder's name.
     manifest : Manifest
     images : ImageTable
     """
 
-    def __init__(self, path: Path, images: Path | None = None) -> None:
+    def __init__(self, path: Path | RemotePath, images: Path | RemotePath | None = None) -> None:
         self.path = path.resolve()
         self.name = self.path.name
         self.manifest: Manifest = read_manifest(path)
@@ -104,14 +104,12 @@ class Generation:
         self, path: str | None = None, class_: str | None = None, limit: int = 50, offset: int = 0
     ) -> Page[ImageRecord]:
         """Images in order of ids, all or of one path or one class."""
-        rows: Sequence[int] | np.ndarray = range(len(self.images))
-        if class_ is not None:
-            rows = self.images.rows_of_class(class_)
+        rows = np.arange(len(self.images)) if class_ is None else self.images.rows_of_class(class_)
         if path is not None:
             row = self.images.find_path(path)
-            rows = [row] if row is not None and row in rows else []
-        page = np.array(page_of(rows, limit, offset), np.int64)
-        return Page(self._records(page), len(rows), limit, offset)
+            rows = rows[rows == row] if row is not None else rows[:0]
+        shown = page_of(rows, limit, offset).astype(np.int64)
+        return Page(self._records(shown), len(rows), limit, offset)
 
     def class_counts(self) -> dict[str, int]:
         """Images of each class."""
@@ -145,21 +143,21 @@ class Generation:
 
     def activation_map(self, image: int, layer: str, neuron: int) -> np.ndarray:
         """Map (H, W) float32 of one neuron on an image, as kept: rounded to float16."""
-        found = self.layer(layer)
-        return self._read_map(found, self._row(image), found.check_neuron(neuron)).astype(np.float32)
+        of_layer = self.layer(layer)
+        return self._read_map(of_layer, self._row(image), of_layer.check_neuron(neuron)).astype(np.float32)
 
     def _shard(self, row: int) -> tuple[Shard, int]:
         return self._shards[int(self.images.shard[row])], int(self.images.row[row])
 
     def _read_maps(self, layer: Layer, row: int) -> np.ndarray:
         deadline.check()
-        shard, place = self._shard(row)
-        return _of_shape(shard, shard.maps(layer.name, place), (layer.info.channels, *layer.info.shape))
+        shard, row_of_shard = self._shard(row)
+        return _of_shape(shard, shard.maps(layer.name, row_of_shard), (layer.info.channels, *layer.info.shape))
 
     def _read_map(self, layer: Layer, row: int, neuron: int) -> np.ndarray:
         deadline.check()
-        shard, place = self._shard(row)
-        return _of_shape(shard, shard.map(layer.name, place, neuron), layer.info.shape)
+        shard, row_of_shard = self._shard(row)
+        return _of_shape(shard, shard.map(layer.name, row_of_shard, neuron), layer.info.shape)
 
     # -- where cells are ------------------------------------------------------------------------------------------
 
@@ -191,8 +189,8 @@ class Generation:
         return Originals(root, kept, self.manifest.intake.follow_links)
 
     def _kept(self, image: ImageRecord) -> bytes:
-        shard, place = self._shard(self._row(image.id))
-        return shard.original(place)
+        shard, row_of_shard = self._shard(self._row(image.id))
+        return shard.original(row_of_shard)
 
     def original(self, image: ImageRecord) -> bytes:
         """The original file of an image; ImageUnavailable where it is gone or changed."""

@@ -13,7 +13,8 @@ from indexer.derive.distribution import DEFAULT_FRACTION
 from indexer.errors import InvalidRequest
 from indexer.query import similarity, top
 from indexer.query.generation import Generation, page_of
-from indexer.query.layer import Layer
+from indexer.query.layer import Layer, cell_of
+from indexer.query.proposals import SearchPlan
 from indexer.query.records import Firing, ImageRecord, Page, Patch, SimilarImage, SimilarPatch
 from indexer.shards.format import as_kept
 from indexer.store.remote import parse_location
@@ -76,50 +77,60 @@ class Index(Generation):
         ------
         NotFound, InvalidRequest
         """
-        found = self.layer(layer)
-        found.check_neuron(neuron)
-        if (y is None) != (x is None):
-            raise InvalidRequest("y and x name one cell: give both, or neither")
-        if iou is not None and (per_image == "one" or y is not None):
+        neurons = self.layer(layer)
+        neurons.check_neuron(neuron)
+        yx = cell_of(y, x)
+        if iou is not None and (per_image == "one" or yx is not None):
             raise InvalidRequest("iou goes with per_image=all and without y and x: only then can patches overlap")
-        cell = found.check_cell(y, x) if y is not None and x is not None else None
-        allowed = None if class_ is None else self.images.class_code == self.images.code_of(class_)
+        cell = neurons.check_cell(*yx) if yx else None
+        of_class = None if class_ is None else self.images.class_code == self.images.code_of(class_)
+        wanted = top.Wanted(of_class, min, cell, iou)
         if per_image == "one" and cell is None:
-            rows = top.peaks_of(found, neuron, allowed, min)
-            page = page_of(rows, limit, offset)
-            with found.reading():
-                cells, values = found.peak_cells[neuron][page], found.peaks[neuron][page]
-            return Page(self._patches(found, neuron, page, cells, values), len(rows), limit, offset)
-        rows = top.peaks_of(found, neuron, allowed, None)
+            return self._peak_patches(neurons, neuron, wanted, limit, offset)
+        return self._cell_patches(neurons, neuron, wanted, limit, offset)
+
+    def _peak_patches(self, layer: Layer, neuron: int, wanted: top.Wanted, limit: int, offset: int) -> Page[Patch]:
+        """The peak of each image: all are in the derived file, in order."""
+        rows = top.peaks_of(layer, neuron, wanted.rows, wanted.minimum)
+        shown = page_of(rows, limit, offset)
+        with layer.reading():
+            cells, activations = layer.peak_cells[neuron][shown], layer.peaks[neuron][shown]
+        return Page(self._patches(layer, neuron, shown, cells, activations), len(rows), limit, offset)
+
+    def _cell_patches(self, layer: Layer, neuron: int, wanted: top.Wanted, limit: int, offset: int) -> Page[Patch]:
+        """Cells of the maps, of which as many are read as may hold one of these."""
+        count = limit + offset
+        rows = top.peaks_of(layer, neuron, wanted.rows, None)
         hits = top.all_cells(
-            found, neuron, rows, limit + offset, lambda row: self._read_map(found, row, neuron),
-            cell=cell, minimum=min, box_of=lambda row, cell: self._row_box(found, row, cell), iou=iou,
+            layer, neuron, rows, count, lambda row: self._read_map(layer, row, neuron), cell=wanted.cell,
+            minimum=wanted.minimum, box_of=lambda row, cell: self._row_box(layer, row, cell), iou=wanted.iou,
         )  # fmt: skip
-        total = len(rows) * (found.info.cells if cell is None else 1)
-        if iou is not None or min is not None:  # how many there are is known where they end
-            total = len(hits) if len(hits) < limit + offset else None
+        total: int | None = len(rows) * (layer.info.cells if wanted.cell is None else 1)
+        if wanted.iou is not None or wanted.minimum is not None:  # only the last of them tells how many there are
+            total = len(hits) if len(hits) < count else None
         shown = hits[offset:]
-        places = np.array([(hit.row, hit.cell) for hit in shown], np.int64).reshape(-1, 2)
-        values = np.array([hit.activation for hit in shown], np.float32)
-        return Page(self._patches(found, neuron, *places.T, values), total, limit, offset)
+        shown_rows = np.array([hit.row for hit in shown], np.int64)
+        cells = np.array([hit.cell for hit in shown], np.int64)
+        activations = np.array([hit.activation for hit in shown], np.float32)
+        return Page(self._patches(layer, neuron, shown_rows, cells, activations), total, limit, offset)
 
     def _patches(
-        self, layer: Layer, neuron: int, rows: np.ndarray, cells: np.ndarray, values: np.ndarray
+        self, layer: Layer, neuron: int, rows: np.ndarray, cells: np.ndarray, activations: np.ndarray
     ) -> list[Patch]:
-        percentiles = layer.distribution.percentiles(np.full(len(values), neuron, np.int64), values)
-        found = zip(self._records(rows), cells.tolist(), values.tolist(), percentiles.tolist(), strict=True)
+        percentiles = layer.distribution.percentiles(np.full(len(rows), neuron, np.int64), activations)
+        columns = (self._records(rows), cells.tolist(), activations.tolist(), percentiles.tolist())
         return [
             Patch(
-                record, layer.name, neuron, *layer.place(cell), value, percentile,
+                record, layer.name, neuron, *layer.place(cell), activation, percentile,
                 self._box_of(record, layer, cell),
             )
-            for record, cell, value, percentile in found
+            for record, cell, activation, percentile in zip(*columns, strict=True)
         ]  # fmt: skip
 
     def neuron_statistics(self, layer: str) -> dict[str, np.ndarray]:
         """Statistics (C,) of every neuron, see `indexer.derive.layer.STATISTICS`, and ``dead`` (C,) bool."""
-        found = self.layer(layer)
-        return {**found.statistics, "dead": found.dead}
+        neurons = self.layer(layer)
+        return {**neurons.statistics, "dead": neurons.dead}
 
     def histogram(self, layer: str, neuron: int, bins: int = 40) -> tuple[np.ndarray, np.ndarray]:
         """Edges (bins + 1,) and counts (bins,) of a neuron's activations."""
@@ -130,9 +141,9 @@ class Index(Generation):
 
         At most ``depth`` images, and only those on which the neuron is positive: of the others none is above another.
         """
-        found = self.layer(layer)
-        rows = top.peaks_of(found, found.check_neuron(neuron), None, top.LEAST_POSITIVE)[:depth]
-        with found.reading():
+        neurons = self.layer(layer)
+        rows = top.peaks_of(neurons, neurons.check_neuron(neuron), None, top.LEAST_POSITIVE)[:depth]
+        with neurons.reading():
             codes = self.images.class_code[rows]
         names, counts = np.unique(codes[codes >= 0], return_counts=True)
         shares = [(self.classes[code], count / len(codes)) for code, count in zip(names, counts.tolist(), strict=True)]
@@ -206,11 +217,11 @@ class Index(Generation):
     ) -> Page[Firing]:
         names = list(peaks)
         lowest = [self.layers[name].firing_from(fraction) for name in names]
-        found = [
+        firing = [
             self._firing_in(self.layers[name], peaks[name][0], low) for name, low in zip(names, lowest, strict=True)
         ]
-        layers = np.repeat(np.arange(len(names)), [len(neurons) for neurons, _ in found])
-        neurons, percentiles = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        layers = np.repeat(np.arange(len(names)), [len(neurons) for neurons, _ in firing])
+        neurons, percentiles = (np.concatenate(parts) for parts in zip(*firing, strict=True))
         # Stable: ties stay in order of layers and neurons.
         shown = np.argsort(-percentiles, kind="stable")[offset : offset + limit]
         items = []
@@ -247,10 +258,10 @@ class Index(Generation):
         per_image: PerImage = "one",
     ) -> Page[SimilarPatch]:
         """The cells whose activation vectors are nearest to that of a cell of an indexed image, itself included."""
-        found, row = self.layer(layer), self._row(image)
-        cell = found.check_cell(y, x)
-        vector = self._read_maps(found, row).reshape(found.info.channels, -1)[:, cell].astype(np.float32)
-        return self._nearest(found, vector, limit, offset, exact, per_image, row)
+        searched, row = self.layer(layer), self._row(image)
+        cell = searched.check_cell(y, x)
+        vector = self._read_maps(searched, row).reshape(searched.info.channels, -1)[:, cell].astype(np.float32)
+        return self._nearest(searched, vector, limit, offset, exact, per_image, row)
 
     def nearest(
         self,
@@ -304,29 +315,29 @@ class Index(Generation):
         per_image: PerImage = "one",
     ) -> Page[SimilarPatch]:
         """The cells farthest along a direction: a weighted set of neurons, by the weighted sum of activations."""
-        found, count, one = self.layer(layer), limit + offset, per_image == "one"
-        direction = np.zeros(found.info.channels, np.float32)
+        searched, count, one = self.layer(layer), limit + offset, per_image == "one"
+        direction = np.zeros(searched.info.channels, np.float32)
         for neuron, weight in weights.items():
-            direction[found.check_neuron(neuron)] = weight
+            direction[searched.check_neuron(neuron)] = weight
         if not np.isfinite(direction).all() or not direction.any():
             raise InvalidRequest("weights must be finite numbers, at least one of them not 0")
-        read = lambda row: self._read_maps(found, row)  # noqa: E731
+        read = lambda row: self._read_maps(searched, row)  # noqa: E731
         if exact:
-            hits = similarity.scan(found, range(len(self.images)), read, similarity.along(direction), count, one=one)
+            hits = similarity.scan(searched, range(len(self.images)), read, similarity.along(direction), count, one=one)
         else:
-            hits = similarity.farthest(found, direction, read, count, self._search_plan(layer), one=one)
-        return self._similar_page(found, hits, one, limit, offset)
+            hits = similarity.farthest(searched, direction, read, count, self._search_plan(layer), one=one)
+        return self._similar_page(searched, hits, one, limit, offset)
 
     def nearest_images(self, layer: str, peaks: np.ndarray, limit: int = 10) -> Page[SimilarImage]:
         """The images whose peaks, negative ones as 0, have the highest cosine with ``peaks`` (C,)."""
-        found = similarity.nearest_images(self.layer(layer), peaks, limit)
-        records = self._records(np.array([row for row, _ in found], np.int64))
-        items = [SimilarImage(record, score) for record, (_, score) in zip(records, found, strict=True)]
+        scored = similarity.nearest_images(self.layer(layer), peaks, limit)
+        records = self._records(np.array([row for row, _ in scored], np.int64))
+        items = [SimilarImage(record, score) for record, (_, score) in zip(records, scored, strict=True)]
         return Page(items, len(self.images), limit, 0)
 
-    def _search_plan(self, layer: str) -> similarity.SearchPlan:
+    def _search_plan(self, layer: str) -> SearchPlan:
         about = self.manifest.vectors.get(layer, {})
-        return similarity.SearchPlan(about.get("probes"), about.get("candidates"))
+        return SearchPlan(about.get("probes"), about.get("candidates"))
 
     def _similar_page(
         self, layer: Layer, hits: list[similarity.Scored], one: bool, limit: int, offset: int

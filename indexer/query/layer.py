@@ -20,6 +20,7 @@ from indexer.index import hdf5
 from indexer.index.manifest import LayerInfo
 from indexer.query.deadline import check, checked, paused
 from indexer.store import cache
+from indexer.store.remote import RemotePath
 
 _ARRAYS = ("peaks", "peak_cells", "order", "histogram/keys", "histogram/cumulative", "class_means")
 
@@ -36,7 +37,7 @@ class Layer:
     peak_cells : ndarray (C, N) uint32
         Where it stands, y * W + x.
     peaks_by_image : ndarray (N, C) float32
-        The same peaks; in files of before it was written, with an image's far apart.
+        The same peaks, those of one image side by side; in older files far apart.
     order : ndarray (C, N) uint32
         Images by descending peak, then by id.
     distribution : Distribution
@@ -51,7 +52,7 @@ class Layer:
     """
 
     def __init__(
-        self, index: Path, info: LayerInfo, file: str, vectors: str, lists: str | None, classes: np.ndarray
+        self, index: Path | RemotePath, info: LayerInfo, file: str, vectors: str, lists: str | None, classes: np.ndarray
     ) -> None:
         self.info, self.classes, self.file, images = info, classes, file, len(classes)
         arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
@@ -105,19 +106,19 @@ class Layer:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """What is looked up here is named by numbers of the derived file: one that leads nowhere is damage.
+        """Within it, arrays are indexed by numbers from the derived file; one that is out of range is damage.
 
         Raises
         ------
         DamagedFile
         TookTooLong
-            The question's time is over: most of what may take long comes by here.
+            The question's time is over. Most slow reads pass here, so it is looked at here.
         """
         check()
         try:
             yield
         except IndexError as error:
-            raise DamagedFile(self.file, f"holds a number that names nothing ({error})") from error
+            raise DamagedFile(self.file, f"holds a number that is out of range ({error})") from error
 
     def place(self, cell: int) -> tuple[int, int]:
         """The y and x of a cell that the derived file names.
@@ -131,7 +132,7 @@ class Layer:
         return divmod(cell, self.info.width)
 
     def check_neuron(self, neuron: int) -> int:
-        """Refuse a neuron that the layer has not.
+        """Refuse a neuron that the layer does not have.
 
         Raises
         ------
@@ -177,10 +178,8 @@ class Layer:
     def _load_vectors(self) -> faiss.Index:
         vectors = self.peaks.shape[1] * len(self.grid)
         try:
-            path, lists = (
-                cache.local(self._index / file, file) if file else None
-                for file in (self._vectors_file, self._lists_file)
-            )
+            path = cache.local(self._index / self._vectors_file, self._vectors_file)
+            lists = cache.local(self._index / self._lists_file, self._lists_file) if self._lists_file else None
             check_vectors(path, lists, self.info.channels, vectors)
             return read_vectors(path, lists)
         except WrongVectors as error:
@@ -198,3 +197,18 @@ class Layer:
             values, bins, (low, high) if high > low else (low - 0.5, low + 0.5), weights=counts
         )
         return edges, heights.astype(np.int64)
+
+
+def cell_of(y: int | None, x: int | None) -> tuple[int, int] | None:
+    """A cell, or None where none was asked for.
+
+    Raises
+    ------
+    InvalidRequest
+        Only one of the two is given.
+    """
+    if y is None and x is None:
+        return None
+    if y is None or x is None:
+        raise InvalidRequest("y and x name one cell: give both, or neither")
+    return y, x

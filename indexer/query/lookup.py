@@ -1,10 +1,9 @@
-"""What the network of an index sees in a picture that is not in it."""
+"""Questions about a picture that is not in the index, from the maps that its network gives for it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.errors import InvalidRequest
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.query.records import Firing, SimilarImage, SimilarPatch
@@ -17,7 +16,7 @@ class Lookup:
     Attributes
     ----------
     layer : str
-        Where nearest patches and images were looked for.
+        The layer whose nearest patches and images are given.
     y, x : int
         The cell that the patches are near to.
     """
@@ -43,8 +42,9 @@ def look_up(
 ) -> Lookup:
     """Ask an index about the maps (C, H, W), by layer, of a picture of this width and height.
 
-    Without a layer, neurons of all are given, and what is nearest is looked for in the last. Without a cell, it is
-    that of the first neuron that fires in that layer, or where most is active if none does.
+    Without a layer, neurons of all layers are given, and the nearest patches and images are those of the last layer.
+    Without a cell, patches are near to the cell of the first neuron that fires in that layer. If none fires, it is the
+    cell with the longest activation vector.
 
     Raises
     ------
@@ -67,21 +67,6 @@ def look_up(
     patches = index.nearest(near.name, vector, limit=limit).items if vector.any() else []
     images = index.nearest_images(near.name, own.max(axis=(1, 2)), limit).items
     return Lookup(near.name, y, x, firing, patches, images)
-
-
-def cell_of(y: int | None, x: int | None) -> tuple[int, int] | None:
-    """A cell, or None where none was asked for.
-
-    Raises
-    ------
-    InvalidRequest
-        Only one of the two is given.
-    """
-    if y is None and x is None:
-        return None
-    if y is None or x is None:
-        raise InvalidRequest("y and x name one cell: give both, or neither")
-    return y, x
 
 
 def _most_active(layer: Layer, maps: np.ndarray) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The original files of indexed images, found again and checked before anything is shown of them."""
+"""The original files of indexed images, found again, and compared with their digests before they are shown."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""What fires at a point of a picture: in each layer, at the cell that looks there.
+"""Which neurons fire at a point of a picture: in each layer, at the cell that looks there.
 
 Fields overlap, so many cells see a point. The one meant is the cell whose receptive field, before it is clipped to the
 input, has its centre nearest to the point; of two equally near, the upper and the left one.
@@ -41,11 +41,11 @@ def cell_at(index: Index, layer: str, width: int, height: int, point: tuple[floa
     info = index.layer(layer).info
     if not (0 <= point[0] <= width and 0 <= point[1] <= height):
         raise InvalidRequest(f"the point must lie on the image of {width} x {height} pixels, not at {point}")
-    place = index.manifest.configuration.preprocessing.placement(width, height)
-    centres_y = cell_centres(info.field.y, info.height, place.y.cropped)
-    centres_x = cell_centres(info.field.x, info.width, place.x.cropped)
-    y = int(np.abs(centres_y - place.y.to_input(point[1])).argmin())
-    x = int(np.abs(centres_x - place.x.to_input(point[0])).argmin())
+    placement = index.manifest.configuration.preprocessing.placement(width, height)
+    centres_y = cell_centres(info.field.y, info.height, placement.y.cropped)
+    centres_x = cell_centres(info.field.x, info.width, placement.x.cropped)
+    y = int(np.abs(centres_y - placement.y.to_input(point[1])).argmin())
+    x = int(np.abs(centres_x - placement.x.to_input(point[0])).argmin())
     return y, x
 
 

@@ -1,4 +1,4 @@
-"""What the queries answer with."""
+"""The records that questions are answered with."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar

@@ -37,9 +37,9 @@ def examine(path: Path | RemotePath) -> None:
         A file makes its reader crash, or take too much memory or time.
     """
     command = [sys.executable, "-m", __name__, str(path.absolute() if isinstance(path, Path) else path)]
-    found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    if found.returncode:
-        read = found.stdout.decode(errors="replace").splitlines()
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if ended.returncode:
+        read = ended.stdout.decode(errors="replace").splitlines()
         raise DamagedFile(read[-1] if read else "manifest.json", "harms the process that reads it")
 
 

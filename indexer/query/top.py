@@ -30,6 +30,28 @@ class Hit:
     activation: float
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which cells of a neuron's maps are wanted.
+
+    Attributes
+    ----------
+    rows : ndarray (N,) bool or None
+        Of these rows of the image table; None for all.
+    minimum : float or None
+        Where the activation is at least this.
+    cell : int or None
+        Only this cell, y * W + x, of each image.
+    iou : float or None
+        Not where the box overlaps that of a better cell of the image by an intersection over union above this.
+    """
+
+    rows: np.ndarray | None
+    minimum: float | None
+    cell: int | None
+    iou: float | None
+
+
 def peaks_of(layer: Layer, neuron: int, allowed: np.ndarray | None, minimum: float | None) -> np.ndarray:
     """Rows (n,) of the image table by descending peak, then by id.
 
@@ -45,7 +67,8 @@ def peaks_of(layer: Layer, neuron: int, allowed: np.ndarray | None, minimum: flo
         if minimum is not None:
             peaks = layer.peaks[neuron]
             order = order[: bisect.bisect_right(order, -minimum, key=lambda row: -peaks[row])]
-        return order if allowed is None else order[allowed[order]]
+        rows: np.ndarray = order if allowed is None else order[allowed[order]]
+        return rows
 
 
 def all_cells(

@@ -24,7 +24,7 @@ class AxisField:
         A cell that sees nothing but padding has an interval of no pixels, (0, 0).
     size, stride, start : int or None
         The arithmetic of the same axis on an input without borders: cell i sees the pixels
-        [start + i * stride, start + i * stride + size). None where the axis is no such progression.
+        [start + i * stride, start + i * stride + size). None where the axis is not such a progression.
         Near a border `intervals` is what holds, and may be less than the clipped progression.
     """
 
@@ -60,7 +60,7 @@ class ReceptiveField:
     reason : str or None
         Why the kind is not "exact".
     y, x : AxisField or None
-        Rows and columns, in network input pixels. Both None where the layer is no map or the field is not known.
+        Rows and columns, in network input pixels. Both None where the layer is not a map or the field is not known.
     """
 
     kind: Kind

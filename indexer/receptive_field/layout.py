@@ -71,7 +71,7 @@ def parse_layouts(texts: Sequence[str]) -> dict[str, Layout]:
     Raises
     ------
     InvalidRequest
-        One is no such thing, or a layer is named twice.
+        A text is not a layout, or a layer is named twice.
     """
     layouts: dict[str, Layout] = {}
     for text in texts:

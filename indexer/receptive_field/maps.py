@@ -1,13 +1,11 @@
 """A layer's output as maps."""
 
-from typing import Any
-
 import torch
 
 from indexer.receptive_field.field import LayerTrace
 
 
-def maps_of(output: Any, trace: LayerTrace) -> torch.Tensor | None:
+def maps_of(output: object, trace: LayerTrace) -> torch.Tensor | None:
     """The output as maps (B, C, H, W), where its dimensions are known to be those of maps or vectors.
 
     Tokens are maps only where a layout says how many rows and columns they are.
@@ -22,6 +20,6 @@ def maps_of(output: Any, trace: LayerTrace) -> torch.Tensor | None:
             return output.permute([dims.index(role) for role in "NCyx"])
         case ["C", "N", "token"] if trace.layout is not None and trace.layout.misfit(output.shape) is None:
             layout = trace.layout
-            places = output[:, layout.prefix :].unflatten(1, (layout.rows, layout.columns))
-            return places.permute(0, 3, 1, 2)
+            tokens = output[:, layout.prefix :]
+            return tokens.reshape(len(output), layout.rows, layout.columns, output.shape[2]).permute(0, 3, 1, 2)
     return None

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from indexer.query.lookup import cell_of, look_up
+from indexer.query.layer import cell_of
+from indexer.query.lookup import look_up
 from service.handlers import Json, Question
 from service.payloads import records
 from service.uploads import forward_upload

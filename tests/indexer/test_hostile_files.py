@@ -297,7 +297,7 @@ def test_faiss_can_read_whatever_is_accepted(vectors: tuple[Path, Path | None], 
 
 
 def test_ids_that_are_not_there_are_left_out(own: Path) -> None:
-    from indexer.query import similarity
+    from indexer.query import proposals
 
     with indexer.open(own) as index:
         layer = index.layer(LAYER)
@@ -307,9 +307,9 @@ def test_ids_that_are_not_there_are_left_out(own: Path) -> None:
         inverted.train(some)
         inverted.add_with_ids(some, np.arange(count) * 1000)
         layer._vectors = inverted
-        found, scores = similarity._propose(layer, some[0], 50, None)
-        assert len(found) == len(scores) < 50
-        assert (found < inverted.ntotal).all()
+        proposed = proposals.propose(layer, some[0], 50, None)
+        assert len(proposed.positions) == len(proposed.scores) < 50
+        assert (proposed.positions < inverted.ntotal).all()
 
 
 # -- HDF5 -------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from indexer.jobs.build import build
 from indexer.query import similarity
 from indexer.query.index import Index
 from indexer.query.layer import Layer
+from indexer.query.proposals import SearchPlan
 from tests import reference
 from tests.conftest import LAYERS, build_request
 
@@ -48,8 +49,8 @@ def in_lists(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
-def asking(index: Index, layer: Layer) -> similarity.SearchPlan:
-    return similarity.SearchPlan(index.manifest.vectors[layer.name].get("probes"))
+def asking(index: Index, layer: Layer) -> SearchPlan:
+    return SearchPlan(index.manifest.vectors[layer.name].get("probes"))
 
 
 @pytest.mark.parametrize("kept", ["small_index", "in_lists"])

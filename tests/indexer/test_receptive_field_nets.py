@@ -185,7 +185,7 @@ def test_boxes_that_are_no_product_of_rows_and_columns() -> None:
     traces = trace_layers(net, ["0", "1", "2"], SIZE)
     assert [traces[layer].field.kind for layer in "012"] == ["exact", "measured", "exact"]
     assert traces["1"].field.reason == (
-        "measured by gradients on 2 random images, as the cells' boxes are no product of rows and columns"
+        "measured by gradients on 2 random images, as the cells' boxes are not a product of rows and columns"
     )
     assert traces["1"].field.box(4, 4) == Box(0, 0, 5, 5)
 

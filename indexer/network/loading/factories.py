@@ -54,7 +54,8 @@ def _imported(name: str) -> Callable[..., Any]:
         raise InvalidRequest(f"{name!r} cannot be imported ({error}); it must be module:factory") from error
     if not callable(found):
         raise InvalidRequest(f"{name!r} is a {type(found).__name__}, not a callable that returns the module")
-    return found
+    factory: Callable[..., Any] = found
+    return factory
 
 
 def _import(name: str) -> Any:
@@ -83,7 +84,7 @@ def _check_arguments(name: str, factory: Callable[..., Any], keywords: dict[str,
     except TypeError as error:
         raise InvalidRequest(
             f"the factory {name} takes {shown}: {error}; give arguments as --model-args key=value (a value is JSON "
-            "or else text)"
+            "or text)"
         ) from error
 
 
@@ -117,6 +118,6 @@ def unflattened(program: torch.export.ExportedProgram, name: str) -> nn.Module:
 
 def _told(name: str, module: nn.Module, preprocessing: Any) -> Told:
     config = getattr(module, "pretrained_cfg", None)
-    if preprocessing is None and is_timm_config(config):
+    if preprocessing is None and config is not None and is_timm_config(config):
         return from_timm(config, "the network's pretrained_cfg")
     return understood(preprocessing, f"the factory {name}")

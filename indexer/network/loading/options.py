@@ -70,11 +70,11 @@ def arguments_of(keywords: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def parse_arguments(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """``key=value`` texts; a value is JSON, or else a string as it stands.
+    """``key=value`` texts; a value is JSON, or a string where it is not valid JSON.
 
     Raises
     ------

@@ -56,14 +56,15 @@ def make(name: str) -> Made:
 
 def _no_program(path: Path) -> str:
     return (
-        f"{path} is no program (of torch.jit.save or torch.export.save); weights alone are given as --weights, beside "
-        "the network as --model module:factory"
+        f"{path} is not a program (of torch.jit.save or torch.export.save); weights alone are given as --weights, "
+        "beside the network as --model module:factory"
     )
 
 
 def _scripted(path: Path) -> nn.Module:
     with of_user(f"the TorchScript program {path}"):
-        return torch.jit.load(str(path), map_location="cpu")
+        program: nn.Module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+        return program
 
 
 def _exported(path: Path) -> nn.Module:

@@ -41,7 +41,7 @@ def weight_names(name: str) -> list[str]:
 
 
 def make(name: str, weights: str, loading: Loading) -> Made:
-    """A model with the weights that are torchvision's own, or else with random ones.
+    """A model with torchvision's weights of this name, or with random ones for any other name.
 
     Raises
     ------
@@ -64,7 +64,8 @@ def make(name: str, weights: str, loading: Loading) -> Made:
 
 def _download(name: str, weights: Any, keywords: dict[str, Any]) -> nn.Module:
     try:
-        return torchvision.models.get_model(name, weights=weights, **keywords)
+        module: nn.Module = torchvision.models.get_model(name, weights=weights, **keywords)
+        return module
     except (OSError, RuntimeError) as error:
         raise ModelUnavailable(
             f"the weights {weights} could not be downloaded ({type(error).__name__}); "

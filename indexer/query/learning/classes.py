@@ -25,8 +25,8 @@ class Coverage:
     A neuron that tells a class from the rest need not have been made for it: a network that was never shown a ship may
     still tell ships from most else by its airplane neuron. So a class is judged by its own neurons. In the model's
     output, where a class is one of the answers, that is the neuron of this answer; elsewhere those that tell this class
-    from the rest better than any other class. A class of too few images (`ENOUGH_IMAGES`) is no neuron's best one and
-    is judged by all.
+    from the rest better than any other class. A class of too few images (`ENOUGH_IMAGES`) is never a neuron's best one
+    and is judged by all.
 
     Attributes
     ----------
@@ -101,21 +101,25 @@ def coverage(index: Index, layer: str, auc: float = SELECTIVE_AUC) -> list[Cover
     ------
     NotFound
     InvalidRequest
-        There are no two classes.
+        The images have fewer than two classes.
     """
-    found = _selectivity(index, layer, "how well classes are covered")
+    selectivity = _selectivity(index, layer, "how well classes are covered")
     if not 0.5 <= auc <= 1:
         raise InvalidRequest(f"auc must be 0.5 to 1, not {auc}")
-    own = _own_neurons(index, layer, found)
-    return [_coverage_of(name, int(found.images[k]), found.auc[k], own[k], auc) for k, name in enumerate(index.classes)]
+    own = _own_neurons(index, layer, selectivity)
+    return [
+        _coverage_of(name, int(selectivity.images[k]), selectivity.auc[k], own[k], auc)
+        for k, name in enumerate(index.classes)
+    ]
 
 
-def _own_neurons(index: Index, layer: str, found: Selectivity) -> np.ndarray:
+def _own_neurons(index: Index, layer: str, selectivity: Selectivity) -> np.ndarray:
     """Which neurons each class is judged by, (K, C) bool; see `Coverage`."""
-    codes = np.arange(len(found.images))[:, None]
-    answers, told_best = outputs(index, layer) == codes, found.best == codes
-    few = found.images < ENOUGH_IMAGES
-    return np.where(answers.any(axis=1, keepdims=True), answers, told_best | few[:, None])
+    codes = np.arange(len(selectivity.images))[:, None]
+    answers, told_best = outputs(index, layer) == codes, selectivity.best == codes
+    few = selectivity.images < ENOUGH_IMAGES
+    wanted: np.ndarray = np.where(answers.any(axis=1, keepdims=True), answers, told_best | few[:, None])
+    return wanted
 
 
 def _coverage_of(name: str, images: int, aucs: np.ndarray, own: np.ndarray, auc: float) -> Coverage:
@@ -131,15 +135,16 @@ def _coverage_of(name: str, images: int, aucs: np.ndarray, own: np.ndarray, auc:
 
 def best_neurons(index: Index, layer: str, class_: str, limit: int = NEURONS) -> list[ClassNeuron]:
     """The neurons with the highest AUC for a class; equals by number."""
-    found = _selectivity(index, layer, "a neuron's AUC")
+    selectivity = _selectivity(index, layer, "a neuron's AUC")
     code = index.images.code_of(class_)
-    numbers = np.argsort(-found.auc[code], kind="stable")[:limit].tolist()
-    return [ClassNeuron(n, float(found.auc[code, n]), float(found.means[code, n])) for n in numbers]
+    numbers = np.argsort(-selectivity.auc[code], kind="stable")[:limit].tolist()
+    return [ClassNeuron(n, float(selectivity.auc[code, n]), float(selectivity.means[code, n])) for n in numbers]
 
 
 def profile(index: Index, layer: str, class_: str) -> np.ndarray:
     """The mean peak (C,) float32 of each neuron on a class."""
-    return index.layer(layer).selectivity.means[index.images.code_of(class_)]
+    means: np.ndarray = index.layer(layer).selectivity.means[index.images.code_of(class_)]
+    return means
 
 
 def likeness(index: Index, layer: str) -> np.ndarray:
@@ -153,14 +158,15 @@ def likeness(index: Index, layer: str) -> np.ndarray:
     ------
     NotFound
     InvalidRequest
-        There are no two classes.
+        The images have fewer than two classes.
     """
     means = _selectivity(index, layer, "likeness of classes").means.astype(np.float64)
     means = means[:, (means != means[:1]).any(axis=0)]
     scores = (means - means.mean(axis=0)) / means.std(axis=0)
     length = np.linalg.norm(scores, axis=1, keepdims=True)
     unit = np.divide(scores, length, out=np.zeros_like(scores), where=length > 0)
-    return np.clip(unit @ unit.T, -1, 1)
+    cosines: np.ndarray = np.clip(unit @ unit.T, -1, 1)
+    return cosines
 
 
 def pairs(index: Index, layer: str, limit: int | None = None, at_least: int = 1) -> list[Pair]:
@@ -177,7 +183,7 @@ def pairs(index: Index, layer: str, limit: int | None = None, at_least: int = 1)
     ------
     NotFound
     InvalidRequest
-        There are no two classes.
+        The images have fewer than two classes.
     """
     found, names = _selectivity(index, layer, "likeness of classes"), index.classes
     codes = np.flatnonzero(found.images >= at_least)
@@ -199,8 +205,8 @@ def like(index: Index, layer: str, class_: str, limit: int = NEURONS) -> list[Pa
 
 def shared(index: Index, layer: str, a: str, b: str, limit: int = NEURONS) -> list[tuple[int, float, float]]:
     """Neurons that know both classes, with their AUC for a and for b against all others; by the lower of the two."""
-    found = _selectivity(index, layer, "what classes share")
-    auc = found.auc[list(_two(index, a, b))]
+    selectivity = _selectivity(index, layer, "what classes share")
+    auc = selectivity.auc[list(_two(index, a, b))]
     numbers = np.argsort(-auc.min(axis=0), kind="stable")[:limit].tolist()
     return [(n, float(auc[0, n]), float(auc[1, n])) for n in numbers]
 
@@ -214,24 +220,24 @@ def contrast(index: Index, layer: str, a: str, b: str, limit: int = NEURONS) -> 
     InvalidRequest
         They are the same class.
     """
-    found = index.layer(layer)
+    neurons = index.layer(layer)
     codes = _two(index, a, b)
-    rows = np.flatnonzero(np.isin(found.classes, codes))
-    of_a = (found.classes[rows] == codes[0]).astype(np.int64)
+    rows = np.flatnonzero(np.isin(neurons.classes, codes))
+    of_a = (neurons.classes[rows] == codes[0]).astype(np.int64)
     images = np.bincount(of_a, minlength=2)
-    auc = np.empty(found.info.channels)
-    for neuron in checked(range(found.info.channels)):
-        own = found.peaks[neuron][rows]
+    auc = np.empty(neurons.info.channels)
+    for neuron in checked(range(neurons.info.channels)):
+        own = neurons.peaks[neuron][rows]
         order = np.argsort(-own, kind="stable")
         auc[neuron] = auc_by_class(own[order], of_a[order], images)[1]
     numbers = np.argsort(-np.abs(auc - 0.5), kind="stable")[:limit].tolist()
     return [Contrast(n, float(auc[n])) for n in numbers]
 
 
-def _selectivity(index: Index, layer: str, what: str) -> Selectivity:
-    found = index.layer(layer).selectivity
-    require_classes(index.classes, what)
-    return found
+def _selectivity(index: Index, layer: str, question: str) -> Selectivity:
+    selectivity = index.layer(layer).selectivity
+    require_classes(index.classes, question)
+    return selectivity
 
 
 def _two(index: Index, a: str, b: str) -> tuple[int, int]:

@@ -104,11 +104,11 @@ class Comparison:
     def row(self, neuron: int) -> dict[str, Any]:
         """A neuron of a and its best match in b, as plain values."""
         match = int(self.match[neuron])
-        found = {"neuron": neuron, "a": self.a.row(neuron), "b": self.b.row(neuron) if self.same_neurons else None}
+        answer = {"neuron": neuron, "a": self.a.row(neuron), "b": self.b.row(neuron) if self.same_neurons else None}
         if match < 0:
-            return {**found, "match": None}
+            return {**answer, "match": None}
         correlation = float(self.correlation[neuron])
-        return {**found, "match": {"neuron": match, "correlation": correlation, **self.b.row(match)}}
+        return {**answer, "match": {"neuron": match, "correlation": correlation, **self.b.row(match)}}
 
     @property
     def same_neurons(self) -> bool:
@@ -132,22 +132,22 @@ def compare(a: Index, b: Index, layer: str, layer_b: str | None = None) -> Compa
     InvalidRequest
         They have no two images in common.
     """
-    found = a.layer(layer), b.layer(layer_b or layer)
-    rows = common_rows(a, b)
-    if len(rows[0]) < 2:
+    layer_of_a, layer_of_b = a.layer(layer), b.layer(layer_b or layer)
+    rows_a, rows_b = common_rows(a, b)
+    if len(rows_a) < 2:
         raise InvalidRequest(
-            f"{a.name} and {b.name} have {len(rows[0])} images in common; a comparison needs two indexes of the same "
+            f"{a.name} and {b.name} have {len(rows_a)} images in common; a comparison needs two indexes of the same "
             "image files"
         )
-    sides = [_side(index, own, own_rows) for index, own, own_rows in zip((a, b), found, rows, strict=True)]
-    together = correlations(found[0].peaks_by_image, rows[0], found[1].peaks_by_image, rows[1])
-    return Comparison(*sides, *_best_matches(together))
+    together = correlations(layer_of_a.peaks_by_image, rows_a, layer_of_b.peaks_by_image, rows_b)
+    side_a, side_b = _side(a, layer_of_a, rows_a), _side(b, layer_of_b, rows_b)
+    return Comparison(side_a, side_b, *_best_matches(together))
 
 
 def common_rows(a: Index, b: Index) -> tuple[np.ndarray, np.ndarray]:
     """Rows (n,), (n,) of the images whose files are the same, in a's order; of copies within an index the first."""
-    keys = (index.images.digests.view("S32").ravel() for index in (a, b))
-    _, in_a, in_b = np.intersect1d(*keys, return_indices=True)
+    digests_a, digests_b = (index.images.digests.view("S32").ravel() for index in (a, b))
+    _, in_a, in_b = np.intersect1d(digests_a, digests_b, return_indices=True)
     order = np.argsort(in_a)
     return in_a[order], in_b[order]
 
@@ -166,8 +166,8 @@ def _side(index: Index, layer: Layer, rows: np.ndarray) -> Side:
     codes = layer.classes[rows]
     present, codes[codes >= 0] = np.unique(codes[codes >= 0], return_inverse=True)
     names = [index.classes[code] for code in present.tolist()]
-    found = selectivity_of((peaks[rows] for peaks in checked(layer.peaks)), layer.firing_from(None), codes)
-    return Side(index, layer, rows, names, dead, found, found.states(dead))
+    selectivity = selectivity_of((peaks[rows] for peaks in checked(layer.peaks)), layer.firing_from(None), codes)
+    return Side(index, layer, rows, names, dead, selectivity, selectivity.states(dead))
 
 
 def _mean(values: np.ndarray) -> float | None:

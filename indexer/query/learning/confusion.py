@@ -32,7 +32,7 @@ class Confusion:
     matrix : ndarray (K, K) int64
         Row: class of the image, column: answer.
     elsewhere : ndarray (K,) int64
-        Images answered with something that is no class of the index.
+        Images answered with something that is not a class of the index.
     """
 
     layer: str
@@ -84,11 +84,11 @@ def confusion(index: Index) -> Confusion:
     codes = np.unique(meaning[meaning >= 0])
     if not len(codes):
         raise NotFound(f"no class of the index is the name or the number of an output of {layer}")
-    place = np.full(len(index.classes) + 1, -1)  # the last for -1
-    place[codes] = np.arange(len(codes))
-    truth = place[index.images.class_code]
+    row_of = np.full(len(index.classes) + 1, -1)  # the last for -1
+    row_of[codes] = np.arange(len(codes))
+    truth = row_of[index.images.class_code]
     rows = np.flatnonzero(truth >= 0)
-    answer = place[meaning[_highest(peaks)[rows]]]
+    answer = row_of[meaning[_highest(peaks)[rows]]]
     cells = truth[rows] * (len(codes) + 1) + answer % (len(codes) + 1)
     counts = np.bincount(cells, minlength=len(codes) * (len(codes) + 1)).reshape(len(codes), -1)
     names = [index.classes[code] for code in codes.tolist()]

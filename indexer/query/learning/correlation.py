@@ -34,8 +34,9 @@ def correlations(a: np.ndarray, in_a: np.ndarray, b: np.ndarray, in_b: np.ndarra
         for length, block in zip(lengths, (own, other), strict=True):
             length += np.square(block).sum(axis=0)
     known = np.outer(varies_a, varies_b)
-    found = np.divide(together, np.sqrt(np.outer(*lengths)), out=np.full(together.shape, np.nan), where=known)
-    return np.clip(found, -1, 1)
+    quotients = np.divide(together, np.sqrt(np.outer(*lengths)), out=np.full(together.shape, np.nan), where=known)
+    clipped: np.ndarray = np.clip(quotients, -1, 1)
+    return clipped
 
 
 def _centre(peaks: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -100,11 +100,11 @@ class NeuronTable:
 
 def table(index: Index, layer: str) -> NeuronTable:
     """The statistics of a layer's neurons; NotFound."""
-    found = index.layer(layer)
-    about = found.selectivity
+    neurons = index.layer(layer)
+    about = neurons.selectivity
     columns = {
         **index.neuron_statistics(layer),
-        "state": found.states,
+        "state": neurons.states,
         "best": about.best,
         "auc": about.best_auc,
         "selectivity": about.index,
@@ -113,24 +113,24 @@ def table(index: Index, layer: str) -> NeuronTable:
     return NeuronTable(columns, index.classes)
 
 
-def worth_showing(found: NeuronTable, count: int) -> list[int]:
+def worth_showing(neurons: NeuronTable, count: int) -> list[int]:
     """At most ``count`` living neurons that say most about a layer, where there is no room for all.
 
     The best for each class, by AUC, then the others by AUC; without classes those with the highest activations.
     """
-    sort = "auc" if len(found.classes) > 1 else "maximum"
-    ranking = found.ranked(sort, descending=True, dead=False).tolist()
-    best = {found.class_of(neuron): neuron for neuron in reversed(ranking)}
+    sort = "auc" if len(neurons.classes) > 1 else "maximum"
+    ranking = neurons.ranked(sort, descending=True, dead=False).tolist()
+    best = {neurons.class_of(neuron): neuron for neuron in reversed(ranking)}
     first = {neuron for name, neuron in best.items() if name is not None}
     return sorted(ranking, key=lambda neuron: neuron not in first)[:count]
 
 
 def aucs(index: Index, layer: str, neuron: int, limit: int = 20) -> list[dict[str, Any]]:
     """The classes that a neuron tells from the rest best: ``class``, ``images``, ``auc``; none without two classes."""
-    found = index.layer(layer)
-    column = found.selectivity.auc[:, found.check_neuron(neuron)]
+    neurons = index.layer(layer)
+    column = neurons.selectivity.auc[:, neurons.check_neuron(neuron)]
     ranking = np.argsort(-column, kind="stable")[:limit].tolist() if len(column) > 1 else []
-    images = found.selectivity.images
+    images = neurons.selectivity.images
     return [{"class": index.classes[k], "images": int(images[k]), "auc": float(column[k])} for k in ranking]
 
 
@@ -143,17 +143,17 @@ def correlated(index: Index, layer: str, neuron: int, limit: int = 20, offset: i
     ------
     NotFound
     """
-    found = index.layer(layer)
-    found.check_neuron(neuron)
-    peaks, every = found.peaks_by_image, np.arange(len(index.images))
+    neurons = index.layer(layer)
+    neurons.check_neuron(neuron)
+    peaks, every = neurons.peaks_by_image, np.arange(len(index.images))
     (together,) = correlations(peaks[:, neuron : neuron + 1], every, peaks, every)
     numbers = np.flatnonzero(~np.isnan(together) & (np.arange(len(together)) != neuron))
     ranking = numbers[np.argsort(-together[numbers], kind="stable")]
-    page = page_of(ranking, limit, offset)
-    return Page([(n, float(together[n])) for n in page.tolist()], len(ranking), limit, offset)
+    shown = page_of(ranking, limit, offset)
+    return Page([(n, float(together[n])) for n in shown.tolist()], len(ranking), limit, offset)
 
 
-def require_classes(classes: Sequence[str], what: str) -> None:
+def require_classes(classes: Sequence[str], question: str) -> None:
     """Refuse a question that needs classes where there are too few.
 
     Raises
@@ -162,7 +162,7 @@ def require_classes(classes: Sequence[str], what: str) -> None:
     """
     if len(classes) < 2:
         has = "none" if not classes else f"only {classes[0]!r}"
-        raise InvalidRequest(f"{what} needs images of at least 2 classes; this index has {has}")
+        raise InvalidRequest(f"{question} needs images of at least 2 classes; this index has {has}")
 
 
 def _plain(value: Any) -> Any:

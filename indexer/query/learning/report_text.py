@@ -71,6 +71,7 @@ def _subtitle(report: Json) -> str:
 
 
 def _tables(report: Json) -> list[tuple[str, Sequence[str], list[list[Cell]]]]:
+    tables: list[tuple[str, Sequence[str], list[list[Cell]]]]
     tables = [("Neurons by layer", ["Layer", "Neurons", *_STATES, "Mean best AUC", "Uncovered classes"],
                [_layer_row(layer) for layer in report["layers"]])]  # fmt: skip
     for layer in report["layers"]:

@@ -5,6 +5,7 @@ dimension of the factors y and x, and splitting it again finds both.
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -98,25 +99,41 @@ def aligned_groups(old: Sequence[int], new: Sequence[int]) -> Iterator[tuple[ran
 
 
 def regrouped(factors: Sequence[Factor], sizes: Sequence[int]) -> Dims:
-    """Deal a run of factors out to dimensions of the given sizes, splitting factors where needed."""
-    pending = list(factors)
+    """Deal a run of factors out to dimensions of the given sizes, splitting factors where needed.
+
+    All become unknown where a size cuts through a factor that it does not divide.
+    """
+    remaining = deque(factors)
     dims: list[Dim] = []
     for size in sizes:
-        taken: list[Factor] = []
-        while (missing := size // size_of(tuple(taken))) > 1:
-            role, available, total = pending.pop(0)
-            part = min(available, missing)
-            if available % part or missing % part:
-                return tuple(whole(UNKNOWN, each) for each in sizes)
-            taken.append(Factor(role, part, total))
-            if available > part:
-                pending.insert(0, Factor(role, available // part, total))
-        if not taken and pending and pending[0].size == 1:
-            taken.append(pending.pop(0))
-        dims.append(tuple(taken) or whole(NEW, 1))
+        dim = _dealt(remaining, size)
+        if dim is None:
+            return tuple(whole(UNKNOWN, each) for each in sizes)
+        dims.append(dim)
     if dims:
-        dims[-1] += tuple(pending)
+        dims[-1] += tuple(remaining)  # those of size 1 that no dimension needed
     return tuple(_merged(dim) for dim in dims)
+
+
+def _dealt(remaining: deque[Factor], size: int) -> Dim | None:
+    """Take factors that make up this size from the front, and leave there what the last has beyond it.
+
+    None where the last cannot be divided so.
+    """
+    dim: list[Factor] = []
+    missing = size
+    while missing > 1:
+        factor = remaining.popleft()
+        part = min(factor.size, missing)
+        if factor.size % part or missing % part:
+            return None
+        dim.append(factor._replace(size=part))
+        if factor.size > part:
+            remaining.appendleft(factor._replace(size=factor.size // part))
+        missing //= part
+    if not dim and remaining and remaining[0].size == 1:
+        dim.append(remaining.popleft())  # a dimension of size 1 keeps its role
+    return tuple(dim) or whole(NEW, 1)
 
 
 def _merged(dim: Dim) -> Dim:

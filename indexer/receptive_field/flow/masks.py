@@ -15,7 +15,7 @@ def mark_mask(stand_in: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def is_mask(tensor: torch.Tensor) -> bool:
-    """Whether a tensor holds large negatives, and zeros else."""
+    """Whether a tensor holds large negatives and otherwise zeros."""
     low = tensor <= HIDES
     return bool(low.any()) and bool((low | (tensor == 0)).all())
 

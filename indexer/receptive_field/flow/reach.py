@@ -77,7 +77,8 @@ def gathered(reach: Reach, axis: int, taps: np.ndarray) -> Reach:
             beside = [-1 if dim == axis_ else 1 for dim in range(array.ndim)]
             return array if hit.all() else np.where(hit.reshape(beside), array, EMPTY)
         none = np.full_like(array.take([0], axis_), EMPTY)
-        return np.concatenate([array, none], axis_).take(taps, axis_).max(axis=axis_ + 1)
+        hull: np.ndarray = np.concatenate([array, none], axis_).take(taps, axis_).max(axis=axis_ + 1)
+        return hull
 
     moved = each(reach, change)
     return moved if hit.all() else settled(moved)

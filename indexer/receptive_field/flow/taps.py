@@ -55,7 +55,8 @@ def nearest(size: int, out: int, scale: float | None, *, exact: bool) -> np.ndar
     step = np.float32(1 / scale) if scale else np.float32(size) / np.float32(out)
     shift = np.float32(0.5 if exact else 0)
     places = np.floor((np.arange(out, dtype=np.float32) + shift) * step).astype(int)
-    return np.minimum(places, size - 1)[:, None]
+    last: np.ndarray = np.minimum(places, size - 1)
+    return last[:, None]
 
 
 def linear(size: int, out: int, scale: float | None, *, align_corners: bool) -> np.ndarray:

@@ -91,7 +91,8 @@ def _tensor(tensor: torch.Tensor, tensor_copy: TensorCopy) -> torch.Tensor:
 def _shell(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     """An empty module of the same class; a scripted one is copied whole."""
     if isinstance(module, torch.jit.ScriptModule):
-        return _attempt(module, memo)
+        whole: nn.Module = _attempt(module, memo)
+        return whole
     return object.__new__(type(module))
 
 

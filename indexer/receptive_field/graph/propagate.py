@@ -19,7 +19,7 @@ from indexer.receptive_field.rules.registry import FUNCTIONS, METHODS, MODULES, 
 
 RULE_FILES = (attention, mixing, pointwise, resizing, shapes, spread, windows)
 
-# Two images, so that an operation that mixes the batch with places is not taken for one that does not.
+# Two images: with one, an operation that mixes the batch with rows or columns would look like one that does not.
 BATCH = 2
 
 
@@ -60,14 +60,14 @@ def propagate(root: nn.Module, nodes: Iterable[fx.Node], image: Value, wanted: s
     dict of node to Value, or to a tuple or a constant where the node gives one
     """
     values: dict[fx.Node, Any] = {}
-    found: dict[fx.Node, Any] = {}
+    finished: dict[fx.Node, Any] = {}
     for node in nodes:
-        if len(found) == len(wanted):
+        if len(finished) == len(wanted):
             break
         values[node] = _value(root, node, values, image)
         if node in wanted:
-            found[node] = values[node]
-    return found
+            finished[node] = values[node]
+    return finished
 
 
 def _value(root: nn.Module, node: fx.Node, values: dict[fx.Node, Any], image: Value) -> Any:
@@ -88,7 +88,7 @@ def _value(root: nn.Module, node: fx.Node, values: dict[fx.Node, Any], image: Va
 
 
 def _change_in_place(values: dict[fx.Node, Any], changed: torch.Tensor, produced: Value, name: str) -> None:
-    """Whatever else names the changed tensor has the new flow; what shows parts of it is no longer known."""
+    """Give the new flow to all names of the changed tensor; the flow of views of its parts is no longer known."""
     for node, value in values.items():
         if isinstance(value, Value) and _storage(value.tensor) == _storage(changed):
             same = _layout(value.tensor) == _layout(changed)
@@ -100,11 +100,11 @@ def _layout(tensor: torch.Tensor) -> tuple[Any, ...]:
 
 
 def _storage(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
 
 
 def _picked(node: fx.Node, items: tuple[Any, ...]) -> Any:
-    """The item that a node takes out of a tuple, by place or by name."""
+    """The item that a node takes out of a tuple, by number or by name."""
     parent, result = node.args[0], node.meta["result"]
     assert isinstance(parent, fx.Node)
     if isinstance(result, tuple):
@@ -120,15 +120,16 @@ def _is_in_place(node: fx.Node) -> bool:
 
 
 def _flows(root: nn.Module, node: fx.Node, args: Any, kwargs: Any, result: Any) -> Any:
-    """What a rule says of the result, or a reason."""
-    unknown = next((value.flow for value in _values([args, kwargs]) if isinstance(value.flow, str)), None)
+    """The flows of the result by its rule, or the reason why they are not known."""
+    given = [value.flow for value in _values([args, kwargs])]
+    unknown = next((flow for flow in given if isinstance(flow, str)), None)
     if unknown:
         return unknown
     name = _name(node, root)
     rule, first = _rule(root, node)
     if rule is None:
         return f"{name} is an operation whose receptive field is not known"
-    doubt = next((value.flow.doubt for value in _values([args, kwargs]) if value.flow.doubt), None)
+    doubt = next((flow.doubt for flow in given if isinstance(flow, Flow) and flow.doubt), None)
     if any(hides(each) for each in _flat([args, kwargs])):
         doubt = doubt or f"{name} adds a mask that hides some places from others"
     try:
@@ -158,14 +159,14 @@ def _name(node: fx.Node, root: nn.Module) -> str:
     """The operation and where it runs, for a person."""
     if node.op == "call_module":
         return f"{type(root.get_submodule(str(node.target))).__name__} {node.target}".strip()
-    what = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    operation = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path = next((path for path, _ in reversed(stack) if path), "")
-    return f"{what} in {path}" if path else str(what)
+    return f"{operation} in {path}" if path else str(operation)
 
 
 def _each(structure: Any, change: Callable[[Any], Any]) -> Any:
-    """The same structure with each item that is no tuple, list or dict changed."""
+    """The same structure with each item changed that is not a tuple, list or dict."""
     if isinstance(structure, tuple) and not isinstance(structure, torch.Size):
         return tuple(_each(item, change) for item in structure)
     if isinstance(structure, list):

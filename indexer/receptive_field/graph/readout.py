@@ -34,10 +34,10 @@ def layer_trace(flow: Flow, input_size: tuple[int, int]) -> LayerTrace:
         y, x = _axes(flow.path, flow, seen, input_size) if seen else (None, None)
         return LayerTrace(ReceptiveField("whole input", reason, y, x), dims)
     if places is None:
-        return unsupported(f"the output has the dimensions {', '.join(dims)}, which is no map of cells", dims)
+        return unsupported(f"the output has the dimensions {', '.join(dims)}, which is not a map of cells", dims)
     y, x = _axes(flow.full, flow, places, input_size)
     if y is None or x is None:
-        return unsupported("the cells' boxes are no product of rows and columns", dims)
+        return unsupported("the cells' boxes are not a product of rows and columns", dims)
     return LayerTrace(ReceptiveField("exact", None, y, x), dims)
 
 
@@ -81,7 +81,7 @@ def _extent(reach: reaches.Reach, input_size: tuple[int, int]) -> str:
 def _axes(
     reach: reaches.Reach, flow: Flow, places: tuple[int, int], input_size: tuple[int, int]
 ) -> tuple[AxisField, AxisField] | tuple[None, None]:
-    """Rows and columns of a map, (None, None) where the boxes are no product of the two."""
+    """Rows and columns of a map, (None, None) where the boxes are not a product of the two."""
     shape = tuple(flow.shape[axis] for axis in places)
     others = tuple(axis for axis in range(flow.rank) if axis not in places)
     boxes = [array.max(axis=others, keepdims=True).squeeze(others) for array in reach]

@@ -1,5 +1,6 @@
 """A model's graph, traced on a copy that holds no weights."""
 
+import operator
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import Any
@@ -21,28 +22,33 @@ class _Caller(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        vars(self)["_called_by_tracer"] = model
+        vars(self)["_called_by_tracer"] = model  # not as a submodule, which would add a part to all names
 
     def forward(self, image: Any) -> Any:
-        return self._called_by_tracer(image)
+        return self._model(image)
+
+    @property
+    def _model(self) -> nn.Module:
+        model: nn.Module = vars(self)["_called_by_tracer"]
+        return model
 
     def named_modules(self, *args: Any, **kwargs: Any) -> Any:
-        return self._called_by_tracer.named_modules(*args, **kwargs)
+        return self._model.named_modules(*args, **kwargs)
 
     def named_children(self) -> Any:
-        return self._called_by_tracer.named_children()
+        return self._model.named_children()
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Any:
-        return self._called_by_tracer.named_parameters(*args, **kwargs)
+        return self._model.named_parameters(*args, **kwargs)
 
     def named_buffers(self, *args: Any, **kwargs: Any) -> Any:
-        return self._called_by_tracer.named_buffers(*args, **kwargs)
+        return self._model.named_buffers(*args, **kwargs)
 
     def get_submodule(self, target: str) -> nn.Module:
-        return self._called_by_tracer.get_submodule(target)
+        return self._model.get_submodule(target)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(vars(self)["_called_by_tracer"], name)
+        return getattr(self._model, name)
 
 
 class ShapedProxy(fx.Proxy):
@@ -62,16 +68,16 @@ class ShapedProxy(fx.Proxy):
         return self.result.size() if dim is None else self.result.size(dim)
 
     def dim(self) -> int:
-        return self.result.dim()
+        return int(self.result.dim())
 
     def numel(self) -> int:
-        return self.result.numel()
+        return int(self.result.numel())
 
     def __len__(self) -> int:
         return len(self.result)
 
     def __iter__(self) -> Iterator[Any]:
-        return (self[index] for index in range(len(self.result)))
+        return (operator.getitem(self, index) for index in range(len(self.result)))
 
 
 class LayerTracer(fx.Tracer):

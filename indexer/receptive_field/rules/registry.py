@@ -9,13 +9,15 @@ cannot tell.
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 Rule = Callable[..., Any]
+"""Called by the table with arguments of any operation, so its parameters are not known here."""
+RuleT = TypeVar("RuleT", bound=Rule)
 
 MODULES: dict[type[nn.Module], Rule] = {}
 FUNCTIONS: dict[Callable[..., Any], Rule] = {}
@@ -49,30 +51,30 @@ class Site:
     shape: tuple[Any, ...]
 
 
-def for_modules(*classes: type[nn.Module]) -> Callable[[Rule], Rule]:
+def for_modules(*classes: type[nn.Module]) -> Callable[[RuleT], RuleT]:
     """Register a rule for modules of exactly these classes."""
 
-    def register(rule: Rule) -> Rule:
+    def register(rule: RuleT) -> RuleT:
         MODULES.update(dict.fromkeys(classes, rule))
         return rule
 
     return register
 
 
-def for_functions(*functions: Callable[..., Any]) -> Callable[[Rule], Rule]:
+def for_functions(*functions: Callable[..., Any]) -> Callable[[RuleT], RuleT]:
     """Register a rule for these functions."""
 
-    def register(rule: Rule) -> Rule:
+    def register(rule: RuleT) -> RuleT:
         FUNCTIONS.update(dict.fromkeys(functions, rule))
         return rule
 
     return register
 
 
-def for_names(*names: str) -> Callable[[Rule], Rule]:
+def for_names(*names: str) -> Callable[[RuleT], RuleT]:
     """Register a rule for every function of torch, torch.nn.functional and operator, and every method, so named."""
 
-    def register(rule: Rule) -> Rule:
+    def register(rule: RuleT) -> RuleT:
         for name in names:
             METHODS[name] = rule
             for space in (torch, F, operator):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 from indexer.receptive_field.flow import dims as roles
 from indexer.receptive_field.flow import taps
 from indexer.receptive_field.flow.flow import Flow
+from indexer.receptive_field.flow.progression import Progression
 from indexer.receptive_field.rules.registry import Site, Unsupported, for_functions, for_modules
 from indexer.receptive_field.rules.shapes import permute, reshape
 from indexer.receptive_field.rules.windows import per_axis
@@ -21,7 +23,7 @@ def pad(site: Site, x: Flow, pad: Sequence[int], mode: str = "constant", value: 
     for i, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
         axis = x.rank - 1 - i
         used = taps.padded_indices(x.shape[axis], before, after, mode)[:, None]
-        result = result.gathered(axis, used, lambda old, early=before: old.window(1, 1, early))
+        result = result.gathered(axis, used, partial(Progression.window, extent=1, step=1, padding=before))
     return result
 
 

@@ -12,6 +12,7 @@ from indexer.receptive_field.flow import dims as roles
 from indexer.receptive_field.flow import progression as progressions
 from indexer.receptive_field.flow import reach as reaches
 from indexer.receptive_field.flow.flow import Flow
+from indexer.receptive_field.flow.progression import Progression
 from indexer.receptive_field.rules.registry import Site, Unsupported, for_functions, for_modules, for_names
 
 
@@ -105,8 +106,8 @@ def select_rule(site: Site, x: Flow, dim: int, index: int) -> Flow:
 def select(x: Flow, axis: int, index: int) -> Flow:
     """x[index] along one dimension, which goes."""
     axis, index = x.axis(axis), index % x.shape[axis]
-    one = section(x, axis, index, index + 1)
-    return one.rearranged(lambda array: array.squeeze(axis), (*one.dims[:axis], *one.dims[axis + 1 :]))
+    slab = section(x, axis, index, index + 1)
+    return slab.rearranged(lambda array: array.squeeze(axis), (*slab.dims[:axis], *slab.dims[axis + 1 :]))
 
 
 @for_names("getitem")
@@ -117,9 +118,9 @@ def getitem(site: Site, x: Flow, index: Any) -> Flow:
         raise Unsupported(f"{site.name} indexes with a tensor or a list")
     if Ellipsis not in parts:
         parts.append(Ellipsis)
-    place = parts.index(Ellipsis)
+    rest = parts.index(Ellipsis)
     used = sum(part is not None and part is not Ellipsis for part in parts)
-    parts[place : place + 1] = [slice(None)] * (x.rank - used)
+    parts[rest : rest + 1] = [slice(None)] * (x.rank - used)
     axis = 0
     for part in parts:
         if part is None:
@@ -140,43 +141,46 @@ def insert(x: Flow, axis: int) -> Flow:
 
 @for_names("cat", "concat", "concatenate")
 def cat(site: Site, tensors: Sequence[Any], dim: int = 0) -> Flow:
+    """Tensors behind one another along a dimension; those that do not depend on the input see nothing."""
     dim %= len(site.shape)
     flows = [each for each in tensors if isinstance(each, Flow)]
     sizes = [each.shape[dim] for each in tensors]
-    planes = {plane: [_plane(each, plane, len(site.shape)) for each in tensors] for plane in ("full", "path")}
-    on_path = [flow for flow in flows if not reaches.is_empty(flow.path)]
-    along = {roles.role_of(flow.dims[dim]) for flow in flows}
-    axes = {
-        axis: None if along & {axis, "token"} else progressions.join(flow.axes[axis] for flow in on_path)
+    blind = reaches.nothing(len(site.shape))
+    full = _concatenated([each.full if isinstance(each, Flow) else blind for each in tensors], sizes, dim)
+    path = full
+    if any(flow.path is not flow.full for flow in flows):
+        path = _concatenated([each.path if isinstance(each, Flow) else blind for each in tensors], sizes, dim)
+    joined_roles = {roles.role_of(flow.dims[dim]) for flow in flows}
+    role = joined_roles.pop() if len(joined_roles) == 1 else roles.UNKNOWN
+    dims = flows[0].with_dim(dim, roles.whole(role, site.shape[dim]))
+    mixer = next((flow.mixer for flow in flows if flow.mixer), None)
+    return Flow(dims, full, path, _joined_axes(flows, dim), mixer)
+
+
+def _joined_axes(flows: Sequence[Flow], dim: int) -> dict[str, Progression | None]:
+    """The arithmetic of each axis after joining along a dimension: that of all, unless the dimension holds the axis."""
+    held = {roles.role_of(flow.dims[dim]) for flow in flows}
+    seeing = [flow for flow in flows if not reaches.is_empty(flow.path)]
+    return {
+        axis: None if held & {axis, "token"} else progressions.join(flow.axes[axis] for flow in seeing)
         for axis in ("y", "x")
     }
-    role = along.pop() if len(along) == 1 else roles.UNKNOWN
-    full = _concatenated(planes["full"], sizes, dim)
-    same = all(flow.path is flow.full for flow in flows)
-    path = full if same else _concatenated(planes["path"], sizes, dim)
-    mixer = next((flow.mixer for flow in flows if flow.mixer), None)
-    return Flow(flows[0].with_dim(dim, roles.whole(role, site.shape[dim])), full, path, axes, mixer)
-
-
-def _plane(value: Any, plane: str, rank: int) -> reaches.Reach:
-    return getattr(value, plane) if isinstance(value, Flow) else reaches.nothing(rank)
 
 
 def _concatenated(parts: Sequence[reaches.Reach], sizes: Sequence[int], axis: int) -> reaches.Reach:
+    """The reaches of parts that have these sizes along an axis; constant along it if they all are, and are equal."""
     if all(_alike(parts[0], part, axis) for part in parts[1:]) and parts[0][0].shape[axis] == 1:
         return parts[0]
-
-    def join(arrays: Sequence[np.ndarray]) -> np.ndarray:
-        full = [reaches.spread(array, axis, size) for array, size in zip(arrays, sizes, strict=True)]
-        shape = list(np.broadcast_shapes(*(np.take(array, [0], axis).shape for array in full)))
-        shaped = []
-        for array in full:
-            shape[axis] = array.shape[axis]
-            shaped.append(np.broadcast_to(array, shape))
-        return np.concatenate(shaped, axis)
-
-    up, down, left, right = (join([part[k] for part in parts]) for k in range(4))
+    up, down, left, right = (_joined([part[k] for part in parts], sizes, axis) for k in range(4))
     return up, down, left, right
+
+
+def _joined(arrays: Sequence[np.ndarray], sizes: Sequence[int], axis: int) -> np.ndarray:
+    """Arrays behind one another along an axis, where each gets its size; along the others they are broadcast."""
+    spread = [reaches.spread(array, axis, size) for array, size in zip(arrays, sizes, strict=True)]
+    beside = np.broadcast_shapes(*(array.take([0], axis).shape for array in spread))
+    shapes = [(*beside[:axis], array.shape[axis], *beside[axis + 1 :]) for array in spread]
+    return np.concatenate([np.broadcast_to(*each) for each in zip(spread, shapes, strict=True)], axis)
 
 
 def _alike(a: reaches.Reach, b: reaches.Reach, axis: int) -> bool:
@@ -195,8 +199,8 @@ def roll(site: Site, x: Flow, shifts: Any, dims: Any = None) -> Flow:
         raise Unsupported(f"{site.name} rolls the flattened tensor")
     pairs = [(shifts, dims)] if isinstance(dims, int) else list(zip(shifts, dims, strict=True))
     for shift, axis in pairs:
-        places = (np.arange(x.shape[axis]) - shift) % x.shape[axis]
-        x = x.gathered(x.axis(axis), places[:, None], lambda progression: None)
+        sources = (np.arange(x.shape[axis]) - shift) % x.shape[axis]
+        x = x.gathered(x.axis(axis), sources[:, None], lambda progression: None)
     return x
 
 

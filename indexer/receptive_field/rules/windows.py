@@ -113,7 +113,7 @@ def conv_transpose_module(site: Site, module: nn.ConvTranspose2d, x: Flow, outpu
     result = mix_channels(x, -axes - 1, module.groups, module.out_channels)
     for i, axis in enumerate(range(x.rank - axes, x.rank)):
         used = taps.transposed(
-            x.shape[axis], site.shape[axis], module.kernel_size[i], module.stride[i], module.padding[i],
+            x.shape[axis], site.shape[axis], module.kernel_size[i], module.stride[i], int(module.padding[i]),
             module.dilation[i],
         )  # fmt: skip
         result = result.gathered(axis, used, lambda progression: None)
