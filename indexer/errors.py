@@ -1,7 +1,7 @@
 """The errors that unitscope raises on purpose.
 
-Every message is a sentence for a person: it names what was wrong and what would be right, and holds nothing that
-a client must not see, so the service may show it.
+Every message is a sentence for a person: it names what was wrong and what would be right. But for `UserCodeFailed` it
+holds nothing that a client must not see, so the service may show it.
 """
 
 
@@ -11,6 +11,14 @@ class UnitscopeError(Exception):
 
 class InvalidRequest(UnitscopeError):
     """An argument or parameter is wrong; the message names it and what would be right."""
+
+
+class UserCodeFailed(InvalidRequest):
+    """A network's or a factory's own code raised something.
+
+    Its message is for the person whose code it is, and for no client of a service: it quotes what was raised, and names
+    the file and the line.
+    """
 
 
 class NotFound(UnitscopeError):

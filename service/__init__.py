@@ -4,8 +4,7 @@
 2. ``app.create_app(settings)`` makes the WSGI application; ``python -m service DIR`` serves it.
 
 A request passes these files: ``http.contract`` (checked against openapi.yaml), ``handlers`` (which index, which view,
-what may be cached), ``indexes.catalog`` (the open generation of the index), ``views`` (the query), ``payloads.records``
-and
-``payloads.links`` (records to JSON). What goes wrong on the way is raised, and ``http.problems`` makes one kind of body
-of it.
+whether a kept answer will do), ``indexes.catalog`` (the open generation of the index), ``views`` (the query),
+``payloads.records`` and ``payloads.links`` (records to JSON). Errors on the way are raised, and ``http.problems`` makes
+one kind of body of them.
 """

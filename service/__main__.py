@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG, ready: Ready 
         return 2
 
 
-def _shared_folder() -> tempfile.TemporaryDirectory:
+def _shared_folder() -> tempfile.TemporaryDirectory[str]:
     """A new folder for what the processes share, where the path of a socket is not too long.
 
     Raises

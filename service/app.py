@@ -29,9 +29,10 @@ from service.http.headers import Browsers
 from service.http.response_cache import Answers
 from service.indexes.catalog import Catalog
 from service.indexes.quarantine import Examined
+from service.indexes.served_index import OpenIndex
 from service.inference.ipc import RemotePasses
 from service.inference.loader import Networks
-from service.inference.turns import LocalPasses
+from service.inference.turns import LocalPasses, Passes
 from service.reference import page
 from service.settings import Settings
 from service.telemetry import metrics
@@ -89,11 +90,12 @@ def create_app(settings: Settings, network: str | None = None) -> Application:
 
 
 def _services(settings: Settings, network: str | None) -> Services:
-    open_index = partial(indexer.open, images=settings.images)
     shared = Path(network).parent if network else None
+    open_index: OpenIndex = partial(indexer.open, images=settings.images)
     if settings.examine:
         open_index = Examined(open_index, shared)
     gate = Gate(settings.forward_passes, settings.forward_queue, settings.forward_wait, "uploads", metrics.REFUSED)
+    passes: Passes
     if network is None:
         passes = LocalPasses(Networks(settings.model, settings.weights, settings.max_pixels, settings.model_args), gate)
     else:

@@ -1,4 +1,4 @@
-"""What can go wrong in the service itself; the errors of an index are in `indexer.errors`."""
+"""The errors of the service itself; those of an index are in `indexer.errors`."""
 
 from dataclasses import asdict, dataclass
 
@@ -7,7 +7,7 @@ from indexer.errors import InvalidRequest, ModelUnavailable, UnitscopeError
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with a request: where (path, query, body), what, and what would be right."""
+    """One fault of a request: where it is (path, query, body), its parameter, and what would be right."""
 
     where: str
     name: str
@@ -18,8 +18,8 @@ class Fault:
         return {"in": fields.pop("where"), **fields}
 
     def __str__(self) -> str:
-        place = "the body" if self.where == "body" and not self.name else f"{self.where} parameter {self.name}"
-        return f"{place} {self.detail}"
+        subject = "the body" if self.where == "body" and not self.name else f"{self.where} parameter {self.name}"
+        return f"{subject} {self.detail}"
 
 
 class ContractViolation(InvalidRequest):
@@ -35,7 +35,7 @@ class GenerationReplaced(UnitscopeError):
 
 
 class LengthMissing(UnitscopeError):
-    """A body without its length, which could not be told from one that was cut short."""
+    """A body without its length: a body that was cut short would look the same."""
 
 
 class UnsupportedBody(UnitscopeError):
@@ -43,11 +43,11 @@ class UnsupportedBody(UnitscopeError):
 
 
 class IndexUnavailable(UnitscopeError):
-    """An index that is known but cannot be answered from now."""
+    """An index that is served but cannot answer now."""
 
 
 class TryLater(UnitscopeError):
-    """Something that passes.
+    """The request cannot be answered now, but can be later.
 
     Attributes
     ----------
@@ -65,12 +65,12 @@ class Busy(TryLater):
 
 
 class NotAuthenticated(UnitscopeError):
-    """A request without a token that is known, where one is needed.
+    """A request that needs a known token, and carries none.
 
     Attributes
     ----------
     given : bool
-        Whether it carried any.
+        Whether it carried a token at all.
     """
 
     def __init__(self, message: str, *, given: bool) -> None:
@@ -79,7 +79,7 @@ class NotAuthenticated(UnitscopeError):
 
 
 class NotAllowed(UnitscopeError):
-    """A token that may not be used for what was asked."""
+    """A token that does not allow this request."""
 
 
 class TooManyRequests(TryLater):

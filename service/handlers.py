@@ -1,6 +1,6 @@
-"""From a request to its view: which arguments, which index, and what need not be done because the client has it.
+"""From a request to its view: the arguments, the index, and no work at all if the client has the answer already.
 
-There are five kinds of views, each with its own way here:
+There are five kinds of views, each with a function of its own here:
 
 - `answer`: JSON, or a document, from one index, the same for as long as its generation is
 - `across`: the same from several indexes side by side
@@ -10,12 +10,11 @@ There are five kinds of views, each with its own way here:
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import flask
 from flask import Request, Response
 
 from indexer.query import deadline
@@ -25,12 +24,14 @@ from service.explorer import Explorer
 from service.http import etags
 from service.http.bounded_queue import Gate
 from service.http.contract import Contract, Operation
+from service.http.current import current_request
 from service.http.etags import Tagged, Tags
 from service.http.flights import Flights
 from service.http.headers import styled_policy
 from service.http.paging import link_header
 from service.http.response_cache import Answers, Finished
-from service.indexes.catalog import Catalog, OpenGeneration
+from service.indexes.catalog import Catalog
+from service.indexes.generations import OpenGeneration
 from service.inference.turns import Passes
 from service.payloads.links import Links
 from service.payloads.versions import Versions
@@ -45,7 +46,7 @@ _JSON: Final = json.JSONEncoder(allow_nan=False, check_circular=False, separator
 
 @dataclass(frozen=True)
 class Services:
-    """What the requests of one application share."""
+    """The objects that all requests of one application share."""
 
     settings: Settings
     contract: Contract
@@ -68,7 +69,7 @@ class Services:
 
 @dataclass(frozen=True)
 class Question:
-    """What a view may ask: one open generation of an index, and the URLs and picture versions of what is in it."""
+    """All that a view needs: one open generation of an index, and the URLs and picture versions of what is in it."""
 
     name: str
     index: Index
@@ -85,9 +86,9 @@ class Picture:
     Attributes
     ----------
     version : str
-        What decides how it looks, as links carry it.
+        Changes with everything that decides how it looks; links carry it.
     key : tuple
-        What this one shows and how; with the version it decides every byte.
+        Its subject and options; with the version it decides every byte.
     draw : callable () -> Drawn
     """
 
@@ -107,7 +108,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Document:
-    """An answer that is no JSON: a text, its media type, and the text of the style element that it has, if any."""
+    """An answer that is not JSON: a text, its media type, and the text of the style element that it has, if any."""
 
     text: str
     media_type: str
@@ -119,22 +120,18 @@ Handler = Callable[..., Response]
 
 def answer(operation: Operation, view: Callable[..., Json | Document], services: Services) -> Handler:
     def handle(**path: str) -> Response:
-        request = _request()
+        request = current_request()
         arguments = operation.arguments(request, path)
         name, generation = arguments.pop("index"), arguments.pop("generation", None)
 
         def from_generation(held: OpenGeneration) -> Response:
             etag = etags.tag(held.state, services.contract.digest, request.path, sorted(arguments.items()))
-            if etags.known(request, etag):
-                return etags.not_modified(etag, etags.REVALIDATE)
-            key = etags.tag(etag, held.serial, request.script_root, request.query_string)
 
             def make() -> Finished:
                 body = view(_question(request, name, held, services), **arguments)
                 return _finished(request, body, arguments, held.index.generation)
 
-            finished = services.answers.of(key, make)
-            return etags.finish(request, finished.response(), etag, etags.REVALIDATE)
+            return _kept(request, services, etag, [held.serial], make)
 
         with services.time():
             return services.catalog.ask(name, from_generation, generation)
@@ -144,35 +141,41 @@ def answer(operation: Operation, view: Callable[..., Json | Document], services:
 
 def across(operation: Operation, view: Callable[..., Json | Document], services: Services) -> Handler:
     def handle() -> Response:
-        request = _request()
+        request = current_request()
         arguments = operation.arguments(request, {})
         names = arguments.pop("index", None) or [arguments.pop("a"), arguments.pop("b")]
 
-        def from_generations(held: tuple[OpenGeneration, ...]) -> Response:
-            if len(held) < len(names):
-                return services.catalog.ask(names[len(held)], lambda one: from_generations((*held, one)))
-            states = [one.state for one in held]
+        def from_generations(generations: Sequence[OpenGeneration]) -> Response:
+            states = [held.state for held in generations]
             etag = etags.tag(states, names, services.contract.digest, request.path, sorted(arguments.items()))
-            if etags.known(request, etag):
-                return etags.not_modified(etag, etags.REVALIDATE)
-            key = etags.tag(etag, [one.serial for one in held], request.script_root, request.query_string)
 
             def make() -> Finished:
-                questions = [_question(request, name, one, services) for name, one in zip(names, held, strict=True)]
+                questions = [
+                    _question(request, name, held, services) for name, held in zip(names, generations, strict=True)
+                ]
                 return _finished(request, view(questions, **arguments), arguments)
 
-            finished = services.answers.of(key, make)
-            return etags.finish(request, finished.response(), etag, etags.REVALIDATE)
+            return _kept(request, services, etag, [held.serial for held in generations], make)
 
         with services.time():
-            return from_generations(())
+            return services.catalog.ask_several(names, from_generations)
 
     return handle
 
 
+def _kept(
+    request: Request, services: Services, etag: str, serials: list[int], make: Callable[[], Finished]
+) -> Response:
+    """An answer that is not worked out where the client has it, or it was worked out before of the same generations."""
+    if etags.known(request, etag):
+        return etags.not_modified(etag, etags.REVALIDATE)
+    key = etags.tag(etag, serials, request.script_root, request.query_string)
+    return etags.finish(request, services.answers.of(key, make).response(), etag, etags.REVALIDATE)
+
+
 def picture(operation: Operation, view: Callable[..., Picture], services: Services) -> Handler:
     def handle(**path: str) -> Response:
-        request = _request()
+        request = current_request()
         same = _still_the_same(request, path["index"], services)
         if same is not None:
             return same
@@ -217,7 +220,7 @@ def _spelling(request: Request) -> str:
 
 def ask(operation: Operation, view: Callable[..., Json | Response], services: Services) -> Handler:
     def handle(**path: str) -> Response:
-        request = _request()
+        request = current_request()
         arguments = operation.arguments(request, path)
         name = arguments.pop("index")
 
@@ -241,7 +244,7 @@ def ask(operation: Operation, view: Callable[..., Json | Response], services: Se
 
 def service_view(operation: Operation, view: Callable[..., Response], services: Services) -> Handler:
     def handle(**path: str) -> Response:
-        return view(services, **operation.arguments(_request(), path))
+        return view(services, **operation.arguments(current_request(), path))
 
     return handle
 
@@ -249,11 +252,6 @@ def service_view(operation: Operation, view: Callable[..., Response], services: 
 def as_json(body: Json) -> Response:
     """A JSON answer; a number that JSON cannot hold is an error here, not at the client."""
     return Response(_JSON.encode(body), content_type=JSON_TYPE)
-
-
-def _request() -> Request:
-    """The request itself: the proxy that Flask has for it looks it up at every use."""
-    return flask.request._get_current_object()
 
 
 def _finished(request: Request, body: Json | Document, arguments: Json, generation: int | None = None) -> Finished:

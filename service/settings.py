@@ -32,10 +32,10 @@ def _setting(parse: Callable[[str], Any], help_: str, default: Any = MISSING) ->
     return field(default=default, metadata={"parse": parse, "help": help_})
 
 
-def _place(text: str) -> "Path | RemotePath":
+def _location(text: str) -> "Path | RemotePath":
     if "://" not in text:
         return Path(text)
-    # Here, because the process that starts the others needs nothing of it.
+    # Here, because the process that starts the others does not need it.
     from indexer.store.remote import parse_location
 
     return parse_location(text)
@@ -69,15 +69,15 @@ def _origins(text: str) -> tuple[str, ...]:
 
 
 def _arguments(text: str) -> tuple[tuple[str, str], ...]:
-    from indexer.network.loading.options import arguments_of
+    from indexer.index.loading import arguments_of
 
     try:
-        found = json.loads(text)
+        keywords = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        keywords = None
+    if not isinstance(keywords, dict):
         raise WrongSetting(f'must be a JSON object such as {{"num_classes": 10}}, not {text!r}')
-    return arguments_of(found)
+    return arguments_of(keywords)
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -91,15 +91,15 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the service is told; see the help of each field."""
+    """The settings of the service; see the help of each field."""
 
     directory: "Path | RemotePath" = _setting(
-        _place, "An index, or a folder of indexes, or the URL of either. Given without a flag on the command line."
+        _location, "An index, or a folder of indexes, or the URL of either. Given without a flag on the command line."
     )
     host: str = _setting(str, "The address to listen on. 127.0.0.1 is reached from this machine alone.", "127.0.0.1")
     port: int = _setting(_number(0, 65535), "The port to listen on; 0 takes a free one.", 8000)
     images: "Path | RemotePath | None" = _setting(
-        _place, "Where the original images are, if not where they were when they were indexed.", None
+        _location, "Where the original images are, if not where they were when they were indexed.", None
     )
     model: str | None = _setting(
         str, "The `module:factory` or program's file that is the network, for an index that was built from one.", None
@@ -194,7 +194,7 @@ class Settings:
     ) -> "Settings":
         """From command-line arguments (by default the process's own), then the environment, then the defaults.
 
-        Exits with status 2 and a message where something is wrong, as `argparse` does.
+        Where something is wrong, it exits with status 2 and a message, as `argparse` does.
         """
         parser = argparse.ArgumentParser(prog=prog, description="Answer questions about indexes over HTTP.")
         cls.add_options(parser, required_directory=environment_name("directory") not in environment)
@@ -223,7 +223,11 @@ class Settings:
         """Add a flag for each setting, and the directory."""
         parser.epilog = f"Every flag is also an environment variable, {environment_name('port')} for --port."
         for item in fields(cls):
-            options = {"metavar": "VALUE", "type": _as_argument(item.metadata["parse"]), "help": _help(item)}
+            options: dict[str, Any] = {
+                "metavar": "VALUE",
+                "type": _as_argument(item.metadata["parse"]),
+                "help": _help(item),
+            }
             if item.name == "directory":
                 options |= {"metavar": "DIR", "nargs": None if required_directory else "?"}
                 parser.add_argument("directory", **options)
@@ -246,9 +250,10 @@ def shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _help(item: Field) -> str:
+def _help(item: Field[Any]) -> str:
     default = "" if item.default in (MISSING, None, ()) else f" Default: {shown(item.default)}."
-    return (item.metadata["help"] + default).replace("%", "%%")
+    text: str = item.metadata["help"]
+    return (text + default).replace("%", "%%")
 
 
 def _as_argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:

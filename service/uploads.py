@@ -33,8 +33,8 @@ def uploaded_file(request: Request) -> bytes:
     return _content(request.files[PART])
 
 
-def uploaded_files(request: Request, *, one: bool) -> Iterator[bytes]:
-    """The files of a form, each read when it is asked for; ``one`` refuses more than one.
+def uploaded_files(request: Request, *, single: bool) -> Iterator[bytes]:
+    """The files of a form, each read when it is asked for; ``single`` refuses more than one.
 
     Raises
     ------
@@ -43,20 +43,20 @@ def uploaded_files(request: Request, *, one: bool) -> Iterator[bytes]:
     """
     parts = [*request.form.items(multi=True), *request.files.items(multi=True)]
     files = request.files.getlist(PART)
-    if not files or len(files) != len(parts) or (one and len(files) > 1):
-        amount = f"one file, the part {PART!r}, as there is a box" if one else f"files only, each a part {PART!r}"
+    if not files or len(files) != len(parts) or (single and len(files) > 1):
+        amount = f"one file, the part {PART!r}, as there is a box" if single else f"files only, each a part {PART!r}"
         raise ContractViolation([Fault("body", "", f"must be a form with {amount}")])
     for file in files:
         yield _content(file)
 
 
 def forward_upload(question: Question, layer: str | None) -> ForwardResult:
-    """What the network sees in the file of a request, in one layer or in all.
+    """Send the file of a request through the network, up to one layer or through all.
 
     Raises
     ------
     NotFound
-        No such layer, which is said before the network has worked for it.
+        No such layer; raised before the network has worked for it.
     ContractViolation, ModelUnavailable, ImageRejected
     """
     if layer is not None:
@@ -68,4 +68,5 @@ def forward_upload(question: Question, layer: str | None) -> ForwardResult:
 
 def _content(file: FileStorage) -> bytes:
     file.seek(0)
-    return file.read()
+    content: bytes = file.read()
+    return content

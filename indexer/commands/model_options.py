@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from indexer.defaults import INTERPOLATIONS
-from indexer.network.loading.options import Loading, parse_arguments
+from indexer.index.loading import Loading, parse_arguments
 
 _FIELDS = ("resize", "crop", "interpolation", "mean", "std", "value_range")
 

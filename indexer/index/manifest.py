@@ -13,13 +13,13 @@ from indexer.defaults import PRECISIONS as PRECISIONS
 from indexer.errors import DamagedFile, IndexBusy, InvalidRequest, NotAnIndex
 from indexer.images.preprocessing import Preprocessing
 from indexer.index import layout
+from indexer.index.intake import PLAIN as PLAIN_INTAKE
+from indexer.index.intake import Intake
+from indexer.index.loading import PLAIN, Loading
 from indexer.index.manifest_schema import fault_of
-from indexer.network.loading.options import PLAIN, Loading
 from indexer.receptive_field import ReceptiveField
 from indexer.receptive_field.layout import Layout
 from indexer.store import atomic
-from indexer.store.intake import PLAIN as PLAIN_INTAKE
-from indexer.store.intake import Intake
 from indexer.store.remote import RemotePath, Status
 
 FORMAT = "unitscope index"

@@ -15,6 +15,8 @@ from indexer.images.left_out import none_usable
 from indexer.images.listing import Listing, list_images
 from indexer.images.reading import MAX_PIXELS
 from indexer.index import layout
+from indexer.index.intake import Intake
+from indexer.index.loading import PLAIN, Loading
 from indexer.index.lock import writing
 from indexer.index.manifest import FLOAT32, Configuration, Manifest, ShardInfo, read_manifest
 from indexer.inputs.saying import input_line, size_line
@@ -29,13 +31,11 @@ from indexer.jobs.taking_in import remember, taken_in
 from indexer.jobs.write_shards import Engine, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
-from indexer.network.loading.options import PLAIN, Loading
 from indexer.network.models import load_model
 from indexer.network.restore import configuration_of, network_of
 from indexer.receptive_field.layout import Layout
 from indexer.shards.reader import Shard
 from indexer.store import atomic
-from indexer.store.intake import Intake
 from indexer.store.remote import parse_location
 
 _NOT_LISTED = object()

@@ -16,9 +16,9 @@ from typing import Any
 from indexer.errors import DamagedFile
 from indexer.images.listing import ImageFile
 from indexer.index import layout
+from indexer.index.intake import Intake
 from indexer.index.manifest import Configuration, Manifest
 from indexer.store import atomic
-from indexer.store.intake import Intake
 
 FORMAT = "unitscope plan"
 VERSION = 1

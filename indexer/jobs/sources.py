@@ -10,8 +10,8 @@ from indexer.errors import ConfigurationMismatch, InvalidRequest
 from indexer.images.columns import Wanted
 from indexer.images.listing import LIST_SUFFIXES, ImageFile, Listing, list_images
 from indexer.images.reading import MAX_PIXELS
+from indexer.index.intake import PLAIN, Intake, ListSource
 from indexer.index.manifest import Manifest
-from indexer.store.intake import PLAIN, Intake, ListSource
 from indexer.store.remote import RemotePath, parse_location
 
 Say = Callable[[str], None]

@@ -9,6 +9,7 @@ from indexer.derive.image_table import ImageTable
 from indexer.errors import InvalidRequest
 from indexer.images.columns import Wanted
 from indexer.images.listing import Listing, list_images
+from indexer.index.intake import Intake
 from indexer.index.manifest import Manifest
 from indexer.jobs.sources import (
     Origin,
@@ -20,7 +21,6 @@ from indexer.jobs.sources import (
     origin_in,
     without_lost_lists,
 )
-from indexer.store.intake import Intake
 from indexer.store.remote import parse_location
 
 

@@ -17,6 +17,7 @@ from indexer.errors import InvalidRequest, NotInstalled
 from indexer.images.geometry import Box
 from indexer.network.forward import Network, as_maps
 from indexer.receptive_field.graph.copies import plain_copy
+from indexer.system.user_code import of_user
 
 EXTRA = "saliency"
 STEPS = 32
@@ -94,6 +95,8 @@ def attribute(unit: UnitModule, pixels: np.ndarray, method: Method, field: Box |
     ------
     InvalidRequest
         There is no such method, or nothing to guide.
+    UserCodeFailed
+        The network's own code raised something, forwards or backwards.
     NotInstalled
         captum is missing.
     """
@@ -102,7 +105,7 @@ def attribute(unit: UnitModule, pixels: np.ndarray, method: Method, field: Box |
         raise InvalidRequest("guided-backprop changes ReLU modules and this network has none; method=gradient works")
     preprocessing, device = unit.network
     batch = preprocessing.normalise(torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None])
-    with warnings.catch_warnings():
+    with of_user(f"the network, asked for method={method},"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Setting backward hooks on ReLU")
         if method == "occlusion":
             found = _occlude(captum, unit, batch, field)

@@ -14,11 +14,11 @@ from torch import nn
 
 from indexer.errors import InvalidRequest
 from indexer.images.preprocessing import Preprocessing
+from indexer.index.loading import PLAIN, Loading
 from indexer.inputs.told import Told
 from indexer.network.loading import factories, programs, torchvision_models
 from indexer.network.loading.digest import state_digest
 from indexer.network.loading.made import Made
-from indexer.network.loading.options import PLAIN, Loading
 from indexer.network.loading.readiness import evaluating, finish, in_float32
 from indexer.weights.into import load_weights
 

@@ -1,1 +1,1 @@
-"""The machine and its process: cores, threads, memory."""
+"""The machine and its process: cores, threads, memory, other people's code."""

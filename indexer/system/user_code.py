@@ -9,17 +9,16 @@ from typing import Final
 
 import torch
 
-import indexer
-from indexer.errors import InvalidRequest, UnitscopeError
+from indexer.errors import UnitscopeError, UserCodeFailed
 
 _LENGTH: Final = 300
-_OURS: Final = str(Path(indexer.__file__).parent)
+_OURS: Final = str(Path(__file__).parents[1])
 _LIBRARIES: Final = (f"{Path(torch.__file__).parent.parent}/", f"{Path(traceback.__file__).parent}/", "<")
 
 
 @contextmanager
 def of_user(subject: str, hint: str = "") -> Iterator[None]:
-    """Within it, an exception of somebody's code becomes an `InvalidRequest`.
+    """Within it, an exception of somebody's code becomes a `UserCodeFailed`.
 
     Parameters
     ----------
@@ -30,7 +29,7 @@ def of_user(subject: str, hint: str = "") -> Iterator[None]:
 
     Raises
     ------
-    InvalidRequest
+    UserCodeFailed
         With the exception's type and message, and the line of their code that it comes from. Unitscope's own errors and
         a lack of memory pass as they are.
     """
@@ -41,7 +40,7 @@ def of_user(subject: str, hint: str = "") -> Iterator[None]:
     except (Exception, SystemExit) as error:  # a factory that reads the command line may end the process
         if "allocate memory" in str(error):
             raise
-        raise InvalidRequest(f"{subject} raises {described(error)}{'; ' if hint else ''}{hint}") from error
+        raise UserCodeFailed(f"{subject} raises {described(error)}{'; ' if hint else ''}{hint}") from error
 
 
 def described(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from indexer.errors import InvalidRequest
-from indexer.network.loading.options import Loading
+from indexer.index.loading import Loading
 from indexer.system.user_code import of_user
 from indexer.weights.files import read_weights
 from indexer.weights.matching import Fit, fits, missing, reshaped, some, the_best

@@ -27,7 +27,7 @@ _SLOT: Final = struct.Struct("d")
 _KEY_BYTES: Final = 16
 _SIZE: Final = _KEY_BYTES + SLOTS * _SLOT.size
 _ROUNDING: Final = 1e-6
-"""Seconds; what subtracting times of day loses."""
+"""Seconds that may be lost when times are subtracted."""
 
 
 class Rates:
@@ -50,12 +50,13 @@ class Rates:
         self._lock = threading.Lock()
 
     def take(self, client: str) -> float:
-        """Count a request. 0 where it may go on; else the seconds after which another try is worth it."""
+        """Count a request; gives 0 if it may go on, or the seconds after which another try is worth it."""
         digest = hashlib.blake2b(client.encode(), digest_size=8, key=self._key).digest()
         offset = _KEY_BYTES + int.from_bytes(digest) % SLOTS * _SLOT.size
         with self._locked(offset):
             now = time.monotonic()  # since the machine started: the same for every process
-            full_at = max(_SLOT.unpack_from(self._memory, offset)[0], now) + self._interval
+            before: float = _SLOT.unpack_from(self._memory, offset)[0]
+            full_at = max(before, now) + self._interval
             wait = full_at - now - self._depth
             if wait <= 0:
                 _SLOT.pack_into(self._memory, offset, full_at)
@@ -84,11 +85,11 @@ def _fill(file: IO[bytes]) -> None:
 
 
 def network_of(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 address."""
+    """The address or network that counts as one client: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if found.version == 4:
+    if parsed.version == 4:
         return address
-    return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((int(parsed), 64), strict=False))

@@ -34,14 +34,14 @@ class WrongTokens(ValueError):
 
 @dataclass(frozen=True)
 class Token:
-    """Whose token it is, what it may be used for beyond asking, and its sha256."""
+    """The owner's name, the roles that it has beyond asking, and its sha256."""
 
     name: str
     roles: frozenset[str]
     digest: bytes
 
     def check(self, roles: frozenset[str]) -> None:
-        """Refuse what it may not be used for.
+        """Refuse a request that needs other roles.
 
         Raises
         ------
@@ -68,17 +68,17 @@ def read_tokens(file: Path) -> tuple[Token, ...]:
 
 
 def _token(file: Path, number: int, line: str) -> Token:
-    found = _LINE.fullmatch(line.strip())
-    roles = frozenset(found[2].split(",")) - {_NO_ROLES} if found else frozenset()
-    if not found or not roles <= set(ROLES):
+    parts = _LINE.fullmatch(line.strip())
+    roles = frozenset(parts[2].split(",")) - {_NO_ROLES} if parts else frozenset()
+    if not parts or not roles <= set(ROLES):
         raise WrongTokens(
             f"{file}, line {number}: must be a name, its roles ({', '.join(ROLES)} or {_NO_ROLES}) and a sha256"
         )
-    return Token(found[1], roles, bytes.fromhex(found[3]))
+    return Token(parts[1], roles, bytes.fromhex(parts[3]))
 
 
 class Tokens:
-    """The tokens of a file that may change meanwhile. From a file that cannot be read nobody is let in.
+    """The tokens of a file that may change meanwhile. While the file cannot be read, nobody is let in.
 
     Raises
     ------
@@ -107,8 +107,8 @@ class Tokens:
         """
         if authorization is None:
             raise NotAuthenticated("this needs a token: send it as Authorization: Bearer TOKEN", given=False)
-        found = _BEARER.fullmatch(authorization.strip())
-        token = self._find(found[1]) if found else None
+        header = _BEARER.fullmatch(authorization.strip())
+        token = self._find(header[1]) if header else None
         if token is None:
             raise NotAuthenticated("the token is not known here", given=True)
         return token

@@ -11,26 +11,26 @@ from service.errors import Busy
 
 
 class Gate:
-    """At most ``places`` inside, at most ``queue`` waiting, each for at most ``seconds``.
+    """At most ``inside`` at work, at most ``queue`` waiting, each for at most ``seconds``.
 
     Parameters
     ----------
-    what : str
-        What is let in, in the plural, as those who are sent away are told.
+    kind : str
+        The kind of request that is let in, in the plural, as a message calls it.
     refused : Counter
         Counts them, by ``reason``.
     """
 
-    def __init__(self, places: int, queue: int, seconds: float, what: str, refused: Counter) -> None:
-        self._free = threading.Semaphore(places)
-        self._present = threading.Semaphore(places + queue)
+    def __init__(self, inside: int, queue: int, seconds: float, kind: str, refused: Counter) -> None:
+        self._free = threading.Semaphore(inside)
+        self._present = threading.Semaphore(inside + queue)
         self._seconds = seconds
-        self._what = what
+        self._kind = kind
         self._refused = refused
 
     @contextmanager
     def count_in(self) -> Iterator[None]:
-        """Be counted as inside or waiting, for what waits elsewhere.
+        """Be counted as inside or waiting, for a request that waits elsewhere.
 
         Raises
         ------
@@ -66,12 +66,12 @@ class Gate:
     def full(self) -> Busy:
         """The error for a request that finds the queue full."""
         self._refused.labels("queue").inc()
-        return self._busy(f"too many {self._what} are waiting already")
+        return self._busy(f"too many {self._kind} are waiting already")
 
     def late(self) -> Busy:
         """The error for a request that has waited for too long."""
         self._refused.labels("wait").inc()
-        return self._busy(f"no place for {self._what} became free within {self._seconds:g} seconds")
+        return self._busy(f"no place for {self._kind} became free within {self._seconds:g} seconds")
 
     def _busy(self, reason: str) -> Busy:
         return Busy(f"{reason}; try again later", retry_after=max(1, round(self._seconds)))

@@ -25,7 +25,8 @@ _own = threading.local()
 def _zstd(data: bytes) -> bytes:
     if not hasattr(_own, "compressor"):  # not to be shared between threads
         _own.compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
-    return _own.compressor.compress(data)
+    compressor: zstandard.ZstdCompressor = _own.compressor
+    return compressor.compress(data)
 
 
 def _gzip(data: bytes) -> bytes:
@@ -47,7 +48,8 @@ def chosen(accept_encoding: str) -> str | None:
 
 def compress(request: Request, response: Response) -> None:
     """Compress an answer in place where that helps."""
-    if response.mimetype.startswith("image/") and response.mimetype != "image/svg+xml":
+    media_type = response.mimetype or ""
+    if media_type.startswith("image/") and media_type != "image/svg+xml":
         return
     if "Vary" in response.headers:
         response.vary.add("Accept-Encoding")

@@ -41,7 +41,7 @@ class Operation:
     json_body: "JsonBody | None"
     responses: dict[str, Any]
     roles: frozenset[str] | None
-    """What a token must be allowed to do; None where no token is needed."""
+    """The roles that a token must have; None if no token is needed."""
 
     @property
     def rule(self) -> str:
@@ -50,7 +50,7 @@ class Operation:
         return re.sub(r"\{(\w+)\}", r"<\1>", rule)
 
     def arguments(self, request: Request, path: dict[str, str]) -> dict[str, Any]:
-        """What the request asks for.
+        """The arguments of a request.
 
         Raises
         ------
@@ -93,11 +93,11 @@ class Operation:
         request.max_content_length = MAX_JSON_BYTES
         try:
             value = json.loads(request.get_data(cache=False), parse_constant=_refuse_constant)
-            found = list(body.faults(value))
+            own = list(body.faults(value))
         except (ValueError, RecursionError):  # ValueError: not JSON, not UTF-8, lone surrogates, enormous numbers
-            found = [Fault("body", "", "must be a JSON object in UTF-8")]
-        faults.extend(found)
-        return {} if found else body.typed(value)
+            own = [Fault("body", "", "must be a JSON object in UTF-8")]
+        faults.extend(own)
+        return {} if own else body.typed(value)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class JsonBody:
     validator: jsonschema_rs.Draft202012Validator
 
     def faults(self, value: Any) -> Iterator[Fault]:
-        """What is wrong with a parsed body."""
+        """The faults of a parsed body."""
         for error in self.validator.iter_errors(value):
             yield Fault("body", _pointer(error.instance_path), error.message[:300])
 
@@ -158,7 +158,7 @@ class Contract:
         return jsonschema_rs.Draft202012Validator(self._absolute(schema), registry=self._registry, mask="the value")
 
     def resolve(self, node: dict[str, Any]) -> dict[str, Any]:
-        """What a node that may be a reference stands for."""
+        """A node, or the node that it refers to."""
         while "$ref" in node:
             reference, node = node["$ref"], self.document
             for part in reference.removeprefix("#/").split("/"):

@@ -1,4 +1,4 @@
-"""What an answer may be kept for, and how a client finds out that what it has is still right.
+"""How long an answer may be kept, and how a client finds out whether its copy is still current.
 
 ETags are weak: they name a state, which may be sent in several codings, or be drawn by libraries of other versions.
 """
@@ -28,7 +28,7 @@ def digest(*parts: Any) -> hashlib.blake2b:
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """What was said of a picture: its tag, for how long it may be kept, and of which opening of an index that holds."""
+    """What a client was told of a picture: its tag, how long it may be kept, and for which opening of an index."""
 
     etag: str
     control: str
@@ -36,7 +36,7 @@ class Tagged:
 
 
 Tags = LRU[Tagged]
-"""What was said last of so many pictures, by a digest of how each was asked for."""
+"""The pictures told of last, by a digest of how each was asked for."""
 
 
 def known(request: Request, etag: str) -> bool:

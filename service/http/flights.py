@@ -1,7 +1,8 @@
 """Equal questions that are asked at the same time are worked out once.
 
 The first that asks works; the others wait for what it gets, an answer or an error, for no longer than each of them has
-time. Nobody waits for a thread: who works has one already, and asks no other question of this kind meanwhile.
+time. Nobody waits for a free thread: the one who works has a thread already, and asks no other question of this kind
+meanwhile.
 """
 
 import math
@@ -66,6 +67,6 @@ class Flights(Generic[T]):
             raise deadline.expired()
         if flight.error is not None:
             raise flight.error
-        if flight.answer is None:  # whoever worked was ended, not the question
+        if flight.answer is None:  # the thread that worked was ended, not the question
             return make()
         return flight.answer

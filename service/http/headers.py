@@ -1,4 +1,4 @@
-"""What browsers are told about every answer, and which pages of other origins may read it (CORS)."""
+"""Headers that tell browsers how to treat an answer, and which pages of other origins may read it (CORS)."""
 
 import base64
 import hashlib
@@ -57,7 +57,7 @@ class Browsers:
 
     def finish(self, request: Request, response: Response) -> None:
         """Put the headers on an answer."""
-        response.headers.extend(self._headers)  # nobody else sets these: one that looked for them would be slower
+        response.headers.extend(self._headers)  # nobody else sets these; looking for them first would be slower
         response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
         if self._origins:
             response.vary.add("Origin")

@@ -1,4 +1,4 @@
-"""What was asked for last, of bounded size together."""
+"""The values asked for last, up to a bound on their size together."""
 
 import threading
 from collections import OrderedDict
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class LRU(Generic[T]):
-    """Values by key, of which those asked for longest ago fall out. Safe from any thread.
+    """Values by key; those that were asked for longest ago fall out. Safe from any thread.
 
     ``most`` bounds the sum of their sizes; by default each has the size 1.
     """
@@ -28,10 +28,10 @@ class LRU(Generic[T]):
 
     def get(self, key: str) -> T | None:
         with self._lock:
-            found = self._values.get(key)
-            if found is not None:
+            value = self._values.get(key)
+            if value is not None:
                 self._values.move_to_end(key)
-            return found
+            return value
 
     def put(self, key: str, value: T) -> None:
         with self._lock:

@@ -10,8 +10,8 @@ from indexer.query.records import Page
 
 T = TypeVar("T")
 DEEPEST: Final = 10_000
-"""The highest offset into a list of which everything before has to be found, and kept, each time."""
-_PLACE: Final = ("generation", "limit", "offset")
+"""The highest offset into a list for which everything before it has to be found, and kept, each time."""
+_PAGE: Final = ("generation", "limit", "offset")
 
 
 class Walked(dict[str, Any]):
@@ -61,7 +61,7 @@ def link_header(request: Request, body: dict[str, Any], generation: int | None) 
 
 def _url(request: Request, generation: int | None) -> str:
     """The URL of a list but for its last two parameters, the limit and the offset."""
-    query = [(name, value) for name, value in request.args.items(multi=True) if name not in _PLACE]
+    query = [(name, value) for name, value in request.args.items(multi=True) if name not in _PAGE]
     query += [] if generation is None else [("generation", str(generation))]
     path = quote(request.script_root + request.path, safe="/,")
     return f"{path}?{urlencode(query)}&" if query else f"{path}?"

@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?")
 
 
 class WrongText(ValueError):
-    """A text that is no value of the type asked for."""
+    """A text that is not a value of the type asked for."""
 
 
 def _integer(text: str) -> int:
@@ -57,7 +57,7 @@ class Parameter:
 
     @property
     def default(self) -> Any:
-        """What holds where it is not given."""
+        """Its value when it is not given."""
         return self.schema.get("default")
 
     def read_all(self, texts: list[str]) -> list[Any]:
@@ -80,7 +80,7 @@ class Parameter:
 
 
 def read_one(parameter: Parameter, texts: list[str], given: dict[str, Any]) -> Iterator[Fault]:
-    """Put the value of a parameter, or its default, into ``given``; yields what is wrong with it."""
+    """Put the value of a parameter, or its default, into ``given``; yields its faults."""
     if parameter.schema["type"] == "array" and texts:
         try:
             given[parameter.name] = parameter.read_all(texts)
@@ -100,9 +100,9 @@ def read_one(parameter: Parameter, texts: list[str], given: dict[str, Any]) -> I
 
 
 def wanted(schema: dict[str, Any]) -> str:
-    """What a value of a simple schema may be, in words."""
+    """The values that a simple schema allows, in words."""
     if "x-wanted" in schema:  # a pattern tells people little
-        return schema["x-wanted"]
+        return str(schema["x-wanted"])
     kind = schema["type"]
     if kind == "array":
         return f"given {schema['minItems']} to {schema['maxItems']} times, each {wanted(schema['items'])}"

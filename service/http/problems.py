@@ -1,4 +1,4 @@
-"""Everything that goes wrong -> one kind of body: problem details (RFC 9457)."""
+"""Every error -> one kind of body: problem details (RFC 9457)."""
 
 import json
 import logging
@@ -22,6 +22,7 @@ from indexer.errors import (
     StorageUnavailable,
     TookTooLong,
     UnitscopeError,
+    UserCodeFailed,
 )
 from service.errors import (
     Busy,
@@ -77,6 +78,7 @@ BAD_REQUEST = Kind("bad-request", 400, "Bad request")
 _BY_STATUS = {kind.status: kind for kind in (NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED, TOO_MANY)}
 _BY_ERROR: Final[tuple[tuple[type[UnitscopeError], Kind], ...]] = (
     (NotFound, NOT_FOUND),
+    (UserCodeFailed, INTERNAL),  # its message is not for clients
     (InvalidRequest, INVALID),
     (ImageRejected, REJECTED),
     (LengthMissing, LENGTH_REQUIRED),
@@ -165,9 +167,9 @@ def _of_http(error: HTTPException) -> Response:
 
 def _http_detail(kind: Kind) -> str:
     if kind is NOT_FOUND:
-        return "there is nothing at this path; /openapi.yaml lists what there is"
+        return "there is nothing at this path; /openapi.yaml lists all paths"
     if kind is METHOD_NOT_ALLOWED:
-        return f"{request.method} is not known here; the Allow header names what is"
+        return f"{request.method} is not allowed here; the Allow header names the methods that are"
     if kind is TOO_LARGE:
         return f"the body may have at most {request.max_content_length} bytes"
     return kind.title

@@ -4,9 +4,9 @@
 2. ``answers.of(key, make)`` gives the `Finished` that is kept under that key, or makes and keeps it.
 
 A key is a digest of everything that decides the answer: the opening of a generation, the question, and how it was
-spelled, which links repeat. So nothing has to be thrown away when a new generation is opened: what is no longer asked
-for falls out. Only what is the same for everyone is kept: who may ask, how often, and in which coding it is sent is
-decided for each request.
+spelled, which links repeat. So nothing has to be thrown away when a new generation is opened: answers that nobody
+asks for any more fall out. Only what is the same for everyone is kept: who may ask, how often, and in which coding it
+is sent is decided for each request.
 """
 
 from collections.abc import Callable
@@ -46,25 +46,25 @@ class Answers:
 
     @property
     def bytes(self) -> int:
-        """What is kept now."""
+        """The bytes that are kept now."""
         return self._kept.size
 
     def of(self, key: str, make: Callable[[], Finished]) -> Finished:
-        """What is kept under a key, or what is made now: once for all who ask for it meanwhile."""
+        """The answer kept under a key; without one it is made now, once for all who ask for it meanwhile."""
         finished = self.get(key)
         return self._flights.of(key, lambda: self._made(key, make)) if finished is None else finished
 
     def _made(self, key: str, make: Callable[[], Finished]) -> Finished:
-        finished = self._kept.get(key)  # it may have been finished since this one looked
+        finished = self._kept.get(key)  # it may have been finished since this thread looked
         if finished is None:
             finished = make()
             self.put(key, finished)
         return finished
 
     def get(self, key: str) -> Finished | None:
-        found = self._kept.get(key)
-        metrics.ANSWERS.labels("made" if found is None else "kept").inc()
-        return found
+        finished = self._kept.get(key)
+        metrics.ANSWERS.labels("made" if finished is None else "kept").inc()
+        return finished
 
     def put(self, key: str, finished: Finished) -> None:
         if _size(finished) <= self._largest:

@@ -1,4 +1,4 @@
-"""When to try again what has failed: at once where its files have changed, else ever more rarely."""
+"""When to try again after a failure: at once if its files have changed, and ever more rarely if not."""
 
 import os
 import time
@@ -49,7 +49,7 @@ class Backoff:
 
 
 def file_stamp(index: Path | RemotePath, file: str) -> tuple[int, ...]:
-    """What is another once a file of an index has changed; always the same for a remote one, which is not looked at."""
+    """A value that changes with a file of an index; for a remote index, never looked at, always the same."""
     if isinstance(index, RemotePath) or not file:
         return ()
     try:

@@ -19,7 +19,7 @@ Stamp = tuple[Any, ...]
 class Examined:
     """Opens an index; the first time that it is seen, after `indexer.query.sandbox`.
 
-    Later generations of it come from whoever made the first one, and are opened as they are.
+    Its later generations come from the same maker, and are opened as they are.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Examined:
 
 
 def _stamp(path: Place) -> Stamp:
-    """What is another for another folder at this path, and what is for another generation."""
+    """The state of a path: its first part differs for another folder put there, the rest for another generation."""
     try:
         manifest = layout.manifest_path(path).stat()
         if isinstance(path, RemotePath):

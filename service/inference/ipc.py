@@ -1,10 +1,10 @@
-"""The network in a process of its own: what a worker asks (`RemotePasses`), and what is answered (`serve`).
+"""The network in a process of its own: a worker asks (`RemotePasses`), the process answers (`serve`).
 
 The processes that run the network accept connections from one socket. A connection is one turn; those that nobody has
 accepted yet are the queue. The kernel keeps it: it is bounded and first come, first served across all workers, and
 neither a worker nor a network that dies takes it along.
 
-Of the answer to a turn, the first message says that it has begun. Then each question gets an answer or an error.
+The first message that a worker gets says that its turn has begun. Then each question gets an answer or an error.
 """
 
 import json
@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from multiprocessing.connection import Connection
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from PIL import UnidentifiedImageError
@@ -28,6 +28,9 @@ from service.http.bounded_queue import Gate
 from service.inference.loader import ForwardResult, Networks, UnitAddress
 from service.inference.messages import Message, as_block, receive, send
 from service.telemetry import metrics
+
+if TYPE_CHECKING:
+    from indexer.network.attribution import Method
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +76,7 @@ class RemotePasses:
 
     def _connect(self) -> Connection:
         with socket.socket(socket.AF_UNIX) as asking, _lost():
-            asking.setblocking(False)  # else it would wait for a place in the queue
+            asking.setblocking(False)  # so that a full queue is noticed at once
             try:
                 asking.connect(self._address)
             except BlockingIOError:
@@ -104,7 +107,7 @@ class RemoteNetwork:
         return ForwardResult(head["width"], head["height"], maps)
 
     def attribute(
-        self, configuration: Configuration, unit: UnitAddress, method: str, pixels: np.ndarray, field: Box | None
+        self, configuration: Configuration, unit: UnitAddress, method: "Method", pixels: np.ndarray, field: Box | None
     ) -> np.ndarray:
         question = {
             "question": "attribute",
@@ -158,7 +161,8 @@ def _answer(networks: Networks, question: dict[str, Any], block: bytes) -> tuple
         return _ANSWERS[question["question"]](networks, configuration, question, block)
     except tuple(_ERRORS.values()) as error:
         unidentified = isinstance(error.__cause__, UnidentifiedImageError)
-        return {"error": type(error).__name__, "detail": str(error), "unidentified": unidentified}, []
+        name = next(name for name, known in _ERRORS.items() if isinstance(error, known))
+        return {"error": name, "detail": str(error), "unidentified": unidentified}, []
 
 
 @lru_cache(maxsize=16)
@@ -169,10 +173,10 @@ def _configuration(text: str) -> Configuration:
 def _forward(
     networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes
 ) -> tuple[dict[str, Any], list[memoryview]]:
-    seen = networks.forward(configuration, block, question["layers"])
-    shapes = {layer: maps.shape for layer, maps in seen.maps.items()}
-    blocks = [as_block(maps) for maps in seen.maps.values()]
-    return {"width": seen.width, "height": seen.height, "maps": shapes}, blocks
+    result = networks.forward(configuration, block, question["layers"])
+    shapes = {layer: maps.shape for layer, maps in result.maps.items()}
+    blocks = [as_block(maps) for maps in result.maps.values()]
+    return {"width": result.width, "height": result.height, "maps": shapes}, blocks
 
 
 def _attribute(
@@ -180,8 +184,8 @@ def _attribute(
 ) -> tuple[dict[str, Any], list[memoryview]]:
     pixels = np.frombuffer(block, np.uint8).reshape(question["shape"])
     field = question["field"] and Box(**question["field"])
-    found = networks.attribute(configuration, UnitAddress(**question["unit"]), question["method"], pixels, field)
-    return {"shape": found.shape}, [as_block(found)]
+    values = networks.attribute(configuration, UnitAddress(**question["unit"]), question["method"], pixels, field)
+    return {"shape": values.shape}, [as_block(values)]
 
 
 _ANSWERS: Final = {"see": _forward, "attribute": _attribute}
@@ -199,7 +203,7 @@ def _error(error: str, detail: str, unidentified: bool) -> UnitscopeError:
 
 @contextmanager
 def _lost() -> Iterator[None]:
-    """A network that is gone, or ends in the middle of a turn."""
+    """Within it, the end of the network's process becomes a `NetworkLost`."""
     try:
         yield
     except (EOFError, OSError) as error:

@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from indexer.errors import BadActivations, ImageRejected, ModelUnavailable, UnitscopeError
+from indexer.errors import (
+    BadActivations,
+    ImageRejected,
+    InvalidRequest,
+    ModelUnavailable,
+    UnitscopeError,
+    UserCodeFailed,
+)
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
+from indexer.index.loading import PROGRAM_ENDINGS
 from indexer.index.manifest import Configuration
-from indexer.network.loading.options import PROGRAM_ENDINGS
 from service.telemetry import metrics
 
 if TYPE_CHECKING:
+    from indexer.network.attribution import Method
     from indexer.network.forward import Network
 
 log = logging.getLogger(__name__)
@@ -66,8 +74,7 @@ class Networks:
     max_pixels : int
         The largest picture.
     arguments : tuple of (str, str)
-        What factories are called with, see `indexer.network.loading.options.Loading`: what a manifest says is not
-        passed on.
+        What factories are called with, see `indexer.index.loading.Loading`: what a manifest says is not passed on.
     """
 
     def __init__(
@@ -101,34 +108,52 @@ class Networks:
         ModelUnavailable
             The network cannot be loaded here.
         ImageRejected
-            The file is no image that can be used, or the network gives nothing for it that can be compared.
+            The file is not an image that can be used, or the network fails on it, or gives nothing that can be
+            compared.
         """
         picture = read_picture(data, self._max_pixels, configuration.preprocessing.value_range)
         with self._lock:
+            network = self._network(configuration)
             try:
-                maps = self._network(configuration).maps([picture], layers)
+                maps = network.maps([picture], layers)
             except BadActivations as error:
                 raise ImageRejected(str(error)) from error
+            except UserCodeFailed as error:
+                _log_failure(configuration, error)
+                raise ImageRejected(
+                    "the network of this index fails on this image; the log of the service says why"
+                ) from error
         for layer, batch in maps.items():
             if not np.isfinite(batch).all():
                 raise ImageRejected(f"the network gives numbers that are not finite for this image, in layer {layer}")
         return ForwardResult(picture.width, picture.height, {layer: batch[0] for layer, batch in maps.items()})
 
     def attribute(
-        self, configuration: Configuration, unit: UnitAddress, method: str, pixels: np.ndarray, field: Box | None
+        self, configuration: Configuration, unit: UnitAddress, method: "Method", pixels: np.ndarray, field: Box | None
     ) -> np.ndarray:
         """What each input value adds to a unit's activation; see `indexer.network.attribution.attribute`.
 
         Raises
         ------
-        ModelUnavailable, InvalidRequest, NotInstalled
+        ModelUnavailable, NotInstalled
+        InvalidRequest
+            There is no such method, or the network does not allow it.
         """
         from indexer.network.attribution import attribute, check_method, unit_of
 
         check_method(method)
         with self._lock:
             network = self._network(configuration)
-            return attribute(unit_of(network, unit.layer, unit.neuron, unit.y, unit.x), pixels, method, field)
+            try:
+                return attribute(unit_of(network, unit.layer, unit.neuron, unit.y, unit.x), pixels, method, field)
+            except BadActivations as error:
+                raise InvalidRequest(str(error)) from error
+            except UserCodeFailed as error:
+                _log_failure(configuration, error)
+                raise InvalidRequest(
+                    f"the network of this index fails when it is asked for method={method}; the log of the service "
+                    "says why"
+                ) from error
 
     def _network(self, configuration: Configuration) -> "Network":
         key = configuration.digest
@@ -173,6 +198,11 @@ class Networks:
                 "the network of this index was made with other arguments than the service was started with; "
                 "--model-args has to say the same, the log of the service has both"
             )
+
+
+def _log_failure(configuration: Configuration, error: UserCodeFailed) -> None:
+    """For the person who started the service: what was raised, and in which line of the network's code."""
+    log.warning("a question to the network %s failed: %s", configuration.model, error)
 
 
 def is_code(model: str) -> bool:

@@ -37,6 +37,6 @@ def receive(connection: Connection) -> Message:
     return head, [connection.recv_bytes() for _ in range(head.pop(BLOCKS))]
 
 
-def as_block(array: np.ndarray) -> memoryview:
+def as_block(array: np.ndarray[Any, Any]) -> memoryview:
     """The bytes of an array, in row order."""
-    return memoryview(np.ascontiguousarray(array)).cast("B")
+    return np.ascontiguousarray(array).data.cast("B")

@@ -3,15 +3,15 @@
 ::
 
     with passes.turn() as network:
-        seen = network.see(configuration, data, [layer])
+        result = network.forward(configuration, data, [layer])
 
-A view does not know which way it goes. A WSGI server that was not started by ``python -m service`` has only
+A view does not know which of the two it gets. A WSGI server that was not started by ``python -m service`` has only
 `LocalPasses`; there, everything happens in the process that took the request.
 """
 
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -22,16 +22,19 @@ from service.http.bounded_queue import Gate
 from service.inference.loader import ForwardResult, Networks, UnitAddress
 from service.telemetry import metrics
 
+if TYPE_CHECKING:
+    from indexer.network.attribution import Method
+
 
 class NetworkTurn(Protocol):
-    """What a turn gives; see `service.inference.loader.Networks`."""
+    """The network, for one turn; see `service.inference.loader.Networks`."""
 
     def forward(
         self, configuration: Configuration, data: bytes, layers: Collection[str] | None = None
     ) -> ForwardResult: ...
 
     def attribute(
-        self, configuration: Configuration, unit: UnitAddress, method: str, pixels: np.ndarray, field: Box | None
+        self, configuration: Configuration, unit: UnitAddress, method: "Method", pixels: np.ndarray, field: Box | None
     ) -> np.ndarray: ...
 
 
@@ -50,7 +53,7 @@ class Passes(Protocol):
 
 
 class LocalPasses:
-    """Turns in this process, as many at a time as the gate has places."""
+    """Turns in this process, as many at a time as the gate lets in."""
 
     def __init__(self, networks: Networks, gate: Gate) -> None:
         self._networks = networks

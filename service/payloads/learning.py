@@ -1,4 +1,4 @@
-"""What neurons tell about classes: answers of the library -> JSON of the contract, with links to the evidence."""
+"""How neurons tell classes apart: answers of the library -> JSON of the contract, with links to the evidence."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ def correlated(links: Links, layer: str, number: int, correlation: float) -> Jso
     return {"layer": layer, "neuron": number, "correlation": correlation, "links": _neuron_links(links, layer, number)}
 
 
-def coverage(links: Links, layer: str, found: Coverage) -> Json:
+def coverage(links: Links, layer: str, result: Coverage) -> Json:
     return {
         "layer": layer,
-        **found.as_dict(),
+        **result.as_dict(),
         "links": {
-            "self": links.layer_class(layer, found.class_),
-            "images": links.images(found.class_),
-            "patches": links.patches(layer, _judge(found.own_neuron, found.best_neuron)),
+            "self": links.layer_class(layer, result.class_),
+            "images": links.images(result.class_),
+            "patches": links.patches(layer, _judge(result.own_neuron, result.best_neuron)),
         },
     }
 
@@ -34,11 +34,11 @@ def like(links: Links, layer: str, class_: str, other: str, likeness: float) -> 
     return {"class": other, "likeness": likeness, "links": own}
 
 
-def report(links: Links, found: Json) -> Json:
-    """A report whose parts link to what they are about."""
+def report(links: Links, result: Json) -> Json:
+    """A report whose parts have links to their subjects."""
     return {
-        **found,
-        "layers": [_report_layer(links, layer) for layer in found["layers"]],
+        **result,
+        "layers": [_report_layer(links, layer) for layer in result["layers"]],
         "links": {"index": links.index},
     }
 
@@ -49,8 +49,8 @@ def _report_layer(links: Links, layer: Json) -> Json:
     own = {"self": links.layer(name), "neurons": links.neurons(name), DEAD: states[DEAD]}
     if about is None:
         return {**layer, "links": own}
-    least = [{**one, "links": _class_links(links, name, one)} for one in about["least_covered"]]
-    alike = [{**one, "links": _pair_links(links, name, one)} for one in about["most_alike"]]
+    least = [{**row, "links": _class_links(links, name, row)} for row in about["least_covered"]]
+    alike = [{**row, "links": _pair_links(links, name, row)} for row in about["most_alike"]]
     return {
         **layer,
         "classes": {**about, "least_covered": least, "most_alike": alike},
@@ -58,11 +58,11 @@ def _report_layer(links: Links, layer: Json) -> Json:
     }
 
 
-def _class_links(links: Links, layer: str, one: Json) -> Json:
+def _class_links(links: Links, layer: str, row: Json) -> Json:
     return {
-        "class": links.layer_class(layer, one["class"]),
-        "images": links.images(one["class"]),
-        "patches": links.patches(layer, _judge(one["own_neuron"], one["best_neuron"])),
+        "class": links.layer_class(layer, row["class"]),
+        "images": links.images(row["class"]),
+        "patches": links.patches(layer, _judge(row["own_neuron"], row["best_neuron"])),
     }
 
 
@@ -71,11 +71,11 @@ def _judge(own: int | None, best: int) -> int:
     return best if own is None else own
 
 
-def _pair_links(links: Links, layer: str, one: Json) -> Json:
+def _pair_links(links: Links, layer: str, row: Json) -> Json:
     return {
-        "a": links.layer_class(layer, one["a"]),
-        "b": links.layer_class(layer, one["b"]),
-        "pair": links.pair(layer, one["a"], one["b"]),
+        "a": links.layer_class(layer, row["a"]),
+        "b": links.layer_class(layer, row["b"]),
+        "pair": links.pair(layer, row["a"], row["b"]),
     }
 
 

@@ -98,21 +98,25 @@ def upload_firing(links: Links, record: Firing) -> Json:
 
 
 def spot(links: Links, image: ImageRecord, record: Spot) -> Json:
-    """What fires at a point of an indexed image, in one layer."""
-    place = image, record.layer, record.y, record.x
-    own = {"patch": links.patch(*place), "similar": links.similar(*place)}
-    return {**_spot(record), "neurons": [firing(links, one) for one in record.firing.items], "links": own}
+    """The neurons of one layer that fire at a point of an indexed image."""
+    cell_of_image = image, record.layer, record.y, record.x
+    own = {"patch": links.patch(*cell_of_image), "similar": links.similar(*cell_of_image)}
+    return {**_spot(record), "neurons": [firing(links, neuron) for neuron in record.firing.items], "links": own}
 
 
 def upload_spot(links: Links, record: Spot) -> Json:
-    """What fires at a point of an uploaded image, in one layer."""
+    """The neurons of one layer that fire at a point of an uploaded image."""
     own = {"layer": links.layer(record.layer)}
-    return {**_spot(record), "neurons": [upload_firing(links, one) for one in record.firing.items], "links": own}
+    return {**_spot(record), "neurons": [upload_firing(links, neuron) for neuron in record.firing.items], "links": own}
 
 
 def similar_patch(links: Links, record: SimilarPatch) -> Json:
-    place = record.image, record.layer, record.y, record.x
-    own = {"patch": links.patch(*place), "image": links.image(record.image), "similar": links.similar(*place)}
+    cell_of_image = record.image, record.layer, record.y, record.x
+    own = {
+        "patch": links.patch(*cell_of_image),
+        "image": links.image(record.image),
+        "similar": links.similar(*cell_of_image),
+    }
     return {
         **_image(record.image),
         "layer": record.layer,
@@ -124,38 +128,38 @@ def similar_patch(links: Links, record: SimilarPatch) -> Json:
 
 
 def similar_image(links: Links, record: SimilarImage) -> Json:
-    place = record.image
-    own = {"image": links.image(place), "file": links.file(place), "picture": links.picture(place)}
-    return {**_image(record.image), "score": record.score, "links": own}
+    image = record.image
+    own = {"image": links.image(image), "file": links.file(image), "picture": links.picture(image)}
+    return {**_image(image), "score": record.score, "links": own}
 
 
-def lookup(links: Links, width: int, height: int, found: Lookup) -> Json:
-    """What was found about an uploaded picture of this width and height."""
+def lookup(links: Links, width: int, height: int, result: Lookup) -> Json:
+    """The answer about an uploaded picture of this width and height."""
     return {
         "width": width,
         "height": height,
-        "layer": found.layer,
-        "cell": cell(found.y, found.x),
-        "neurons": [upload_firing(links, record) for record in found.firing],
-        "patches": [similar_patch(links, record) for record in found.patches],
-        "images": [similar_image(links, record) for record in found.images],
+        "layer": result.layer,
+        "cell": cell(result.y, result.x),
+        "neurons": [upload_firing(links, record) for record in result.firing],
+        "patches": [similar_patch(links, record) for record in result.patches],
+        "images": [similar_image(links, record) for record in result.images],
     }
 
 
-def concept(links: Links, found: Concept) -> Json:
+def concept(links: Links, result: Concept) -> Json:
     """Neurons that tell images, or cells, from the others."""
-    page = found.neurons
+    page = result.neurons
     return {
-        "compared": found.compared,
-        "inside": found.inside,
-        "outside": found.outside,
+        "compared": result.compared,
+        "inside": result.inside,
+        "outside": result.outside,
         **listing(page, lambda record: {**asdict(record), "links": _concept_links(links, record)}),
     }
 
 
 def _concept_links(links: Links, record: Selective) -> Json:
-    place = record.layer, record.neuron
-    return {"neuron": links.neuron(*place), "patches": links.patches(*place), "sheet": links.sheet(*place)}
+    unit = record.layer, record.neuron
+    return {"neuron": links.neuron(*unit), "patches": links.patches(*unit), "sheet": links.sheet(*unit)}
 
 
 def class_(links: Links, name: str, images: int, layers: Iterable[str]) -> Json:

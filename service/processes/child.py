@@ -1,4 +1,4 @@
-"""What every process that the supervisor starts has in common."""
+"""The part that all processes share that the supervisor starts."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from service.processes.descriptors import raise_limit
 from service.settings import Settings
 from service.telemetry import logs, metrics
-from service.telemetry.metrics import PLACE
+from service.telemetry.metrics import PROCESS
 
 
 class Lifeline:
@@ -27,7 +27,7 @@ class Lifeline:
 
     def beat(self) -> None:
         """Say that this process is alive."""
-        with contextlib.suppress(OSError):  # nobody listens, or nobody has listened for long: `cut` tells
+        with contextlib.suppress(OSError):  # the supervisor is gone, or has not listened for long: `cut` tells which
             self._socket.send(b".")
 
     def cut(self) -> bool:
@@ -42,7 +42,7 @@ class Lifeline:
 
 @dataclass(frozen=True)
 class Inherited:
-    """What a child is told by its supervisor.
+    """The things that a child gets from its supervisor.
 
     Attributes
     ----------
@@ -73,5 +73,5 @@ def inherit() -> Inherited:
     lifeline, *listening = (int(number) for number in descriptors.split(","))
     settings = Settings.read(arguments)
     raise_limit()
-    logs.configure(settings.log_level, os.environ[PLACE])
+    logs.configure(settings.log_level, os.environ[PROCESS])
     return Inherited(Lifeline(lifeline), [socket.socket(fileno=number) for number in listening], network, settings)

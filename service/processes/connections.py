@@ -7,7 +7,7 @@ import errno
 import logging
 import select
 import time
-from typing import Any, Final
+from typing import Final
 
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
@@ -30,11 +30,12 @@ ENTRIES: Final = 2
 """What waitress itself adds, for each socket that listens, to the map of connections that it counts."""
 
 
-class Channel(HTTPChannel):
+class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection whose errors are problems."""
 
     error_task_class = ProblemTask
     task_class = LastTask
+    last_activity: float
 
     @property
     def idle(self) -> bool:
@@ -47,11 +48,12 @@ class Channel(HTTPChannel):
         return not (self.requests or self.total_outbufs_len or self.close_when_flushed)
 
 
-class Door(TcpWSGIServer):
+class Door(TcpWSGIServer):  # type: ignore[misc]
     """A listening socket that is served."""
 
     channel_class = Channel
     ending = False
+    next_channel_cleanup: float
     _closed_until = 0.0
 
     def readable(self) -> bool:
@@ -64,7 +66,8 @@ class Door(TcpWSGIServer):
     @property
     def full(self) -> bool:
         """Whether there are as many connections as there may be."""
-        return len(self._map) >= self.adj.connection_limit
+        limit: int = self.adj.connection_limit
+        return len(self._map) >= limit
 
     def make_room(self) -> None:
         """Close some idle connections where others wait. Not to be called while the map is being walked through."""
@@ -95,14 +98,18 @@ class Door(TcpWSGIServer):
         """Close some connections on which nothing has happened for a while; first those that are between requests."""
         channels = [item for item in self._map.values() if isinstance(item, Channel)]
         now = time.time()  # as waitress notes it
-        idle = [one for one in channels if one.idle and now - one.last_activity > _IDLE]
-        stuck = [one for one in channels if not one.idle and one.stuck and now - one.last_activity > _STUCK]
-        chosen = sorted(idle, key=_age) + sorted(stuck, key=_age)
-        chosen = chosen[: max(1, len(channels) // _SHARE)]
+        idle = [channel for channel in channels if channel.idle and now - channel.last_activity > _IDLE]
+        stuck = [
+            channel
+            for channel in channels
+            if not channel.idle and channel.stuck and now - channel.last_activity > _STUCK
+        ]
+        in_order = [*sorted(idle, key=_last_activity), *sorted(stuck, key=_last_activity)]
+        chosen = in_order[: max(1, len(channels) // _SHARE)]
         for channel in chosen:
             channel.handle_close()
         log.warning(message, len(channels), len(chosen))
 
 
-def _age(channel: Any) -> float:
+def _last_activity(channel: Channel) -> float:
     return channel.last_activity

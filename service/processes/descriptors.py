@@ -1,7 +1,7 @@
 """How many files and connections this process may have open.
 
-A process may raise its own limit up to the one that it was given. What does not fit below that is made smaller here,
-before it runs out: a quarter of the files is for shards (`indexer.shards.pool`), and connections get half.
+A process may raise its own limit up to the one that it was given. Whatever does not fit below that is made smaller
+here, before descriptors run out: shards get a quarter of the files (`indexer.shards.pool`), connections half.
 """
 
 import resource

@@ -1,4 +1,4 @@
-"""What waitress does with one request, as this service wants it."""
+"""How waitress answers one request in this service."""
 
 import secrets
 
@@ -8,7 +8,7 @@ from service.http import problems
 from service.telemetry import metrics
 
 
-class ProblemTask(ErrorTask):
+class ProblemTask(ErrorTask):  # type: ignore[misc]
     """Answers what is not HTTP, or is too large to be read at all."""
 
     def execute(self) -> None:
@@ -28,10 +28,11 @@ class ProblemTask(ErrorTask):
         metrics.REQUESTS.labels(metrics.NO_ROUTE, metrics.OTHER_METHOD, str(kind.status)).inc()
 
 
-class LastTask(WSGITask):
+class LastTask(WSGITask):  # type: ignore[misc]
     """Answers a request; a client whose server is ending is told not to send another on this connection."""
 
     def build_response_header(self) -> bytes:
         if self.channel.server.ending:
             self.set_close_on_finish()
-        return super().build_response_header()
+        header: bytes = super().build_response_header()
+        return header

@@ -40,8 +40,8 @@ def main() -> int:
     while not given.lifeline.cut():
         given.lifeline.beat()
         logs.sweep()
-        readable, _, _ = select.select([listening, given.lifeline], [], [], _TICK)
-        if listening in readable:
+        readable, _, _ = select.select([listening.fileno(), given.lifeline.fileno()], [], [], _TICK)
+        if listening.fileno() in readable:
             _take(given, listening, networks)
         elif not preloaded:  # the others have started, or nearly
             preloaded = True

@@ -100,7 +100,7 @@ class Server:
             self._doors[0].pull_trigger()
 
     def _end(self, tick: Callable[[], None]) -> None:
-        wasyncore.loop(0, use_poll=True, map=self._map, count=1)  # whoever is at the door already
+        wasyncore.loop(0, use_poll=True, map=self._map, count=1)  # connections that wait to be accepted already
         for item in self._doors:
             item.ending = True
             item.del_channel()

@@ -4,18 +4,18 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 BACKLOG: Final = 1024
-
-
+Address = tuple[Any, ...]
+"""As `socket.getaddrinfo` gives it: the host, the port, and with IPv6 two numbers more."""
 _LONGEST_PATH: Final = 107
 """Bytes of the path of a Unix socket (sun_path, less its zero)."""
 _NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _CAUSES: Final = {
     errno.EADDRINUSE: "is in use already; --port names another, and 0 takes a free one",
     errno.EACCES: "may not be listened on by this user; --port names another, ports from 1024 on are free to all",
-    errno.EADDRNOTAVAIL: "is no address of this machine; --host names one, 0.0.0.0 stands for all",
+    errno.EADDRNOTAVAIL: "is not an address of this machine; --host names one, 0.0.0.0 stands for all",
     errno.EAFNOSUPPORT: "is of a kind of address that this machine does not have; --host names another",
 }
 
@@ -50,16 +50,16 @@ def listen(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def _resolved(host: str, port: int) -> list[tuple[int, tuple]]:
+def _resolved(host: str, port: int) -> list[tuple[socket.AddressFamily, Address]]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
-        cause = getattr(error, "strerror", None) or "it is no name of a host"
+        cause = getattr(error, "strerror", None) or "it is not the name of a host"
         raise CannotListen(f"--host {host!r} leads to no address: {cause}") from error
-    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in resolved))
 
 
-def _listening(family: int, address: tuple) -> socket.socket:
+def _listening(family: socket.AddressFamily, address: Address) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.telemetry import metrics
-from service.telemetry.metrics import PLACE
+from service.telemetry.metrics import PROCESS
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +32,19 @@ _END_SECONDS: Final = 5.0
 
 @dataclass(frozen=True)
 class Role:
-    """What some of the children do.
+    """The work that some of the children do.
 
     Attributes
     ----------
     name : str
         A word without ``_``; child 0 is called ``name-0``.
     module : str
-        What they run, as ``python -m`` does.
+        The module that they run, as ``python -m`` does.
     count : int
     silence : float
         A child that gives no sign of life for so many seconds is replaced.
     sockets : sequence of socket
-        What they inherit.
+        Those that they inherit.
     environment : dict
     """
 
@@ -57,35 +57,38 @@ class Role:
 
 
 class _Child:
-    """One place of a role, and the process that fills it."""
+    """A child of a role: its name, and the process that runs under it now."""
 
     def __init__(self, role: Role, number: int, arguments: Sequence[str]) -> None:
         self.role = role
         self.name = f"{role.name}-{number}"
         self._arguments = arguments
-        self.process: subprocess.Popen | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.lifeline: socket.socket | None = None
         self.ready = False
         self.start_at = 0.0
         self._failures = 0
         self._started = self._heard = 0.0
 
-    def start(self) -> None:
-        self.lifeline, theirs = socket.socketpair()
+    def start(self) -> socket.socket:
+        """Start a process; gives the end of the socket pair on which it shows that it is alive."""
+        lifeline, theirs = socket.socketpair()
+        self.lifeline = lifeline
         with theirs:
-            self.lifeline.setblocking(False)
+            lifeline.setblocking(False)
             inherited = [theirs.fileno(), *(item.fileno() for item in self.role.sockets)]
             command = [sys.executable, "-m", self.role.module, ",".join(map(str, inherited)), *self._arguments]
             # A process group of its own: Ctrl-C is for the parent, which ends the children in order.
             self.process = subprocess.Popen(
                 command,
-                env=self.role.environment | {PLACE: self.name},
+                env=self.role.environment | {PROCESS: self.name},
                 pass_fds=inherited,
                 process_group=0,
                 stdin=subprocess.DEVNULL,
             )
         self.ready = False
         self._started = self._heard = time.monotonic()
+        return lifeline
 
     def listen(self) -> bool:
         """Take signs of life; False where the child has ended."""
@@ -140,7 +143,7 @@ class Supervisor:
     roles : sequence of Role
         In the order in which they are told to end.
     arguments : sequence of str
-        What every child gets behind the numbers of the descriptors it inherits.
+        Every child gets them, behind the numbers of the descriptors that it inherits.
     stop_seconds : float
         How long the children may take to end.
     """
@@ -210,12 +213,12 @@ class Supervisor:
 
     def _start(self, child: _Child) -> None:
         try:
-            child.start()
-        except OSError as error:  # no memory, process or descriptor to be had: that passes
+            lifeline = child.start()
+        except OSError as error:  # no memory, process or descriptor is free, which passes
             log.warning("process %s cannot be started (%s)", child.name, error.strerror)
             child.put_off()
             return
-        self._selector.register(child.lifeline, selectors.EVENT_READ, child)
+        self._selector.register(lifeline, selectors.EVENT_READ, child)
 
     def _watch(self, wake: socket.socket) -> None:
         for key, _ in self._selector.select(_TICK):
@@ -231,6 +234,7 @@ class Supervisor:
                 self._bury(child, "silence")
 
     def _bury(self, child: _Child, way: str) -> None:
+        assert child.lifeline is not None
         self._selector.unregister(child.lifeline)
         status = child.bury()
         way = way or ("signal" if status < 0 else "exit")
@@ -242,18 +246,17 @@ class Supervisor:
         deadline = time.monotonic() + self._stop_seconds + _END_SECONDS
         asked = self._signals
         for role in self._roles:
-            for listening in role.sockets:  # held by nobody but the children: who comes now is refused
+            for listening in role.sockets:  # only the children hold it still: new connections are refused
                 listening.close()
             alive = [child for child in self._children if child.role is role and child.process is not None]
-            for child in alive:
-                child.process.send_signal(signal.SIGTERM)
+            self._signal(alive, signal.SIGTERM)
             while any(child.process is not None for child in alive):
                 self._watch(wake)
                 if time.monotonic() > deadline or self._signals > max(asked, 1):
-                    self._kill(alive)
+                    self._signal(alive, signal.SIGKILL)
 
     @staticmethod
-    def _kill(children: Sequence[_Child]) -> None:
+    def _signal(children: Sequence[_Child], number: signal.Signals) -> None:
         for child in children:
             if child.process is not None:
-                child.process.kill()
+                child.process.send_signal(number)

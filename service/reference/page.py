@@ -1,7 +1,7 @@
 """openapi.yaml as a page for people: one HTML document without scripts that asks nothing of any host.
 
-``page(contract)`` writes it, by the template ``reference.html``. What it shows is only what the document says; nothing
-is written here twice.
+``page(contract)`` writes it, by the template ``reference.html``. It shows only what the document says;
+nothing is written twice.
 """
 
 import json
@@ -86,7 +86,7 @@ def _operations(document: Json, tag: str) -> Iterator[tuple[str, str, Json]]:
 
 
 def _bounds(schema: Json) -> Iterator[tuple[str, Any, str]]:
-    """What stands before a bound of a schema, the bound, and what stands after it."""
+    """The words before a bound of a schema, the bound, and the words after it."""
     for name, words in _BOUNDS.items():
         if name in schema:
             before, _, after = words.partition("{}")

@@ -41,7 +41,7 @@ class JsonFormatter(logging.Formatter):
         return _encode(line)
 
 
-class BoundedHandler(logging.StreamHandler):
+class BoundedHandler(logging.StreamHandler[TextIO]):
     """Writes at most so many lines of one kind in a second, and then how many it left out.
 
     Of one kind are the lines of one logger whose text is the same before its values are filled in. Those of requests
@@ -70,6 +70,7 @@ class BoundedHandler(logging.StreamHandler):
 
     def sweep(self) -> None:
         """Say what was left out in a second that is over. `logging` has locked the handler while it emits."""
+        assert self.lock is not None
         with self.lock:
             if self._second == (second := int(time.monotonic())):
                 return

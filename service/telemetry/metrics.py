@@ -1,8 +1,8 @@
-"""What Prometheus is told, right across the processes of the service and across their replacement.
+"""The figures for Prometheus, over all processes of the service, including those that were replaced.
 
-With ``PROMETHEUS_MULTIPROC_DIR`` in the environment, values live in memory-mapped files there, one set for each place
-that a process fills (``worker-0``). A process that replaces another takes over its files and goes on counting, so
-nothing is lost when one dies, and the files do not pile up.
+With ``PROMETHEUS_MULTIPROC_DIR`` in the environment, values live in memory-mapped files there, one set for each name
+of a process (``worker-0``). A process that replaces another has its name, takes over its files and goes on counting. So
+nothing is lost when a process dies, and the files do not pile up.
 
 Labels come from short, fixed lists: routes as openapi.yaml writes them, never paths; indexes that are served.
 """
@@ -26,8 +26,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-PLACE: Final = "UNITSCOPE_PROCESS"
-"""The environment variable with which a child is told the name of its place."""
+PROCESS: Final = "UNITSCOPE_PROCESS"
+"""The environment variable that tells a child its name."""
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 NO_ROUTE: Final = "none"
@@ -37,9 +37,11 @@ _SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 _LONG: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 
 if FOLDER in os.environ:  # before any metric is made
-    values.ValueClass = values.MultiProcessValue(lambda place=os.environ[PLACE]: place)  # asked at every count
+    # The function is asked at every count.
+    values.ValueClass = values.MultiProcessValue(lambda name=os.environ[PROCESS]: name)  # type: ignore[no-untyped-call]
 
-disable_created_metrics()  # when each series began: as many series again
+# When each series began would be as many series again.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY: Final = CollectorRegistry()
 
 REQUESTS = Counter("unitscope_requests", "Requests answered.", ["route", "method", "status"], registry=REGISTRY)
@@ -123,14 +125,14 @@ class IndexFigures(Collector):
         self._bytes = GaugeMetricFamily("unitscope_index_bytes", "Bytes of an index's files.", labels=labels)
 
     def add(self, name: str, generation: int, images: int, size: int) -> None:
-        """An index that can be answered from."""
+        """Add an index that is ready."""
         self._ready.add_metric([name], 1)
         self._generation.add_metric([name], generation)
         self._images.add_metric([name], images)
         self._bytes.add_metric([name], size)
 
     def add_unavailable(self, name: str) -> None:
-        """An index that cannot."""
+        """Add an index that is not ready."""
         self._ready.add_metric([name], 0)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -143,7 +145,7 @@ def render(indexes: IndexFigures) -> bytes:
         own = generate_latest(REGISTRY)
     else:
         shared = CollectorRegistry()
-        multiprocess.MultiProcessCollector(shared)
+        multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
         own = generate_latest(shared)
     of_indexes = CollectorRegistry(auto_describe=False)
     of_indexes.register(indexes)
@@ -152,17 +154,17 @@ def render(indexes: IndexFigures) -> bytes:
 
 def close() -> None:
     """Close the files; nothing may be counted afterwards."""
-    values.close_all_multiprocess_files()
+    values.close_all_multiprocess_files()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
 def waiting() -> Iterator[None]:
-    """An upload waits for its turn."""
+    """Count and time an upload that waits for its turn."""
     with UPLOADS_WAITING.track_inprogress(), UPLOAD_WAIT_SECONDS.time():
         yield
 
 
-def bury(role: str, place: str, way: str) -> None:
-    """A process has ended: what it said about the present no longer holds, what it counted does."""
+def bury(role: str, name: str, way: str) -> None:
+    """Note that a process has ended: its gauges no longer hold, its counts do."""
     PROCESS_ENDS.labels(role, way).inc()
-    multiprocess.mark_process_dead(place)
+    multiprocess.mark_process_dead(name)  # type: ignore[no-untyped-call]

@@ -1,12 +1,14 @@
 """One location of a map on an image: its patch, and patches like it."""
 
+from typing import Any
+
 from indexer import pictures
 from service.handlers import Drawn, Json, Picture, Question
 from service.http.paging import walked
 from service.payloads import records
 
 
-def list_similar(question: Question, image: int, layer: str, y: int, x: int, **options: object) -> Json:
+def list_similar(question: Question, image: int, layer: str, y: int, x: int, **options: Any) -> Json:
     page = question.index.similar(layer, image, y, x, **options)
     return walked(page, lambda patch: records.similar_patch(question.links, patch))
 
@@ -23,14 +25,14 @@ def get_patch(
     heat: int | None,
 ) -> Picture:
     index = question.index
-    record, found = index.image(image), index.layer(layer)
-    cell = found.check_cell(y, x)
-    neuron = None if heat is None else found.check_neuron(heat)
+    record, asked = index.image(image), index.layer(layer)
+    cell = asked.check_cell(y, x)
+    neuron = None if heat is None else asked.check_neuron(heat)
     versions = question.versions
     version = versions.of_patch(record) if neuron is None else versions.of_heat(record, layer, neuron)
 
     def draw() -> Drawn:
-        options = {"size": size, "context": context, "outlined": outline, "heat": heat}
-        return Drawn(pictures.encode(pictures.patch(index, record, layer, y, x, **options), "JPEG"), "image/jpeg")
+        patch = pictures.patch(index, record, layer, y, x, size=size, context=context, outlined=outline, heat=heat)
+        return Drawn(pictures.encode(patch, "JPEG"), "image/jpeg")
 
     return Picture(version, (layer, cell, size, context, outline), draw)

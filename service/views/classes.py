@@ -15,7 +15,7 @@ def list_classes(question: Question, limit: int, offset: int) -> Json:
 def get_class(question: Question, class_: str) -> Json:
     counts = question.index.class_counts()
     if class_ not in counts:
-        raise NotFound(f"there is no class {class_[:100]!r}; {question.links.classes()} lists those there are")
+        raise NotFound(f"there is no class {class_[:100]!r}; {question.links.classes()} lists them all")
     return records.class_(question.links, class_, counts[class_], told_apart_in(question))
 
 

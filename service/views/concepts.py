@@ -21,17 +21,17 @@ def find_concept(
     box: dict[str, int] | None,
     **page: Any,
 ) -> Json:
-    given = [name for name, value in (("images", images), ("class", class_), ("image", image)) if value is not None]
-    if len(given) != 1 or (image is None) != (box is None):
-        raise InvalidRequest("give one of images, class, or image and box; and box only with image")
-    if images is not None:
-        found = concepts.of_images(question.index, layer, [int(number) for number in images], **page)
-    elif class_ is not None:
-        found = concepts.of_class(question.index, layer, class_, **page)
-    else:
-        edges = {name: int(edge) for name, edge in box.items()}
-        found = concepts.in_box(question.index, layer, image, box_of(**edges), **page)
-    return records.concept(question.links, found)
+    match images, class_, image, box:
+        case list(), None, None, None:
+            concept = concepts.of_images(question.index, layer, [int(number) for number in images], **page)
+        case None, str(), None, None:
+            concept = concepts.of_class(question.index, layer, class_, **page)
+        case None, None, int(), dict():
+            edges = {name: int(edge) for name, edge in box.items()}
+            concept = concepts.in_box(question.index, layer, image, box_of(**edges), **page)
+        case _:
+            raise InvalidRequest("give one of images, class, or image and box; and box only with image")
+    return records.concept(question.links, concept)
 
 
 def lookup_concept(
@@ -45,20 +45,24 @@ def lookup_concept(
 ) -> Json:
     index, services = question.index, question.services
     index.layer(layer)  # refuse what cannot be answered before the network has worked for it
-    edges = (left, top, right, bottom)
-    if 0 < edges.count(None) < 4:
-        raise InvalidRequest("left, top, right and bottom are one box: give all four, or none")
-    box = None if left is None else box_of(*edges)
+    box: Box | None
+    match left, top, right, bottom:
+        case int(), int(), int(), int():
+            box = box_of(left, top, right, bottom)
+        case None, None, None, None:
+            box = None
+        case _:
+            raise InvalidRequest("left, top, right and bottom are one box: give all four, or none")
     peaks = []
     with services.passes.turn() as network:
-        for file in uploaded_files(question.request, one=box is not None):
-            seen = network.forward(index.manifest.configuration, file, [layer])
-            peaks.append(seen.maps[layer].max(axis=(1, 2)))
+        for file in uploaded_files(question.request, single=box is not None):
+            result = network.forward(index.manifest.configuration, file, [layer])
+            peaks.append(result.maps[layer].max(axis=(1, 2)))
     if box is None:
-        found = concepts.of_peaks(index, layer, np.stack(peaks), **page)
+        concept = concepts.of_peaks(index, layer, np.stack(peaks), **page)
     else:
-        found = concepts.in_maps(index, layer, seen.maps[layer], seen.width, seen.height, box, **page)
-    return records.concept(question.links, found)
+        concept = concepts.in_maps(index, layer, result.maps[layer], result.width, result.height, box, **page)
+    return records.concept(question.links, concept)
 
 
 def box_of(left: int, top: int, right: int, bottom: int) -> Box:

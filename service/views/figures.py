@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,16 +17,19 @@ from service.handlers import Drawn, Picture, Question
 from service.inference.loader import UnitAddress
 from service.telemetry import metrics
 
+if TYPE_CHECKING:
+    from indexer.network.attribution import Method
 
-def get_neuron_sheet(question: Question, layer: str, neuron: int, **options: object) -> Picture:
+
+def get_neuron_sheet(question: Question, layer: str, neuron: int, **options: Any) -> Picture:
     return _sheet(question, layer, [neuron], options)
 
 
-def get_layer_sheet(question: Question, layer: str, neurons: str, **options: object) -> Picture:
+def get_layer_sheet(question: Question, layer: str, neurons: str, **options: Any) -> Picture:
     return _sheet(question, layer, neuron_numbers(neurons), options)
 
 
-def get_neuron_tiles(question: Question, layer: str, neuron: int, **options: object) -> Picture:
+def get_neuron_tiles(question: Question, layer: str, neuron: int, **options: Any) -> Picture:
     index = question.index
     index.layer(layer).check_neuron(neuron)
 
@@ -46,13 +50,13 @@ def get_saliency(
     y: int,
     x: int,
     neuron: int,
-    method: str,
+    method: "Method",
     size: int | None,
     context: float,
 ) -> Picture:
     index, services = question.index, question.services
-    record, found = index.image(image), index.layer(layer)
-    key = (layer, found.check_cell(y, x), found.check_neuron(neuron), method, size, context)
+    record, asked = index.image(image), index.layer(layer)
+    key = (layer, asked.check_cell(y, x), asked.check_neuron(neuron), method, size, context)
 
     def attribution(pixels: np.ndarray, field: Box | None) -> np.ndarray:
         with services.passes.turn() as network:
@@ -67,7 +71,7 @@ def get_saliency(
     return Picture(question.versions.of_patch(record), key, draw)
 
 
-def _sheet(question: Question, layer: str, neurons: list[int], options: dict) -> Picture:
+def _sheet(question: Question, layer: str, neurons: list[int], options: dict[str, Any]) -> Picture:
     index = question.index
     for neuron in neurons:
         index.layer(layer).check_neuron(neuron)

@@ -1,6 +1,7 @@
 """Indexed images: the files, what fires on them, and where."""
 
 import io
+from typing import Any
 
 from PIL import Image
 
@@ -11,7 +12,7 @@ from service.http.paging import listing
 from service.payloads import records
 
 
-def list_images(question: Question, **options: object) -> Json:
+def list_images(question: Question, **options: Any) -> Json:
     page = question.index.find_images(**options)
     return listing(page, lambda image: records.image(question.links, image))
 
@@ -20,7 +21,7 @@ def get_image(question: Question, image: int) -> Json:
     return records.image(question.links, question.index.image(image))
 
 
-def list_firing(question: Question, image: int, **options: object) -> Json:
+def list_firing(question: Question, image: int, **options: Any) -> Json:
     page = question.index.neurons_firing(image, **options)
     return listing(page, lambda firing: records.firing(question.links, firing))
 

@@ -1,4 +1,4 @@
-"""What is served."""
+"""The indexes that are served."""
 
 from flask import Response, request
 
@@ -6,7 +6,7 @@ from indexer.errors import UnitscopeError
 from service.handlers import Json, Question, Services, as_json
 from service.http import etags
 from service.http.paging import listing, whole
-from service.indexes.catalog import OpenGeneration
+from service.indexes.generations import OpenGeneration
 from service.payloads.links import index_url
 from service.views.layers import layer_json
 

@@ -21,10 +21,10 @@ def get_layer(question: Question, layer: str) -> Json:
 def list_neurons(
     question: Question, layer: str, order: str, limit: int, offset: int, class_: str | None, **options: Any
 ) -> Json:
-    found = table(question.index, layer)
-    numbers = found.ranked(descending=order == "desc", class_=class_, **options)
+    statistics = table(question.index, layer)
+    numbers = statistics.ranked(descending=order == "desc", class_=class_, **options)
     page = cut(numbers.tolist(), limit, offset)
-    return listing(page, lambda number: records.neuron(question.links, layer, number, found))
+    return listing(page, lambda number: records.neuron(question.links, layer, number, statistics))
 
 
 def get_neuron(question: Question, layer: str, neuron: int, bins: int, depth: int) -> Json:
@@ -44,7 +44,7 @@ def get_neuron(question: Question, layer: str, neuron: int, bins: int, depth: in
 
 
 def list_patches(
-    question: Question, layer: str, neuron: int, offset: int, per_image: PerImage, y: int | None, **options: object
+    question: Question, layer: str, neuron: int, offset: int, per_image: PerImage, y: int | None, **options: Any
 ) -> Json:
     by_cell = per_image == "all" or y is not None
     if by_cell and offset > DEEPEST:

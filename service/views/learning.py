@@ -1,6 +1,4 @@
-"""What the network has learned: classes, confusions, reports, and indexes side by side."""
-
-import dataclasses
+"""What a network has learned: classes, confusions, reports, and indexes side by side."""
 
 from indexer.pictures.chart import trend_chart
 from indexer.query.learning import classes
@@ -21,17 +19,17 @@ def list_correlated(question: Question, layer: str, neuron: int, limit: int, off
 
 
 def list_layer_classes(question: Question, layer: str, auc: float, limit: int, offset: int) -> Json:
-    found = cut(classes.coverage(question.index, layer, auc), limit, offset)
-    return listing(found, lambda one: learning.coverage(question.links, layer, one))
+    page = cut(classes.coverage(question.index, layer, auc), limit, offset)
+    return listing(page, lambda coverage: learning.coverage(question.links, layer, coverage))
 
 
 def get_layer_class(question: Question, layer: str, class_: str, auc: float, limit: int) -> Json:
     index, links = question.index, question.links
     code = index.images.code_of(class_)
-    best = classes.best_neurons(index, layer, class_, limit)
+    neurons = classes.best_neurons(index, layer, class_, limit)
     return {
         **learning.coverage(links, layer, classes.coverage(index, layer, auc)[code]),
-        "neurons": [learning.class_neuron(links, layer, one.neuron, auc=one.auc, mean=one.mean) for one in best],
+        "neurons": [learning.class_neuron(links, layer, best.neuron, auc=best.auc, mean=best.mean) for best in neurons],
         "like": [
             learning.like(links, layer, class_, pair.b, pair.likeness)
             for pair in classes.like(index, layer, class_, limit)
@@ -51,7 +49,7 @@ def get_pair(question: Question, layer: str, a: str, b: str, limit: int) -> Json
         "b": b,
         "likeness": float(classes.likeness(index, layer)[codes]),
         "shared": [learning.class_neuron(links, layer, n, auc_a=auc_a, auc_b=auc_b) for n, auc_a, auc_b in shared],
-        "apart": [learning.class_neuron(links, layer, one.neuron, auc=one.auc) for one in apart],
+        "apart": [learning.class_neuron(links, layer, best.neuron, auc=best.auc) for best in apart],
         "links": {"a": links.layer_class(layer, a), "b": links.layer_class(layer, b)},
     }
 
@@ -66,20 +64,21 @@ def get_confusion(question: Question) -> Json:
 
 
 def get_report(question: Question, auc: float, format: str) -> Json | Document:
-    found = learning.report(question.links, report(question.index, auc) | {"index": question.name})
+    content = learning.report(question.links, report(question.index, auc) | {"index": question.name})
     if format == "json":
-        return found
+        return content
     media_type, write = WRITERS[format]
-    return Document(write(found), media_type, STYLE if format == "html" else None)
+    return Document(write(content), media_type, STYLE if format == "html" else None)
 
 
 def compare_indexes(questions: list[Question], layer: str, layer_b: str | None, limit: int, offset: int) -> Json:
     a, b = questions
-    found = compare(a.index, b.index, layer, layer_b)
-    rows = cut(range(len(found.match)), limit, offset)
-    rows = dataclasses.replace(rows, items=[found.row(neuron) for neuron in rows.items])
-    layers = found.a.layer.name, found.b.layer.name
-    return found.summary() | listing(rows, lambda row: learning.compared((a.links, b.links), layers, row))
+    compared = compare(a.index, b.index, layer, layer_b)
+    neurons = cut(range(len(compared.match)), limit, offset)
+    layers = compared.a.layer.name, compared.b.layer.name
+    return compared.summary() | listing(
+        neurons, lambda neuron: learning.compared((a.links, b.links), layers, compared.row(neuron))
+    )
 
 
 def get_trend(questions: list[Question], layer: str | None) -> Json:

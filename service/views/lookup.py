@@ -11,6 +11,6 @@ from service.uploads import forward_upload
 
 def lookup_image(question: Question, y: int | None, x: int | None, layer: str | None, **options: Any) -> Json:
     cell = cell_of(y, x)
-    seen = forward_upload(question, layer)
-    found = look_up(question.index, seen.maps, seen.width, seen.height, layer=layer, cell=cell, **options)
-    return records.lookup(question.links, seen.width, seen.height, found)
+    result = forward_upload(question, layer)
+    answer = look_up(question.index, result.maps, result.width, result.height, layer=layer, cell=cell, **options)
+    return records.lookup(question.links, result.width, result.height, answer)

@@ -1,4 +1,4 @@
-"""For whoever runs the service."""
+"""For those who run the service."""
 
 from flask import Response, request
 
@@ -7,7 +7,7 @@ from service.errors import IndexUnavailable
 from service.handlers import Json, Services, as_json
 from service.http import etags
 from service.http.headers import styled_policy
-from service.indexes.catalog import OpenGeneration
+from service.indexes.generations import OpenGeneration
 from service.reference.page import STYLE
 from service.telemetry import metrics
 
@@ -21,7 +21,7 @@ def get_readiness(services: Services) -> Response:
     stranger = services.admission.is_stranger(request)
     if states and not any(state["ready"] for state in states):
         if stranger:
-            raise IndexUnavailable("no index can be answered from; with a token this says which, and why")
+            raise IndexUnavailable("no index is ready; with a token this says which are not, and why")
         raise IndexUnavailable("; ".join(f"{state['name']}: {state['detail']}" for state in states))
     status = "ready" if all(state["ready"] for state in states) else "degraded"
     return as_json({"status": status} if stranger else {"status": status, "indexes": states})
@@ -31,7 +31,7 @@ def get_metrics(services: Services) -> Response:
     figures = metrics.IndexFigures()
     for name in () if services.admission.is_stranger(request) else _names(services):
         try:
-            services.catalog.ask(name, lambda held, name=name: figures.add(name, *_figures(held)))
+            figures.add(name, *services.catalog.ask(name, _figures))
         except UnitscopeError:
             figures.add_unavailable(name)
     response = Response(metrics.render(figures), content_type=metrics.MEDIA_TYPE)

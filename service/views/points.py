@@ -1,4 +1,4 @@
-"""What fires at a point of an image, and where a neuron fires on it: for indexed images and for uploaded ones."""
+"""Which neurons fire at a point of an image, and where a neuron fires on it: for indexed and for uploaded images."""
 
 from collections.abc import Callable
 
@@ -22,8 +22,10 @@ def get_point(
 
 
 def lookup_point(question: Question, x: float, y: float, layer: str | None, fraction: float | None, limit: int) -> Json:
-    seen = forward_upload(question, layer)
-    spots = at_point_on(question.index, seen.maps, (seen.width, seen.height), (x, y), fraction=fraction, limit=limit)
+    result = forward_upload(question, layer)
+    spots = at_point_on(
+        question.index, result.maps, (result.width, result.height), (x, y), fraction=fraction, limit=limit
+    )
     return _point(x, y, spots, lambda spot: records.upload_spot(question.links, spot))
 
 
@@ -32,10 +34,10 @@ def lookup_heatmap(question: Question, layer: str, neuron: int, size: int | None
     index.layer(layer).check_neuron(neuron)
     data = uploaded_file(question.request)
     with question.services.passes.turn() as network:  # few pictures are decoded and drawn at a time
-        seen = network.forward(index.manifest.configuration, data, [layer])
+        result = network.forward(index.manifest.configuration, data, [layer])
         value_range = index.manifest.configuration.preprocessing.value_range
         picture = read_picture(data, question.services.settings.max_pixels, value_range)
-        drawn = pictures.heat_map_of(index, picture, seen.maps[layer][neuron], layer, neuron, size=size)
+        drawn = pictures.heat_map_of(index, picture, result.maps[layer][neuron], layer, neuron, size=size)
     return Response(pictures.encode(drawn, "PNG"), content_type="image/png")
 
 

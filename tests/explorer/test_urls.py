@@ -119,7 +119,7 @@ def test_comparison_classes_and_report_lead_on(visit: Visit) -> None:
     expect(page.get_by_role("heading", name="Neurons that know both")).to_be_visible()
     expect(page.locator(".alike img").first).to_be_visible()
     page.get_by_role("radio", name="confusion", exact=True).check()
-    expect(page.get_by_role("heading", name="What the network answers is not known")).to_be_visible()
+    expect(page.get_by_role("heading", name="The network's answers are not known")).to_be_visible()
     visit.expect_error("404")
     page.get_by_role("link", name="Report").click()
     expect(page.get_by_role("heading", name="Findings")).to_be_visible()

@@ -11,12 +11,12 @@ from torch import nn
 
 from indexer.cli import main
 from indexer.errors import ConfigurationMismatch, InvalidRequest, ModelUnavailable
+from indexer.index.loading import Loading, arguments_of, parse_arguments
 from indexer.index.manifest import read_manifest
 from indexer.jobs.build import add, build
 from indexer.network.forward import Network
 from indexer.network.layers import default_layers
 from indexer.network.loading.digest import state_digest
-from indexer.network.loading.options import Loading, arguments_of, parse_arguments
 from indexer.network.models import load_model
 from service.inference.loader import Networks
 from tests.conftest import build_request, write_photos

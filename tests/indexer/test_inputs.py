@@ -96,7 +96,7 @@ def test_timms_networks_tell_by_themselves() -> None:
 
 
 def _loading(**keywords: Any) -> Any:
-    from indexer.network.loading.options import Loading, arguments_of
+    from indexer.index.loading import Loading, arguments_of
 
     return Loading(arguments_of(keywords))
 

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from indexer.errors import InvalidRequest, ModelUnavailable
+from indexer.index.loading import Loading
 from indexer.network.loading.digest import state_digest
-from indexer.network.loading.options import Loading
 from indexer.network.models import LoadedModel, load_model
 from tests.indexer import given_models
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,7 +17,8 @@ from indexer.errors import DamagedFile, StorageUnavailable
 from indexer.jobs.compact import compact
 from indexer.jobs.remove import remove
 from service.errors import IndexUnavailable
-from service.indexes.catalog import Catalog, OpenGeneration
+from service.indexes.catalog import Catalog
+from service.indexes.generations import OpenGeneration
 from tests.service.conftest import Serve, make_app
 from tests.waiting import wait_until
 
@@ -107,7 +108,7 @@ def test_while_one_looks_for_indexes_in_slow_storage_the_others_are_answered(own
 
 def test_storage_that_does_not_answer_is_asked_less_often(own_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, asked, before = 100.0, [], []
-    monkeypatch.setattr("service.indexes.catalog.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("service.indexes.lookout.time", SimpleNamespace(monotonic=lambda: now))
     catalog = Catalog(storage(own_index.parent, before), indexer.open, check_seconds=1.0)
     assert catalog.names() == ["own"]
 
@@ -314,11 +315,30 @@ def test_damage_of_a_generation_that_is_still_the_published_one_is_reported(own_
     catalog.close()
 
 
+def test_several_indexes_are_asked_again_where_one_of_them_was_replaced(small_index: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(small_index, tmp_path / name)
+    catalog = Catalog(tmp_path, indexer.open, check_seconds=3600.0)
+    asked: list[list[tuple[str, int]]] = []
+
+    def question(generations: Sequence[OpenGeneration]) -> str:
+        asked.append([(held.index.name, held.index.generation) for held in generations])
+        if len(asked) == 1:
+            remove(tmp_path / "b", ids=[1])
+            raise DamagedFile("derived/x", "is gone")
+        return "answer"
+
+    assert catalog.ask_several(["b", "a", "b"], question) == "answer"
+    assert asked == [[("b", 1), ("a", 1), ("b", 1)], [("b", 2), ("a", 1), ("b", 2)]]
+    catalog.close()
+    assert descriptors(tmp_path) == 0
+
+
 def test_a_closed_catalog_answers_no_more(own_index: Path) -> None:
     catalog = Catalog(own_index, indexer.open, check_seconds=3600.0)
     assert catalog.names() == ["own"]
     assert catalog.ask("own", lambda held: held.index.name) == "own"
-    place = catalog._served["own"]
+    served = catalog._served["own"]
     catalog.close()
-    with pytest.raises(IndexUnavailable), place.lease():
+    with pytest.raises(IndexUnavailable), served.lease():
         pass

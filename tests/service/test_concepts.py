@@ -123,6 +123,6 @@ def test_odd_uploads_are_refused(client: ConformingClient) -> None:
 
 def test_uploads_wait_at_the_gate(serve: Serve, small_index: Path) -> None:
     client = serve(small_index, forward_passes=1, forward_queue=0, forward_wait=0.01)
-    with client.application.services.gate.enter():
+    with client.application.services.upload_gate.enter():
         assert upload(client, f"layer={LAYER}", PHOTOS[:1]).status_code == 503
         assert client.post(URL, json={"layer": LAYER, "class": "boats"}).status_code == 200

@@ -131,3 +131,9 @@ def test_contract_comes_from_the_package_where_it_is_packed(monkeypatch: pytest.
     (tmp_path / "openapi.yaml").write_bytes(CONTRACT.text + b"\n# packed\n")
     monkeypatch.setattr("service.http.contract.resources.files", lambda package: tmp_path)
     assert Contract.load().text.endswith(b"# packed\n")
+
+
+def test_no_description_is_cut_at_a_comma() -> None:
+    """In YAML between braces, an unquoted text ends at a comma, and its rest becomes a property without a value."""
+    cut = [f"{path}/{name}" for path, node in nodes(DOCUMENT) for name, value in node.items() if value is None]
+    assert [path for path in cut if not path.endswith("/default")] == []

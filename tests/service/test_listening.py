@@ -32,9 +32,9 @@ def started(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     ("host", "words"),
     [
         ("nowhere.invalid", ["--host 'nowhere.invalid' leads to no address"]),
-        ("x" * 300, ["--host 'xxx", "no name of a host"]),
+        ("x" * 300, ["--host 'xxx", "not the name of a host"]),
         ("a..b", ["--host 'a..b'"]),
-        ("192.0.2.1", ["192.0.2.1:0", "no address of this machine", "--host"]),
+        ("192.0.2.1", ["192.0.2.1:0", "not an address of this machine", "--host"]),
     ],
 )
 def test_a_wrong_host_is_named(host: str, words: list[str]) -> None:
@@ -80,7 +80,7 @@ def test_an_address_that_is_missing_is_left_out_where_another_is_there(monkeypat
     with one:
         assert one.getsockname()[0] == "127.0.0.1"
     monkeypatch.setattr(sockets, "_resolved", lambda *_: both[:1])
-    with pytest.raises(CannotListen, match="no address of this machine"):
+    with pytest.raises(CannotListen, match="not an address of this machine"):
         listen("localhost", 0)
 
 

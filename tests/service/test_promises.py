@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "safety.md").read_text("utf-8")
-PROSE = PAGE.partition("## What hostile requests get")[0]
+PROSE = PAGE.partition("## How hostile requests are answered")[0]
 
 SERVER, SAFETY, ADMISSION = "service/test_server.py", "service/test_safety.py", "service/test_admission.py"
 HOSTILE, READING, UPLOADS = "indexer/test_hostile_files.py", "indexer/test_reading.py", "service/test_uploads.py"
@@ -15,67 +15,85 @@ REQUESTS = "service/test_hostile_requests.py"
 EACH_REQUEST = f"{REQUESTS}::test_each_gets_what_the_table_says"
 
 PROMISES = {
-    "What people send, and what an index from elsewhere may hold, is not trusted.": EACH_REQUEST,
+    "The service trusts neither what people send nor what an index from elsewhere holds.":
+        EACH_REQUEST,
     "A body that is too large is refused by its length before it is read (413).":
         f"{SERVER}::test_a_body_far_above_the_limit_is_refused_by_its_length_alone",
-    "One that comes in chunks is refused once more has come than is allowed (413), one with neither length nor chunks "
-    "at once (411).": f"{SERVER}::test_bodies_without_a_length",
-    "It stays in memory, and is gone with the request.": f"{UPLOADS}::test_large_files_are_taken_up_to_the_limit",
+    "A body in chunks is refused as soon as more has arrived than is allowed (413), and one with neither a length nor"
+    " chunks at once (411).":
+        f"{SERVER}::test_bodies_without_a_length",
+    "A body stays in memory, and is gone with the request.":
+        f"{UPLOADS}::test_large_files_are_taken_up_to_the_limit",
     "An image's size in pixels is checked before anything is decoded.":
         f"{UPLOADS}::test_a_bomb_is_refused_before_it_is_decoded",
-    "Only formats that Pillow decodes itself are opened; EPS, PDF and SVG are not among them.": EACH_REQUEST,
-    "The first frame of an animation is taken, EXIF orientation applied, transparency laid on white, 16 bits scaled "
-    "to 8.": f"{READING}::test_of_several_frames_the_first_is_taken",
-    "No path of a request is ever joined to a folder: an index is looked up in the list of those served, an image by "
-    "its number.": f"{SAFETY}::test_paths_lead_nowhere_else",
+    "Only formats that Pillow decodes itself are opened; EPS, PDF and SVG are not among them.":
+        EACH_REQUEST,
+    "Of an animation the first frame is used; EXIF orientation is applied, transparency is laid on white, and 16 bits"
+    " are scaled to 8.":
+        f"{READING}::test_of_several_frames_the_first_is_taken",
+    "No path of a request is ever joined to a folder: an index is looked up in the list of the served ones, an image "
+    "by its number.":
+        f"{SAFETY}::test_paths_lead_nowhere_else",
     "The path that an index holds for an image is resolved, symbolic links included, and must stay below the image "
-    "root; the file must be a regular one and have the SHA-256 that was indexed, or nothing of it is shown.":
+    "root. The file must be a regular one with the SHA-256 that was indexed; otherwise nothing of it is shown.":
         f"{SAFETY}::test_an_original_replaced_by_a_link_is_not_followed",
-    "Files of an index that are symbolic links out of it are refused.":
+    "A file of an index that is a symbolic link out of the index is refused.":
         f"{HOSTILE}::test_links_out_of_the_index_are_refused",
     "With --tokens, a request without a known token gets nothing below /v1 (401).":
         f"{ADMISSION}::test_everything_under_v1_is_closed_and_nothing_else",
-    "/readyz tells it whether the service is ready and no more, /metrics no figures of single indexes: neither names "
-    "an index or a file.": f"{ADMISSION}::test_strangers_are_told_no_names_and_no_files",
-    "The log has the name of the token that asked, never the token.":
+    "To such a request, /readyz says only whether the service is ready, and /metrics leaves out the figures of single"
+    " indexes: neither names an index or a file.":
+        f"{ADMISSION}::test_strangers_are_told_no_names_and_no_files",
+    "The log has the name of the token that was used, never the token.":
         f"{ADMISSION}::test_the_log_says_whose_token_asked",
-    "A client that opens connections and says nothing holds nobody up: those idle longest are closed when others "
-    "wait.": "service/test_descriptors.py::test_idle_connections_leave_room_for_others",
+    "A client that opens connections and says nothing holds nobody up: when others wait, the connections that were "
+    "idle longest are closed.":
+        "service/test_descriptors.py::test_idle_connections_leave_room_for_others",
     "A question that takes longer than --question-seconds is ended (504).":
         "service/test_deadline.py::test_a_deep_question_ends_with_504",
-    "Nothing is executed.": f"{SAFETY}::test_a_manifest_is_not_trusted_to_import_code",
-    "Weights are loaded with weights_only; a network of one's own (module:factory) is imported, and a "
-    "TorchScript or exported program loaded, only where --model names it, whatever a manifest says.":
+    "Nothing is executed.":
+        f"{SAFETY}::test_a_manifest_is_not_trusted_to_import_code",
+    "Weights are loaded with weights_only; a network from somebody's own code (module:factory) is imported, and a "
+    "TorchScript or exported program loaded, only if --model names it, whatever a manifest says.":
         f"{SAFETY}::test_an_owners_network_is_used_where_the_setting_names_it",
-    "HDF5, FAISS and JSON hold no code.": f"{HOSTILE}::test_garbled_files_do_no_harm",
-    "manifest.json is checked against a schema with bounds before anything is made of it.":
+    "HDF5, FAISS and JSON hold no code.":
+        f"{HOSTILE}::test_garbled_files_do_no_harm",
+    "manifest.json is checked against a schema with bounds before anything else is done with it.":
         f"{HOSTILE}::test_a_manifest_that_asks_for_too_much_is_refused",
-    "FAISS files are parsed here first (indexer/derive/vectors_file.py): the three kinds of index that are written, "
-    "every count and size what it has to be, the length of the file to the byte.":
+    "FAISS files are parsed here first (indexer/derive/vectors_file.py): only the three kinds of index that the "
+    "indexer writes are read, and every count, every size and the length of the file must be right to the byte.":
         f"{HOSTILE}::test_every_cut_is_refused",
-    "FAISS itself trusts such numbers, and allocates without bounds or crashes on wrong ones.":
+    "FAISS itself trusts such numbers: wrong ones make it crash, or allocate memory without bounds.":
         f"{HOSTILE}::test_faiss_can_read_whatever_is_accepted",
-    "Ids in its lists are checked when they are found.": f"{HOSTILE}::test_ids_that_are_not_there_are_left_out",
-    "HDF5 files may not name other files (external storage, external and soft links, virtual datasets): a shard could "
-    "show /etc/passwd otherwise.": f"{HOSTILE}::test_a_shard_cannot_show_another_file",
-    "Arrays must lie in the file with all their bytes, chunks have the shape and length that they should.":
+    "Ids in its lists are checked when a search finds them.":
+        f"{HOSTILE}::test_ids_that_are_not_there_are_left_out",
+    "HDF5 files may not name other files (external storage, external and soft links, virtual datasets): otherwise a "
+    "shard could show /etc/passwd.":
+        f"{HOSTILE}::test_a_shard_cannot_show_another_file",
+    "All bytes of an array must lie in the file, and every chunk must have the right shape and length.":
         f"{HOSTILE}::test_what_claims_to_be_enormous_is_not_read",
-    "HDF5 itself is a C library: the first time that an index is seen, a process of its own, of bounded memory and "
-    "time, reads everything in it that the service would let HDF5 read, and where that process comes to harm the index "
-    "is refused.": f"{HOSTILE}::test_what_harms_its_reader_harms_another_process",
-    "--examine false leaves this out, for indexes of one's own.":
+    "HDF5 itself is a C library. So when an index is first seen, a separate process with bounded memory and time "
+    "reads everything in it that the service would let HDF5 read. If that process comes to harm, the index is "
+    "refused.":
+        f"{HOSTILE}::test_what_harms_its_reader_harms_another_process",
+    "--examine false leaves this out, for indexes that you made yourself.":
         f"{HOSTILE}::test_a_good_index_and_a_damaged_one_are_left_to_the_reader",
-    "tests/indexer/test_hostile_files.py garbles manifests, shards, derived and FAISS files; in each run the reader "
-    "has to end well, within 1.5 GB.": f"{HOSTILE}::test_garbled_files_do_no_harm",
-    "A number in a derived file that names no image or no cell makes the questions that read it a 503 that names the "
+    "tests/indexer/test_hostile_files.py garbles manifests, shards, derived files and FAISS files; each time the "
+    "reader must end in order, within 1.5 GB.":
+        f"{HOSTILE}::test_garbled_files_do_no_harm",
+    "If a number in a derived file names no image or no cell, the questions that read it get a 503 that names the "
     "file (tests/service/test_wrong_values.py); all others are answered.":
         "service/test_wrong_values.py::test_an_order_that_names_no_image",
+    "What the code of a network raises on an upload goes to the log, with the file and the line: the client is told "
+    "only that the network fails (422).":
+        "service/test_failing_networks.py::test_clients_get_one_line_and_the_log_the_rest",
 }  # fmt: skip
 NOT_PROMISED = (
-    "What is not promised: an index whose maker turns hostile after its first generation was examined is opened "
-    "without another process reading it first; should HDF5 crash on it, that worker process ends and is replaced.",
-    "Somebody who can write to the index while it is served can change a file between check and use.",
-    "Hence: serve what you trust to be written by whom you trust; what comes from elsewhere is examined when it comes.",
+    "Two things are not promised. Only the first generation of an index is examined: if its maker turns hostile "
+    "afterwards and HDF5 crashes on a later one, that worker process ends and is replaced.",
+    "And somebody who can write to an index while it is served can change a file between the check and its use.",
+    "So let only people whom you trust write to the indexes that you serve; an index from elsewhere is examined when "
+    "it arrives.",
 )
 
 

@@ -2,8 +2,6 @@
 
 import contextlib
 import io
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,10 +14,10 @@ from service.app import create_app
 from service.inference.ipc import serve
 from service.inference.loader import Networks
 from service.inference.messages import send
-from service.processes.sockets import listen_at
 from service.settings import Settings
 from tests.conftest import random_photo
 from tests.service.conforming import ConformingClient
+from tests.service.turns import asking
 
 LOOKUP = "/v1/indexes/small/lookup?limit=4&layer=features.12"
 WHY = "/v1/indexes/small/images/3/layers/features.12/cells/1,1/saliency.png?neuron=3&size=64"
@@ -30,35 +28,6 @@ def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-@contextlib.contextmanager
-def asking(index: Path, folder: Path, answer: Callable[[Connection], None]) -> Iterator[ConformingClient]:
-    """A client of an application whose turns at the network are taken by a function in a thread."""
-    address = str(folder / "n")
-    listening = listen_at(address, 4)
-
-    def take() -> None:
-        while True:
-            try:
-                accepted, _ = listening.accept()
-            except OSError:
-                return
-            with Connection(accepted.detach()) as connection, contextlib.suppress(OSError):
-                answer(connection)
-
-    thread = threading.Thread(target=take)
-    thread.start()
-    settings = Settings(directory=index, max_pixels=60_000, forward_wait=30.0, forward_seconds=30.0)
-    app = create_app(settings, address)
-    app.test_client_class = ConformingClient
-    try:
-        yield app.test_client()
-    finally:
-        app.services.catalog.close()
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        listening.close()
 
 
 @pytest.fixture(scope="module")

@@ -254,7 +254,7 @@ def test_uploads_at_the_same_time_get_their_own_answers(serve: Serve, small_inde
 
 
 def test_gate_lets_few_in_and_few_wait() -> None:
-    gate = Gate(places=2, queue=1, seconds=30, what="uploads", refused=metrics.REFUSED)
+    gate = Gate(inside=2, queue=1, seconds=30, kind="uploads", refused=metrics.REFUSED)
     inside, release, waited = threading.Barrier(3), threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -286,7 +286,7 @@ def test_gate_lets_few_in_and_few_wait() -> None:
 
 
 def test_gate_is_left_in_every_way() -> None:
-    gate = Gate(places=1, queue=0, seconds=0, what="uploads", refused=metrics.REFUSED)
+    gate = Gate(inside=1, queue=0, seconds=0, kind="uploads", refused=metrics.REFUSED)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), gate.enter():
             raise ZeroDivisionError

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from indexer.errors import InvalidRequest
+from indexer.index.loading import Loading
 from indexer.inputs.forms import understood
 from indexer.inputs.timm_config import from_timm, is_timm_config
 from indexer.inputs.told import EXAMPLE, Told
 from indexer.network.loading.made import Made
-from indexer.network.loading.options import Loading
 from indexer.network.loading.torchvision_models import RANDOM_SEED
 from indexer.system.user_code import of_user
 

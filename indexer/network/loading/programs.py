@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from indexer.errors import InvalidRequest, ModelUnavailable
+from indexer.index.loading import PROGRAM_ENDINGS
 from indexer.inputs.told import Told
 from indexer.network.loading.factories import unflattened
 from indexer.network.loading.made import Made
-from indexer.network.loading.options import PROGRAM_ENDINGS
 from indexer.system.user_code import of_user
 
 

@@ -7,9 +7,9 @@ import torchvision
 from torch import nn
 
 from indexer.errors import InvalidRequest, ModelUnavailable
+from indexer.index.loading import Loading
 from indexer.inputs.forms import from_preset
 from indexer.network.loading.made import Made
-from indexer.network.loading.options import Loading
 from indexer.system.user_code import of_user
 
 RANDOM_SEED: Final = 0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
-from indexer.errors import InvalidRequest
+from indexer.errors import UserCodeFailed
 from indexer.system.user_code import of_user
 
 _ENDS = 8
@@ -37,8 +37,8 @@ def run_pass(
 
     Raises
     ------
-    InvalidRequest
-        The network's own code raised an exception; the line says which and where.
+    UserCodeFailed
+        The network's own code raised something; the line says what and where.
     """
     running = _Pass(seen)
     # Of nn.Module, because the method of a TorchScript module refuses; the hook runs all the same.
@@ -52,7 +52,7 @@ def run_pass(
             module(batch)
     except _Ended:
         pass
-    except InvalidRequest:
+    except UserCodeFailed:
         if not running.ended:
             raise
     finally:

@@ -68,8 +68,8 @@ function Likeness({ index, layer, query }) {
   return html`<${Beside} index=${index} layer=${layer} query=${query} classes=${classes} value=${value} signed=${true}
     label=${`Likeness of ${classes.length} classes in ${layer}`}
     read=${(row, column) => `${classes[row]} and ${classes[column]}: ${value(row, column).toFixed(2)}`}>
-    <p class="quiet">Cosine of the classes' standardised profiles: -1 blue, 1 orange. Classes alike stand together.</p>
-    <h2>Most alike</h2><ol class="pairs">${pairs.map(([a, b, likeness]) => html`<li key=${`${a} ${b}`}>
+    <p class="quiet">Cosine of the classes' standardised profiles: -1 blue, 1 orange. Similar classes stand together.</p>
+    <h2>Most similar</h2><ol class="pairs">${pairs.map(([a, b, likeness]) => html`<li key=${`${a} ${b}`}>
       <button class="link" onClick=${() => change({ a, b })}>${a} – ${b}</button> <span class="quiet">${likeness.toFixed(2)}</span>
     </li>`)}</ol></${Beside}>`;
 }
@@ -99,7 +99,7 @@ function Confusion({ index, layer, query }) {
   const totals = useMemo(() => data?.matrix.map((row, i) => row.reduce((sum, times) => sum + times, data.elsewhere[i])), [data]);
   const value = useCallback((row, column) => (totals[row] ? data.matrix[row][column] / totals[row] : 0), [data, totals]);
   if (error?.status === 422 || error?.status === 404) {
-    return html`<${Empty} title="What the network answers is not known"><p>${error.detail}</p></${Empty}>`;
+    return html`<${Empty} title="The network's answers are not known"><p>${error.detail}</p></${Empty}>`;
   }
   if (error) return html`<${Failure} error=${error} retry=${retry} />`;
   if (!data) return html`<${Loading} what="Counting answers" />`;

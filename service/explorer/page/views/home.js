@@ -22,7 +22,7 @@ const Card = ({ item }) => html`<li class="plain-card">
     ? html`<h2><a href=${to.index(item.name)}>${item.name}</a></h2>
       <p>${many(item.images, 'image')} · ${many(item.layers, 'layer')} · ${many(item.classes, 'class', 'classes')}</p>
       <p class="quiet">generation ${count(item.generation)}</p>`
-    : html`<h2>${item.name}</h2><p class="warning">Cannot be answered from: ${item.detail}</p>`}
+    : html`<h2>${item.name}</h2><p class="warning">This index cannot answer: ${item.detail}</p>`}
 </li>`;
 
 const NoIndex = () => html`<${Empty} title="No index yet">

@@ -25,7 +25,7 @@ export function IndexView({ index }) {
     <ol class="layers">${data.layers.map((layer) => html`<${LayerRow} key=${layer.layer} index=${index} layer=${layer}
       states=${states.get(layer.layer)} failed=${report.error} input=${inputSize(data.preprocessing)} />`)}</ol>
     ${states.size > 0 && html`<${StateLegend} />`}
-    ${report.data?.findings.length > 0 && html`<section><h2>What that suggests</h2>
+    ${report.data?.findings.length > 0 && html`<section><h2>Conclusions</h2>
       <ul class="findings">${report.data.findings.slice(0, 4).map((text) => html`<li key=${text}>${text}</li>`)}</ul>
       <p><a href=${to.report(index)}>The whole report</a></p></section>`}`;
 }

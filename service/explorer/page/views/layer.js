@@ -66,7 +66,7 @@ function Found({ index, layer, neurons, value }) {
   if (error && total === null) return html`<${Failure} error=${error} retry=${retry} />`;
   if (total === null) return html`<${Loading} what="Fetching neurons" />`;
   if (total === 0) {
-    return html`<${Empty} title="No neuron is like that">
+    return html`<${Empty} title="No neuron matches">
       <p><a href=${to.layer(index, layer)}>Show all neurons of ${layer}</a></p></${Empty}>`;
   }
   const card = (i) => {

@@ -104,8 +104,8 @@ function About({ index, data, query }) {
       <${Bars} label="AUC by class" rows=${data.aucs.slice(0, 6).map((one) => ({
         key: one.class, label: one.class, value: Math.max(0, 2 * one.auc - 1), text: one.auc.toFixed(3),
         link: to.class(index, one.class, { layer: data.layer }),
-      }))} /><p class="quiet">AUC; a bar begins at chance, 0.5. Of a class with few images it says little.</p></section>`}
-    <section><h2>Neurons alike</h2><${Alike} index=${index} layer=${data.layer} alike=${alike} /></section>`;
+      }))} /><p class="quiet">AUC; a bar begins at chance, 0.5. It says little about a class with few images.</p></section>`}
+    <section><h2>Similar neurons</h2><${Alike} index=${index} layer=${data.layer} alike=${alike} /></section>`;
 }
 
 function classRows(index, data, query) {
@@ -119,7 +119,7 @@ function classRows(index, data, query) {
 function Alike({ index, layer, alike }) {
   if (alike.error) return html`<${Failure} error=${alike.error} retry=${alike.retry} />`;
   if (!alike.data) return html`<${Loading} />`;
-  if (!alike.data.items.length) return html`<p class="quiet">Its peak is the same on every image, so none goes with it.</p>`;
+  if (!alike.data.items.length) return html`<p class="quiet">Its peak is the same on every image, so it correlates with no other neuron.</p>`;
   return html`<ul class="alike">${alike.data.items.map((one) => html`<li key=${one.neuron}>
     <${Tiles} src=${tilesOf(index, layer, one.neuron)} layer=${layer} neuron=${one.neuron} columns=${2} rows=${2}
       link=${to.neuron(index, layer, one.neuron)} />

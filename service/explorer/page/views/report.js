@@ -45,7 +45,7 @@ const ClassesOf = ({ index, layer }) => html`<section><h2>Classes in ${layer.lay
       <a href=${to.class(index, one.class, { layer: layer.layer })}>${one.class}</a>
       <span class="quiet">best AUC ${one.best_auc.toFixed(2)}, <a href=${to.neuron(index, layer.layer, one.best_neuron)}>neuron
         ${one.best_neuron}</a></span></li>`)}</ol></div>
-    <div><h3>Most alike</h3><ol class="pairs">${layer.classes.most_alike.slice(0, SHOWN).map((one) => html`<li key=${`${one.a} ${one.b}`}>
+    <div><h3>Most similar</h3><ol class="pairs">${layer.classes.most_alike.slice(0, SHOWN).map((one) => html`<li key=${`${one.a} ${one.b}`}>
       <a href=${to.classes(index, { layer: layer.layer, a: one.a, b: one.b })}>${one.a} – ${one.b}</a>
       <span class="quiet">${one.likeness.toFixed(2)}</span></li>`)}</ol></div>
   </div></section>`;
