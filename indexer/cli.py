@@ -6,10 +6,11 @@ the work needs and returns the exit status.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Final
 
+from indexer.commands.failures import system_line
+from indexer.commands.output import guarded, tell
 from indexer.commands.registry import COMMANDS, Command, make_parser
 from indexer.errors import UnitscopeError
 
@@ -18,7 +19,7 @@ PROG: Final = "python -m indexer"
 
 def main(arguments: Sequence[str] | None = None, prog: str = PROG, commands: Sequence[Command] = COMMANDS) -> int:
     """Run a command; 0 if it did what was asked, 1 if not, with a line on standard error that says why."""
-    return run(make_parser(prog, commands).parse_args(arguments))
+    return guarded(lambda: run(make_parser(prog, commands).parse_args(arguments)))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,19 +27,22 @@ def run(options: argparse.Namespace) -> int:
     try:
         return options.run(options)
     except UnitscopeError as error:
-        print(f"unitscope: {error}", file=sys.stderr)
+        tell(f"unitscope: {error}")
         return 1
-    except OSError as error:  # what the system says: no such folder, no room, no right to write there
-        file = error.filename2 or error.filename
-        print(f"unitscope: {file}: {error.strerror}" if file else f"unitscope: {error}", file=sys.stderr)
-        return 1
-    except (MemoryError, RuntimeError) as error:
-        if not _lacks_memory(error):
+    except BrokenPipeError:
+        raise
+    except (OSError, MemoryError, RuntimeError) as error:  # what the system says: no room, no right to write there
+        line = system_line(error)
+        if line is None and _lacks_memory(error):
+            line = "there is not enough memory; a smaller --batch-size or --crop takes less"
+        if line is None and isinstance(error, OSError):
+            line = str(error)
+        if line is None:
             raise
-        print("unitscope: there is not enough memory; a smaller --batch-size or --crop takes less", file=sys.stderr)
+        tell(f"unitscope: {line}")
         return 1
     except KeyboardInterrupt:
-        print("unitscope: interrupted; the same command resumes", file=sys.stderr)
+        tell("unitscope: interrupted; the same command resumes")
         return 130
 
 

@@ -1,12 +1,12 @@
 """``build``: an index of a folder or a list of images."""
 
 import argparse
-import sys
 
 from indexer.commands.common import add_device_option
 from indexer.commands.engine_options import add_engine_options, engine_of
 from indexer.commands.limit_options import add_limit_options, limits_of
 from indexer.commands.model_options import add_model_options, loading_of, preprocessing_of
+from indexer.commands.output import tell
 from indexer.commands.source_options import add_source_options, columns_of
 from indexer.defaults import FLOAT32, PRECISIONS, SHARD_SIZE
 from indexer.receptive_field.layout import FORMS, parse_layouts
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         layouts=parse_layouts(options.layout),
     )
     if weights == NO_WEIGHTS and not is_own(options.model):  # what a person's own network has loaded, it knows itself
-        print("unitscope: RANDOM weights (--weights none): this network has learned nothing", file=sys.stderr)
+        tell("unitscope: RANDOM weights (--weights none): this network has learned nothing")
     bar = Bar()
     try:
         manifest = build(options.out, request, bar.reporter)

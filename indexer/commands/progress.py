@@ -1,10 +1,29 @@
 """What a job tells on standard error while it runs."""
 
+import contextlib
 import sys
+from typing import Any
 
 from tqdm import tqdm
 
+from indexer.commands.output import tell
 from indexer.jobs.reporter import Reporter
+
+
+class _Tolerant:
+    """Standard error, for a bar that goes on where nobody looks any more."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            return sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
 
 
 class Bar:
@@ -16,7 +35,7 @@ class Bar:
         self.reporter = Reporter(self._stage, self._total, self._progress, self._left_out, self._note)
 
     def _total(self, images: int) -> None:
-        self._bar = tqdm(total=images, unit="image", desc=self._does, file=sys.stderr)
+        self._bar = tqdm(total=images, unit="image", desc=self._does, file=_Tolerant())
 
     def _progress(self, images: int) -> None:
         if self._bar is not None:
@@ -24,13 +43,13 @@ class Bar:
 
     def _stage(self, text: str) -> None:
         self.close()
-        print(f"deriving {text}", file=sys.stderr)
+        tell(f"deriving {text}")
 
     def _left_out(self, images: int) -> None:
-        print(f"left out: {images} images that were removed; --again PATH takes them in", file=sys.stderr)
+        tell(f"left out: {images} images that were removed; --again PATH takes them in")
 
     def _note(self, text: str) -> None:
-        print(f"unitscope: {text}", file=sys.stderr)
+        tell(f"unitscope: {text}")
 
     def close(self) -> None:
         if self._bar is not None:

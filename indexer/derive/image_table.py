@@ -205,14 +205,24 @@ class ImageTable:
         NotFound
         """
         place = bisect.bisect_left(self.classes, name)
-        if place == len(self.classes) or self.classes[place] != name:
+        if place < len(self.classes) and self.classes[place] == name:
+            return place
+        like = (
+            [code for code, class_ in enumerate(self.classes) if _as_sent(class_) == name] if "\ufffd" in name else []
+        )
+        if len(like) != 1:
             known = ", ".join(self.classes[:20]) + (", …" if len(self.classes) > 20 else "")
             raise NotFound(f"the index has no class {name!r}; it has {known or 'none'}")
-        return place
+        return like[0]
 
 
 def _within(numbers: np.ndarray, low: int, end: int = 2**31) -> bool:
     return not len(numbers) or (int(numbers.min()) >= low and int(numbers.max()) < end)
+
+
+def _as_sent(name: str) -> str:
+    """A name that is not UTF-8 as it comes back through a URL: what cannot be read is replaced."""
+    return _bytes(name).decode("utf-8", "replace")
 
 
 def _text(data: bytes) -> str:

@@ -14,6 +14,7 @@ import faiss
 import numpy as np
 
 from indexer.derive import faiss_gpu
+from indexer.derive.faiss_names import faiss_name
 
 RECALL = 0.95
 NEAREST = 10
@@ -163,8 +164,8 @@ def write_index(index: faiss.Index, path: Path) -> None:
     OSError
         It cannot be written: the disk is full, say.
     """
-    with _writing(path):
-        faiss.write_index(index, str(path))
+    with _writing(path), faiss_name(path) as name:
+        faiss.write_index(index, name)
 
 
 @contextmanager
@@ -183,26 +184,33 @@ def read_inverted(path: Path, lists: Path) -> faiss.Index:
     RuntimeError
         One of the files is not what it was.
     """
-    index = faiss.read_index(str(path), faiss.IO_FLAG_READ_ONLY | faiss.IO_FLAG_SKIP_IVF_DATA)
+    with faiss_name(path) as name:
+        index = faiss.read_index(name, faiss.IO_FLAG_READ_ONLY | faiss.IO_FLAG_SKIP_IVF_DATA)
     found = faiss.downcast_InvertedLists(faiss.extract_index_ivf(index).invlists)
     if not lists.is_file() or lists.stat().st_size < found.totsize:
         raise RuntimeError(f"{lists.name} is missing or truncated")
-    found.filename, found.read_only = str(lists), True  # where they are now
-    found.do_mmap()
+    with faiss_name(lists) as name:
+        found.filename, found.read_only = name, True  # where they are now
+        found.do_mmap()
     return index
 
 
 def _merge(index: faiss.Index, parts: list[Path], lists: Path) -> None:
     # As faiss.contrib.ondisk does, which never lets go of the parts.
-    opened = [faiss.read_index(str(part), _MAPPED) for part in parts]
+    opened = [_mapped(part) for part in parts]
     theirs = faiss.InvertedListsPtrVector()
     for part in opened:
         theirs.push_back(part.invlists)
-    with _writing(lists):
-        merged = faiss.OnDiskInvertedLists(index.nlist, index.code_size, str(lists))
+    with _writing(lists), faiss_name(lists) as name:
+        merged = faiss.OnDiskInvertedLists(index.nlist, index.code_size, name)
         index.ntotal = merged.merge_from_multiple(theirs.data(), theirs.size(), False)
     index.replace_invlists(merged, True)
     merged.this.disown()
+
+
+def _mapped(part: Path) -> faiss.Index:
+    with faiss_name(part) as name:
+        return faiss.read_index(name, _MAPPED)
 
 
 def _choose(trained: Trained, exact: np.ndarray) -> Measured:

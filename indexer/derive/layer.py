@@ -121,7 +121,8 @@ def _of_distribution(distribution: Distribution, firing_from: np.ndarray) -> dic
     return {
         "mean": mean,
         "std": std,
-        "positive_cells": 1 - distribution.below(neurons, smallest) / distribution.size,
-        "firing_cells": 1 - distribution.below(neurons, firing_from) / distribution.size,
+        # Counts first: 1 - 0.864 is 0.136 but for the last digits.
+        "positive_cells": (distribution.size - distribution.below(neurons, smallest)) / distribution.size,
+        "firing_cells": (distribution.size - distribution.below(neurons, firing_from)) / distribution.size,
         **{name: distribution.thresholds(fraction) for name, fraction in FRACTIONS.items()},
     }

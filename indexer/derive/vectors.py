@@ -21,6 +21,7 @@ import faiss
 import numpy as np
 
 from indexer.derive.executor import Executor, in_order, runs
+from indexer.derive.faiss_names import faiss_name
 from indexer.derive.ivf import Part, fill, read_inverted, train, training_vectors, write_index, write_inverted
 from indexer.derive.rabitq import train_codes
 from indexer.derive.sources import Sources, opened
@@ -100,7 +101,8 @@ def read_vectors(path: Path, lists: Path | None) -> faiss.Index:
     """
     if lists is not None:
         return read_inverted(path, lists)
-    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
+    with faiss_name(path) as name:
+        return faiss.read_index(name, faiss.IO_FLAG_MMAP | faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
 
 
 def codes_of(sources: Sources, layer: LayerInfo, first: int, end: int) -> np.ndarray:
@@ -137,7 +139,8 @@ def filled_part(
 
 @functools.lru_cache(maxsize=1)
 def _trained(file: Path | RemotePath) -> faiss.Index:
-    return faiss.read_index(str(cache.local(file, file.name)))
+    with faiss_name(cache.local(file, file.name)) as name:
+        return faiss.read_index(name)
 
 
 @contextmanager

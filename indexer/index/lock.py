@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from indexer.errors import IndexBusy
+from indexer.index.layout import DERIVED, SHARDS
 from indexer.index.manifest import read_manifest
 from indexer.store.lease import leasing
 from indexer.store.remote import RemotePath
@@ -37,14 +38,42 @@ def writing(index: Path | RemotePath, *, new: bool = False) -> contextlib.Abstra
 
 @contextlib.contextmanager
 def _locking(index: Path) -> Iterator[None]:
+    made = _missing(index)
     index.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(index / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise IndexBusy(f"another job is writing {index}; wait until it has ended") from error
-    try:
-        yield
+        _lock(index, descriptor)
+        try:
+            yield
+        except BaseException:
+            _leave_nothing(index, made)
+            raise
     finally:
         os.close(descriptor)
+
+
+def _lock(index: Path, descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(descriptor), os.stat(index / _LOCK)):
+            raise FileNotFoundError  # a job that failed at once has removed it meanwhile
+    except (BlockingIOError, FileNotFoundError) as error:
+        raise IndexBusy(f"another job is writing {index}; wait until it has ended") from error
+
+
+def _missing(index: Path) -> list[Path]:
+    """The folders that are not there yet, the innermost first."""
+    return [folder for folder in (index, *index.parents) if not folder.exists()]
+
+
+def _leave_nothing(index: Path, made: list[Path]) -> None:
+    """After a job that failed before it wrote anything: no lock, and no folder that was not there before."""
+    with contextlib.suppress(OSError):
+        if {path.name for path in index.iterdir()} - {_LOCK, SHARDS, DERIVED}:
+            return
+        for folder in (index / SHARDS, index / DERIVED):
+            if folder.exists():
+                folder.rmdir()  # fails where it holds anything
+        (index / _LOCK).unlink()
+        for folder in made:
+            folder.rmdir()

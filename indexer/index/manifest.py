@@ -337,11 +337,20 @@ def read_manifest(index: Path) -> Manifest:
         raise DamagedFile(
             layout.MANIFEST, f"has format version {data.get('version')}, this program reads version {VERSION}"
         )
-    if fault := fault_of(data):
-        raise DamagedFile(layout.MANIFEST, f"lacks or garbles a field ({fault})")
     try:
+        if fault := fault_of(data):
+            raise DamagedFile(layout.MANIFEST, f"lacks or garbles a field ({fault})")
         return Manifest.from_json(data)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, InvalidRequest) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        OverflowError,
+        InvalidRequest,
+        RecursionError,
+    ) as error:
         raise DamagedFile(layout.MANIFEST, f"lacks or garbles a field ({type(error).__name__}: {error})") from error
 
 
@@ -368,7 +377,7 @@ def publish(index: Path | RemotePath, manifest: Manifest) -> None:
         Another job has published meanwhile; only where no lock of the system keeps it from that.
     """
     path = layout.manifest_path(index)
-    data = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False).encode() + b"\n"
+    data = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
     if isinstance(path, RemotePath):
         _publish_next(index, path, manifest.generation, data)
     else:

@@ -108,6 +108,22 @@ _VALIDATOR: Final = jsonschema_rs.Draft202012Validator(SCHEMA, mask="the value")
 
 def fault_of(data: Any) -> str | None:
     """The first thing that is wrong with a parsed manifest, or None."""
+    try:
+        return _first_fault(data)
+    except UnicodeEncodeError:
+        return _first_fault(_in_utf8(data))
+
+
+def _first_fault(data: Any) -> str | None:
     for error in _VALIDATOR.iter_errors(data):
         return f"{'/'.join(map(str, error.instance_path))[:200]}: {error.message[:200]}"
     return None
+
+
+def _in_utf8(data: Any) -> Any:
+    """The same with other signs for bytes of names that are not UTF-8, which the validator cannot take."""
+    if isinstance(data, str):
+        return data.encode("utf-8", "replace").decode()
+    if isinstance(data, dict):
+        return {_in_utf8(name): _in_utf8(value) for name, value in data.items()}
+    return [_in_utf8(value) for value in data] if isinstance(data, list) else data

@@ -13,6 +13,7 @@ from indexer.errors import ImageRejected
 from indexer.images.listing import ImageFile
 from indexer.images.preprocessing import Preprocessing
 from indexer.images.reading import MAX_PIXELS, read_file, read_picture
+from indexer.images.remarks import decoding
 from indexer.shards.records import IndexedImage
 
 
@@ -38,7 +39,8 @@ def decode(
     """Read, decode and preprocess one image; ``keep`` hands its bytes on."""
     try:
         data = read_file(root / file.path)
-        picture = read_picture(data, max_pixels, preprocessing.value_range)
+        with decoding(file.path):
+            picture = read_picture(data, max_pixels, preprocessing.value_range)
         pixels = preprocessing.pixels(picture)
     except OSError as error:
         return Skipped(file.path, f"cannot be read ({error.strerror})")

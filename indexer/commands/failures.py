@@ -1,0 +1,50 @@
+"""What the system refuses, as a line: the cause, the file, and what to do."""
+
+import errno
+import os
+import re
+from typing import Final
+
+from indexer.store.atomic import PARTIAL_SUFFIX
+
+_HINTS: Final = {
+    errno.ENOSPC: "the disk is full: make room there",
+    errno.EDQUOT: "your share of the disk is used up: make room there, or have it enlarged",
+    errno.EFBIG: "a file may not become that large there (ulimit -f)",
+    errno.EROFS: "nothing can be written there",
+    errno.EIO: "the disk may be failing",
+    errno.EMFILE: "too many files are open: ulimit -n allows more",
+}
+_RESUMES: Final = "then the same command goes on where it stopped"
+_HDF5_ERRNO: Final = re.compile(r"errno = (\d+)")
+_HDF5_FILE: Final = re.compile(r"filename = '([^']*)'")
+_PARTIAL: Final = re.compile(r"\.[0-9a-f]{8}" + re.escape(PARTIAL_SUFFIX) + r"(?=/|$)")
+
+
+def system_line(error: BaseException) -> str | None:
+    """A line of what the system refused, whichever library says so; None for an error that is none of it."""
+    number = _errno_of(error)
+    if number is None:
+        return None
+    file = _file_of(error)
+    cause = os.strerror(number)
+    said = f"{file}: {cause}" if file else f"a file cannot be written or read: {cause}"
+    hint = _HINTS.get(number)
+    return f"{said}; {hint}, {_RESUMES}" if hint else said
+
+
+def _errno_of(error: BaseException) -> int | None:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    if not isinstance(error, (OSError, RuntimeError)):
+        return None
+    if found := _HDF5_ERRNO.search(str(error)):
+        return int(found[1])
+    return next((number for number in _HINTS if os.strerror(number) in str(error)), None)
+
+
+def _file_of(error: BaseException) -> str | None:
+    file = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    if file is None and (found := _HDF5_FILE.search(str(error))):
+        file = found[1]
+    return None if file is None else _PARTIAL.sub("", os.fsdecode(file) if isinstance(file, bytes) else str(file))
