@@ -9,8 +9,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Final
 
-from indexer.commands.failures import system_line
-from indexer.commands.output import guarded, tell
+from indexer.commands.output import guarded, leave_at_once, tell
 from indexer.commands.registry import COMMANDS, Command, make_parser
 from indexer.errors import UnitscopeError
 
@@ -19,7 +18,10 @@ PROG: Final = "python -m indexer"
 
 def main(arguments: Sequence[str] | None = None, prog: str = PROG, commands: Sequence[Command] = COMMANDS) -> int:
     """Run a command; 0 if it did what was asked, 1 if not, with a line on standard error that says why."""
-    return guarded(lambda: run(make_parser(prog, commands).parse_args(arguments)))
+    status, written = guarded(lambda: run(make_parser(prog, commands).parse_args(arguments)))
+    if arguments is None and not written:
+        leave_at_once(status)
+    return status
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,21 +31,20 @@ def run(options: argparse.Namespace) -> int:
     except UnitscopeError as error:
         tell(f"unitscope: {error}")
         return 1
-    except BrokenPipeError:
+    except MemoryError:
+        return _say_memory()
+    except RuntimeError as error:
+        if _lacks_memory(error):
+            return _say_memory()
         raise
-    except (OSError, MemoryError, RuntimeError) as error:  # what the system says: no room, no right to write there
-        line = system_line(error)
-        if line is None and _lacks_memory(error):
-            line = "there is not enough memory; a smaller --batch-size or --crop takes less"
-        if line is None and isinstance(error, OSError):
-            line = str(error)
-        if line is None:
-            raise
-        tell(f"unitscope: {line}")
-        return 1
     except KeyboardInterrupt:
         tell("unitscope: interrupted; the same command resumes")
         return 130
+
+
+def _say_memory() -> int:
+    tell("unitscope: there is not enough memory; a smaller --batch-size or --crop takes less")
+    return 1
 
 
 def _lacks_memory(error: BaseException) -> bool:

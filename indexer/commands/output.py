@@ -5,38 +5,93 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import Any, TextIO
 
+from indexer.commands.failures import system_line
 from indexer.images import remarks
 
 _CLOSED = 141
 """What a shell says of a program that writes into a closed pipe."""
 
 
-def guarded(run: Callable[[], int]) -> int:
-    """Run a command; names print whatever they hold, and output that nobody takes is no traceback.
+def guarded(run: Callable[[], int]) -> tuple[int, bool]:
+    """Run a command; names print whatever they hold, and what the system refuses is a line, not a traceback.
 
-    A pipe that was closed, as by ``head``, ends the command in silence; a file that is full in one line.
+    A pipe that was closed, as by ``head``, ends the command in silence.
+
+    Returns
+    -------
+    (int, bool)
+        The status to end with, and whether all files could be written.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):  # a stream of somebody else's
             stream.reconfigure(errors="backslashreplace")
     _said.clear()
-    previous, warnings.showwarning = warnings.showwarning, _say_warning
+    with _hooks():
+        try:
+            status = run()
+        except (OSError, RuntimeError) as error:
+            refused = error if isinstance(error, BrokenPipeError) else _refused_output()
+            if refused is not None:
+                return _say_refused(refused), True
+            line = system_line(error) or (str(error) if isinstance(error, OSError) else None)
+            if line is None:
+                raise
+            tell(f"unitscope: {line}")
+            return 1, False
+        refused = _refused_output()
+        return (status if refused is None else _say_refused(refused)), True
+
+
+def leave_at_once(status: int) -> None:
+    """End the process without taking it down: HDF5 crashes when it ends with a file that it could not write."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
+def _refused_output() -> OSError | None:
+    """What is wrong with standard output, if anything is."""
     try:
-        status = run()
         sys.stdout.flush()
-        return status
-    except BrokenPipeError:
-        _discard(sys.stdout)
-        return _CLOSED
     except OSError as error:
-        _discard(sys.stdout)
-        tell(f"unitscope: standard output: {error.strerror}")
-        return 1
+        return error
+    return None
+
+
+def _say_refused(error: OSError) -> int:
+    _discard(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        return _CLOSED
+    tell(f"unitscope: standard output: {error.strerror}")
+    return 1
+
+
+@contextlib.contextmanager
+def _hooks() -> Iterator[None]:
+    previous = warnings.showwarning, sys.unraisablehook, sys.excepthook
+    warnings.showwarning, sys.unraisablehook, sys.excepthook = _say_warning, _pass_unraisable, _pass_printed
+    try:
+        yield
     finally:
-        warnings.showwarning = previous
+        warnings.showwarning, sys.unraisablehook, sys.excepthook = previous
+
+
+# Errors where nobody can catch them: as HDF5 lets go of a file that it could not write, which is said already.
+
+
+def _pass_unraisable(raised: Any) -> None:
+    if raised.exc_value is None or system_line(raised.exc_value) is None:
+        sys.__unraisablehook__(raised)
+
+
+def _pass_printed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if system_line(error) is None:
+        sys.__excepthook__(kind, error, trace)
 
 
 def tell(text: str) -> None:

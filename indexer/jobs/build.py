@@ -19,6 +19,7 @@ from indexer.index.intake import Intake
 from indexer.index.loading import PLAIN, Loading
 from indexer.index.lock import writing
 from indexer.index.manifest import FLOAT32, Configuration, Manifest, ShardInfo, read_manifest
+from indexer.inputs.dimness import dim
 from indexer.inputs.saying import input_line, size_line
 from indexer.inputs.upscaling import upscaled
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
@@ -252,6 +253,9 @@ def _say_first(plan: Plan, network: Network, reporter: Reporter) -> None:
     over = upscaled(parse_location(plan.image_root), plan.files, preprocessing)
     if over is not None:
         reporter.note(f"WARNING: {over}")
+    dark = dim(parse_location(plan.image_root), plan.files, preprocessing.value_range)
+    if dark is not None:
+        reporter.note(f"WARNING: {dark}")
 
 
 def _manifest(index: Path) -> Manifest | None:
