@@ -30,20 +30,49 @@ def guarded(run: Callable[[], int]) -> tuple[int, bool]:
         with contextlib.suppress(AttributeError, ValueError):  # a stream of somebody else's
             stream.reconfigure(errors="backslashreplace")
     _said.clear()
-    with _hooks():
+    with _hooks(), contextlib.redirect_stdout(_Output(sys.stdout)):
         try:
             status = run()
+            sys.stdout.flush()
+            return status, True
+        except _OutputRefused as refused:
+            return _say_refused(refused.error), True
         except (OSError, RuntimeError) as error:
-            refused = error if isinstance(error, BrokenPipeError) else _refused_output()
-            if refused is not None:
-                return _say_refused(refused), True
             line = system_line(error) or (str(error) if isinstance(error, OSError) else None)
             if line is None:
                 raise
             tell(f"unitscope: {line}")
             return 1, False
-        refused = _refused_output()
-        return (status if refused is None else _say_refused(refused)), True
+
+
+class _OutputRefused(Exception):
+    """Standard output does not take what is written."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _Output:
+    """Standard output, whose errors are told from those of files."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            raise _OutputRefused(error) from error
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise _OutputRefused(error) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def leave_at_once(status: int) -> None:
@@ -52,15 +81,6 @@ def leave_at_once(status: int) -> None:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(status)
-
-
-def _refused_output() -> OSError | None:
-    """What is wrong with standard output, if anything is."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        return error
-    return None
 
 
 def _say_refused(error: OSError) -> int:
