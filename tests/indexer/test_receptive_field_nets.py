@@ -187,7 +187,8 @@ def test_boxes_that_are_no_product_of_rows_and_columns() -> None:
     assert traces["1"].field.reason == (
         "measured by gradients on 2 random images, as the cells' boxes are not a product of rows and columns"
     )
-    assert traces["1"].field.box(4, 4) == Box(0, 0, 5, 5)
+    assert traces["1"].field.box(5, 5) == Box(0, 0, 5, 5)
+    assert traces["1"].field.box(4, 4) == Box(2, 2, 3, 3)
 
 
 class Gate(nn.Module):
