@@ -148,6 +148,19 @@ class Counting(Skips):
         return super().forward(x * (1 + self.passes / 100))
 
 
+class Dazzled(Skips):
+    """A bright image changes what all later ones give."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dazzled = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scale = 0.5 if self.dazzled else 1.0
+        self.dazzled = self.dazzled or bool(x.mean() > 1.9)
+        return super().forward(x * scale)
+
+
 class Dropping(Skips):
     """Dropout that evaluation mode leaves on."""
 

@@ -98,7 +98,7 @@ def write_shards(
             try:
                 for batch in batches(itertools.islice(decoded, len(plan.ids)), task.batch_size):
                     if (check := checks.next(batch)) is not None:
-                        behind.submit(check.result)
+                        behind.submit(shard.confirm, check)
                     behind.submit(shard.add, forwards.submit(forward, network, batch, tables, bad))
                     progress(len(batch.usable) + len(batch.skipped))
                 finished.append(publisher.submit(shard.publish, behind.submit(shard.check)))
@@ -150,6 +150,14 @@ class _OpenShard:
             raise
         for result in passed.skipped:
             self._writer.skip(result.path, result.reason)
+
+    def confirm(self, compared: "Future[None]") -> None:
+        """Take note of passes that were compared; where they differ, the shard is not published."""
+        try:
+            compared.result()
+        except BaseException as error:
+            self._error = error
+            raise
 
     def check(self) -> None:
         """Raise what went wrong, if anything did; nobody may have seen it yet."""

@@ -219,6 +219,19 @@ def test_drift_is_found_later() -> None:
         trial.again(pixels)
 
 
+def test_the_last_batch_is_compared_too(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(16):
+        photo = random_photo(rng, *SIZE[::-1])
+        photo = Image.new("RGB", SIZE[::-1], "white") if number == 14 else photo
+        photo.save(tmp_path / "images" / f"{number:02}.png")
+    request = request_of(tmp_path / "images", "Dazzled", batch_size=1, limits=Limits(passes=1))
+    with pytest.raises(NotReproducible, match="again"):
+        build(tmp_path / "index", request)
+    assert not list(tmp_path.glob("index/shards/*"))
+
+
 @pytest.mark.parametrize("name", ["Retrying", "retrying_everything", "Suppressing"])
 @pytest.mark.parametrize("layer", ["conv", "last"])
 def test_a_network_that_catches_exceptions_is_read_at_its_first_try(

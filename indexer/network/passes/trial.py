@@ -59,6 +59,7 @@ class Trial:
         results = [future.result() for future in passes]  # all of them: nothing may run when passes are parted
         if any(self._differs(prints) is not None for prints in results):
             self._network.one_at_a_time("passes that ran at once gave other activations than one by itself")
+            self._prints = pool.submit(self._prints_of, self._pixels).result()  # of the copy that is left
             pool.submit(self._check_repeated, "").result()
         pool.submit(self._check_alone, self._pixels, self._prints).result()
 
