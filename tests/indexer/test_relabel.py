@@ -1,5 +1,6 @@
 """The images of an index change where they lie: what build and add say of it, and what relabel takes over."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 import indexer
 from indexer.cli import main
-from indexer.errors import ConfigurationMismatch, DamagedFile, InvalidRequest
+from indexer.errors import ConfigurationMismatch, DamagedFile, ImageUnavailable, InvalidRequest
 from indexer.images.columns import Wanted
 from indexer.index.manifest import read_manifest
 from indexer.jobs import relabel as relabelling
@@ -20,7 +21,8 @@ from indexer.jobs.remove import remove
 from indexer.jobs.reporter import Reporter
 from indexer.jobs.verify import repair, verify
 from indexer.network import models
-from indexer.query.records import Patch
+from indexer.query.originals import Originals
+from indexer.query.records import ImageRecord, Patch
 from tests.conftest import build_request, write_photos
 
 TINY = {
@@ -326,3 +328,19 @@ def test_an_index_that_forgot_its_list_asks_for_it(photos: Path, tmp_path: Path)
     (photos / "new.png").write_bytes((photos / "birds" / "photo 000.png").read_bytes())
     assert add(index, names).intake.lists[0].path == str(names)
     assert add(index).images == 13
+
+
+def test_links_that_are_followed_may_leave_the_root_but_paths_may_not(tmp_path: Path) -> None:
+    root, away = tmp_path / "root", tmp_path / "away"
+    root.mkdir(), away.mkdir()
+    (away / "a.png").write_bytes(b"bytes")
+    (root / "link").symlink_to(away, target_is_directory=True)
+
+    def read(path: str, follow_links: bool) -> bytes:
+        record = ImageRecord(0, path, None, 1, 1, hashlib.sha256(b"bytes").hexdigest())
+        return Originals(root, None, follow_links).read(record)
+
+    assert read("link/a.png", True) == b"bytes"
+    for path, follow_links in (("link/a.png", False), ("../away/a.png", True), (str(away / "a.png"), True)):
+        with pytest.raises(ImageUnavailable, match="no longer there"):
+            read(path, follow_links)

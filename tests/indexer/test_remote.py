@@ -16,7 +16,7 @@ from indexer.errors import IndexBusy, NotAnIndex, NotInstalled, StorageUnavailab
 from indexer.images import reading
 from indexer.index.lock import writing
 from indexer.index.manifest import publish, read_manifest
-from indexer.jobs import write_shards
+from indexer.jobs import forwarding
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.info import describe
@@ -112,13 +112,13 @@ def test_the_life_of_an_index(object_store: ObjectStore, photos: Path, tmp_path:
 def test_an_interrupted_build_resumes(
     object_store: ObjectStore, photos: Path, local: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index, real = object_store.place("interrupted/index"), write_shards.reduce_maps
+    index, real = object_store.place("interrupted/index"), forwarding.reduce_maps
     last = max(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
 
     def failing(layer: str, maps: object, paths: list[str]) -> object:
         return 1 / 0 if last in paths else real(layer, maps, paths)
 
-    monkeypatch.setattr(write_shards, "reduce_maps", failing)
+    monkeypatch.setattr(forwarding, "reduce_maps", failing)
     with pytest.raises(ZeroDivisionError):
         build(index, build_request(photos, **CHANGES))
     monkeypatch.undo()

@@ -120,7 +120,8 @@ def test_an_owners_network_is_used_where_the_setting_names_it(
     (tmp_path / "own_network.py").write_text(
         "from torch import nn\n"
         "def make():\n"
-        "    return nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.ReLU()), {'resize': [40, 56], 'crop': None}\n"
+        "    module = nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.ReLU())\n"
+        "    return module, dict(resize=[40, 56], crop=None, mean=0.5, std=0.25)\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
