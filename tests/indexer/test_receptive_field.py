@@ -176,7 +176,7 @@ def test_layer_that_does_not_run(name: str, layer: str, size: tuple[int, int]) -
 
 
 def test_size_that_the_model_does_not_take() -> None:
-    with pytest.raises(InvalidRequest, match=r"height 64 and width 96: Wrong image height"):
+    with pytest.raises(InvalidRequest, match=r"height 64 and width 96: AssertionError: Wrong image height"):
         trace_layers(models.vit_b_32(), ["conv_proj"], (64, 96))
 
 
