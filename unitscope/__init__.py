@@ -28,6 +28,7 @@ from indexer.errors import (
     StorageUnavailable,
     TookTooLong,
     UnitscopeError,
+    UserCodeFailed,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ __all__ = [
     "StorageUnavailable",
     "TookTooLong",
     "UnitscopeError",
+    "UserCodeFailed",
     "build",
     "errors",
     "open",

@@ -128,9 +128,10 @@ def test_arguments_are_json_or_text_and_kept(tmp_path: Path) -> None:
     picture = next(photos.rglob("*.png")).read_bytes()
     for told in ((), other.arguments):
         with pytest.raises(ModelUnavailable, match="other arguments"):
-            Networks(f"{MODELS}sized", None, 10**6, told).see(configuration, picture)
+            Networks(f"{MODELS}sized", None, 10**6, told).forward(configuration, picture)
     assert (
-        Networks(f"{MODELS}sized", None, 10**6, loading.arguments).see(configuration, picture).maps["1"].shape[0] == 4
+        Networks(f"{MODELS}sized", None, 10**6, loading.arguments).forward(configuration, picture).maps["1"].shape[0]
+        == 4
     )
 
 
