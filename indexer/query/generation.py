@@ -104,11 +104,12 @@ class Generation:
         self, path: str | None = None, class_: str | None = None, limit: int = 50, offset: int = 0
     ) -> Page[ImageRecord]:
         """Images in order of ids, all or of one path or one class."""
-        rows = np.arange(len(self.images)) if class_ is None else self.images.rows_of_class(class_)
+        # A range, because a list of a million rows takes longer than the page that is shown.
+        rows: range | np.ndarray = range(len(self.images)) if class_ is None else self.images.rows_of_class(class_)
         if path is not None:
             row = self.images.find_path(path)
-            rows = rows[rows == row] if row is not None else rows[:0]
-        shown = page_of(rows, limit, offset).astype(np.int64)
+            rows = np.array([row] if row is not None and row in rows else [], np.int64)
+        shown = np.array(page_of(rows, limit, offset), np.int64)
         return Page(self._records(shown), len(rows), limit, offset)
 
     def class_counts(self) -> dict[str, int]:
