@@ -11,12 +11,22 @@ from PIL import Image
 
 from indexer.jobs.build import BuildRequest, build
 from indexer.store import cache
+from tests import order
 from tests.object_store import ObjectStore
 
 INPUT = (96, 128)
 """Height and width of the network's input in the tests: rectangular, so that swapped axes fail."""
 
 LAYERS = ("features.7", "features.12", "classifier")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # one of several processes
+        order.share_cores()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order.longest_first(items)
 
 
 def random_photo(rng: np.random.Generator, width: int, height: int) -> Image.Image:

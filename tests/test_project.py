@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.order import LONGEST
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -106,3 +108,7 @@ def test_the_areas_of_the_tests_are_there() -> None:
     named = re.findall(r"\btests/[\w/]+(?:\.py)?", (ROOT / "docs" / "testing.md").read_text())
     assert len(named) > 40
     assert [path for path in named if not (ROOT / path).exists() and not (ROOT / f"{path}.py").exists()] == []
+
+
+def test_the_longest_files_of_tests_are_still_there() -> None:
+    assert set(LONGEST) <= {path.stem for path in (ROOT / "tests").rglob("test_*.py")}

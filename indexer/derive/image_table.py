@@ -1,7 +1,8 @@
 """The image table of a generation: every image that answers are about, in order of ids."""
 
 import bisect
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from indexer.shards.records import IndexedImage
 KIND = "unitscope image table"
 VERSION = 2
 ALL = slice(None)
+_ODD = re.compile("[\udc80-\udcff]")  # bytes of a name that are not UTF-8
 _NUMBERS = {
     "id": np.int64, "shard": np.int32, "row": np.int32, "width": np.int32, "height": np.int32, "bytes": np.int64,
     "class": np.int32,
@@ -204,25 +206,35 @@ class ImageTable:
         ------
         NotFound
         """
-        place = bisect.bisect_left(self.classes, name)
-        if place < len(self.classes) and self.classes[place] == name:
-            return place
-        like = (
-            [code for code, class_ in enumerate(self.classes) if _as_sent(class_) == name] if "\ufffd" in name else []
-        )
-        if len(like) != 1:
-            known = ", ".join(self.classes[:20]) + (", …" if len(self.classes) > 20 else "")
-            raise NotFound(f"the index has no class {name!r}; it has {known or 'none'}")
-        return like[0]
+        return class_code(self.classes, name)
+
+
+def class_code(classes: Sequence[str], name: str) -> int:
+    """The number of a class in a sorted list of them; one that is not UTF-8 may be named as a URL brings it.
+
+    Raises
+    ------
+    NotFound
+    """
+    code = bisect.bisect_left(classes, name)
+    if code < len(classes) and classes[code] == name:
+        return code
+    like = [code for code, class_ in enumerate(classes) if name in _as_sent(class_)]
+    if len(like) != 1:
+        known = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
+        raise NotFound(f"the index has no class {name[:100]!r}; it has {known or 'none'}")
+    return like[0]
 
 
 def _within(numbers: np.ndarray, low: int, end: int = 2**31) -> bool:
     return not len(numbers) or (int(numbers.min()) >= low and int(numbers.max()) < end)
 
 
-def _as_sent(name: str) -> str:
-    """A name that is not UTF-8 as it comes back through a URL: what cannot be read is replaced."""
-    return _bytes(name).decode("utf-8", "replace")
+def _as_sent(name: str) -> tuple[str, ...]:
+    """A name that is not UTF-8 as it comes back through a URL: what cannot be read is replaced, or stays quoted."""
+    if not _ODD.search(name):
+        return ()
+    return _bytes(name).decode("utf-8", "replace"), _ODD.sub(lambda odd: f"%{ord(odd[0]) - 0xDC00:02X}", name)
 
 
 def _text(data: bytes) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from indexer.derive.labels import read_labels
 from indexer.derive.sources import open_shards
 from indexer.images.listing import ImageFile
 from indexer.index.manifest import FLOAT32, Manifest, read_manifest
@@ -61,7 +62,7 @@ def ranks_kept(index: Path, device: str | None = None) -> list[KeptRanks]:
     manifest = read_manifest(index)
     network = network_of(replace(manifest.configuration, precision=FLOAT32), device=device)
     with open_shards(index, manifest) as shards:
-        images = shards[0].images()[:IMAGES]
+        images = [*map(read_labels(index, manifest).of, shards[0].images()[:IMAGES])]
         decoded = {
             row: result.pixels
             for row, image in enumerate(images)

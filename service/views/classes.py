@@ -13,10 +13,12 @@ def list_classes(question: Question, limit: int, offset: int) -> Json:
 
 
 def get_class(question: Question, class_: str) -> Json:
-    counts = question.index.class_counts()
-    if class_ not in counts:
-        raise NotFound(f"there is no class {class_[:100]!r}; {question.links.classes()} lists them all")
-    return records.class_(question.links, class_, counts[class_], told_apart_in(question))
+    index = question.index
+    try:
+        name = index.classes[index.images.code_of(class_)]
+    except NotFound:
+        raise NotFound(f"there is no class {class_[:100]!r}; {question.links.classes()} lists them all") from None
+    return records.class_(question.links, name, index.class_counts()[name], told_apart_in(question))
 
 
 def told_apart_in(question: Question) -> list[str]:

@@ -26,6 +26,7 @@ def list_layer_classes(question: Question, layer: str, auc: float, limit: int, o
 def get_layer_class(question: Question, layer: str, class_: str, auc: float, limit: int) -> Json:
     index, links = question.index, question.links
     code = index.images.code_of(class_)
+    class_ = index.classes[code]
     neurons = classes.best_neurons(index, layer, class_, limit)
     return {
         **learning.coverage(links, layer, classes.coverage(index, layer, auc)[code]),
@@ -40,9 +41,10 @@ def get_layer_class(question: Question, layer: str, class_: str, auc: float, lim
 
 def get_pair(question: Question, layer: str, a: str, b: str, limit: int) -> Json:
     index, links = question.index, question.links
+    codes = index.images.code_of(a), index.images.code_of(b)
+    a, b = (index.classes[code] for code in codes)
     shared = classes.shared(index, layer, a, b, limit)
     apart = classes.contrast(index, layer, a, b, limit)
-    codes = index.images.code_of(a), index.images.code_of(b)
     return {
         "layer": layer,
         "a": a,

@@ -62,6 +62,10 @@ def exported() -> tuple[object, dict]:
     return torch.export.export(plain().eval(), (example,), dynamic_shapes=({0: batch},)), TOLD
 
 
+def flat() -> tuple[object, dict]:
+    return torch.export.export(plain().eval(), (torch.zeros(2, 3, 24, 36),)).module(), TOLD
+
+
 def lazy() -> tuple[nn.Module, dict]:
     return nn.Sequential(nn.LazyConv2d(5, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(7)), TOLD
 

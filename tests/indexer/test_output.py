@@ -1,8 +1,10 @@
 """What the commands print where printing is hard: names that are not UTF-8, closed pipes, full disks, warnings."""
 
+import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,6 +63,27 @@ def test_names_that_are_not_utf8_are_answered(odd: Path) -> None:
 def test_names_that_are_not_utf8_are_printed(odd: Path, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([part.format(index=odd / "index") for part in command]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_everything_else_is_done_with_names_that_are_not_utf8(odd: Path, tmp_path: Path) -> None:
+    """Pictures, exports and changes of an index."""
+    index = tmp_path / CAFE / "copy"
+    shutil.copytree(odd / "index", index)
+    photos = odd / "photos"
+    for command in (
+        ["sheet", "--layer", "0", "--neurons", "0,1", "--class", CAFE, "--out", str(tmp_path / CAFE / "sheet.png")],
+        ["sheet", "--layer", "0", "--neurons", "0,1", "--out", str(tmp_path / "sheet.svg")],
+        ["export", "--layer", "0", "--top", "2", "--out", str(tmp_path / CAFE / "export")],
+        ["page", "--out", str(tmp_path / CAFE / "page.html")],
+        ["report"], ["report", "--format", "json"], ["report", "--format", "html"],
+        ["add"], ["relabel"], ["verify", "--repair"], ["remove", "--class", CAFE], ["compact"], ["verify"],
+    ):  # fmt: skip
+        assert main([command[0], str(index), *command[1:]]) == 0, command
+    labels = json.loads((tmp_path / CAFE / "export" / "labels.json").read_bytes())
+    assert len(labels["images"]) == len(list((tmp_path / CAFE / "export" / "data").iterdir())) > 0
+    with indexer.open(index) as remaining:
+        assert [image.class_ for image in remaining.find_images(limit=9).items] == ["boats", "boats"]
+    assert len([*(photos / CAFE).iterdir()]) == 5
 
 
 def test_a_summary_in_ascii(odd: Path) -> None:

@@ -16,6 +16,7 @@ from indexer.jobs import relabel as relabelling
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.info import describe
+from indexer.jobs.precision_report import ranks_kept
 from indexer.jobs.relabel import relabel
 from indexer.jobs.remove import remove
 from indexer.jobs.reporter import Reporter
@@ -115,6 +116,7 @@ def test_moved_files_change_paths_and_classes_as_a_fresh_build_would(index: Path
     with indexer.open(index) as opened:
         for image in opened.find_images(limit=99).items:
             assert opened.original(image) == (photos / image.path).read_bytes()
+    assert ranks_kept(index)[0].images == 5, "a precision is compared over the first shard's images, where they are now"
 
 
 def test_relabelling_runs_no_network(index: Path, photos: Path, no_network: None) -> None:

@@ -107,6 +107,11 @@ def _as_module(name: str, module: Any) -> tuple[nn.Module, tuple[str, ...]]:
         raise InvalidRequest(f"{name!r} returned the class {module.__name__}; name the class itself, or call it")
     if not isinstance(module, nn.Module):
         raise InvalidRequest(f"{name!r} returned {type(module).__name__}, not a torch.nn.Module")
+    if isinstance(module, torch.fx.GraphModule) and not _calls_modules(module.graph):
+        raise InvalidRequest(
+            f"{name!r} returned a graph that calls functions and no modules, so that it has no layers to look at; "
+            "return the exported program itself, or the network that it was made of"
+        )
     return module, ()
 
 
@@ -114,6 +119,10 @@ def unflattened(program: torch.export.ExportedProgram, name: str) -> nn.Module:
     """An exported program as modules that call each other, whose names are those of the network it was made of."""
     with of_user(f"unflattening the exported program {name}"):
         return torch.export.unflatten(program)
+
+
+def _calls_modules(graph: torch.fx.Graph) -> bool:
+    return any(node.op == "call_module" and node.target != "_guards_fn" for node in graph.nodes)  # which checks sizes
 
 
 def _told(name: str, module: nn.Module, preprocessing: Any) -> Told:

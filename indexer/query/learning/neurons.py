@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from indexer.derive.image_table import class_code
 from indexer.derive.selectivity import DEAD, STATES
-from indexer.errors import InvalidRequest, NotFound
+from indexer.errors import InvalidRequest
 from indexer.query.generation import page_of
 from indexer.query.index import Index
 from indexer.query.learning.correlation import correlations
@@ -92,9 +93,7 @@ class NeuronTable:
             wanted &= self.columns["state"] == state
         if class_ is not None:
             require_classes(self.classes, "a neuron's best class")
-            if class_ not in self.classes:
-                raise NotFound(f"the index has no class {class_[:100]!r}")
-            wanted &= self.columns["best"] == self.classes.index(class_)
+            wanted &= self.columns["best"] == class_code(self.classes, class_)
         return wanted if dead is None else wanted & (self.columns["dead"] == dead)
 
 
