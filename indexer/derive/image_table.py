@@ -13,6 +13,7 @@ from indexer.errors import DamagedFile, NotFound
 from indexer.index import hdf5
 from indexer.shards.reader import Shard
 from indexer.shards.records import IndexedImage
+from indexer.store.storage import Location
 
 KIND = "unitscope image table"
 VERSION = 2
@@ -80,7 +81,10 @@ def _columns(live: list[tuple[int, IndexedImage]], shard: int, code: dict[str, i
         "shard": [shard] * len(live),
         "row": [row for row, _ in live],
         "class": [-1 if image.class_ is None else code[image.class_] for image in images],
-        **{name: [getattr(image, name) for image in images] for name in ("id", "width", "height", "bytes")},
+        "id": [image.id for image in images],
+        "width": [image.width for image in images],
+        "height": [image.height for image in images],
+        "bytes": [image.size for image in images],
     }
     return {
         **{name: np.array(values, _NUMBERS[name]) for name, values in columns.items()},
@@ -115,7 +119,7 @@ class ImageTable:
         Sorted.
     """
 
-    def __init__(self, index: Path, file: str) -> None:
+    def __init__(self, index: Location, file: str) -> None:
         self._arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
         missing = _COLUMNS - self._arrays.keys()
         if missing:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -21,7 +20,8 @@ from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Page
 from indexer.shards.pool import ShardPool
 from indexer.shards.reader import Shard, open_listed
-from indexer.store.remote import RemotePath, parse_location
+from indexer.store.remote import parse_location
+from indexer.store.storage import Location, storage_at
 
 if TYPE_CHECKING:
     from indexer.network.forward import Network
@@ -34,14 +34,14 @@ class Generation:
 
     Attributes
     ----------
-    path : Path or RemotePath
+    path : Location
     name : str
         The folder's name.
     manifest : Manifest
     images : ImageTable
     """
 
-    def __init__(self, path: Path | RemotePath, images: Path | RemotePath | None = None) -> None:
+    def __init__(self, path: Location, images: Location | None = None) -> None:
         self.path = path.resolve()
         self.name = self.path.name
         self.manifest: Manifest = read_manifest(path)
@@ -61,7 +61,7 @@ class Generation:
         preprocessing = self.manifest.configuration.preprocessing
         self._boxes = {name: Boxes(layer.info.field, preprocessing) for name, layer in self.layers.items()}
         self._shards = ShardPool(_opener(self.path, self.manifest.shards), len(self.manifest.shards))
-        if isinstance(path, Path):
+        if not storage_at(path).costs_requests:
             self._shards.open_some()
 
     def __enter__(self) -> Self:
@@ -216,7 +216,7 @@ def _of_shape(shard: Shard, maps: np.ndarray, shape: tuple[int, ...]) -> np.ndar
     return maps
 
 
-def _opener(index: Path | RemotePath, shards: list[ShardInfo]) -> Callable[[int], Shard]:
+def _opener(index: Location, shards: list[ShardInfo]) -> Callable[[int], Shard]:
     """Opens a shard by its number. Not a method: a generation that held itself would keep its files open for longer."""
     return lambda number: open_listed(index / shards[number].file, shards[number])
 

@@ -2,8 +2,8 @@
 
 `parse_location` makes a path of what a person names: a `pathlib.Path`, or for a URL such as ``s3://bucket/folder`` a
 `RemotePath`, which has the part of its interface that jobs and readers of an index use. What differs is decided where
-it does: remote files are prepared on this machine and uploaded whole (`indexer.store.atomic`), read by range (shards)
-or copied into a bounded cache and mapped from there (`indexer.store.cache`).
+it does (`indexer.store.remote_storage`): remote files are prepared on this machine and uploaded whole, read by range
+(shards) or copied into a bounded cache and mapped from there (`indexer.store.cache`).
 
 Credentials and endpoints come from the environment alone (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, ...).
 """
@@ -32,10 +32,12 @@ _REFUSALS = ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
 _OBJECT_STORES = ("s3", "s3a", "gs", "az", "abfs")
 
 
-def parse_location(name: str | Path) -> "Path | RemotePath":
+def parse_location(name: "str | Path | RemotePath") -> "Path | RemotePath":
     """The path that a person names, on this machine or by URL."""
-    if isinstance(name, RemotePath) or "://" not in str(name):
-        return name if isinstance(name, RemotePath) else Path(name)
+    if isinstance(name, RemotePath):
+        return name
+    if "://" not in str(name):
+        return Path(name)
     protocol, _, rest = str(name).partition("://")
     return Path("/" + rest.lstrip("/")) if protocol == "file" else RemotePath(protocol, PurePosixPath(rest.strip("/")))
 

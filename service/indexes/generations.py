@@ -18,7 +18,7 @@ from pathlib import Path
 
 from indexer.errors import UnitscopeError
 from indexer.query.index import Index
-from indexer.store.remote import RemotePath
+from indexer.store.storage import storage_at
 from service.errors import GenerationReplaced, IndexUnavailable
 
 
@@ -62,7 +62,7 @@ class OpenGeneration:
         """The generation that an index has open; not leased by anybody."""
         state = hashlib.sha256(json.dumps(index.manifest.to_json(), sort_keys=True).encode()).hexdigest()
         network = index.manifest.configuration.digest
-        if isinstance(index.path, RemotePath):  # nothing is mapped, and each size would be a request
+        if storage_at(index.path).costs_requests:  # nothing is mapped, and each size would be a request
             return cls(index, state, network, 0, {})
         mapped = {str(index.path / file): _bytes(index.path / file) for file in index.manifest.derived.values()}
         size = sum(mapped.values()) + sum(_bytes(index.path / shard.file) for shard in index.manifest.shards)
