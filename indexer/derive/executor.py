@@ -16,7 +16,7 @@ from indexer.store.storage import Location
 class Executor(Protocol):
     """Does parts; an engine may be one as well."""
 
-    def run(self, function: Callable[..., Any], tasks: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
         """What ``function`` gives for each task's arguments, with the task's number; in any order.
 
         Few results wait at a time for whoever iterates.
@@ -29,7 +29,7 @@ class Executor(Protocol):
 class LocalExecutor:
     """This process; a part uses all of its cores by itself."""
 
-    def run(self, function: Callable[..., Any], tasks: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
         return ((number, function(*task)) for number, task in enumerate(tasks))
 
     def sharing(self, file: Path, folder: Location) -> contextlib.AbstractContextManager[Path]:

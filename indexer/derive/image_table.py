@@ -62,13 +62,15 @@ class _Survey:
 
 
 def _survey(shards: Iterable[Shard], removed: Collection[int], labels: Labels) -> _Survey:
-    images, longest, classes = 0, 1, set()
+    images, longest = 0, 1
+    classes: set[str] = set()
     for shard in shards:
         for _, image in _live(shard, removed, labels):
             images += 1
             longest = max(longest, len(_bytes(image.path)))
-            classes.add(image.class_)
-    return _Survey(images, longest, sorted(classes - {None}))
+            if image.class_ is not None:
+                classes.add(image.class_)
+    return _Survey(images, longest, sorted(classes))
 
 
 def _live(shard: Shard, removed: Collection[int], labels: Labels) -> list[tuple[int, IndexedImage]]:
@@ -172,7 +174,8 @@ class ImageTable:
         return None if code < 0 else self.classes[code]
 
     def sha256(self, row: int) -> str:
-        return self.digests[row].tobytes().hex()
+        digest: bytes = self.digests[row].tobytes()
+        return digest.hex()
 
     def classes_of(self, rows: np.ndarray) -> list[str | None]:
         return [None if code < 0 else self.classes[code] for code in self.class_code[rows].tolist()]

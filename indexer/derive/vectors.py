@@ -64,7 +64,8 @@ def unit_vectors(maps: np.ndarray) -> np.ndarray:
     vectors = torch.from_numpy(halves).to(torch.float32).numpy()
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     length[length == 0] = 1
-    return np.divide(vectors, length, out=vectors)
+    np.divide(vectors, length, out=vectors)
+    return vectors
 
 
 def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, executor: Executor) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def _flat(layer: LayerInfo) -> faiss.Index:
     return faiss.IndexScalarQuantizer(layer.channels, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
 
-def _parts(sources: Sources, layer: LayerInfo) -> list[tuple]:
+def _parts(sources: Sources, layer: LayerInfo) -> list[tuple[Sources, LayerInfo, int, int]]:
     image_bytes = len(grid(layer.height, layer.width)) * layer.channels * 2
     size = max(1, PART_BYTES // image_bytes)
     return [(sources, layer, *run) for run in runs(opened(sources).images, size)]

@@ -6,7 +6,7 @@ import io
 import struct
 from typing import Final
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from indexer.defaults import MAX_PIXELS
 from indexer.errors import ImageRejected
@@ -128,7 +128,7 @@ def read_picture(data: bytes, max_pixels: int = MAX_PIXELS, value_range: ValueRa
     return _upright(to_rgb(image, meaning, value_range), _orientation(image))
 
 
-def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
     """An image that is not decoded yet; see `read_picture`."""
     image = _open(data, max_pixels)
     width, height = image.size
@@ -139,7 +139,7 @@ def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     return image
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
+def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     if not data:
         raise ImageRejected("the file is empty")
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
@@ -156,9 +156,10 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return image.getexif().get(_ORIENTATION_TAG, 1)
+        orientation: int = image.getexif().get(_ORIENTATION_TAG, 1)
     except DECODER_ERRORS:  # EXIF that cannot be parsed says nothing about the pixels
         return 1
+    return orientation
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

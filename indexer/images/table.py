@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from indexer.errors import InvalidRequest, NotInstalled
@@ -168,7 +167,7 @@ def _named(value: Any) -> Any:
     return int(value) if value.is_integer() else value
 
 
-READERS: Final[dict[str, Callable[[Path], Table]]] = {
+READERS: Final[dict[str, Callable[[Location], Table]]] = {
     ".csv": _text,
     ".tsv": _text,
     ".jsonl": _json,

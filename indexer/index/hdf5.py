@@ -154,7 +154,8 @@ def read_all(dataset: h5py.Dataset) -> np.ndarray:
     size = dataset.size * dataset.dtype.itemsize
     if size > MAX_READ:
         raise ValueError(f"claims to have {size} bytes; at most {MAX_READ} are read at once")
-    return dataset[()]
+    values: np.ndarray = dataset[()]
+    return values
 
 
 @dataclass(frozen=True, slots=True)

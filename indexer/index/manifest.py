@@ -253,7 +253,7 @@ class Manifest:
 
     def skipped_with(self, more: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
         """``skipped``, and more images with the reasons, each once, in order."""
-        return sorted({*map(tuple, self.skipped), *map(tuple, more)})
+        return sorted({(path, reason) for path, reason in (*self.skipped, *more)})
 
     def to_json(self) -> dict[str, Any]:
         body = {name: getattr(self, name) for name in (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from indexer.defaults import SHARD_SIZE
+from indexer.defaults import MAX_PIXELS, SHARD_SIZE
 from indexer.derive.executor import Executor
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
@@ -13,7 +13,6 @@ from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, No
 from indexer.images.columns import Wanted
 from indexer.images.left_out import none_usable
 from indexer.images.listing import Listing, list_images
-from indexer.images.reading import MAX_PIXELS
 from indexer.index import layout
 from indexer.index.intake import Intake
 from indexer.index.loading import PLAIN, Loading
@@ -290,7 +289,7 @@ def _plan(
         first_shard=max(numbers, default=-1) + 1,
         shard_size=shard_size,
         batch_size=batch,
-        skipped=[list(pair) for pair in listing.skipped],
+        skipped=list(listing.skipped),
         files=listing.files,
         intake=intake,
         endings=dict(listing.endings) if intake.folder else {},

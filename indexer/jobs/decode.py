@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from indexer.defaults import MAX_PIXELS
 from indexer.errors import ImageRejected
 from indexer.images.listing import ImageFile
 from indexer.images.preprocessing import Preprocessing
-from indexer.images.reading import MAX_PIXELS, read_file, read_picture
+from indexer.images.reading import read_file, read_picture
 from indexer.images.remarks import decoding
 from indexer.shards.records import IndexedImage
 from indexer.store.storage import Location

@@ -97,7 +97,7 @@ def read_plan(index: Location) -> Plan | None:
                 files=[_file(json.loads(line)) for line in lines],
                 intake=Intake.from_json(data["intake"]) if data.get("intake") else None,
                 endings=data.get("endings", {}),
-                **{key: data[key] for key in _PLAIN},
+                **({key: data[key] for key in _PLAIN} | {"skipped": [(path, why) for path, why in data["skipped"]]}),
             )
     except FileNotFoundError:
         return None

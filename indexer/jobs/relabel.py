@@ -201,7 +201,8 @@ class _Matching:
             return _UNREADABLE
 
     def _digest(self, row: int) -> bytes:
-        return self._table.digests[row].tobytes()
+        digest: bytes = self._table.digests[row].tobytes()
+        return digest
 
     def _has_size_of_row(self, path: str) -> bool:
         row, file = self._row_of.get(path), self._root / path

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from indexer.defaults import MAX_PIXELS
 from indexer.derive.image_table import ImageTable
 from indexer.errors import ConfigurationMismatch, InvalidRequest
 from indexer.images.columns import Wanted
 from indexer.images.listing import LIST_SUFFIXES, ImageFile, Listing, list_images
-from indexer.images.reading import MAX_PIXELS
 from indexer.index.intake import PLAIN, Intake, ListSource
 from indexer.index.manifest import Manifest
 from indexer.store.remote import parse_location

@@ -153,7 +153,7 @@ def _rebuild(
 
 
 @contextmanager
-def _set_aside(files: Sequence[Path]) -> Iterator[None]:
+def _set_aside(files: Sequence[Location]) -> Iterator[None]:
     """Free the names of files for new ones; back with those that none took, if that fails."""
     moved = {path: path.parent / f"{path.name}.damaged" for path in files if path.exists()}
     for path, aside in moved.items():

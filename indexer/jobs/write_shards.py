@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
+from indexer.defaults import MAX_PIXELS
 from indexer.errors import DamagedFile
-from indexer.images.reading import MAX_PIXELS
 from indexer.index import layout
 from indexer.index.manifest import Configuration, ShardInfo
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
@@ -47,7 +46,7 @@ class ShardTask:
     """Everything that decides the content of shards."""
 
     index: Location
-    image_root: Path
+    image_root: Location
     configuration: Configuration
     batch_size: int
     limits: Limits = DEFAULT_LIMITS

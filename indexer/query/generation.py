@@ -1,17 +1,18 @@
 """The files of one published generation, open: images, layers, maps, boxes, originals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from indexer.defaults import MAX_PIXELS
 from indexer.derive.image_table import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
-from indexer.images.reading import MAX_PIXELS, read_picture
+from indexer.images.reading import read_picture
 from indexer.index.manifest import Manifest, ShardInfo, check_no_links, read_manifest
 from indexer.query import deadline
 from indexer.query.boxes import Boxes
@@ -26,7 +27,12 @@ from indexer.store.storage import Location, storage_at
 if TYPE_CHECKING:
     from indexer.network.forward import Network
 
-RowsT = TypeVar("RowsT", Sequence[int], np.ndarray)
+
+class _Rows(Protocol):
+    def __getitem__(self, rows: slice, /) -> Self: ...
+
+
+RowsT = TypeVar("RowsT", bound=_Rows)
 
 
 class Generation:

@@ -74,7 +74,7 @@ class Shard:
             self._close()
 
     @property
-    def attributes(self) -> dict[str, str | int | None]:
+    def attributes(self) -> dict[str, str | int]:
         """What `indexer.shards.format` says of the whole shard.
 
         Raises
@@ -82,7 +82,8 @@ class Shard:
         DamagedFile
         """
         try:
-            return {name: hdf5.get_attribute(self._h5, name) for name in self._h5.attrs}
+            values = {name: hdf5.get_attribute(self._h5, name) for name in self._h5.attrs}
+            return {name: value for name, value in values.items() if value is not None}
         except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
             raise DamagedFile(self.name, f"has attributes that cannot be read ({error})") from error
 
@@ -115,7 +116,8 @@ class Shard:
             first, end = int(ends[row - 1]) if row else 0, int(ends[row])
             with self._lock:
                 data = hdf5.own_dataset(self._h5, "originals/data")
-                return data[first : min(end, first + hdf5.MAX_READ)].tobytes()
+                kept: np.ndarray = data[first : min(end, first + hdf5.MAX_READ)]
+                return kept.tobytes()
         except (KeyError, OSError, RuntimeError, ValueError, TypeError, IndexError) as error:
             raise DamagedFile(self.name, f"the original of row {row} cannot be read ({error})") from error
 

@@ -109,7 +109,7 @@ class _RowBlocks:
     """Rows (n, C) that come batch by batch, kept in large blocks: small arrays would scatter the heap."""
 
     def __init__(self, width: int, dtype: type) -> None:
-        self._empty = np.empty((0, width), dtype)
+        self._empty: np.ndarray = np.empty((0, width), dtype)
         self._blocks: list[np.ndarray] = []
         self._free = self._empty
 
