@@ -79,6 +79,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
 
 # Warnings are errors; a link between files, or to a heading, that leads nowhere is one. Nothing is asked of the network.
 docs: $(VENV)/.installed-docs

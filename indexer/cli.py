@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG, commands: Seq
 def run(options: argparse.Namespace) -> int:
     """Run the command that was chosen, and make a line of each error that a person can do something about."""
     try:
-        return options.run(options)
+        status: int = options.run(options)
+        return status
     except UnitscopeError as error:
         tell(f"unitscope: {error}")
         return 1

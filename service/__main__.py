@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from indexer.store.storage import storage_at
 from indexer.system.cores import usable_cores
 from service.processes.sockets import addresses, fits, listen, listen_at
 from service.settings import PROG, Settings
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = PROG, ready: Ready 
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     settings = Settings.read(arguments, prog=prog)
-    if isinstance(settings.directory, Path) and not settings.directory.is_dir():
+    if storage_at(settings.directory).is_lost_folder():
         print(f"unitscope: there is no directory {settings.directory}", file=sys.stderr)
         return 2
     logs.configure(settings.log_level, SUPERVISOR)

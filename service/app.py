@@ -16,7 +16,7 @@ from flask import Flask, Response, g
 
 import indexer
 from indexer.store.cache import Cache
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location, storage_at
 from service.access.policy import Admission
 from service.explorer import Explorer
 from service.handlers import Services
@@ -121,11 +121,9 @@ def _services(settings: Settings, network: str | None) -> Services:
     )  # fmt: skip
 
 
-def _directory(settings: Settings) -> Path | RemotePath:
+def _directory(settings: Settings) -> Location:
     """What is served; copies of remote files lie where the settings of this application say."""
-    if isinstance(settings.directory, RemotePath):
-        return settings.directory.copied_to(Cache(settings.cache, settings.cache_bytes))
-    return settings.directory
+    return storage_at(settings.directory).copied_to(Cache(settings.cache, settings.cache_bytes))
 
 
 def _name_request() -> None:

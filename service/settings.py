@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from indexer.store.remote import RemotePath
+    from indexer.store.storage import Location
 
 PROG = "python -m service"
 ENVIRONMENT_PREFIX = "UNITSCOPE_"
@@ -32,7 +32,7 @@ def _setting(parse: Callable[[str], Any], help_: str, default: Any = MISSING) ->
     return field(default=default, metadata={"parse": parse, "help": help_})
 
 
-def _location(text: str) -> "Path | RemotePath":
+def _location(text: str) -> "Location":
     if "://" not in text:
         return Path(text)
     # Here, because the process that starts the others does not need it.
@@ -93,12 +93,12 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 class Settings:
     """The settings of the service; see the help of each field."""
 
-    directory: "Path | RemotePath" = _setting(
+    directory: "Location" = _setting(
         _location, "An index, or a folder of indexes, or the URL of either. Given without a flag on the command line."
     )
     host: str = _setting(str, "The address to listen on. 127.0.0.1 is reached from this machine alone.", "127.0.0.1")
     port: int = _setting(_number(0, 65535), "The port to listen on; 0 takes a free one.", 8000)
-    images: "Path | RemotePath | None" = _setting(
+    images: "Location | None" = _setting(
         _location, "Where the original images are, if not where they were when they were indexed.", None
     )
     model: str | None = _setting(

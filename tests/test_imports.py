@@ -1,7 +1,9 @@
 """What a new interpreter has loaded after an import: what is large comes when it is needed, and not before."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +35,46 @@ def test_torch_comes_with_the_network() -> None:
     code += "Networks.preload(); print(before, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_only_the_store_knows_where_a_file_is() -> None:
+    """Code outside asks `indexer.store.storage.storage_at`; it never asks which kind of path it has."""
+    root = Path(__file__).parents[1]
+    told: list[str] = []
+    for package in ("indexer", "service", "unitscope"):
+        for file in sorted((root / package).rglob("*.py")):
+            if file.parent != root / "indexer" / "store":
+                told += [f"{file.relative_to(root)}, line {line}" for line in kinds_told(file.read_text("utf-8"))]
+    assert told == []
+
+
+KINDS = {"Path", "PosixPath", "PurePath", "RemotePath", "Status", "LocalStorage", "RemoteStorage"}
+
+
+def kinds_told(source: str) -> list[int]:
+    """Lines of a program that tell kinds of paths apart, or name the one of buckets."""
+    nodes = [*ast.walk(ast.parse(source))]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and names_in(node.func) & {"isinstance", "type"}]
+    told = [call.lineno for call in calls if names_in(call) & KINDS]
+    named = [node.lineno for node in nodes if isinstance(node, ast.ImportFrom) and "RemotePath" in names_in(node)]
+    return sorted({*told, *named})
+
+
+def names_in(node: ast.AST) -> set[str]:
+    names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    names |= {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+    return names | {each.name for each in ast.walk(node) if isinstance(each, ast.alias)}
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("if isinstance(path, RemotePath): pass", [1]),
+        ("x = 1\ny = not isinstance(path, (str, remote.RemotePath))", [2]),
+        ("if isinstance(root, pathlib.Path): pass", [1]),
+        ("from indexer.store.remote import RemotePath", [1]),
+        ("if isinstance(value, str): pass\nstorage_at(Path('a')).read(3)", []),
+    ],
+)
+def test_kinds_are_seen(source: str, lines: list[int]) -> None:
+    assert kinds_told(source) == lines

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from indexer.commands.common import add_device_option
 from indexer.index import layout
-from indexer.store.remote import RemotePath, parse_location
+from indexer.store.remote import parse_location
+from indexer.store.storage import Location
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -56,7 +57,7 @@ def index_folder(options: argparse.Namespace) -> Path:
     return cache_folder() / f"{words}-{digest}"
 
 
-def _absolute(images: Path | RemotePath) -> str:
+def _absolute(images: Location) -> str:
     return str(images.resolve())
 
 

@@ -5,7 +5,7 @@ import os
 import re
 from typing import Final
 
-from indexer.store.atomic import PARTIAL_SUFFIX
+from indexer.store.durable import PARTIAL_SUFFIX
 
 _HINTS: Final = {
     errno.ENOSPC: "the disk is full: make room there",

@@ -28,7 +28,7 @@ def guarded(run: Callable[[], int]) -> tuple[int, bool]:
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):  # a stream of somebody else's
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     _said.clear()
     with _hooks(), contextlib.redirect_stdout(_Output(sys.stdout)):
         try:

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -31,7 +31,7 @@ class Bar:
 
     def __init__(self, does: str = "indexing") -> None:
         self._does = does
-        self._bar: tqdm | None = None
+        self._bar: tqdm[NoReturn] | None = None
         self.reporter = Reporter(self._stage, self._total, self._progress, self._left_out, self._note)
 
     def _total(self, images: int) -> None:

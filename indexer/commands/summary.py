@@ -1,15 +1,14 @@
 """What a command says of an index that it has written."""
 
-from pathlib import Path
-
 from indexer.images.left_out import endings_line
 from indexer.index.manifest import Manifest
 from indexer.jobs.info import saturated_activations, skipped_images
+from indexer.store.storage import Location
 
 _SKIPPED_SHOWN = 10
 
 
-def print_summary(index: Path, manifest: Manifest) -> None:
+def print_summary(index: Location, manifest: Manifest) -> None:
     """Print the index's size, and what could not be kept as it was."""
     skipped = skipped_images(index, manifest)
     print(f"{index}: generation {manifest.generation}, {manifest.images} images, {len(manifest.shards)} shards")

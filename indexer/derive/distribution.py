@@ -68,7 +68,8 @@ class Distribution:
         half = as_kept(values)
         position = np.searchsorted(self.keys, keys_of(neurons, half), side="left")
         total = np.where(position > 0, self.cumulative[np.maximum(position, 1) - 1], 0)
-        return total - self._bases[neurons]
+        counts: np.ndarray = total - self._bases[neurons]
+        return counts
 
     def percentiles(self, neurons: np.ndarray, values: np.ndarray) -> np.ndarray:
         """The share, in percent, of each neuron's activations below a value: (K,), (K,) -> (K,) float64."""
@@ -77,7 +78,8 @@ class Distribution:
     def firing_from(self, fraction: float = DEFAULT_FRACTION) -> np.ndarray:
         """The smallest activation (C,) float32 at which each neuron fires: its threshold, if that is positive."""
         smallest = np.float32(np.finfo(np.float16).smallest_subnormal)
-        return np.maximum(self.thresholds(fraction), smallest)
+        firing: np.ndarray = np.maximum(self.thresholds(fraction), smallest)
+        return firing
 
     def of_neuron(self, neuron: int) -> tuple[np.ndarray, np.ndarray]:
         """The different activations of a neuron, ascending (m,) float32, and how often each occurs (m,) int64."""

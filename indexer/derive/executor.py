@@ -9,30 +9,30 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location
 
 
 @runtime_checkable
 class Executor(Protocol):
     """Does parts; an engine may be one as well."""
 
-    def run(self, function: Callable[..., Any], tasks: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
         """What ``function`` gives for each task's arguments, with the task's number; in any order.
 
         Few results wait at a time for whoever iterates.
         """
 
-    def sharing(self, file: Path, folder: Path | RemotePath) -> contextlib.AbstractContextManager[Path | RemotePath]:
+    def sharing(self, file: Path, folder: Location) -> contextlib.AbstractContextManager[Location]:
         """Where parts find a file of this process; ``folder`` is where to put a copy, if it must be in a bucket."""
 
 
 class LocalExecutor:
     """This process; a part uses all of its cores by itself."""
 
-    def run(self, function: Callable[..., Any], tasks: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
         return ((number, function(*task)) for number, task in enumerate(tasks))
 
-    def sharing(self, file: Path, folder: Path | RemotePath) -> contextlib.AbstractContextManager[Path]:
+    def sharing(self, file: Path, folder: Location) -> contextlib.AbstractContextManager[Path]:
         return contextlib.nullcontext(file)
 
 

@@ -23,8 +23,10 @@ def flat(dimensions: int) -> faiss.Index:
 def knn(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Scores (Q, k) float32, descending, and numbers (Q, k) of the vectors with the highest inner products."""
     if faiss.get_num_gpus():
-        return faiss.knn_gpu(_resources(), queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
-    return faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+        scores, numbers = faiss.knn_gpu(_resources(), queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+    else:
+        scores, numbers = faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+    return scores, numbers
 
 
 class Adding:

@@ -2,7 +2,7 @@
 
 import os
 import struct
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -18,7 +18,7 @@ class Reader:
         self._file = file
         self.size = os.fstat(file.fileno()).st_size
 
-    def take(self, layout: str) -> tuple[int, ...]:
+    def take(self, layout: str) -> tuple[Any, ...]:
         """Numbers of a `struct` layout."""
         packed = struct.Struct("<" + layout)
         data = self._file.read(packed.size)
@@ -26,7 +26,7 @@ class Reader:
             raise WrongVectors("ends too early")
         return packed.unpack(data)
 
-    def expect(self, layout: str, *wanted: float | None) -> None:
+    def expect(self, layout: str, *wanted: float | bytes | None) -> None:
         """Numbers that must be these; None for any."""
         found = self.take(layout)
         if any(b is not None and a != b for a, b in zip(found, wanted, strict=True)):

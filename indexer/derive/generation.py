@@ -14,8 +14,8 @@ from indexer.derive.sources import Sources, closing_opened, open_shards, opened
 from indexer.derive.vectors import write_vectors
 from indexer.index import layout
 from indexer.index.manifest import Manifest, publish
-from indexer.store import atomic
-from indexer.store.remote import RemotePath
+from indexer.store import atomic, durable
+from indexer.store.storage import Location
 
 KEPT_GENERATIONS = 2
 """Derived folders that stay: the published one and the one before it, which a reader may just be opening."""
@@ -24,7 +24,7 @@ Report = Callable[[str], None]
 
 
 def derive_and_publish(
-    index: Path,
+    index: Location,
     manifest: Manifest,
     report: Report = lambda stage: None,
     executor: Executor | None = None,
@@ -80,7 +80,9 @@ class _Files:
     def done(self, what: str, file: str) -> None:
         self.names[what] = file
         path = self._folder / file
-        self._settled.append((file, self._pool.submit(atomic.file_sha256, path), self._pool.submit(atomic.flush, path)))
+        self._settled.append(
+            (file, self._pool.submit(atomic.file_sha256, path), self._pool.submit(durable.flush, path))
+        )
 
     def checksums(self) -> dict[str, str]:
         for _, _, flushed in self._settled:
@@ -90,7 +92,7 @@ class _Files:
 
 def _derive(
     partial: Path,
-    index: Path | RemotePath,
+    index: Location,
     folder: str,
     manifest: Manifest,
     labels: Labels,
@@ -122,7 +124,7 @@ def _derive(
         return _Derived(opened(sources).images, files.names, files.checksums(), kinds, len(labels.changed))
 
 
-def _forget_old(index: Path, generation: int) -> None:
+def _forget_old(index: Location, generation: int) -> None:
     for folder in (index / layout.DERIVED).iterdir():
         if folder.name.isdigit() and int(folder.name) <= generation - KEPT_GENERATIONS:
             atomic.remove(folder)

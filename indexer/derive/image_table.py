@@ -14,6 +14,7 @@ from indexer.errors import DamagedFile, NotFound
 from indexer.index import hdf5
 from indexer.shards.reader import Shard
 from indexer.shards.records import IndexedImage
+from indexer.store.storage import Location
 
 KIND = "unitscope image table"
 VERSION = 2
@@ -63,13 +64,15 @@ class _Survey:
 
 
 def _survey(shards: Iterable[Shard], removed: Collection[int], labels: Labels) -> _Survey:
-    images, longest, classes = 0, 1, set()
+    images, longest = 0, 1
+    classes: set[str] = set()
     for shard in shards:
         for _, image in _live(shard, removed, labels):
             images += 1
             longest = max(longest, len(_bytes(image.path)))
-            classes.add(image.class_)
-    return _Survey(images, longest, sorted(classes - {None}))
+            if image.class_ is not None:
+                classes.add(image.class_)
+    return _Survey(images, longest, sorted(classes))
 
 
 def _live(shard: Shard, removed: Collection[int], labels: Labels) -> list[tuple[int, IndexedImage]]:
@@ -82,7 +85,10 @@ def _columns(live: list[tuple[int, IndexedImage]], shard: int, code: dict[str, i
         "shard": [shard] * len(live),
         "row": [row for row, _ in live],
         "class": [-1 if image.class_ is None else code[image.class_] for image in images],
-        **{name: [getattr(image, name) for image in images] for name in ("id", "width", "height", "bytes")},
+        "id": [image.id for image in images],
+        "width": [image.width for image in images],
+        "height": [image.height for image in images],
+        "bytes": [image.size for image in images],
     }
     return {
         **{name: np.array(values, _NUMBERS[name]) for name, values in columns.items()},
@@ -117,7 +123,7 @@ class ImageTable:
         Sorted.
     """
 
-    def __init__(self, index: Path, file: str) -> None:
+    def __init__(self, index: Location, file: str) -> None:
         self._arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
         missing = _COLUMNS - self._arrays.keys()
         if missing:
@@ -170,7 +176,8 @@ class ImageTable:
         return None if code < 0 else self.classes[code]
 
     def sha256(self, row: int) -> str:
-        return self.digests[row].tobytes().hex()
+        digest: bytes = self.digests[row].tobytes()
+        return digest.hex()
 
     def classes_of(self, rows: np.ndarray) -> list[str | None]:
         return [None if code < 0 else self.classes[code] for code in self.class_code[rows].tolist()]

@@ -18,7 +18,7 @@ import numpy as np
 from indexer.errors import DamagedFile
 from indexer.index.manifest import Manifest
 from indexer.shards.records import IndexedImage
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location
 
 FORMAT = "unitscope labels"
 VERSION = 1
@@ -54,7 +54,7 @@ class Labels:
 NO_LABELS = Labels()
 
 
-def read_labels(index: Path | RemotePath, manifest: Manifest) -> Labels:
+def read_labels(index: Location, manifest: Manifest) -> Labels:
     """The labels of a generation; none where every image is called as in its shard.
 
     Raises

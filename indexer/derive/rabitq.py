@@ -45,7 +45,8 @@ def _centres(sample: np.ndarray, number: int) -> np.ndarray:
     parameters.min_points_per_centroid = 1  # it is the sample's size that is bounded, and the recall is measured
     clustering = faiss.Clustering(sample.shape[1], number, parameters)
     clustering.train(spread(sample, number), faiss_gpu.flat(sample.shape[1]))
-    return faiss.vector_to_array(clustering.centroids).reshape(number, -1)
+    centres: np.ndarray = faiss.vector_to_array(clustering.centroids).reshape(number, -1)
+    return centres
 
 
 def _graph(centres: np.ndarray) -> faiss.IndexHNSWFlat:

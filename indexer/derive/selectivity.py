@@ -100,7 +100,8 @@ class Selectivity:
         """The AUC (C,) float64 for the best class; NaN for less than two classes."""
         if len(self.images) < 2:
             return np.full(self.auc.shape[1], np.nan)
-        return self.auc[self._large].max(axis=0).astype(np.float64)
+        highest: np.ndarray = self.auc[self._large].max(axis=0).astype(np.float64)
+        return highest
 
     @cached_property
     def _large(self) -> np.ndarray:
@@ -182,7 +183,8 @@ def selectivity_of(peaks: Iterable[np.ndarray], firing_from: np.ndarray, classes
 
 
 def _means(values: np.ndarray, codes: np.ndarray, images: np.ndarray) -> np.ndarray:
-    return np.bincount(codes, values, len(images)) / images
+    means: np.ndarray = np.bincount(codes, values, len(images)) / images
+    return means
 
 
 def auc_by_class(descending: np.ndarray, codes: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -207,7 +209,8 @@ def auc_by_class(descending: np.ndarray, codes: np.ndarray, images: np.ndarray) 
     rank = len(descending) - np.repeat(first + (length - 1) / 2, length)  # 1 is the smallest; equals share the mean
     wins = np.bincount(codes, rank, len(images)) - images * (images + 1) / 2
     pairs = images * (len(descending) - images)
-    return np.divide(wins, pairs, out=np.full(len(images), np.nan), where=pairs > 0)
+    auc: np.ndarray = np.divide(wins, pairs, out=np.full(len(images), np.nan), where=pairs > 0)
+    return auc
 
 
 def selectivity_index(means: np.ndarray) -> float:
@@ -224,4 +227,5 @@ def entropy_of(amounts: np.ndarray) -> np.ndarray:
     total = amounts.sum(axis=0, dtype=np.float64)
     shares = np.divide(amounts, total, out=np.full(amounts.shape, np.nan), where=total > 0)
     logs = np.log2(shares, out=np.zeros(amounts.shape), where=shares > 0)
-    return np.abs(-(shares * logs).sum(axis=0))  # abs: no -0
+    entropies: np.ndarray = np.abs(-(shares * logs).sum(axis=0))  # abs: no -0
+    return entropies

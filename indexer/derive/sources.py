@@ -4,7 +4,6 @@ import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,18 +13,17 @@ from indexer.index import hdf5, layout
 from indexer.index.manifest import Configuration, Manifest, ShardInfo
 from indexer.shards.pool import ShardPool
 from indexer.shards.reader import Shard, open_listed
-from indexer.store import cache
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location, storage_at
 
 
 @dataclass(frozen=True)
 class Sources:
     """Names of what a generation is derived from; ``table`` is the image table that it will have."""
 
-    index: Path | RemotePath
+    index: Location
     configuration: Configuration
     shards: tuple[ShardInfo, ...]
-    table: Path | RemotePath
+    table: Location
 
 
 class Opened:
@@ -73,7 +71,7 @@ def closing_opened() -> Iterator[None]:
         opened.cache_clear()
 
 
-def open_shards(index: Path | RemotePath, listed: Manifest | Sources) -> ShardPool:
+def open_shards(index: Location, listed: Manifest | Sources) -> ShardPool:
     """The shards that are listed, opened when they are asked for; remote ones as copies.
 
     Asking raises DamagedFile for one that is missing, foreign, or of another configuration.
@@ -81,7 +79,7 @@ def open_shards(index: Path | RemotePath, listed: Manifest | Sources) -> ShardPo
 
     def open_shard(number: int) -> Shard:
         info = listed.shards[number]
-        shard = open_listed(cache.local(index / info.file, info.file), info)
+        shard = open_listed(storage_at(index / info.file).local_file(info.file), info)
         if shard.attributes.get("configuration") != configuration:
             raise DamagedFile(info.file, "belongs to an index of another configuration")
         return shard

@@ -26,8 +26,7 @@ from indexer.derive.ivf import Part, fill, read_inverted, train, training_vector
 from indexer.derive.rabitq import train_codes
 from indexer.derive.sources import Sources, opened
 from indexer.index.manifest import LayerInfo
-from indexer.store import cache
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location, storage_at
 from indexer.system.threads import in_threads
 
 CELLS = 256
@@ -65,7 +64,8 @@ def unit_vectors(maps: np.ndarray) -> np.ndarray:
     vectors = torch.from_numpy(halves).to(torch.float32).numpy()
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     length[length == 0] = 1
-    return np.divide(vectors, length, out=vectors)
+    np.divide(vectors, length, out=vectors)
+    return vectors
 
 
 def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, executor: Executor) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _portions(first: int, end: int) -> list[range]:
 
 
 def filled_part(
-    sources: Sources, layer: LayerInfo, first: int, end: int, trained: Path | RemotePath, queries: np.ndarray
+    sources: Sources, layer: LayerInfo, first: int, end: int, trained: Location, queries: np.ndarray
 ) -> Part:
     """The part of a trained inverted file with the vectors of images ``first`` to ``end`` of the table."""
     cells = len(grid(layer.height, layer.width))
@@ -138,13 +138,13 @@ def filled_part(
 
 
 @functools.lru_cache(maxsize=1)
-def _trained(file: Path | RemotePath) -> faiss.Index:
-    with faiss_name(cache.local(file, file.name)) as name:
+def _trained(file: Location) -> faiss.Index:
+    with faiss_name(storage_at(file).local_file(file.name)) as name:
         return faiss.read_index(name)
 
 
 @contextmanager
-def _handed(index: faiss.Index, path: Path, sources: Sources, executor: Executor) -> Iterator[Path | RemotePath]:
+def _handed(index: faiss.Index, path: Path, sources: Sources, executor: Executor) -> Iterator[Location]:
     file = path.with_suffix(".trained")
     write_index(index, file)
     with executor.sharing(file, sources.table.parent) as shared:
@@ -156,7 +156,7 @@ def _flat(layer: LayerInfo) -> faiss.Index:
     return faiss.IndexScalarQuantizer(layer.channels, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
 
-def _parts(sources: Sources, layer: LayerInfo) -> list[tuple]:
+def _parts(sources: Sources, layer: LayerInfo) -> list[tuple[Sources, LayerInfo, int, int]]:
     image_bytes = len(grid(layer.height, layer.width)) * layer.channels * 2
     size = max(1, PART_BYTES // image_bytes)
     return [(sources, layer, *run) for run in runs(opened(sources).images, size)]

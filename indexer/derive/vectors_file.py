@@ -107,7 +107,7 @@ def _list_count(reader: Reader, dimensions: int, count: int) -> int:
     lists, probes = reader.take("QQ")
     if not 1 <= lists <= _MOST_LISTS or not 1 <= probes <= lists:
         raise WrongVectors(f"has {lists} lists and {probes} probes")
-    return lists
+    return int(lists)
 
 
 def _lists(reader: Reader, size: int, lists: int, code: int, count: int) -> None:

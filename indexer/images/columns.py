@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from indexer.errors import InvalidRequest
+from indexer.store.storage import Location
 
 _PATHS: Final = frozenset(
     ("path", "file", "image", "img", "filename", "filepath", "imagename", "imagefile", "imagepath", "imagefilename",
@@ -48,7 +48,7 @@ class Columns:
     ignored: tuple[str, ...]
 
 
-def choose(source: Path, names: Sequence[str], wanted: Wanted) -> Columns:
+def choose(source: Location, names: Sequence[str], wanted: Wanted) -> Columns:
     """Find the columns of paths and classes, as a person named them or by the names that are usual.
 
     Spaces around a name, and capital letters, do not matter.
@@ -70,7 +70,7 @@ def choose(source: Path, names: Sequence[str], wanted: Wanted) -> Columns:
     return Columns(path, class_, tuple(name for name in names if name not in (path, class_)))
 
 
-def _find(source: Path, names: Sequence[str], wanted: str | None, usual: frozenset[str], what: str) -> str | None:
+def _find(source: Location, names: Sequence[str], wanted: str | None, usual: frozenset[str], what: str) -> str | None:
     if wanted is not None:
         found = [name for name in names if name == wanted.strip()] or [n for n in names if _plain(n) == _plain(wanted)]
         if not found:

@@ -1,20 +1,21 @@
 """Which images a job is about: a folder, or a list that names them."""
 
 import os
-import posixpath
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from indexer.errors import InvalidRequest
 from indexer.images.columns import Columns, Wanted, choose
-from indexer.images.folder import LEAVES_ROOT, find_images, leaves
+from indexer.images.folder import LEAVES_ROOT, find_images
 from indexer.images.left_out import endings_line
 from indexer.images.table import DELIMITERS, READERS, Table, open_table
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location, storage_at
+from indexer.store.walk import Link
 
 LIST_SUFFIXES = tuple(READERS)
+_WRONG_LINKS = {Link.TO_FOLDER: "a symbolic link to a folder", Link.OUT: LEAVES_ROOT}
 MAX_CLASS = 1024
 """Longest name of a class, as in the service's contract."""
 
@@ -33,7 +34,7 @@ class Listing:
 
     Attributes
     ----------
-    root : Path
+    root : Location
         The image root; every path is relative to it.
     files : list of ImageFile
         Sorted by path, each path once.
@@ -47,7 +48,7 @@ class Listing:
         How a list was understood, for a person to read.
     """
 
-    root: Path
+    root: Location
     files: list[ImageFile]
     skipped: list[tuple[str, str]]
     endings: Counter[str] = field(default_factory=Counter)
@@ -56,7 +57,7 @@ class Listing:
 
 
 def list_images(
-    source: Path, root: Path | None = None, wanted: Wanted | None = None, follow_links: bool = False
+    source: Location, root: Location | None = None, wanted: Wanted | None = None, follow_links: bool = False
 ) -> Listing:
     """List the images of a folder or of a list file.
 
@@ -92,13 +93,13 @@ def list_images(
     return listing
 
 
-def _list_folder(root: Path, follow_links: bool) -> Listing:
+def _list_folder(root: Location, follow_links: bool) -> Listing:
     found = find_images(root, follow_links)
     files = [ImageFile(str(path), path.parts[0] if len(path.parts) > 1 else None) for path in found.paths]
     return Listing(root, sorted(files, key=lambda file: file.path), sorted(found.skipped), found.endings)
 
 
-def _list_file(source: Path, root: Path, wanted: Wanted, follow_links: bool) -> Listing:
+def _list_file(source: Location, root: Location, wanted: Wanted, follow_links: bool) -> Listing:
     table = open_table(source)
     columns = choose(source, table.columns, wanted)
     files = list(_rows(source, root, table, columns))
@@ -112,7 +113,7 @@ def _list_file(source: Path, root: Path, wanted: Wanted, follow_links: bool) -> 
     )
 
 
-def _rows(source: Path, root: Path, table: Table, columns: Columns) -> Iterator[ImageFile]:
+def _rows(source: Location, root: Location, table: Table, columns: Columns) -> Iterator[ImageFile]:
     seen: dict[str, int] = {}
     for line, row in table.rows():
         path = _relative_path(source, line, row.get(columns.path), columns.path, root)
@@ -123,7 +124,7 @@ def _rows(source: Path, root: Path, table: Table, columns: Columns) -> Iterator[
         yield ImageFile(path, class_)
 
 
-def _understood(source: Path, table: Table, columns: Columns, files: list[ImageFile]) -> str:
+def _understood(source: Location, table: Table, columns: Columns, files: list[ImageFile]) -> str:
     """How a list was read, in a sentence: nothing of it is dropped unsaid."""
     names = {file.class_ for file in files} - {None}
     said = [f"paths from the column {columns.path!r}"]
@@ -142,28 +143,20 @@ def _understood(source: Path, table: Table, columns: Columns, files: list[ImageF
     return f"{source}: {'; '.join(said)}"
 
 
-def _wrong_links(root: Path, files: list[ImageFile]) -> Iterator[tuple[str, str]]:
+def _wrong_links(root: Location, files: list[ImageFile]) -> Iterator[tuple[str, str]]:
     """Those of a list's images to which a link leads out of the root."""
-    if isinstance(root, RemotePath):
-        return
-    folders = {PurePosixPath(file.path).parent for file in files}
-    outside = {folder for folder in folders if leaves(root, root / folder)}
-    for file in files:
-        path = root / file.path
-        if path.is_symlink() and path.is_dir():
-            yield file.path, "a symbolic link to a folder"
-        elif PurePosixPath(file.path).parent in outside or (path.is_symlink() and leaves(root, path)):
-            yield file.path, LEAVES_ROOT
+    for path, link in storage_at(root).links([file.path for file in files]):
+        yield path, _WRONG_LINKS[link]
 
 
-def _relative_path(source: Path, line: int, value: object, column: str, root: Path) -> str:
+def _relative_path(source: Location, line: int, value: object, column: str, root: Location) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidRequest(f"{source}, line {line}: every row needs a {column!r}")
     try:
         os.fsencode(value)
     except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can write
         raise InvalidRequest(f"{source}, line {line}: {value!r} is no name of a file") from error
-    name = _below(root, value.strip())
+    name = storage_at(root).relative_name(value.strip())
     if name is None or ".." in PurePosixPath(name).parts or "\0" in value or name in ("", "."):
         raise InvalidRequest(
             f"{source}, line {line}: {value!r} must be a path below the image root {root}; --image-root says another"
@@ -171,23 +164,7 @@ def _relative_path(source: Path, line: int, value: object, column: str, root: Pa
     return str(PurePosixPath(name))
 
 
-def _below(root: Path, name: str) -> str | None:
-    """A path relative to the root; None for an absolute one that is elsewhere."""
-    if isinstance(root, RemotePath):
-        if "://" in name:
-            start = f"{root}/"
-            return name[len(start) :] if name.startswith(start) else None
-        return None if name.startswith("/") else name
-    if not name.startswith("/"):
-        return name
-    folder, file = posixpath.split(name)
-    for above in (folder, os.path.realpath(folder)):  # the root is resolved, a path in a list need not be
-        if Path(above).is_relative_to(root):
-            return str(Path(above).relative_to(root) / file)
-    return None
-
-
-def _class_name(source: Path, line: int, value: object, column: str) -> str | None:
+def _class_name(source: Location, line: int, value: object, column: str) -> str | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if not isinstance(value, (str, int)) or isinstance(value, bool):

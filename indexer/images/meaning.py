@@ -5,10 +5,10 @@ stand for transparent. Whatever is transparent is laid on white.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
-from PIL import Image, ImageCms, ImageMode
+from PIL import Image, ImageCms, ImageFile, ImageMode
 
 from indexer.errors import ImageRejected
 
@@ -44,7 +44,8 @@ class Meaning:
 
     @classmethod
     def of(cls, image: Image.Image) -> "Meaning":
-        arguments = image.tile[0].args if getattr(image, "tile", None) else ""
+        tiles = getattr(image, "tile", None)
+        arguments = tiles[0].args if tiles else ""
         unpacked = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
         tags = getattr(image, "tag_v2", {})
         bits = tags.get(_BITS)
@@ -166,7 +167,7 @@ def needs_low_bytes(image: Image.Image, meaning: Meaning) -> bool:
     return meaning.unpacked == "RGB;16B" and isinstance(image.info.get("transparency"), tuple)
 
 
-def low_bytes(image: Image.Image) -> np.ndarray:
+def low_bytes(image: ImageFile.ImageFile) -> np.ndarray:
     """The lower 8 bits (H, W, 3) of an image of ``RGB;16B`` that is not loaded yet; loads it.
 
     Pillow has no mode for them, but unpacked as if the other byte came first, these are what it keeps.
@@ -184,9 +185,10 @@ def on_white(rgba: Image.Image) -> Image.Image:
 
 def _from_lab(image: Image.Image) -> Image.Image:
     try:
-        return ImageCms.applyTransform(image, _lab_to_rgb())
+        converted = ImageCms.applyTransform(image, _lab_to_rgb())
     except (ImageCms.PyCMSError, ValueError, OSError) as error:
         raise ImageRejected(f"its colours in CIELAB cannot be converted ({error})") from error
+    return cast(Image.Image, converted)  # None only where the image itself is changed
 
 
 def _lab_to_rgb() -> Any:

@@ -3,18 +3,16 @@
 import contextlib
 import errno
 import io
-import os
-import stat
 import struct
-from pathlib import Path
 from typing import Final
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from indexer.defaults import MAX_PIXELS
 from indexer.errors import ImageRejected
 from indexer.images.meaning import LOW_BYTES, Meaning, ValueRange, low_bytes, needs_low_bytes, to_rgb
-from indexer.store.remote import RemotePath
+from indexer.store.refusals import NotRegular, TooLarge
+from indexer.store.storage import Location, storage_at
 
 _FORMATS: Final = (
     "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "DIB", "PCX", "SGI", "QOI",
@@ -75,7 +73,7 @@ def _is_heic(start: bytes) -> bool:
     return start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS
 
 
-def read_file(path: Path | RemotePath) -> bytes:
+def read_file(path: Location) -> bytes:
     """The bytes of an image's file.
 
     Raises
@@ -83,24 +81,12 @@ def read_file(path: Path | RemotePath) -> bytes:
     OSError
         It cannot be read, is larger than `MAX_BYTES`, or is no file: a pipe or a device never ends.
     """
-    if isinstance(path, RemotePath):
-        _check_size(path.stat().st_size)
-        return path.read_bytes()
-    with open(path, "rb", opener=_without_waiting) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "no file of an image")
-        _check_size(status.st_size)
-        return file.read()  # a number would have so many bytes set aside
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_BYTES:
-        raise OSError(errno.EFBIG, f"no file of an image: it has {size} bytes, {MAX_BYTES} at most are read")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
+    try:
+        return storage_at(path).read(MAX_BYTES)
+    except NotRegular as error:
+        raise OSError(errno.EINVAL, "no file of an image") from error
+    except TooLarge as error:
+        raise OSError(errno.EFBIG, f"no file of an image: {error}") from error
 
 
 def read_picture(data: bytes, max_pixels: int = MAX_PIXELS, value_range: ValueRange | None = None) -> Image.Image:
@@ -142,7 +128,7 @@ def read_picture(data: bytes, max_pixels: int = MAX_PIXELS, value_range: ValueRa
     return _upright(to_rgb(image, meaning, value_range), _orientation(image))
 
 
-def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
     """An image that is not decoded yet; see `read_picture`."""
     image = _open(data, max_pixels)
     width, height = image.size
@@ -153,7 +139,7 @@ def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     return image
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
+def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     if not data:
         raise ImageRejected("the file is empty")
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
@@ -170,9 +156,10 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return image.getexif().get(_ORIENTATION_TAG, 1)
+        orientation: int = image.getexif().get(_ORIENTATION_TAG, 1)
     except DECODER_ERRORS:  # EXIF that cannot be parsed says nothing about the pixels
         return 1
+    return orientation
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -7,10 +7,10 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from indexer.errors import InvalidRequest, NotInstalled
+from indexer.store.storage import Location
 
 DELIMITERS: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 _EXCEL_HINT: Final = "sep="
@@ -40,7 +40,7 @@ class Table:
     delimiter: str | None = None
 
 
-def open_table(source: Path) -> Table:
+def open_table(source: Location) -> Table:
     """Read the columns of a list.
 
     Raises
@@ -53,14 +53,14 @@ def open_table(source: Path) -> Table:
     return READERS[source.suffix.lower()](source)
 
 
-def _text(source: Path) -> Table:
+def _text(source: Location) -> Table:
     _, line = next(_from_header(source), (0, ""))
     delimiter = _delimiter(line)
     header = _cells(source, line, delimiter)
     return Table(header, lambda: _text_rows(source, header, delimiter), delimiter)
 
 
-def _lines(source: Path) -> Iterator[tuple[int, str]]:
+def _lines(source: Location) -> Iterator[tuple[int, str]]:
     try:
         with source.open("r", encoding="utf-8-sig", newline="") as file:
             yield from enumerate(file, start=1)
@@ -68,7 +68,7 @@ def _lines(source: Path) -> Iterator[tuple[int, str]]:
         raise InvalidRequest(f"{source} is not UTF-8 ({error.reason}); save it as UTF-8") from error
 
 
-def _from_header(source: Path) -> Iterator[tuple[int, str]]:
+def _from_header(source: Location) -> Iterator[tuple[int, str]]:
     """The line that names the columns, and all after it, blank ones too: a cell in quotes may hold them."""
     return itertools.dropwhile(lambda line: _says_nothing(line[1]), _lines(source))
 
@@ -83,7 +83,7 @@ def _delimiter(header: str) -> str:
     return max(DELIMITERS, key=outside.count)
 
 
-def _cells(source: Path, line: str, delimiter: str) -> list[str]:
+def _cells(source: Location, line: str, delimiter: str) -> list[str]:
     try:
         (cells,) = csv.reader([line], delimiter=delimiter, skipinitialspace=True)
     except (csv.Error, ValueError) as error:
@@ -93,7 +93,7 @@ def _cells(source: Path, line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-def _text_rows(source: Path, header: list[str], delimiter: str) -> Rows:
+def _text_rows(source: Location, header: list[str], delimiter: str) -> Rows:
     lines = _from_header(source)
     before, _ = next(lines)
     reader = csv.reader((line for _, line in lines), delimiter=delimiter, skipinitialspace=True, strict=True)
@@ -111,14 +111,14 @@ def _text_rows(source: Path, header: list[str], delimiter: str) -> Rows:
         raise InvalidRequest(f"{source}, line {before + reader.line_num}: not CSV ({error})") from error
 
 
-def _json(source: Path) -> Table:
+def _json(source: Location) -> Table:
     columns: dict[str, None] = {}
     for _, row in _json_rows(source):
         columns |= dict.fromkeys(row)
     return Table(list(columns), lambda: _json_rows(source))
 
 
-def _json_rows(source: Path) -> Rows:
+def _json_rows(source: Location) -> Rows:
     for number, text in _lines(source):
         if not text.strip():
             continue
@@ -131,7 +131,7 @@ def _json_rows(source: Path) -> Rows:
         yield number, {name.strip(): value for name, value in row.items()}
 
 
-def _parquet(source: Path) -> Table:
+def _parquet(source: Location) -> Table:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -167,7 +167,7 @@ def _named(value: Any) -> Any:
     return int(value) if value.is_integer() else value
 
 
-READERS: Final[dict[str, Callable[[Path], Table]]] = {
+READERS: Final[dict[str, Callable[[Location], Table]]] = {
     ".csv": _text,
     ".tsv": _text,
     ".jsonl": _json,

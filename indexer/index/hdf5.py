@@ -14,8 +14,7 @@ import h5py
 import numpy as np
 
 from indexer.errors import DamagedFile, StorageUnavailable
-from indexer.store import cache
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location, storage_at
 
 _READER_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError)
 _MOST_TEXT = 1 << 12
@@ -87,7 +86,7 @@ def check_mark(file: h5py.File, name: str, kind: str, version: int) -> None:
         raise DamagedFile(name, reads)
 
 
-def open_file(path: Path, name: str, kind: str, version: int) -> h5py.File:
+def open_file(path: Location, name: str, kind: str, version: int) -> h5py.File:
     """Open an HDF5 file for reading and check its mark.
 
     Raises
@@ -97,10 +96,10 @@ def open_file(path: Path, name: str, kind: str, version: int) -> h5py.File:
     StorageUnavailable
         This process has too many files open.
     """
-    if not isinstance(path, RemotePath) and not path.is_file() and path.exists():
+    if storage_at(path).is_irregular():
         raise DamagedFile(name, "is no file")
     try:
-        file = h5py.File(path.open("rb") if isinstance(path, RemotePath) else path, "r")
+        file = h5py.File(storage_at(path).readable(), "r")
     except FileNotFoundError as error:
         raise DamagedFile(name, "is missing") from error
     except _READER_ERRORS as error:
@@ -155,7 +154,8 @@ def read_all(dataset: h5py.Dataset) -> np.ndarray:
     size = dataset.size * dataset.dtype.itemsize
     if size > MAX_READ:
         raise ValueError(f"claims to have {size} bytes; at most {MAX_READ} are read at once")
-    return dataset[()]
+    values: np.ndarray = dataset[()]
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ class StoredRows:
         return np.frombuffer(b"".join(parts), self.dtype).reshape(shape)
 
 
-def map_arrays(path: Path, name: str, kind: str, version: int) -> dict[str, np.ndarray]:
+def map_arrays(path: Location, name: str, kind: str, version: int) -> dict[str, np.ndarray]:
     """Map every dataset of a derived file, read-only; all are contiguous.
 
     Returns
@@ -222,9 +222,9 @@ def map_arrays(path: Path, name: str, kind: str, version: int) -> dict[str, np.n
     ------
     DamagedFile
     """
-    path = cache.local(path, name)
-    with open_file(path, name, kind, version) as file:
-        return _map(path, name, file)
+    local = storage_at(path).local_file(name)
+    with open_file(local, name, kind, version) as file:
+        return _map(local, name, file)
 
 
 def _map(path: Path, name: str, file: h5py.File) -> dict[str, np.ndarray]:

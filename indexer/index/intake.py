@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from indexer.defaults import MAX_PIXELS
 from indexer.images.columns import FOUND_BY_NAME, Wanted
-from indexer.images.reading import MAX_PIXELS
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@
       derived/000001/LAYER.lists     the inverted lists of a large one
 """
 
-from pathlib import Path
 from urllib.parse import quote
+
+from indexer.store.storage import Location
 
 MANIFEST = "manifest.json"
 PLAN = "plan.jsonl"
@@ -25,11 +26,11 @@ IMAGES = "images.h5"
 LABELS = "labels.jsonl"
 
 
-def manifest_path(index: Path) -> Path:
+def manifest_path(index: Location) -> Location:
     return index / MANIFEST
 
 
-def plan_path(index: Path) -> Path:
+def plan_path(index: Location) -> Location:
     return index / PLAN
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from indexer.defaults import FLOAT32 as FLOAT32
@@ -19,8 +19,7 @@ from indexer.index.loading import PLAIN, Loading
 from indexer.index.manifest_schema import fault_of
 from indexer.receptive_field import ReceptiveField
 from indexer.receptive_field.layout import Layout
-from indexer.store import atomic
-from indexer.store.remote import RemotePath, Status
+from indexer.store.storage import Location, storage_at
 
 FORMAT = "unitscope index"
 VERSION = 1
@@ -254,7 +253,7 @@ class Manifest:
 
     def skipped_with(self, more: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
         """``skipped``, and more images with the reasons, each once, in order."""
-        return sorted({*map(tuple, self.skipped), *map(tuple, more)})
+        return sorted({(path, reason) for path, reason in (*self.skipped, *more)})
 
     def to_json(self) -> dict[str, Any]:
         body = {name: getattr(self, name) for name in (
@@ -296,7 +295,7 @@ def _check_inside(file: str) -> None:
         raise ValueError(f"the file {file!r} lies outside the index")
 
 
-def check_no_links(index: Path, manifest: Manifest) -> None:
+def check_no_links(index: Location, manifest: Manifest) -> None:
     """Refuse an index that names files elsewhere by symbolic links, or what is no file and may never end.
 
     Raises
@@ -305,13 +304,13 @@ def check_no_links(index: Path, manifest: Manifest) -> None:
     """
     root = index.resolve()
     for file in manifest.files:
-        if not (root / file).resolve().is_relative_to(root):
+        if storage_at(root).inside(file) is None:
             raise DamagedFile(file, "is a symbolic link that leaves the index")
         if not (root / file).is_file() and (root / file).exists():
             raise DamagedFile(file, "is no file")
 
 
-def read_manifest(index: Path) -> Manifest:
+def read_manifest(index: Location) -> Manifest:
     """Read and check the manifest of an index.
 
     Raises
@@ -324,7 +323,7 @@ def read_manifest(index: Path) -> Manifest:
     path = layout.manifest_path(index)
     try:
         status = path.stat()
-        if (isinstance(path, Path) and not path.is_file()) or status.st_size > _MAX_BYTES:
+        if storage_at(path).is_irregular() or status.st_size > _MAX_BYTES:
             raise DamagedFile(layout.MANIFEST, f"is no file, or larger than {_MAX_BYTES} bytes")
         data = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -354,7 +353,7 @@ def read_manifest(index: Path) -> Manifest:
         raise DamagedFile(layout.MANIFEST, f"lacks or garbles a field ({type(error).__name__}: {error})") from error
 
 
-def stamp(index: Path | RemotePath) -> tuple[object, ...]:
+def stamp(index: Location) -> tuple[object, ...]:
     """What is another after every publication, without reading the manifest.
 
     Raises
@@ -362,13 +361,12 @@ def stamp(index: Path | RemotePath) -> tuple[object, ...]:
     NotAnIndex
     """
     try:
-        status = layout.manifest_path(index).stat()
+        return storage_at(layout.manifest_path(index)).fingerprint()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotAnIndex(f"{index.name} holds no index") from error
-    return (status.version,) if isinstance(status, Status) else (status.st_mtime_ns, status.st_ino, status.st_size)
 
 
-def publish(index: Path | RemotePath, manifest: Manifest) -> None:
+def publish(index: Location, manifest: Manifest) -> None:
     """Make a generation the visible one: one atomic rename, or one conditional write.
 
     Raises
@@ -378,21 +376,13 @@ def publish(index: Path | RemotePath, manifest: Manifest) -> None:
     """
     path = layout.manifest_path(index)
     data = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-    if isinstance(path, RemotePath):
-        _publish_next(index, path, manifest.generation, data)
-    else:
-        atomic.write_bytes(path, data)
-
-
-def _publish_next(index: RemotePath, path: RemotePath, generation: int, data: bytes) -> None:
     try:
-        if generation == 1 and not path.exists():
-            path.create(data)
-            return
-        version = path.stat().version
-        if read_manifest(index).generation == generation - 1:
-            path.replace(data, version)
-            return
+        storage_at(path).replace_if(data, lambda: _comes_next(index, manifest.generation))
     except FileExistsError as error:
         raise IndexBusy(f"another job has published {index} meanwhile; nothing was changed") from error
-    raise IndexBusy(f"another job has published {index} meanwhile; nothing was changed")
+
+
+def _comes_next(index: Location, generation: int) -> bool:
+    if generation == 1 and not layout.manifest_path(index).exists():
+        return True
+    return read_manifest(index).generation == generation - 1

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from PIL import Image
@@ -12,7 +11,7 @@ from indexer.errors import ImageRejected
 from indexer.images.listing import ImageFile
 from indexer.images.meaning import Meaning, is_deep_grey, values_of
 from indexer.images.reading import DECODER_ERRORS, open_picture, read_file
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location
 
 _LOOKED_AT: Final = 16
 _FULL: Final = 65535
@@ -37,7 +36,7 @@ class Dim:
         )
 
 
-def dim(root: Path | RemotePath, files: Sequence[ImageFile], value_range: tuple[float, float] | None) -> Dim | None:
+def dim(root: Location, files: Sequence[ImageFile], value_range: tuple[float, float] | None) -> Dim | None:
     """Look at the values of some images, spread over all; where a range is told, there is nothing to ask."""
     if value_range is not None or not files:
         return None
@@ -52,7 +51,7 @@ def dim(root: Path | RemotePath, files: Sequence[ImageFile], value_range: tuple[
     return Dim(len(found), looked_at, found[0][1], max(highest for highest, _ in found))
 
 
-def _highest(path: Path | RemotePath) -> int | None:
+def _highest(path: Location) -> int | None:
     """The highest value of an image, ``_FULL`` for one of 8 bits; None where it cannot be used."""
     try:
         with warnings.catch_warnings(action="ignore"):

@@ -1,18 +1,16 @@
 """Whether a network would see pictures blown up, found out before the work starts."""
 
-import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
 from indexer.images.listing import ImageFile
 from indexer.images.preprocessing import Preprocessing
-from indexer.images.reading import FORMATS, read_file
-from indexer.store.remote import RemotePath
+from indexer.images.reading import FORMATS
+from indexer.store.storage import Location, storage_at
 
 LIMIT: Final = 2.0
 """Scaling up by more than this is warned of."""
@@ -41,9 +39,9 @@ class Upscaled:
         )
 
 
-def upscaled(root: Path | RemotePath, files: Sequence[ImageFile], preprocessing: Preprocessing) -> Upscaled | None:
+def upscaled(root: Location, files: Sequence[ImageFile], preprocessing: Preprocessing) -> Upscaled | None:
     """Look at the sizes of some images, spread over all; files that are no images are passed over."""
-    most = _LOOKED_AT_REMOTE if isinstance(root, RemotePath) else _LOOKED_AT
+    most = _LOOKED_AT_REMOTE if storage_at(root).costs_requests else _LOOKED_AT
     sample = files[:: -(-len(files) // most)] if files else []
     found, looked_at = [], 0
     for file in sample:
@@ -58,12 +56,12 @@ def upscaled(root: Path | RemotePath, files: Sequence[ImageFile], preprocessing:
     return Upscaled(len(over), looked_at, *max(over)[1:]) if over else None
 
 
-def _size(path: Path | RemotePath) -> tuple[int, int] | None:
+def _size(path: Location) -> tuple[int, int] | None:
     """Width and height of a picture, upright; None where that is not to be had."""
     try:
         if not path.is_file():  # a pipe never ends
             return None
-        file = io.BytesIO(read_file(path)) if isinstance(path, RemotePath) else path
+        file = storage_at(path).readable()
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION) in _TURNED

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from indexer.defaults import SHARD_SIZE
+from indexer.defaults import MAX_PIXELS, SHARD_SIZE
 from indexer.derive.executor import Executor
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
@@ -13,7 +13,6 @@ from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, No
 from indexer.images.columns import Wanted
 from indexer.images.left_out import none_usable
 from indexer.images.listing import Listing, list_images
-from indexer.images.reading import MAX_PIXELS
 from indexer.index import layout
 from indexer.index.intake import Intake
 from indexer.index.loading import PLAIN, Loading
@@ -38,6 +37,7 @@ from indexer.receptive_field.layout import Layout
 from indexer.shards.reader import Shard
 from indexer.store import atomic
 from indexer.store.remote import parse_location
+from indexer.store.storage import Location
 
 _NOT_LISTED = object()
 _LARGEST = 2**31 - 1  # rows of shards are numbers of 32 bits
@@ -78,7 +78,7 @@ class BuildRequest:
         Skip images with more.
     """
 
-    images: Path
+    images: Location
     model: str
     weights: str
     layers: Sequence[str] = ()
@@ -98,7 +98,7 @@ class BuildRequest:
     loading: Loading = PLAIN
 
 
-def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
+def build(index: Location, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
     """Build an index, or finish one whose build was interrupted.
 
     An index that is complete already stays as it is; what is new or changed where its images are is said.
@@ -141,7 +141,7 @@ def build(index: Path, request: BuildRequest, reporter: Reporter | None = None) 
         return _carry_out(index, None, plan, engine, reporter, request.limits)
 
 
-def _check_origin(index: Path, origin: Origin, reporter: Reporter) -> None:
+def _check_origin(index: Location, origin: Origin, reporter: Reporter) -> None:
     """Refuse other images than those that an index, or its unfinished job, is about."""
     manifest = _manifest(index)
     plan = unfinished_plan(index, manifest)
@@ -154,7 +154,7 @@ def _check_origin(index: Path, origin: Origin, reporter: Reporter) -> None:
         refuse_other_origin(origin_in(manifest), origin, f"the index {index}", index)
 
 
-def _names_all(index: Path, manifest: Manifest, origin: Origin) -> bool:
+def _names_all(index: Location, manifest: Manifest, origin: Origin) -> bool:
     """Whether an index that remembers no list was made from this one: all its images and classes are in it."""
     table = ImageTable(index, manifest.derived["images"])
     if origin.intake.folder or str(origin.root) != manifest.image_root:
@@ -166,8 +166,8 @@ def _names_all(index: Path, manifest: Manifest, origin: Origin) -> bool:
 
 
 def add(
-    index: Path,
-    images: Path | None = None,
+    index: Location,
+    images: Location | None = None,
     weights: str | None = None,
     device: str | None = None,
     reporter: Reporter | None = None,
@@ -258,7 +258,7 @@ def _say_first(plan: Plan, network: Network, reporter: Reporter) -> None:
         reporter.note(f"WARNING: {dark}")
 
 
-def _manifest(index: Path) -> Manifest | None:
+def _manifest(index: Location) -> Manifest | None:
     try:
         return read_manifest(index)
     except NotAnIndex:
@@ -289,7 +289,7 @@ def _plan(
         first_shard=max(numbers, default=-1) + 1,
         shard_size=shard_size,
         batch_size=batch,
-        skipped=[list(pair) for pair in listing.skipped],
+        skipped=list(listing.skipped),
         files=listing.files,
         intake=intake,
         endings=dict(listing.endings) if intake.folder else {},
@@ -297,7 +297,7 @@ def _plan(
 
 
 def _carry_out(
-    index: Path, manifest: Manifest | None, plan: Plan, engine: Engine, reporter: Reporter, limits: Limits
+    index: Location, manifest: Manifest | None, plan: Plan, engine: Engine, reporter: Reporter, limits: Limits
 ) -> Manifest:
     plan.write(index)
     reporter.total(len(plan.files))
@@ -331,14 +331,14 @@ def _carry_out(
     return published
 
 
-def _forget(index: Path, plan: Plan) -> None:
+def _forget(index: Location, plan: Plan) -> None:
     """Remove whatever an unfinished job has written."""
     for shard in plan.shards():
         atomic.remove(index / layout.shard_file(shard.number))  # before the plan, as in `_undo`
     layout.plan_path(index).unlink()
 
 
-def _undo(index: Path, shards: Sequence[ShardInfo]) -> list[tuple[str, str]]:
+def _undo(index: Location, shards: Sequence[ShardInfo]) -> list[tuple[str, str]]:
     """Forget a job none of whose images could be used; gives each with the reason."""
     skipped = []
     for info in shards:

@@ -16,12 +16,13 @@ from indexer.shards.reader import Shard
 from indexer.shards.records import LayerBatch
 from indexer.shards.writer import ShardWriter
 from indexer.store import atomic
+from indexer.store.storage import Location
 from indexer.system.cores import cores
 
 _ROWS_AT_ONCE = 32
 
 
-def compact(index: Path, report: Report = lambda stage: None) -> Manifest:
+def compact(index: Location, report: Report = lambda stage: None) -> Manifest:
     """Rewrite the shards that hold removed images, publish, and delete every shard file that no longer counts.
 
     A reader that has the old generation open keeps reading it until it moves on.
@@ -51,7 +52,7 @@ def compact(index: Path, report: Report = lambda stage: None) -> Manifest:
 
 
 def _rewrite(
-    index: Path, configuration: Configuration, info: ShardInfo, removed: set[int], number: int
+    index: Location, configuration: Configuration, info: ShardInfo, removed: set[int], number: int
 ) -> ShardInfo | None:
     with Shard(index / info.file, info.file) as old:
         table = old.images()
@@ -90,7 +91,7 @@ def _copy(old: Shard, writer: ShardWriter, rows: list[int], layers: list[str], k
         writer.add(images, batches)
 
 
-def _delete_unlisted(index: Path, manifest: Manifest) -> None:
+def _delete_unlisted(index: Location, manifest: Manifest) -> None:
     listed = {Path(shard.file).name for shard in manifest.shards}
     for path in (index / layout.SHARDS).iterdir():
         if path.name not in listed:

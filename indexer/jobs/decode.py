@@ -5,16 +5,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from indexer.defaults import MAX_PIXELS
 from indexer.errors import ImageRejected
 from indexer.images.listing import ImageFile
 from indexer.images.preprocessing import Preprocessing
-from indexer.images.reading import MAX_PIXELS, read_file, read_picture
+from indexer.images.reading import read_file, read_picture
 from indexer.images.remarks import decoding
 from indexer.shards.records import IndexedImage
+from indexer.store.storage import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Skipped:
 
 
 def decode(
-    root: Path, id: int, file: ImageFile, preprocessing: Preprocessing, keep: bool, max_pixels: int = MAX_PIXELS
+    root: Location, id: int, file: ImageFile, preprocessing: Preprocessing, keep: bool, max_pixels: int = MAX_PIXELS
 ) -> Decoded | Skipped:
     """Read, decode and preprocess one image; ``keep`` hands its bytes on."""
     try:
@@ -54,7 +55,7 @@ def decode(
 
 
 def decode_ahead(
-    root: Path,
+    root: Location,
     images: Iterable[tuple[int, ImageFile]],
     preprocessing: Preprocessing,
     keep: bool,

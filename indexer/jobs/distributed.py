@@ -15,7 +15,6 @@ name of its own run, whole, and the first to be there stays.
 import contextlib
 import itertools
 import logging
-import secrets
 import threading
 import time
 from collections import Counter
@@ -30,7 +29,7 @@ from indexer.jobs import pickled_call
 from indexer.jobs.dask_worker import check_versions, checked, index_shard, versions
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.write_shards import Progress, ShardTask
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location, storage_at
 
 log = logging.getLogger(__name__)
 
@@ -93,18 +92,9 @@ class DaskEngine:
                 except _scheduler_lost(self._distributed) as error:
                     log.warning("the cluster at %s is lost (%s); waiting for it", self._scheduler, type(error).__name__)
 
-    @contextlib.contextmanager
-    def sharing(self, file: Path, folder: Path | RemotePath) -> Iterator[Path | RemotePath]:
+    def sharing(self, file: Path, folder: Location) -> contextlib.AbstractContextManager[Location]:
         """Where workers find a file of the driver: in a bucket a copy, else where it is."""
-        if not isinstance(folder, RemotePath):
-            yield file
-            return
-        copy = folder / f"{file.name}.{secrets.token_hex(4)}"  # workers remember what they read by its name
-        copy.upload(file)
-        try:
-            yield copy
-        finally:
-            copy.unlink(missing_ok=True)
+        return storage_at(folder).sharing(file)
 
     def _client(self) -> Any:
         """A client of the scheduler, once it is there and has a worker, and all workers are as they must be."""

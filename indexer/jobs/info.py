@@ -1,15 +1,15 @@
 """What an index is, for a person or a program."""
 
-from pathlib import Path
 from typing import Any
 
 from indexer.derive.image_table import ImageTable
 from indexer.derive.sources import open_shards
 from indexer.index import layout
 from indexer.index.manifest import Manifest, read_manifest
+from indexer.store.storage import Location
 
 
-def describe(index: Path) -> dict[str, Any]:
+def describe(index: Location) -> dict[str, Any]:
     """Model, layers, counts and bytes of an index.
 
     Raises
@@ -47,7 +47,7 @@ def describe(index: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def skipped_images(index: Path, manifest: Manifest | None = None) -> list[tuple[str, str]]:
+def skipped_images(index: Location, manifest: Manifest | None = None) -> list[tuple[str, str]]:
     """Every image that could not be used, and why; not those that were used when they were tried again.
 
     ``manifest`` is what a job gave, which may have tried others than the published one says.
@@ -63,7 +63,7 @@ def skipped_images(index: Path, manifest: Manifest | None = None) -> list[tuple[
     return sorted((path, reason) for path, reason in found if table.find_path(path) is None)
 
 
-def saturated_activations(index: Path, manifest: Manifest) -> dict[str, int]:
+def saturated_activations(index: Location, manifest: Manifest) -> dict[str, int]:
     """Activations of each layer that were clipped to the range of float16."""
     counts = dict.fromkeys((layer.name for layer in manifest.configuration.layers), 0)
     with open_shards(index, manifest) as shards:
@@ -73,5 +73,5 @@ def saturated_activations(index: Path, manifest: Manifest) -> dict[str, int]:
     return counts
 
 
-def _bytes(index: Path, files: list[str]) -> int:
+def _bytes(index: Location, files: list[str]) -> int:
     return sum((index / file).stat().st_size for file in files if (index / file).exists())

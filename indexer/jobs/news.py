@@ -1,7 +1,6 @@
 """What has changed where the images of an index come from: said, not done."""
 
 from collections.abc import Collection
-from pathlib import Path
 
 from indexer.derive.image_table import ImageTable
 from indexer.errors import UnitscopeError
@@ -10,9 +9,10 @@ from indexer.index.manifest import Manifest
 from indexer.jobs.info import skipped_images
 from indexer.jobs.remove import path_fingerprint
 from indexer.jobs.sources import Origin, Say, from_a_forgotten_list, list_origin
+from indexer.store.storage import Location
 
 
-def say_news(index: Path, manifest: Manifest, origin: Origin, say: Say) -> None:
+def say_news(index: Location, manifest: Manifest, origin: Origin, say: Say) -> None:
     """Say what `add` would take in, `relabel` would change, and what is gone."""
     table = ImageTable(index, manifest.derived["images"])
     try:
@@ -35,7 +35,7 @@ def say_news(index: Path, manifest: Manifest, origin: Origin, say: Say) -> None:
     say_other_classes(index, table, listing, say, from_a_forgotten_list(table, manifest.intake))
 
 
-def new_paths(index: Path, manifest: Manifest, listing: Listing, known: Collection[str]) -> set[str]:
+def new_paths(index: Location, manifest: Manifest, listing: Listing, known: Collection[str]) -> set[str]:
     """Images that were neither taken in, nor found to be unusable, nor removed."""
     tried = {path for path, _ in skipped_images(index, manifest)}
     marks = set(manifest.left_out)
@@ -43,7 +43,7 @@ def new_paths(index: Path, manifest: Manifest, listing: Listing, known: Collecti
     return {path for path in found if path_fingerprint(path) not in marks} if marks else found
 
 
-def say_other_classes(index: Path, table: ImageTable, listing: Listing, say: Say, unknown: bool = False) -> None:
+def say_other_classes(index: Location, table: ImageTable, listing: Listing, say: Say, unknown: bool = False) -> None:
     """Say how many images have another class now; a list without classes, or a forgotten one, says nothing."""
     if not listing.classes or unknown:
         return
@@ -68,7 +68,7 @@ def _them(count: int) -> str:
     return "it" if count == 1 else "them"
 
 
-def say_moved(index: Path, known: Collection[str], listing: Listing, say: Say) -> None:
+def say_moved(index: Location, known: Collection[str], listing: Listing, say: Say) -> None:
     """Say that images may have been moved, which `add` takes for new ones."""
     found = {file.path for file in listing.files}
     gone, new = len(set(known) - found), len(found - set(known))

@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from indexer.errors import DamagedFile
@@ -19,6 +18,7 @@ from indexer.index import layout
 from indexer.index.intake import Intake
 from indexer.index.manifest import Configuration, Manifest
 from indexer.store import atomic
+from indexer.store.storage import Location
 
 FORMAT = "unitscope plan"
 VERSION = 1
@@ -64,7 +64,7 @@ class Plan:
             plans.append(ShardPlan(number, range(start, start + len(files)), tuple(files)))
         return plans
 
-    def write(self, index: Path) -> None:
+    def write(self, index: Location) -> None:
         header = {key: getattr(self, key) for key in _PLAIN}
         header |= {"intake": self.intake.to_json() if self.intake else None, "endings": self.endings}
         header |= {"format": FORMAT, "version": VERSION, "configuration": self.configuration.to_json()}
@@ -77,7 +77,7 @@ class Plan:
 _PLAIN = ("image_root", "categories", "first_id", "first_shard", "shard_size", "batch_size", "skipped")
 
 
-def read_plan(index: Path) -> Plan | None:
+def read_plan(index: Location) -> Plan | None:
     """The plan of an interrupted job, if there is one.
 
     Raises
@@ -97,7 +97,7 @@ def read_plan(index: Path) -> Plan | None:
                 files=[_file(json.loads(line)) for line in lines],
                 intake=Intake.from_json(data["intake"]) if data.get("intake") else None,
                 endings=data.get("endings", {}),
-                **{key: data[key] for key in _PLAIN},
+                **({key: data[key] for key in _PLAIN} | {"skipped": [(path, why) for path, why in data["skipped"]]}),
             )
     except FileNotFoundError:
         return None
@@ -110,7 +110,7 @@ def _file(row: dict[str, Any]) -> ImageFile:
     return ImageFile(row["path"], None if class_ is None else sys.intern(class_))  # few names, of many images
 
 
-def unfinished_plan(index: Path, manifest: Manifest | None) -> Plan | None:
+def unfinished_plan(index: Location, manifest: Manifest | None) -> Plan | None:
     """The plan of a job that was interrupted before it published, if there is one.
 
     A plan that was published, but not yet removed, is removed.

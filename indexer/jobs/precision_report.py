@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from indexer.jobs.decode import Decoded, decode
 from indexer.network.forward import Network
 from indexer.network.restore import network_of
 from indexer.store.remote import parse_location
+from indexer.store.storage import Location
 
 IMAGES = 64
 """Images of the first shard that are looked at."""
@@ -47,7 +47,7 @@ class KeptRanks:
     in_place: float
 
 
-def ranks_kept(index: Path, device: str | None = None) -> list[KeptRanks]:
+def ranks_kept(index: Location, device: str | None = None) -> list[KeptRanks]:
     """Run some images of an index in float32 too, and compare each neuron's top images; ties go to the lower id.
 
     Returns

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
@@ -20,6 +20,7 @@ from indexer.jobs.plan import unfinished_plan
 from indexer.jobs.reporter import Reporter
 from indexer.jobs.sources import Say
 from indexer.jobs.taking_in import remember, taken_in
+from indexer.store.storage import Location
 from indexer.system.cores import cores
 
 _UNREADABLE = b""
@@ -36,8 +37,8 @@ class Relabelled:
 
 
 def relabel(
-    index: Path,
-    images: Path | None = None,
+    index: Location,
+    images: Location | None = None,
     columns: Wanted | None = None,
     quick: bool = False,
     reporter: Reporter | None = None,
@@ -200,7 +201,8 @@ class _Matching:
             return _UNREADABLE
 
     def _digest(self, row: int) -> bytes:
-        return self._table.digests[row].tobytes()
+        digest: bytes = self._table.digests[row].tobytes()
+        return digest
 
     def _has_size_of_row(self, path: str) -> bool:
         row, file = self._row_of.get(path), self._root / path

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -12,10 +11,11 @@ from indexer.derive.generation import Report, derive_and_publish
 from indexer.errors import InvalidRequest, NotFound
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
+from indexer.store.storage import Location
 
 
 def remove(
-    index: Path,
+    index: Location,
     ids: Collection[int] = (),
     paths: Collection[str] = (),
     class_: str | None = None,

@@ -1,18 +1,18 @@
 """Where a job takes its images from, and whether that is where the index has them from."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
+from indexer.defaults import MAX_PIXELS
 from indexer.derive.image_table import ImageTable
 from indexer.errors import ConfigurationMismatch, InvalidRequest
 from indexer.images.columns import Wanted
 from indexer.images.listing import LIST_SUFFIXES, ImageFile, Listing, list_images
-from indexer.images.reading import MAX_PIXELS
 from indexer.index.intake import PLAIN, Intake, ListSource
 from indexer.index.manifest import Manifest
-from indexer.store.remote import RemotePath, parse_location
+from indexer.store.remote import parse_location
+from indexer.store.storage import Location, storage_at
 
 Say = Callable[[str], None]
 MOST_PIXELS = 1 << 28
@@ -23,7 +23,7 @@ MOST_PIXELS = 1 << 28
 class Origin:
     """An image root, and what is taken in below it."""
 
-    root: Path | RemotePath
+    root: Location
     intake: Intake
 
     def __str__(self) -> str:
@@ -33,8 +33,8 @@ class Origin:
 
 
 def origin_of(
-    images: Path | RemotePath,
-    root: Path | RemotePath | None = None,
+    images: Location,
+    root: Location | None = None,
     wanted: Wanted | None = None,
     follow_links: bool = False,
     max_pixels: int = MAX_PIXELS,
@@ -55,13 +55,12 @@ def origin_of(
     return Origin(images.resolve(), intake)
 
 
-def list_source(images: Path | RemotePath, wanted: Wanted | None = None) -> ListSource:
+def list_source(images: Location, wanted: Wanted | None = None) -> ListSource:
     """A list as it is remembered."""
-    path = str(images) if isinstance(images, RemotePath) else os.path.abspath(images)
-    return ListSource(path, wanted or Wanted())
+    return ListSource(storage_at(images).absolute_name(), wanted or Wanted())
 
 
-def _is_list(images: Path | RemotePath) -> bool:
+def _is_list(images: Location) -> bool:
     return images.suffix.lower() in LIST_SUFFIXES and not images.is_dir()
 
 
@@ -97,9 +96,9 @@ def list_origin(origin: Origin, say: Say = lambda text: None) -> Listing:
     )
 
 
-def check_root(root: Path | RemotePath) -> None:
+def check_root(root: Location) -> None:
     """Refuse to look for images where their folder is gone."""
-    if isinstance(root, Path) and not root.is_dir():
+    if storage_at(root).is_lost_folder():
         raise InvalidRequest(
             f"{root}, the folder of the images, is no longer there; put a symbolic link there to where they are now"
         )
@@ -122,7 +121,7 @@ def without_lost_lists(intake: Intake, say: Say) -> Intake:
     return replace(intake, lists=there)
 
 
-def refuse_other_origin(there: Origin, here: Origin, what: str, index: Path | RemotePath) -> None:
+def refuse_other_origin(there: Origin, here: Origin, what: str, index: Location) -> None:
     """Refuse to go on with other images than a job or an index is about.
 
     Raises

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
@@ -22,10 +21,11 @@ from indexer.jobs.sources import (
     without_lost_lists,
 )
 from indexer.store.remote import parse_location
+from indexer.store.storage import Location
 
 
 def taken_in(
-    manifest: Manifest, table: ImageTable, images: Path | None, columns: Wanted | None, say: Say
+    manifest: Manifest, table: ImageTable, images: Location | None, columns: Wanted | None, say: Say
 ) -> tuple[Intake, Listing]:
     """What the index takes in from now on, and the images to look at now.
 
@@ -57,7 +57,7 @@ def taken_in(
     return manifest.intake, list_origin(origin_in(manifest), say)
 
 
-def _folder(manifest: Manifest, images: Path, say: Say) -> tuple[Intake, Listing]:
+def _folder(manifest: Manifest, images: Location, say: Say) -> tuple[Intake, Listing]:
     root = parse_location(manifest.image_root)
     if images.resolve() != root:
         raise InvalidRequest(f"the index is about images below {root}; {images} is not that folder")
@@ -66,7 +66,7 @@ def _folder(manifest: Manifest, images: Path, say: Say) -> tuple[Intake, Listing
 
 
 def _list(
-    manifest: Manifest, table: ImageTable, images: Path, columns: Wanted | None, say: Say
+    manifest: Manifest, table: ImageTable, images: Location, columns: Wanted | None, say: Say
 ) -> tuple[Intake, Listing]:
     listing = list_images(images, parse_location(manifest.image_root), columns, manifest.intake.follow_links)
     for note in listing.notes:
@@ -75,7 +75,7 @@ def _list(
     return without_lost_lists(known, say).with_list(list_source(images, columns)), listing
 
 
-def remember(index: Path, manifest: Manifest, intake: Intake, report: Callable[[str], None]) -> Manifest:
+def remember(index: Location, manifest: Manifest, intake: Intake, report: Callable[[str], None]) -> Manifest:
     """Publish where images come from, if that is new; nothing else changes."""
     if manifest.intake == intake:
         return manifest

@@ -23,7 +23,8 @@ from indexer.jobs.plan import ShardPlan
 from indexer.jobs.reporter import Reporter
 from indexer.shards.reader import Shard
 from indexer.store import atomic
-from indexer.store.remote import RemotePath, parse_location
+from indexer.store.remote import parse_location
+from indexer.store.storage import Location, storage_at
 
 if TYPE_CHECKING:
     from indexer.network.forward import Network
@@ -37,7 +38,7 @@ class Fault:
     cause: str
 
 
-def verify(index: Path) -> list[Fault]:
+def verify(index: Location) -> list[Fault]:
     """Compare every file that the manifest lists with its checksum; an empty list means all is well.
 
     Raises
@@ -50,7 +51,7 @@ def verify(index: Path) -> list[Fault]:
     return [fault for file, sha256 in expected.items() if (fault := _check(index, file, sha256)) is not None]
 
 
-def _check(index: Path, file: str, sha256: str) -> Fault | None:
+def _check(index: Location, file: str, sha256: str) -> Fault | None:
     try:
         found = atomic.file_sha256(index / file)
         if file.startswith("shards/"):
@@ -65,7 +66,7 @@ def _check(index: Path, file: str, sha256: str) -> Fault | None:
 
 
 def repair(
-    index: Path,
+    index: Location,
     weights: str | None = None,
     device: str | None = None,
     reporter: Reporter | None = None,
@@ -99,7 +100,7 @@ def repair(
         return derive_and_publish(index, manifest, reporter.stage, labels=labels) if faults else manifest
 
 
-def _labels(index: Path, manifest: Manifest, faults: set[str], damaged: list[ShardInfo]) -> Labels:
+def _labels(index: Location, manifest: Manifest, faults: set[str], damaged: list[ShardInfo]) -> Labels:
     """What images are called now; where the file that says it is damaged, the image table knows it too."""
     if manifest.derived.get(KEY) not in faults:
         return read_labels(index, manifest)
@@ -122,7 +123,7 @@ def _labels(index: Path, manifest: Manifest, faults: set[str], damaged: list[Sha
 
 
 def _rebuild(
-    index: Path,
+    index: Location,
     manifest: Manifest,
     damaged: list[ShardInfo],
     load: Callable[[], "Network"],
@@ -130,7 +131,7 @@ def _rebuild(
     limits: Limits,
 ) -> Manifest:
     root = parse_location(manifest.image_root)
-    if not isinstance(root, RemotePath) and not (root.is_dir() and any(root.iterdir())):  # a disk that is not mounted
+    if storage_at(root).is_unmounted():
         raise InvalidRequest(f"there is nothing at {root}, where the original images were: no shard can be rebuilt")
     plans, changed = _plans(index, manifest, damaged, root)
     if not plans and len(damaged) == len(manifest.shards):
@@ -152,24 +153,24 @@ def _rebuild(
 
 
 @contextmanager
-def _set_aside(files: Sequence[Path]) -> Iterator[None]:
+def _set_aside(files: Sequence[Location]) -> Iterator[None]:
     """Free the names of files for new ones; back with those that none took, if that fails."""
     moved = {path: path.parent / f"{path.name}.damaged" for path in files if path.exists()}
     for path, aside in moved.items():
-        atomic.move(path, aside)
+        storage_at(path).rename(aside.name)
     try:
         yield
     except BaseException:
         for path, aside in moved.items():
             if not path.exists():
-                atomic.move(aside, path)
+                storage_at(aside).rename(path.name)
         raise
     for aside in moved.values():
         atomic.remove(aside)
 
 
 def _plans(
-    index: Path, manifest: Manifest, damaged: list[ShardInfo], root: Path | RemotePath
+    index: Location, manifest: Manifest, damaged: list[ShardInfo], root: Location
 ) -> tuple[list[ShardPlan], list[str]]:
     """The shards to write, none without images, and the paths that are left out because they are others now."""
     file = manifest.derived["images"]
@@ -188,7 +189,7 @@ def _plans(
     return plans, changed
 
 
-def _is_another(original: Path | RemotePath, sha256: str) -> bool:
+def _is_another(original: Location, sha256: str) -> bool:
     try:
         return hashlib.sha256(read_file(original)).hexdigest() != sha256
     except OSError:  # the job will say why

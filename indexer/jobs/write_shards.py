@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
+from indexer.defaults import MAX_PIXELS
 from indexer.errors import DamagedFile
-from indexer.images.reading import MAX_PIXELS
 from indexer.index import layout
 from indexer.index.manifest import Configuration, ShardInfo
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
@@ -30,6 +29,7 @@ from indexer.shards.reader import Shard
 from indexer.shards.writer import ShardWriter
 from indexer.store import atomic
 from indexer.store.remote import parse_location
+from indexer.store.storage import Location
 from indexer.system.cores import cores
 from indexer.system.malloc import give_back_freed_memory, share_heaps
 
@@ -45,8 +45,8 @@ Progress = Callable[[int], None]
 class ShardTask:
     """Everything that decides the content of shards."""
 
-    index: Path
-    image_root: Path
+    index: Location
+    image_root: Location
     configuration: Configuration
     batch_size: int
     limits: Limits = DEFAULT_LIMITS
@@ -191,7 +191,7 @@ class _OpenShard:
             return
 
 
-def existing_shard(index: Path, plan: ShardPlan, configuration: Configuration) -> ShardInfo | None:
+def existing_shard(index: Location, plan: ShardPlan, configuration: Configuration) -> ShardInfo | None:
     """The shard of a plan, if a job has written it."""
     file = layout.shard_file(plan.number)
     first, end = plan.ids[0], plan.ids[-1] + 1
@@ -213,7 +213,7 @@ class Engine(Protocol):
 
 
 def run_plan(
-    index: Path, plan: Plan, engine: Engine, progress: Progress, limits: Limits = DEFAULT_LIMITS
+    index: Location, plan: Plan, engine: Engine, progress: Progress, limits: Limits = DEFAULT_LIMITS
 ) -> list[ShardInfo]:
     """Write the shards of a plan that are not there yet; return all of them, in order."""
     atomic.remove_partial(index / layout.SHARDS)

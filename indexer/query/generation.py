@@ -1,18 +1,18 @@
 """The files of one published generation, open: images, layers, maps, boxes, originals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from indexer.defaults import MAX_PIXELS
 from indexer.derive.image_table import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
-from indexer.images.reading import MAX_PIXELS, read_picture
+from indexer.images.reading import read_picture
 from indexer.index.manifest import Manifest, ShardInfo, check_no_links, read_manifest
 from indexer.query import deadline
 from indexer.query.boxes import Boxes
@@ -21,12 +21,18 @@ from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Page
 from indexer.shards.pool import ShardPool
 from indexer.shards.reader import Shard, open_listed
-from indexer.store.remote import RemotePath, parse_location
+from indexer.store.remote import parse_location
+from indexer.store.storage import Location, storage_at
 
 if TYPE_CHECKING:
     from indexer.network.forward import Network
 
-RowsT = TypeVar("RowsT", Sequence[int], np.ndarray)
+
+class _Rows(Protocol):
+    def __getitem__(self, rows: slice, /) -> Self: ...
+
+
+RowsT = TypeVar("RowsT", bound=_Rows)
 
 
 class Generation:
@@ -34,14 +40,14 @@ class Generation:
 
     Attributes
     ----------
-    path : Path or RemotePath
+    path : Location
     name : str
         The folder's name.
     manifest : Manifest
     images : ImageTable
     """
 
-    def __init__(self, path: Path | RemotePath, images: Path | RemotePath | None = None) -> None:
+    def __init__(self, path: Location, images: Location | None = None) -> None:
         self.path = path.resolve()
         self.name = self.path.name
         self.manifest: Manifest = read_manifest(path)
@@ -61,7 +67,7 @@ class Generation:
         preprocessing = self.manifest.configuration.preprocessing
         self._boxes = {name: Boxes(layer.info.field, preprocessing) for name, layer in self.layers.items()}
         self._shards = ShardPool(_opener(self.path, self.manifest.shards), len(self.manifest.shards))
-        if isinstance(path, Path):
+        if not storage_at(path).costs_requests:
             self._shards.open_some()
 
     def __enter__(self) -> Self:
@@ -216,7 +222,7 @@ def _of_shape(shard: Shard, maps: np.ndarray, shape: tuple[int, ...]) -> np.ndar
     return maps
 
 
-def _opener(index: Path | RemotePath, shards: list[ShardInfo]) -> Callable[[int], Shard]:
+def _opener(index: Location, shards: list[ShardInfo]) -> Callable[[int], Shard]:
     """Opens a shard by its number. Not a method: a generation that held itself would keep its files open for longer."""
     return lambda number: open_listed(index / shards[number].file, shards[number])
 

@@ -4,7 +4,6 @@
 >>> [patch.activation for patch in index.top_patches("features.12", neuron=17, limit=9).items]
 """
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,11 +17,12 @@ from indexer.query.proposals import SearchPlan
 from indexer.query.records import Firing, ImageRecord, Page, Patch, SimilarImage, SimilarPatch
 from indexer.shards.format import as_kept
 from indexer.store.remote import parse_location
+from indexer.store.storage import Location
 
 PerImage = Literal["one", "all"]
 
 
-def open(path: str | Path, images: str | Path | None = None) -> "Index":
+def open(path: str | Location, images: str | Location | None = None) -> "Index":
     """Open the published generation of an index.
 
     Parameters

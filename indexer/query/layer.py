@@ -19,8 +19,7 @@ from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.index import hdf5
 from indexer.index.manifest import LayerInfo
 from indexer.query.deadline import check, checked, paused
-from indexer.store import cache
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location, storage_at
 
 _ARRAYS = ("peaks", "peak_cells", "order", "histogram/keys", "histogram/cumulative", "class_means")
 
@@ -52,7 +51,7 @@ class Layer:
     """
 
     def __init__(
-        self, index: Path | RemotePath, info: LayerInfo, file: str, vectors: str, lists: str | None, classes: np.ndarray
+        self, index: Location, info: LayerInfo, file: str, vectors: str, lists: str | None, classes: np.ndarray
     ) -> None:
         self.info, self.classes, self.file, images = info, classes, file, len(classes)
         arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
@@ -178,14 +177,17 @@ class Layer:
     def _load_vectors(self) -> faiss.Index:
         vectors = self.peaks.shape[1] * len(self.grid)
         try:
-            path = cache.local(self._index / self._vectors_file, self._vectors_file)
-            lists = cache.local(self._index / self._lists_file, self._lists_file) if self._lists_file else None
+            path = self._local(self._vectors_file)
+            lists = self._local(self._lists_file) if self._lists_file else None
             check_vectors(path, lists, self.info.channels, vectors)
             return read_vectors(path, lists)
         except WrongVectors as error:
             raise DamagedFile(self._vectors_file, f"is not the FAISS index of this layer: it {error}") from error
         except (RuntimeError, FileNotFoundError) as error:
             raise DamagedFile(self._vectors_file, "is missing or cannot be read") from error
+
+    def _local(self, file: str) -> Path:
+        return storage_at(self._index / file).local_file(file)
 
     def histogram(self, neuron: int, bins: int) -> tuple[np.ndarray, np.ndarray]:
         """Edges (bins + 1,) float64 and counts (bins,) int64 of a neuron's activations, equal bins over their range."""

@@ -1,14 +1,12 @@
 """The original files of indexed images, found again, and compared with their digests before they are shown."""
 
 import hashlib
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 from indexer.errors import ImageUnavailable
 from indexer.images.reading import read_file
 from indexer.query.records import ImageRecord
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location, storage_at
 
 
 class Originals:
@@ -16,7 +14,7 @@ class Originals:
 
     Parameters
     ----------
-    root : Path
+    root : Location
         The image root.
     kept : callable or None
         Reads an image's file from its shard, where the index keeps originals.
@@ -24,10 +22,11 @@ class Originals:
         Whether the index was made so that links may leave the root. Bytes that are not those indexed are never given.
     """
 
-    def __init__(self, root: Path, kept: Callable[[ImageRecord], bytes] | None, follow_links: bool = False) -> None:
+    def __init__(self, root: Location, kept: Callable[[ImageRecord], bytes] | None, follow_links: bool = False) -> None:
         self._root = root.resolve()
         self._kept = kept
-        self._follow_links = follow_links
+        storage = storage_at(self._root)
+        self._path_of = storage.inside_through_links if follow_links else storage.inside
 
     def read(self, image: ImageRecord) -> bytes:
         """The bytes of an image's file, exactly as they were indexed.
@@ -49,11 +48,7 @@ class Originals:
     def _find(self, image: ImageRecord) -> bytes:
         cause: Exception | None = None
         try:
-            path = (self._root / image.path).resolve()
-            if self._follow_links and not isinstance(self._root, RemotePath):  # links may leave, the path itself not
-                if Path(os.path.normpath(self._root / image.path)).is_relative_to(self._root):
-                    return read_file(path)
-            elif path.is_relative_to(self._root):
+            if path := self._path_of(image.path):
                 return read_file(path)
         except (OSError, ValueError, RuntimeError) as error:  # a null character, a loop of links
             cause = error
@@ -62,6 +57,5 @@ class Originals:
         ) from cause
 
     def _with_all_others(self) -> str:
-        if isinstance(self._root, RemotePath) or self._root.is_dir():
-            return ""
-        return ", nor is the folder that all were in; --images says where it is now"
+        lost = storage_at(self._root).is_lost_folder()
+        return ", nor is the folder that all were in; --images says where it is now" if lost else ""

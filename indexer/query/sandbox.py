@@ -18,7 +18,8 @@ from indexer.errors import DamagedFile, UnitscopeError
 from indexer.index import hdf5
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.shards.reader import Shard
-from indexer.store.remote import RemotePath, parse_location
+from indexer.store.remote import parse_location
+from indexer.store.storage import Location
 
 MEMORY: Final = 4 << 30
 """Bytes of memory allowed beyond what the libraries take and twice the files, which are mapped."""
@@ -28,7 +29,7 @@ WAITED: Final = 10
 """How many times as long may pass by the clock: a pipe, say, takes no time of the processor, and never ends."""
 
 
-def examine(path: Path | RemotePath) -> None:
+def examine(path: Location) -> None:
     """Read the files of an index in another process.
 
     Raises
@@ -36,14 +37,14 @@ def examine(path: Path | RemotePath) -> None:
     DamagedFile
         A file makes its reader crash, or take too much memory or time.
     """
-    command = [sys.executable, "-m", __name__, str(path.absolute() if isinstance(path, Path) else path)]
+    command = [sys.executable, "-m", __name__, str(path.resolve())]
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if ended.returncode:
         read = ended.stdout.decode(errors="replace").splitlines()
         raise DamagedFile(read[-1] if read else "manifest.json", "harms the process that reads it")
 
 
-def main(path: Path | RemotePath) -> None:
+def main(path: Location) -> None:
     """Read everything, naming each file first."""
     try:
         manifest = read_manifest(path)
@@ -62,7 +63,7 @@ def main(path: Path | RemotePath) -> None:
             _read_shard(path / shard.file, [info.name for info in manifest.configuration.layers])
 
 
-def _read_shard(path: Path | RemotePath, layers: list[str]) -> None:
+def _read_shard(path: Location, layers: list[str]) -> None:
     with Shard(path) as shard:
         shard.images()
         shard.skipped()
@@ -70,7 +71,7 @@ def _read_shard(path: Path | RemotePath, layers: list[str]) -> None:
             shard.check_maps(name)
 
 
-def _limit(path: Path | RemotePath, manifest: Manifest) -> None:
+def _limit(path: Location, manifest: Manifest) -> None:
     size = sum((path / file).stat().st_size for file in manifest.files if (path / file).is_file())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()  # by libraries, mostly

@@ -28,21 +28,26 @@ _NUMBERS = 1 << 16
 _TASK_BYTES = 1 << 19
 """What a thread compresses at once: less, and on many cores they wait for each other to hand out the next."""
 
-_codecs = threading.local()
+
+class _Codecs(threading.local):
+    """Those of one thread."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_codecs = _Codecs()
 
 
 def _compress(chunk: np.ndarray) -> bytes:
-    if not hasattr(_codecs, "compressor"):
-        _codecs.compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
-    return _codecs.compressor.compress(chunk)
+    return _codecs.compressor.compress(chunk.data)
 
 
 def _decompress(data: bytes, size: int) -> bytes:
     # What a frame says of itself would be allocated whatever is allowed.
     if zstandard.frame_content_size(data) not in (size, -1):
         raise ValueError("it claims another length")
-    if not hasattr(_codecs, "decompressor"):
-        _codecs.decompressor = zstandard.ZstdDecompressor()
     return _codecs.decompressor.decompress(data, max_output_size=size)
 
 
@@ -160,7 +165,8 @@ class ChunkReader:
     def map(self, row: int, channel: int) -> np.ndarray:
         """The map (H, W) float16 of one neuron on one image."""
         self._check(row, channel)
-        return self._read(row, channel - channel % self._chunk[1])[channel % self._chunk[1]]
+        map_: np.ndarray = self._read(row, channel - channel % self._chunk[1])[channel % self._chunk[1]]
+        return map_
 
     def _check(self, row: int, channel: int = 0) -> None:
         if not (0 <= row < self.shape[0] and 0 <= channel < self.shape[1]):
@@ -190,4 +196,5 @@ class ChunkReader:
             raise DamagedFile(self._file, f"the maps of row {row} cannot be read ({error})") from error
         if len(data) != self._bytes:
             raise DamagedFile(self._file, f"the maps of row {row} have the wrong length")
-        return np.frombuffer(data, np.float16).reshape(self._chunk)[row % self._chunk[0]]
+        maps: np.ndarray = np.frombuffer(data, np.float16).reshape(self._chunk)[row % self._chunk[0]]
+        return maps

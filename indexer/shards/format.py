@@ -41,4 +41,5 @@ def chunk_shape(channels: int, height: int, width: int) -> tuple[int, int, int, 
 
 def as_kept(activations: np.ndarray) -> np.ndarray:
     """Activations as maps keep them: float16, clipped to its range."""
-    return np.clip(activations, -HALF_MAX, HALF_MAX).astype(np.float16)
+    halves: np.ndarray = np.clip(activations, -HALF_MAX, HALF_MAX).astype(np.float16)
+    return halves

@@ -36,7 +36,8 @@ def decode(codes: np.ndarray) -> np.ndarray:
 
 def keys_of(neurons: np.ndarray, half: np.ndarray) -> np.ndarray:
     """Keys (uint32) of activations of neurons, elementwise."""
-    return (neurons.astype(np.uint32) << np.uint32(16)) | recode(half)
+    keys: np.ndarray = (neurons.astype(np.uint32) << np.uint32(16)) | recode(half)
+    return keys
 
 
 @dataclass(frozen=True)

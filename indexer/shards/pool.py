@@ -3,7 +3,7 @@
 import resource
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from typing import Self
 
 from indexer.errors import DamagedFile
@@ -29,7 +29,7 @@ def open_at_most() -> int:
     return min(_MOST, max(OPEN_FIRST, fitting) if files >= _USUAL else fitting)
 
 
-class ShardPool(Sequence[Shard]):
+class ShardPool:
     """Shards by their place in the manifest's list, opened when they are asked for. Safe from any thread.
 
     One closes when nobody holds it any longer and others were asked for more recently. Asking raises what opening does:
@@ -58,6 +58,9 @@ class ShardPool(Sequence[Shard]):
 
     def __len__(self) -> int:
         return self._count
+
+    def __iter__(self) -> Iterator[Shard]:
+        return (self[number] for number in range(self._count))
 
     def __getitem__(self, number: int) -> Shard:
         if not 0 <= number < self._count:

@@ -1,11 +1,8 @@
 """A shard file -> its images and activations."""
 
-import os
 import threading
 import weakref
 from contextlib import ExitStack
-from functools import partial
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -17,10 +14,10 @@ from indexer.shards import format as shard_format
 from indexer.shards.chunks import ChunkReader
 from indexer.shards.histogram import Histogram
 from indexer.shards.records import IndexedImage
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location, storage_at
 
 
-def open_listed(path: Path | RemotePath, info: ShardInfo) -> "Shard":
+def open_listed(path: Location, info: ShardInfo) -> "Shard":
     """The shard that a manifest lists.
 
     Raises
@@ -49,17 +46,13 @@ class Shard:
         Images in it.
     """
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
+    def __init__(self, path: Location, name: str | None = None) -> None:
         self.name = name or path.name
         self._h5 = hdf5.open_file(path, self.name, shard_format.KIND, shard_format.VERSION)
         files = ExitStack()
         files.enter_context(self._h5)
         self._close = weakref.finalize(self, files.close)
-        if isinstance(path, RemotePath):
-            self._read_range = path.read_range
-        else:
-            file = files.enter_context(path.open("rb"))
-            self._read_range = partial(os.pread, file.fileno())
+        self._read_range = files.enter_context(storage_at(path).ranges())
         self._lock = threading.Lock()
         self._readers: dict[str, ChunkReader] = {}
         self._rows: dict[str, hdf5.StoredRows] = {}
@@ -81,7 +74,7 @@ class Shard:
             self._close()
 
     @property
-    def attributes(self) -> dict[str, str | int | None]:
+    def attributes(self) -> dict[str, str | int]:
         """What `indexer.shards.format` says of the whole shard.
 
         Raises
@@ -89,7 +82,8 @@ class Shard:
         DamagedFile
         """
         try:
-            return {name: hdf5.get_attribute(self._h5, name) for name in self._h5.attrs}
+            values = {name: hdf5.get_attribute(self._h5, name) for name in self._h5.attrs}
+            return {name: value for name, value in values.items() if value is not None}
         except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
             raise DamagedFile(self.name, f"has attributes that cannot be read ({error})") from error
 
@@ -105,7 +99,7 @@ class Shard:
                 class_=classes[row] or None,
                 width=columns["width"][row],
                 height=columns["height"][row],
-                bytes=columns["bytes"][row],
+                size=columns["bytes"][row],
                 sha256=digests[row].tobytes(),
             )
             for row in range(self.rows)
@@ -122,7 +116,8 @@ class Shard:
             first, end = int(ends[row - 1]) if row else 0, int(ends[row])
             with self._lock:
                 data = hdf5.own_dataset(self._h5, "originals/data")
-                return data[first : min(end, first + hdf5.MAX_READ)].tobytes()
+                kept: np.ndarray = data[first : min(end, first + hdf5.MAX_READ)]
+                return kept.tobytes()
         except (KeyError, OSError, RuntimeError, ValueError, TypeError, IndexError) as error:
             raise DamagedFile(self.name, f"the original of row {row} cannot be read ({error})") from error
 

@@ -7,14 +7,22 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class IndexedImage:
-    """An image as a shard lists it; ``data`` is its file where the index keeps originals."""
+    """An image as a shard lists it.
+
+    Attributes
+    ----------
+    size : int
+        Bytes of its file.
+    data : bytes, optional
+        Its file, where the index keeps originals.
+    """
 
     id: int
     path: str
     class_: str | None
     width: int
     height: int
-    bytes: int
+    size: int
     sha256: bytes
     data: bytes | None = None
 

@@ -64,7 +64,7 @@ def _first_argmax(maps: np.ndarray, peaks: np.ndarray, kept: np.ndarray) -> np.n
     images, channels, _, width = maps.shape
     bits = kept.view(np.uint16)
     codes = (bits if bits.max() < _INFINITE else recode(kept)).reshape(images, channels, -1)
-    cells = codes.argmax(axis=2)
+    cells: np.ndarray = codes.argmax(axis=2)
     image, channel = np.ogrid[:images, :channels]
     for b, c in zip(*np.nonzero(maps[image, channel, cells // width, cells % width] != peaks), strict=True):
         equal = np.flatnonzero(codes[b, c] == codes[b, c, cells[b, c]])

@@ -87,7 +87,7 @@ def record_event(device: torch.device) -> torch.cuda.Event | None:
     """What is over when all that this thread queued on a GPU is; nothing on a CPU, where it is over already."""
     if device.type != "cuda":
         return None
-    event = torch.cuda.Event(blocking=True)
+    event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
     event.record(torch.cuda.current_stream(device))
     return event
 
@@ -146,8 +146,10 @@ def start(maps: torch.Tensor, table: CountTable | None) -> PendingBatch:
         cells.append(_first_cells(maps[part], peaks[part]))
         if table is not None:
             table.add(half[part])
-    on_host = [_to_host(tensor) for tensor in (half, peaks, lowest, torch.cat(cells), saturated)]
-    return PendingBatch(*on_host, record_event(maps.device))
+    return PendingBatch(
+        _to_host(half), _to_host(peaks), _to_host(lowest), _to_host(torch.cat(cells)), _to_host(saturated),
+        record_event(maps.device),
+    )  # fmt: skip
 
 
 def _to_host(tensor: torch.Tensor) -> torch.Tensor:

@@ -109,7 +109,7 @@ class _RowBlocks:
     """Rows (n, C) that come batch by batch, kept in large blocks: small arrays would scatter the heap."""
 
     def __init__(self, width: int, dtype: type) -> None:
-        self._empty = np.empty((0, width), dtype)
+        self._empty: np.ndarray = np.empty((0, width), dtype)
         self._blocks: list[np.ndarray] = []
         self._free = self._empty
 
@@ -169,8 +169,10 @@ class _LayerWriter:
 
 
 def _write_images(group: h5py.Group, images: Sequence[IndexedImage]) -> None:
-    for name, dtype in (("id", np.int64), ("width", np.int32), ("height", np.int32), ("bytes", np.int64)):
-        group.create_dataset(name, data=np.array([getattr(image, name) for image in images], dtype))
+    group.create_dataset("id", data=np.array([image.id for image in images], np.int64))
+    group.create_dataset("width", data=np.array([image.width for image in images], np.int32))
+    group.create_dataset("height", data=np.array([image.height for image in images], np.int32))
+    group.create_dataset("bytes", data=np.array([image.size for image in images], np.int64))
     digests = np.frombuffer(b"".join(image.sha256 for image in images), np.uint8)
     group.create_dataset("sha256", data=digests.reshape(len(images), 32))
     _write_strings(group, "path", [image.path for image in images])

@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from indexer.errors import DamagedFile, StorageUnavailable
-from indexer.store import atomic
+from indexer.errors import StorageUnavailable
+from indexer.store import durable
 from indexer.store.remote import RemotePath
 
 DIRECTORY = Path(tempfile.gettempdir()) / f"unitscope-cache-{os.getuid()}"
@@ -97,7 +97,7 @@ class Cache:
         if not _is_there(copy):  # another process may just have brought it
             with self._lock:
                 self._make_room(size + self._coming(copy.name))
-            with atomic.publishing(copy) as partial:
+            with durable.writing(copy, os.replace) as partial:
                 remote.download(partial)
 
     def _coming(self, name: str) -> int:
@@ -110,7 +110,7 @@ class Cache:
         for changed, size, path in files:
             if total <= self.max_bytes:
                 return
-            if path.suffix != atomic.PARTIAL_SUFFIX or time.time() - changed > _STALE_SECONDS:
+            if path.suffix != durable.PARTIAL_SUFFIX or time.time() - changed > _STALE_SECONDS:
                 path.unlink(missing_ok=True)
                 total -= size
 
@@ -160,18 +160,6 @@ def use(directory: Path | None, max_bytes: int) -> None:
     _cache = Cache(directory, max_bytes)
 
 
-def local(path: Path | RemotePath, name: str) -> Path:
-    """A file on this machine with the content of ``path``: itself, if it is here; ``name`` is what errors call it.
-
-    Raises
-    ------
-    DamagedFile
-        A remote file is missing.
-    StorageUnavailable
-    """
-    if not isinstance(path, RemotePath):
-        return path
-    try:
-        return (path.copies or _cache).copy_of(path)
-    except FileNotFoundError as error:
-        raise DamagedFile(name, "is missing") from error
+def default() -> Cache:
+    """Where copies are kept of paths that name no other place."""
+    return _cache

@@ -2,8 +2,8 @@
 
 `parse_location` makes a path of what a person names: a `pathlib.Path`, or for a URL such as ``s3://bucket/folder`` a
 `RemotePath`, which has the part of its interface that jobs and readers of an index use. What differs is decided where
-it does: remote files are prepared on this machine and uploaded whole (`indexer.store.atomic`), read by range (shards)
-or copied into a bounded cache and mapped from there (`indexer.store.cache`).
+it does (`indexer.store.remote_storage`): remote files are prepared on this machine and uploaded whole, read by range
+(shards) or copied into a bounded cache and mapped from there (`indexer.store.cache`).
 
 Credentials and endpoints come from the environment alone (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, ...).
 """
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from indexer.errors import NotInstalled, StorageUnavailable
 
@@ -32,10 +32,25 @@ _REFUSALS = ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
 _OBJECT_STORES = ("s3", "s3a", "gs", "az", "abfs")
 
 
-def parse_location(name: str | Path) -> "Path | RemotePath":
+class _FileSystem(Protocol):
+    """What is asked of fsspec's file systems, which bring no types."""
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None) -> bytes: ...
+    def find(self, path: str, *, refresh: bool) -> list[str]: ...
+    def get_file(self, path: str, to: str) -> None: ...
+    def info(self, path: str, *, refresh: bool) -> dict[str, Any]: ...
+    def ls(self, path: str, *, detail: bool, refresh: bool) -> list[str]: ...
+    def pipe_file(self, path: str, value: bytes, *, mode: str | dict[str, str]) -> dict[str, str]: ...
+    def put_file(self, file: str, path: str) -> None: ...
+    def rm_file(self, path: str) -> None: ...
+
+
+def parse_location(name: "str | Path | RemotePath") -> "Path | RemotePath":
     """The path that a person names, on this machine or by URL."""
-    if isinstance(name, RemotePath) or "://" not in str(name):
-        return name if isinstance(name, RemotePath) else Path(name)
+    if isinstance(name, RemotePath):
+        return name
+    if "://" not in str(name):
+        return Path(name)
     protocol, _, rest = str(name).partition("://")
     return Path("/" + rest.lstrip("/")) if protocol == "file" else RemotePath(protocol, PurePosixPath(rest.strip("/")))
 
@@ -175,7 +190,7 @@ class RemotePath:
 
     # -- the file system ------------------------------------------------------------------------------------------
 
-    def _put(self, data: bytes, mode: Any) -> str:
+    def _put(self, data: bytes, mode: str | dict[str, str]) -> str:
         with self._answers():
             return self._fs.pipe_file(self._key, data, mode=mode)["e_tag"]
 
@@ -184,7 +199,7 @@ class RemotePath:
         return str(self.path)
 
     @property
-    def _fs(self) -> Any:
+    def _fs(self) -> _FileSystem:
         return _filesystem(self.protocol)
 
     def _info(self) -> dict[str, Any]:
@@ -193,7 +208,7 @@ class RemotePath:
 
     def _kind(self) -> str | None:
         try:
-            return self._info()["type"]
+            return str(self._info()["type"])
         except FileNotFoundError:
             return None
 
@@ -217,7 +232,7 @@ def _is_refusal(error: Exception) -> bool:
 
 
 @functools.cache
-def _filesystem(protocol: str) -> Any:
+def _filesystem(protocol: str) -> _FileSystem:
     try:
         import fsspec
 
@@ -225,10 +240,12 @@ def _filesystem(protocol: str) -> Any:
             from indexer.store.buckets import BucketFileSystem
 
             http = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http:")
-            return BucketFileSystem(
+            buckets: _FileSystem = BucketFileSystem(  # type: ignore[call-overload]
                 protocol, retry_config=_RETRY, client_options=_TIMEOUTS | ({"allow_http": True} if http else {})
             )
-        return fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
+            return buckets
+        others: _FileSystem = fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
+        return others
     except ImportError as error:
         raise NotInstalled(f"{protocol}:// needs the extra: pip install 'unitscope[s3]'") from error
     except ValueError as error:

@@ -5,6 +5,7 @@ import pathlib
 import re
 import zipfile
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from indexer.errors import InvalidRequest, ModelUnavailable, NotInstalled
 EXTRA: Final = "safetensors"
 _ENDING: Final = ".safetensors"
 _REFUSED: Final = re.compile(r"GLOBAL ([\w.]+)")
-_HARMLESS: Final = [
+_HARMLESS: Final[list[Callable[..., Any] | tuple[Callable[..., Any], str]]] = [
     argparse.Namespace, pathlib.PurePosixPath, pathlib.PosixPath, defaultdict, Counter, dict, list, set,
 ]  # fmt: skip
 """Classes that training scripts leave beside the weights; making one runs nothing."""

@@ -83,7 +83,9 @@ def shape_of(value: Any) -> tuple[int, ...] | None:
     return tuple(value.shape)
 
 
-def nestings(content: Mapping[Any, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Mapping]]:
+def nestings(
+    content: Mapping[Any, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any]]]:
     """Every mapping in a file that holds a tensor, with the keys that lead to it."""
     if any(isinstance(value, torch.Tensor) for value in content.values()):
         yield path, content

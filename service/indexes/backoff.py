@@ -1,11 +1,9 @@
 """When to try again after a failure: at once if its files have changed, and ever more rarely if not."""
 
-import os
 import time
-from pathlib import Path
 from typing import Final
 
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location, storage_at
 
 _SHORTEST: Final = 0.5
 LONGEST: Final = 300.0
@@ -17,15 +15,15 @@ class Backoff:
 
     Parameters
     ----------
-    path : Path or RemotePath
+    path : Location
         The index.
     """
 
-    def __init__(self, path: Path | RemotePath) -> None:
+    def __init__(self, path: Location) -> None:
         self._path = path
         self._failed: object = None
         self._file = ""
-        self._file_stamp: tuple[int, ...] = ()
+        self._file_stamp: tuple[object, ...] = ()
         self._delay = 0.0
         self._again_at = 0.0
 
@@ -48,12 +46,12 @@ class Backoff:
         self._failed, self._delay = None, 0.0
 
 
-def file_stamp(index: Path | RemotePath, file: str) -> tuple[int, ...]:
+def file_stamp(index: Location, file: str) -> tuple[object, ...]:
     """A value that changes with a file of an index; for a remote index, never looked at, always the same."""
-    if isinstance(index, RemotePath) or not file:
+    storage = storage_at(index / file)
+    if storage.costs_requests or not file:
         return ()
     try:
-        status = os.stat(index / file)
+        return storage.fingerprint()
     except (OSError, ValueError):
         return ()
-    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -8,12 +8,11 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from indexer.errors import DamagedFile, NotFound, StorageUnavailable
 from indexer.index import layout
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location
 from service.errors import IndexUnavailable
 from service.indexes.generations import OpenGeneration
 from service.indexes.lookout import Lookout
@@ -26,7 +25,7 @@ _NAMES_IN_ERROR = 20
 class Catalog:
     """All indexes under a directory, by name; a directory that is itself an index holds that one only."""
 
-    def __init__(self, directory: Path | RemotePath, open_index: OpenIndex, check_seconds: float) -> None:
+    def __init__(self, directory: Location, open_index: OpenIndex, check_seconds: float) -> None:
         self._directory = directory.resolve()
         self._open_index = open_index
         self._check_seconds = check_seconds
@@ -115,7 +114,7 @@ class Catalog:
             for name in paths.keys() - self._served.keys():
                 self._served[name] = ServedIndex(paths[name], self._open_index, self._check_seconds)
 
-    def _paths(self) -> list[Path | RemotePath]:
+    def _paths(self) -> list[Location]:
         self._single = self._single or layout.manifest_path(self._directory).is_file()
         if self._single:
             return [self._directory]
@@ -131,7 +130,7 @@ def _leases(indexes: Sequence[ServedIndex], generation: int | None) -> Iterator[
         yield [stack.enter_context(index.lease(generation)) for index in indexes]
 
 
-def _is_index(path: Path | RemotePath) -> bool:
+def _is_index(path: Location) -> bool:
     printable = path.name.isprintable()  # a name that is not UTF-8 could not stand in a URL
     return printable and not path.name.startswith(".") and layout.manifest_path(path).is_file()
 

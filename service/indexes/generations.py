@@ -14,11 +14,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from indexer.errors import UnitscopeError
 from indexer.query.index import Index
-from indexer.store.remote import RemotePath
+from indexer.store.storage import storage_at
 from service.errors import GenerationReplaced, IndexUnavailable
 
 
@@ -62,10 +61,11 @@ class OpenGeneration:
         """The generation that an index has open; not leased by anybody."""
         state = hashlib.sha256(json.dumps(index.manifest.to_json(), sort_keys=True).encode()).hexdigest()
         network = index.manifest.configuration.digest
-        if isinstance(index.path, RemotePath):  # nothing is mapped, and each size would be a request
+        if storage_at(index.path).costs_requests:  # nothing is mapped, and each size would be a request
             return cls(index, state, network, 0, {})
-        mapped = {str(index.path / file): _bytes(index.path / file) for file in index.manifest.derived.values()}
-        size = sum(mapped.values()) + sum(_bytes(index.path / shard.file) for shard in index.manifest.shards)
+        files = [str(index.path / file) for file in index.manifest.derived.values()]
+        mapped = {file: _bytes(file) for file in files}
+        size = sum(mapped.values()) + sum(_bytes(str(index.path / shard.file)) for shard in index.manifest.shards)
         return cls(index, state, network, size, mapped)
 
     def still_shows_all_of(self, older: "OpenGeneration") -> bool:
@@ -172,7 +172,7 @@ def _close(generations: list[OpenGeneration]) -> None:
         held.index.close()
 
 
-def _bytes(path: str | Path) -> int:
+def _bytes(path: str) -> int:
     try:
         return os.stat(path).st_size
     except OSError:

@@ -3,17 +3,15 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from indexer.errors import DamagedFile, NotAnIndex
 from indexer.index import layout
 from indexer.query.index import Index
 from indexer.query.sandbox import examine
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location, storage_at
 from service.indexes.backoff import file_stamp
 
-Place = Path | RemotePath
-Stamp = tuple[Any, ...]
+Stamp = tuple[object, ...]
 
 
 class Examined:
@@ -27,13 +25,13 @@ class Examined:
         A folder in which the processes of this service tell each other what they have examined.
     """
 
-    def __init__(self, open_index: Callable[[Place], Index], shared: Path | None) -> None:
+    def __init__(self, open_index: Callable[[Location], Index], shared: Path | None) -> None:
         self._open_index = open_index
         self._shared = shared
         self._seen: set[str] = set()
         self._refused: dict[str, tuple[Stamp, DamagedFile]] = {}
 
-    def __call__(self, path: Place) -> Index:
+    def __call__(self, path: Location) -> Index:
         """Open an index.
 
         Raises
@@ -50,7 +48,7 @@ class Examined:
     def _told(self, name: str) -> bool:
         return self._shared is not None and (self._shared / f"examined-{name}").exists()
 
-    def _examine(self, path: Place, name: str, stamp: Stamp) -> None:
+    def _examine(self, path: Location, name: str, stamp: Stamp) -> None:
         refused = self._refused.get(name)
         if refused and refused[0] == (stamp, file_stamp(path, refused[1].file)):  # nothing has changed since
             raise DamagedFile(refused[1].file, refused[1].cause)
@@ -63,12 +61,10 @@ class Examined:
             (self._shared / f"examined-{name}").touch()
 
 
-def _stamp(path: Place) -> Stamp:
+def _stamp(path: Location) -> Stamp:
     """The state of a path: its first part differs for another folder put there, the rest for another generation."""
     try:
-        manifest = layout.manifest_path(path).stat()
-        if isinstance(path, RemotePath):
-            return 0, manifest.version
-        return path.stat().st_ino, manifest.st_ino, manifest.st_mtime_ns, manifest.st_size
+        manifest = storage_at(layout.manifest_path(path)).fingerprint()
+        return storage_at(path).identity(), *manifest
     except FileNotFoundError as error:
         raise NotAnIndex(f"{path.name} holds no index") from error

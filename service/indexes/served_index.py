@@ -10,13 +10,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from indexer.errors import DamagedFile, NotAnIndex, StorageUnavailable, UnitscopeError
 from indexer.index import layout, manifest
 from indexer.query import deadline
 from indexer.query.index import Index
-from indexer.store.remote import RemotePath
+from indexer.store.storage import Location
 from service.errors import IndexUnavailable
 from service.indexes.backoff import Backoff
 from service.indexes.generations import Generations, OpenGeneration
@@ -25,7 +24,7 @@ from service.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
-OpenIndex = Callable[[Path | RemotePath], Index]
+OpenIndex = Callable[[Location], Index]
 Stamp = tuple[object, ...]
 RARELY = 10
 """Storage that does not answer is asked, and a damaged generation opened anew, once in so many checks."""
@@ -36,13 +35,13 @@ class ServedIndex:
 
     Parameters
     ----------
-    path : Path or RemotePath
+    path : Location
     open_index : callable (path) -> Index
     check_seconds : float
         How often to look for a newer generation.
     """
 
-    def __init__(self, path: Path | RemotePath, open_index: OpenIndex, check_seconds: float) -> None:
+    def __init__(self, path: Location, open_index: OpenIndex, check_seconds: float) -> None:
         self._path = path
         self._open_index = open_index
         self._check_seconds = check_seconds

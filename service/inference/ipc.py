@@ -30,7 +30,7 @@ from service.inference.messages import Message, as_block, receive, send
 from service.telemetry import metrics
 
 if TYPE_CHECKING:
-    from indexer.network.attribution import Method
+    from indexer.defaults import Method
 
 log = logging.getLogger(__name__)
 

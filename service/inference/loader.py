@@ -24,7 +24,7 @@ from indexer.index.manifest import Configuration
 from service.telemetry import metrics
 
 if TYPE_CHECKING:
-    from indexer.network.attribution import Method
+    from indexer.defaults import Method
     from indexer.network.forward import Network
 
 log = logging.getLogger(__name__)

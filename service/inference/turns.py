@@ -23,7 +23,7 @@ from service.inference.loader import ForwardResult, Networks, UnitAddress
 from service.telemetry import metrics
 
 if TYPE_CHECKING:
-    from indexer.network.attribution import Method
+    from indexer.defaults import Method
 
 
 class NetworkTurn(Protocol):

@@ -18,7 +18,7 @@ from service.inference.loader import UnitAddress
 from service.telemetry import metrics
 
 if TYPE_CHECKING:
-    from indexer.network.attribution import Method
+    from indexer.defaults import Method
 
 
 def get_neuron_sheet(question: Question, layer: str, neuron: int, **options: Any) -> Picture:

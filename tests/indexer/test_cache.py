@@ -13,6 +13,7 @@ from indexer.errors import StorageUnavailable
 from indexer.store import cache
 from indexer.store.cache import Cache
 from indexer.store.remote import RemotePath
+from indexer.store.storage import storage_at
 
 
 @pytest.fixture
@@ -177,4 +178,4 @@ def test_each_path_says_where_its_copies_go(remote: RemotePath, tmp_path: Path) 
     own = remote.copied_to(Cache(tmp_path / "own"))
     assert own == remote
     assert hash(own) == hash(remote)
-    assert cache.local(own.parent / own.name, "x").parent == tmp_path / "own"
+    assert storage_at(own.parent / own.name).local_file("x").parent == tmp_path / "own"

@@ -23,7 +23,7 @@ from indexer.jobs.info import describe
 from indexer.jobs.remove import remove
 from indexer.jobs.verify import repair, verify
 from indexer.shards import pool
-from indexer.store import atomic, lease, remote
+from indexer.store import atomic, lease, remote, remote_storage
 from indexer.store.cache import Cache
 from indexer.store.remote import RemotePath, parse_location
 from tests.conftest import build_request, write_photos
@@ -172,7 +172,7 @@ def test_two_jobs_cannot_both_publish(index: RemotePath) -> None:
 def test_what_is_too_large_for_one_request_is_sent_in_parts(
     object_store: ObjectStore, largest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(atomic, "LARGEST_PUT", largest)
+    monkeypatch.setattr(remote_storage, "LARGEST_PUT", largest)
     data, path = np.random.default_rng(largest).bytes(12 << 20), object_store.place(f"large/{largest}")
     with atomic.creating(path) as partial:
         partial.write_bytes(data)

@@ -11,7 +11,7 @@ import pytest
 
 from indexer.jobs.build import build
 from indexer.jobs.remove import remove
-from indexer.store import atomic
+from indexer.store import durable
 from tests.conftest import build_request, write_photos
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
@@ -71,7 +71,7 @@ def test_a_write_that_fails_while_a_generation_is_published(
     serve: Serve, own_index: Path, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     """As the test above, at several files of the generation, and where no file system can be mounted."""
-    flush, flushed = atomic.flush, []
+    flush, flushed = durable.flush, []
 
     def full(path: Path) -> None:
         flushed.append(path)
@@ -79,9 +79,9 @@ def test_a_write_that_fails_while_a_generation_is_published(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         flush(path)
 
-    monkeypatch.setattr(atomic, "flush", full)
+    monkeypatch.setattr(durable, "flush", full)
     client = serve(own_index, check_seconds=0.0)
-    check_publishing_without_space(client, own_index, lambda: monkeypatch.setattr(atomic, "flush", flush))
+    check_publishing_without_space(client, own_index, lambda: monkeypatch.setattr(durable, "flush", flush))
     assert len(flushed) > written
 
 
