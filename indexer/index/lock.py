@@ -16,12 +16,12 @@ _LOCK, _LEASE = "lock", "lease.json"
 
 
 def writing(index: Path | RemotePath, *, new: bool = False) -> contextlib.AbstractContextManager[None]:
-    """Hold an index's write lock; it becomes free when the process ends, however it ends.
+    """Hold an index's write lock. The system frees it when the process ends, however it ends.
 
     Parameters
     ----------
     new : bool
-        There need not be an index yet. Else nothing is left in a folder that is none.
+        Whether the folder may hold no index yet. Otherwise it must hold one, and a folder without one stays untouched.
 
     Raises
     ------
@@ -56,24 +56,24 @@ def _lock(index: Path, descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not os.path.samestat(os.fstat(descriptor), os.stat(index / _LOCK)):
-            raise FileNotFoundError  # a job that failed at once has removed it meanwhile
+            raise FileNotFoundError  # another job failed at once and removed the lock meanwhile
     except (BlockingIOError, FileNotFoundError) as error:
         raise IndexBusy(f"another job is writing {index}; wait until it has ended") from error
 
 
 def _missing(index: Path) -> list[Path]:
-    """The folders that are not there yet, the innermost first."""
+    """The folders that do not exist yet, the innermost first."""
     return [folder for folder in (index, *index.parents) if not folder.exists()]
 
 
 def _leave_nothing(index: Path, made: list[Path]) -> None:
-    """After a job that failed before it wrote anything: no lock, and no folder that was not there before."""
+    """Clean up after a job that failed before it wrote anything: remove the lock and the folders that it made."""
     with contextlib.suppress(OSError):
         if {path.name for path in index.iterdir()} - {_LOCK, SHARDS, DERIVED}:
             return
         for folder in (index / SHARDS, index / DERIVED):
             if folder.exists():
-                folder.rmdir()  # fails where it holds anything
+                folder.rmdir()  # fails if the folder holds anything
         (index / _LOCK).unlink()
         for folder in made:
             folder.rmdir()

@@ -433,7 +433,7 @@ def _newer(path: Path) -> None:
 
 
 DAMAGE: list[tuple[Callable[[Path], None], str]] = [
-    (_truncate, "truncated"), (_flip, "sha256"), (_foreign, "no HDF5 file"), (_newer, "format version 99"),
+    (_truncate, "truncated"), (_flip, "sha256"), (_foreign, "not an HDF5 file"), (_newer, "format version 99"),
     (Path.unlink, "missing"),
 ]  # fmt: skip
 
