@@ -36,9 +36,9 @@ def reduce_maps(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBa
 
 
 def _halved(maps: torch.Tensor) -> torch.Tensor:
-    """Contiguous float16 (B, C, H, W); what is beyond its range becomes infinite.
+    """Maps as contiguous float16 (B, C, H, W). Values beyond its range become infinite.
 
-    Image by image: torch transposes matrices in blocks, and only those.
+    Maps that are not contiguous are copied image by image, because torch has a fast transpose for matrices only.
     """
     if maps.is_contiguous():
         return maps.to(torch.float16).contiguous()
@@ -50,7 +50,7 @@ def _halved(maps: torch.Tensor) -> torch.Tensor:
 
 
 def _is_plain(half: torch.Tensor, peaks: torch.Tensor) -> bool:
-    """Whether everything is finite, positive or zero, and in range, as behind a ReLU: told from the bits alone."""
+    """Whether all activations are finite, in range and not negative, as behind a ReLU. The bits alone tell it."""
     lowest, highest = torch.aminmax(half.view(torch.int16))
     return bool((lowest >= 0) & (highest < _INFINITE)) and bool(peaks.max() <= HALF_MAX)
 
@@ -58,8 +58,8 @@ def _is_plain(half: torch.Tensor, peaks: torch.Tensor) -> bool:
 def _first_argmax(maps: np.ndarray, peaks: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """The first cell (B, C) of the highest activation.
 
-    Sought among the codes of the kept halves, where numpy is fastest. Rounding keeps order, so the first cell of the
-    highest half is the first of the highest activation, unless a lower activation before it became the same half.
+    numpy searches fastest among the codes of the kept float16. Rounding keeps the order of activations. So the first
+    cell with the highest float16 is the right one, unless a lower activation before it was rounded to the same float16.
     """
     images, channels, _, width = maps.shape
     bits = kept.view(np.uint16)
@@ -73,8 +73,8 @@ def _first_argmax(maps: np.ndarray, peaks: np.ndarray, kept: np.ndarray) -> np.n
 
 
 def refuse_non_finite(layer: str, peaks: torch.Tensor, lowest: torch.Tensor, paths: Sequence[str]) -> None:
-    """Raise NotFinite where a highest or lowest activation (B, C) is not finite; names the first such image."""
-    # max and min hand on NaN, so these two see every kind of bad value.
+    """Raise NotFinite, naming the first such image, if a highest or lowest activation (B, C) is not finite."""
+    # max and min pass NaN on, so checking these two finds every NaN and infinity.
     bad = ~(torch.isfinite(peaks) & torch.isfinite(lowest))
     if bool(bad.any()):
         image, neuron = (int(i) for i in bad.nonzero()[0])
