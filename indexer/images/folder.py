@@ -1,4 +1,4 @@
-"""The images below a folder: which files they are, and what is left out."""
+"""Finds the images below a folder, and says which files are left out."""
 
 import os
 from collections import Counter
@@ -20,10 +20,10 @@ _FIRST_BYTES = 64
 
 @dataclass
 class Found:
-    """What is below a folder: paths of images; of files that may not be used, with the reason; counts by ending.
+    """The files below a folder: paths of images, images that may not be used with the reason, and counts by ending.
 
-    ``endings`` counts files that are left out because their name does not end as an image's; "" stands for names
-    without an ending, which are looked into. Endings are in lower case.
+    ``endings`` counts the files that are left out because of their names' endings, in lower case. "" stands for names
+    without an ending. Such files are looked into: only those that hold no image are counted.
     """
 
     paths: list[PurePosixPath] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Found:
 
 
 def find_images(root: Path | RemotePath, follow_links: bool = False) -> Found:
-    """Look for images below a folder; names that begin with a dot are passed over."""
+    """Look for images below a folder. Names that begin with a dot are passed over."""
     found, known = Found(), extensions()
     for path, reason in _files(root, follow_links, found):
         ending = path.suffix.lower()
@@ -47,7 +47,7 @@ def find_images(root: Path | RemotePath, follow_links: bool = False) -> Found:
 
 
 def _files(root: Path | RemotePath, follow_links: bool, found: Found) -> Iterator[tuple[PurePosixPath, str | None]]:
-    """Every file below a folder, and why it may not be used, if so."""
+    """Every file below a folder, with the reason if it may not be used."""
     if isinstance(root, RemotePath):
         for path in root.files():
             if not any(part.startswith(".") for part in path.parts):
@@ -63,7 +63,7 @@ def _walk(root: Path, folder: PurePosixPath, found: Found) -> Iterator[tuple[Pur
         path = folder / entry.name
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(root, path, found)
-        elif entry.is_symlink() and (root / path).is_dir():  # which a loop of links is not
+        elif entry.is_symlink() and (root / path).is_dir():  # false for a link that leads to itself
             found.skipped.append((str(path), _LINKED_FOLDER))
         else:
             yield path, LEAVES_ROOT if entry.is_symlink() and leaves(root, root / path) else None
@@ -90,13 +90,13 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def leaves(root: Path, path: Path) -> bool:
-    """Whether a path leads out of a root; a loop of links leads nowhere, and is left to whoever reads it."""
+    """Whether a path leads out of a root. A loop of links leads nowhere; reading it will fail."""
     return not Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def _holds_image(file: Path | RemotePath, reason: str | None) -> bool:
-    """Whether a file whose name does not say it is an image; one that may not be used is not looked into."""
-    if reason is not None or not file.is_file():  # a pipe never ends
+    """Whether a file whose name has no ending is an image. A file that may not be used is not looked into."""
+    if reason is not None or not file.is_file():  # reading a pipe might never end
         return False
     try:
         if isinstance(file, RemotePath):

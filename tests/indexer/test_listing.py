@@ -104,7 +104,7 @@ def test_lists(folder: Path) -> None:
         ("list.csv", f"path,class\na.jpg,{1025 * 'y'}\n", "at most 1024 characters"),
         ("list.jsonl", "path: a.jpg\n", "line 1: not JSON"),
         ("list.jsonl", "[]\n", "an object with a 'path'"),
-        ("list.jsonl", '{"path": "\\ud800.jpg"}\n', "is no name of a file"),
+        ("list.jsonl", '{"path": "\\ud800.jpg"}\n', "cannot be the name of a file"),
         ("list.jsonl", '{"path": "a.jpg", "class": ' + 5000 * "1" + "}\n", "line 1: not JSON"),
         ("list.jsonl", 100_000 * "[", "line 1: not JSON"),
         ("list.csv", "path\na.jpg\n" + 200_000 * "b", "line 3: not CSV"),

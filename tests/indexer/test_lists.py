@@ -105,7 +105,7 @@ def test_columns_that_are_named_decide(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,class\na, b.jpg,cat\n", 'line 2: 3 cells, where the header names 2 columns; .*stands in "quotes"'),
+        ("path,class\na, b.jpg,cat\n", 'line 2: 3 cells, but the header names 2 columns; put .*in "quotes"'),
         ('path,class\n"a.jpg,cat\nb.jpg,dog\n', "not CSV"),
         ("", "it is empty"),
     ],
