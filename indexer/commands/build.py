@@ -28,8 +28,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--keep-images", action="store_true", help="store the original files in the index too")
     command.add_argument(
         "--precision", choices=PRECISIONS, default=FLOAT32,
-        help="float32-folded (batch norms), tf32 (on a GPU) and bfloat16 are faster, and say what they cost in ranks "
-        "(%(default)s)",
+        help="float32-folded (batch norms), tf32 (on a GPU) and bfloat16 are faster; the command says what they change "
+        "in ranks (%(default)s)",
     )  # fmt: skip
     command.add_argument(
         "--layout", metavar="LAYER=LAYOUT", action="append", default=[],
