@@ -126,7 +126,7 @@ def test_a_list_in_another_encoding_is_refused(tmp_path: Path, name: str, text: 
 
 
 def test_a_root_goes_with_a_list_only(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="its own root"):
+    with pytest.raises(InvalidRequest, match="its own image root"):
         list_images(folder, tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidRequest, match="holds no image"):
