@@ -131,7 +131,7 @@ def test_absolute_paths_below_the_root(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"line 2: cat/a\.jpg is listed already, on line 1"):
         listed(root / "cat" / "a.jpg", "cat/a.jpg")
     for outside in (tmp_path / "a.jpg", f"{root}2/a.jpg", root / ".." / "a.jpg", root):
-        with pytest.raises(InvalidRequest, match=f"must be a path below the image root {root}; --image-root says"):
+        with pytest.raises(InvalidRequest, match=f"must be a path below the image root {root}; --image-root names"):
             listed(outside)
 
 
