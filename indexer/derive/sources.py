@@ -1,4 +1,4 @@
-"""The sources of a generation, shards and the image table, in a form that can be sent to whoever runs a part."""
+"""The sources of a generation, shards and the image table, in a form that can be sent to the workers."""
 
 import functools
 from collections.abc import Iterator

@@ -110,18 +110,18 @@ def codes_of(sources: Sources, layer: LayerInfo, first: int, end: int) -> np.nda
     import torch
 
     inputs = opened(sources)
-    kept = torch.empty((end - first, len(grid(layer.height, layer.width)), layer.channels), dtype=torch.float16)
+    codes = torch.empty((end - first, len(grid(layer.height, layer.width)), layer.channels), dtype=torch.float16)
 
-    def keep(images: range) -> None:
+    def encode(images: range) -> None:
         for image in images:
             vectors = unit_vectors(inputs.maps(layer.name, image))
             # FAISS rounds ties away from zero, torch rounds them to even. With the last bit set there are no ties.
             vectors.view(np.int32)[:] |= 1
-            kept[image - first] = torch.from_numpy(vectors)
+            codes[image - first] = torch.from_numpy(vectors)
 
-    for _ in in_threads(keep, [_portions(first, end)]):
+    for _ in in_threads(encode, [_portions(first, end)]):
         pass
-    return kept.flatten(0, 1).numpy().view(np.uint8)
+    return codes.flatten(0, 1).numpy().view(np.uint8)
 
 
 def _portions(first: int, end: int) -> list[range]:

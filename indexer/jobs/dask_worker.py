@@ -45,8 +45,8 @@ def check_versions(driver: dict[str, str]) -> None:
     ------
     ConfigurationMismatch
     """
-    here = versions()
-    differing = [f"{name} {here.get(name)}, not {value}" for name, value in driver.items() if here.get(name) != value]
+    own = versions()
+    differing = [f"{name} {own.get(name)}, not {value}" for name, value in driver.items() if own.get(name) != value]
     if differing:
         raise ConfigurationMismatch(
             f"the worker on {socket.gethostname()} has {', '.join(differing)} as its driver has; install the same there"
@@ -81,11 +81,11 @@ def kept_network(configuration: Configuration) -> Network:
     """
     keep_freed_memory()
     network = network_of(configuration, model=configuration.model)  # by the name that the driver was given
-    here = configuration_of(network, configuration.keep_images).adopting(configuration)
-    if here.digest != configuration.digest:
+    own = configuration_of(network, configuration.keep_images).adopting(configuration)
+    if own.digest != configuration.digest:
         raise ConfigurationMismatch(
             f"the network of the worker on {socket.gethostname()} is not the driver's: "
-            + "; ".join(configuration.differences(here))
+            + "; ".join(configuration.differences(own))
         )
     return network
 
@@ -98,5 +98,5 @@ def index_shard(task: ShardTask, plan: ShardPlan) -> ShardInfo:
     ConfigurationMismatch
         The driver's weights or configuration are not those of this worker.
     """
-    there = existing_shard(task.index, plan, task.configuration)
-    return there or index_shards(task, [plan], kept_network(task.configuration))[0]
+    existing = existing_shard(task.index, plan, task.configuration)
+    return existing or index_shards(task, [plan], kept_network(task.configuration))[0]

@@ -49,12 +49,14 @@ def lay_over(
     return drawn
 
 
-def _weights(axis: AxisField | None, cells: int, place: AxisPlacement, first: int, end: int, shown: int) -> np.ndarray:
+def _weights(
+    axis: AxisField | None, cells: int, placement: AxisPlacement, first: int, end: int, shown: int
+) -> np.ndarray:
     """Weights (shown, cells) of the cells for ``shown`` pixels that show the original's interval [first, end)."""
-    centres = cell_centres(axis, cells, place.cropped)
-    pixels = place.to_input(first + (np.arange(shown) + 0.5) * (end - first) / shown)
+    centres = cell_centres(axis, cells, placement.cropped)
+    pixels = placement.to_input(first + (np.arange(shown) + 0.5) * (end - first) / shown)
     weights = np.stack([np.interp(pixels, centres, unit) for unit in np.eye(cells)], axis=1)
-    return weights * ((pixels >= 0) & (pixels <= place.cropped))[:, None]
+    return weights * ((pixels >= 0) & (pixels <= placement.cropped))[:, None]
 
 
 def _coloured(picture: Image.Image, heat: np.ndarray, highest: float) -> Image.Image:

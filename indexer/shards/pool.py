@@ -81,7 +81,7 @@ class ShardPool(Sequence[Shard]):
             try:
                 self[number]
             except DamagedFile:
-                continue  # reported to whoever asks for this shard: questions that need no maps are still answered
+                continue  # asking for this shard reports it; questions that need no maps are still answered
 
     def close(self) -> None:
         """Close the open shards."""

@@ -30,9 +30,9 @@ def reduce_maps(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBa
         if bool((peaks > HALF_MAX).any() | (lowest < -HALF_MAX).any()):
             saturated = int((maps.abs() > HALF_MAX).sum())
             half = _halved(maps.clamp(-HALF_MAX, HALF_MAX))
-    kept = half.numpy()
-    cells = _first_argmax(maps.numpy(), peaks.numpy(), kept)
-    return LayerBatch(kept, peaks.numpy(), cells.astype(np.uint32), saturated)
+    halves = half.numpy()
+    cells = _first_argmax(maps.numpy(), peaks.numpy(), halves)
+    return LayerBatch(halves, peaks.numpy(), cells.astype(np.uint32), saturated)
 
 
 def _halved(maps: torch.Tensor) -> torch.Tensor:
@@ -43,10 +43,10 @@ def _halved(maps: torch.Tensor) -> torch.Tensor:
     if maps.is_contiguous():
         return maps.to(torch.float16).contiguous()
     images, channels, height, width = maps.shape
-    kept = torch.empty((images, channels, height * width), dtype=torch.int16)
-    for image, of_image in zip(kept, maps.permute(0, 2, 3, 1), strict=True):
+    halves = torch.empty((images, channels, height * width), dtype=torch.int16)
+    for image, of_image in zip(halves, maps.permute(0, 2, 3, 1), strict=True):
         image.copy_(of_image.reshape(height * width, channels).to(torch.float16).view(torch.int16).t())
-    return kept.view(torch.float16).view(maps.shape)
+    return halves.view(torch.float16).view(maps.shape)
 
 
 def _is_plain(half: torch.Tensor, peaks: torch.Tensor) -> bool:
@@ -55,15 +55,15 @@ def _is_plain(half: torch.Tensor, peaks: torch.Tensor) -> bool:
     return bool((lowest >= 0) & (highest < _INFINITE)) and bool(peaks.max() <= HALF_MAX)
 
 
-def _first_argmax(maps: np.ndarray, peaks: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def _first_argmax(maps: np.ndarray, peaks: np.ndarray, halves: np.ndarray) -> np.ndarray:
     """The first cell (B, C) of the highest activation.
 
     numpy searches fastest among the codes of the kept float16. Rounding keeps the order of activations. So the first
     cell with the highest float16 is the right one, unless a lower activation before it was rounded to the same float16.
     """
     images, channels, _, width = maps.shape
-    bits = kept.view(np.uint16)
-    codes = (bits if bits.max() < _INFINITE else recode(kept)).reshape(images, channels, -1)
+    bits = halves.view(np.uint16)
+    codes = (bits if bits.max() < _INFINITE else recode(halves)).reshape(images, channels, -1)
     cells = codes.argmax(axis=2)
     image, channel = np.ogrid[:images, :channels]
     for b, c in zip(*np.nonzero(maps[image, channel, cells // width, cells % width] != peaks), strict=True):
