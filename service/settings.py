@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 PROG = "python -m service"
 ENVIRONMENT_PREFIX = "UNITSCOPE_"
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://\S+")
-"""What Kubernetes and Docker put into the environment variable NAME_PORT for a service called NAME: not a setting."""
+"""Kubernetes and Docker set the variable NAME_PORT to this form for a service called NAME. It is not a setting."""
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
 class WrongSetting(ValueError):
-    """A setting has a value that it may not have; the message names both and what would be right."""
+    """A setting has a value that is not allowed. The message names the setting and the value, and what is allowed."""
 
 
 def _setting(parse: Callable[[str], Any], help_: str, default: Any = MISSING) -> Any:
@@ -94,73 +94,99 @@ class Settings:
     """The settings of the service; see the help of each field."""
 
     directory: "Location" = _setting(
-        _location, "An index, or a folder of indexes, or the URL of either. Given without a flag on the command line."
+        _location, "An index, or a folder of indexes, or the URL of either. On the command line it has no flag."
     )
-    host: str = _setting(str, "The address to listen on. 127.0.0.1 is reached from this machine alone.", "127.0.0.1")
+    host: str = _setting(str, "The address to listen on. Only this machine can reach 127.0.0.1.", "127.0.0.1")
     port: int = _setting(_number(0, 65535), "The port to listen on; 0 takes a free one.", 8000)
     images: "Location | None" = _setting(
-        _location, "Where the original images are, if not where they were when they were indexed.", None
+        _location, "Where the original images are, if they were moved since they were indexed.", None
     )
     model: str | None = _setting(
-        str, "The `module:factory` or program's file that is the network, for an index that was built from one.", None
+        str, "The `module:factory` or program file of the network, for an index that was built from one.", None
     )
     model_args: tuple[tuple[str, str], ...] = _setting(
-        _arguments, "What the factory is called with, as a JSON object; an index built with others is refused.", ()
+        _arguments,
+        "The arguments of the factory, as a JSON object. An index that was built with others is refused.",
+        (),
     )
     weights: str | None = _setting(
-        str, "The weights of the network for uploads, if not where they were when the index was built.", None
+        str, "Where the network's weights are, if they were moved since the index was built. Uploads need them.", None
     )
     workers: int | None = _setting(
-        _number(1, 64), "How many processes answer requests; by default one a core, at least 2 and at most 8.", None
+        _number(1, 64),
+        "How many processes answer requests; by default one for each core, at least 2 and at most 8.",
+        None,
     )
     threads: int = _setting(_number(2, 256), "How many requests a process works on at a time.", 12)
     connections: int = _setting(
-        _number(10, 10_000), "How many connections a process keeps open; those idle longest make room for more.", 250
+        _number(10, 10_000),
+        "How many connections a process keeps open. For more, it closes those that are idle longest.",
+        250,
     )
     max_upload_bytes: int = _setting(_number(1, 2**31), "The largest upload, in bytes.", 20_000_000)
     max_pixels: int = _setting(_number(1, 2**31), "The largest upload, in pixels.", 64_000_000)
     forward_passes: int = _setting(
-        _number(1, 64), "How many processes run the network, each with one upload at a time and 1 GB of its own.", 1
+        _number(1, 64),
+        "How many processes run the network. Each works on one upload at a time and takes 1 GB of memory.",
+        1,
     )
     preload: bool = _setting(
-        _boolean, "Whether these load torch when the service starts, so that the first upload does not wait for it.",
+        _boolean, "Whether these processes load torch at the start, so that the first upload does not wait for it.",
         True,
     )  # fmt: skip
     forward_threads: int = _setting(_number(1, 256), "How many threads (OpenMP) one pass through the network uses.", 1)
-    forward_queue: int = _setting(_number(1, 255), "How many more uploads wait; the rest are sent away with 503.", 3)
-    forward_wait: float = _setting(_number(0, 600, float), "How many seconds an upload waits before its 503.", 10.0)
+    forward_queue: int = _setting(
+        _number(1, 255), "How many more uploads may wait; the service answers further ones with 503.", 3
+    )
+    forward_wait: float = _setting(
+        _number(0, 600, float), "How many seconds an upload waits for the network before it gets a 503.", 10.0
+    )
     forward_seconds: float = _setting(
-        _number(1, 3600, float), "How many seconds one upload may take in the network before its process is replaced.",
+        _number(1, 3600, float), "How many seconds the network may work on one upload before its process is replaced.",
         120.0,
     )  # fmt: skip
     drawings: int = _setting(
         _number(1, 64), "How many pictures of many originals (sheets, tiles) a process draws at a time.", 2
     )
     drawing_wait: float = _setting(
-        _number(0, 600, float), "How many seconds such a picture waits for its turn before its 503.", 10.0
+        _number(0, 600, float),
+        "How many seconds such a picture waits for its turn before the request gets a 503.",
+        10.0,
     )
     question_seconds: float = _setting(
-        _number(0.1, 3600, float), "How many seconds a question may take, its waiting aside, before its 504.", 60.0
+        _number(0.1, 3600, float),
+        "How many seconds a question may take, not counting its waiting, before it gets a 504.",
+        60.0,
     )
     stop_seconds: float = _setting(
-        _number(0, 3600, float), "How many seconds requests in flight may take when the service is told to end.", 20.0
+        _number(0, 3600, float),
+        "How many seconds requests in progress may still take when the service is told to end.",
+        20.0,
     )
     log_level: str = _setting(
-        _one_of("debug", "info", "warning", "error"), "What is logged: `info` has a line for every request.", "info"
+        _one_of("debug", "info", "warning", "error"),
+        "The least severe messages that are logged; `info` has a line for every request.",
+        "info",
     )
     check_seconds: float = _setting(
-        _number(0, 3600, float), "How many seconds may pass before a new generation of an index is noticed.", 0.5
+        _number(0, 3600, float),
+        "How many seconds may pass before the service notices a new generation of an index.",
+        0.5,
     )
     cache: Path | None = _setting(
-        Path, "Where copies of remote indexes' derived files lie. By default in the folder for temporary files.", None
+        Path,
+        "The folder for copies of remote indexes' derived files; by default in the folder for temporary files.",
+        None,
     )
-    cache_bytes: int = _setting(_number(1, 2**60), "How many bytes these copies may have.", 32 << 30)
+    cache_bytes: int = _setting(_number(1, 2**60), "How many bytes these copies may take.", 32 << 30)
     answer_bytes: int = _setting(
-        _number(0, 2**40), "How many bytes of finished answers a process keeps, to give them again; 0 keeps none.",
+        _number(0, 2**40), "How many bytes of finished answers a process keeps to send them again; 0 keeps none.",
         16 << 20,
     )  # fmt: skip
     origins: tuple[str, ...] = _setting(
-        _origins, "Origins whose pages may read answers (CORS), such as `https://host:port`, separated by commas.", ()
+        _origins,
+        "The origins whose pages may read answers (CORS), such as `https://host:port`, separated by commas.",
+        (),
     )
     tokens: Path | None = _setting(
         Path, "A file of token hashes, see `python -m service.tokens`. With it, requests under /v1 need a token.", None
@@ -168,21 +194,23 @@ class Settings:
     rate: float = _setting(
         _number(0, 1e6, float), "How many requests a second a client may make on average; 0 sets no limit.", 0.0
     )
-    burst: int = _setting(_number(1, 10**6), "How many requests a client may make at once before that counts.", 100)
+    burst: int = _setting(
+        _number(1, 10**6), "How many requests a client may make at once before `--rate` limits it.", 100
+    )
     examine: bool = _setting(
-        _boolean, "Whether another process first reads an index that appears, so that its files can do no harm.", True
+        _boolean, "Whether a separate process reads a new index first, so that its files cannot harm the service.", True
     )
 
     def __post_init__(self) -> None:
         if self.forward_passes + self.forward_queue >= self.threads:
             raise WrongSetting(
                 f"threads ({self.threads}) must be more than forward-passes ({self.forward_passes}) and "
-                f"forward-queue ({self.forward_queue}) together, so that uploads cannot hold up everything else"
+                f"forward-queue ({self.forward_queue}) together, so that uploads cannot hold up other requests"
             )
 
     @property
     def drawing_queue(self) -> int:
-        """How many pictures of many originals wait beside those being drawn: all threads but one that uploads leave."""
+        """How many pictures of many originals may wait, so that uploads and drawing leave one thread for the rest."""
         return max(0, self.threads - self.forward_passes - self.forward_queue - self.drawings - 1)
 
     @classmethod
@@ -192,9 +220,9 @@ class Settings:
         environment: Mapping[str, str] = os.environ,
         prog: str = PROG,
     ) -> "Settings":
-        """From command-line arguments (by default the process's own), then the environment, then the defaults.
+        """Read each setting from the arguments (by default the process's own), else the environment, else its default.
 
-        Where something is wrong, it exits with status 2 and a message, as `argparse` does.
+        A wrong setting ends the process with status 2 and a message, as `argparse` does.
         """
         parser = argparse.ArgumentParser(prog=prog, description="Answer questions about indexes over HTTP.")
         cls.add_options(parser, required_directory=environment_name("directory") not in environment)
@@ -246,7 +274,7 @@ def flag(name: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it is written in a flag."""
+    """A value in the form in which it is given to a flag."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

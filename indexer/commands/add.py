@@ -1,4 +1,4 @@
-"""``add``: images that an index does not hold yet."""
+"""``add``: index images that an index does not hold yet."""
 
 import argparse
 
@@ -12,12 +12,12 @@ from indexer.store.remote import parse_location
 def add_options(command: argparse.ArgumentParser) -> None:
     add_index(command)
     command.add_argument(
-        "images", nargs="?", type=parse_location, help="a list; default: where the index has its images from"
+        "images", nargs="?", type=parse_location, help="a list; default: the place that the index takes its images from"
     )
     add_column_options(command)
     command.add_argument(
         "--again", metavar="PATH", action="append", default=[],
-        help="an image that was removed, or a folder of such, to take in again (repeatable); others stay out",
+        help="a removed image, or a folder of removed images, to add again (repeatable); others stay out",
     )  # fmt: skip
     add_network_options(command)
     add_limit_options(command)

@@ -1,4 +1,4 @@
-"""``build``: an index of a folder or a list of images."""
+"""``build``: build an index of a folder or a list of images."""
 
 import argparse
 
@@ -15,25 +15,30 @@ from indexer.store.remote import parse_location
 
 def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "images", type=parse_location, metavar="IMAGES", help="a folder of (class folders of) images, or list"
+        "images", type=parse_location, metavar="IMAGES", help="a folder of images or of class folders, or a list"
     )
     command.add_argument("--out", type=parse_location, required=True, metavar="INDEX", help="the index's folder")
     add_model_options(command)
-    command.add_argument("--layers", default="", help="module names, with commas; default: the last of each stage")
     command.add_argument(
-        "--image-root", type=parse_location, help="what a list's paths are relative to; default: its folder"
+        "--layers", default="", help="module names, separated by commas; default: the last of each stage"
+    )
+    command.add_argument(
+        "--image-root", type=parse_location, help="the folder that a list's paths are relative to; default: the list's"
     )
     command.add_argument("--keep-images", action="store_true", help="store the original files in the index too")
     command.add_argument(
         "--precision", choices=PRECISIONS, default=FLOAT32,
-        help="folded batch norms, TF32 on a GPU, bfloat16: each faster, and says its cost in ranks (%(default)s)",
+        help="float32-folded (batch norms), tf32 (on a GPU) and bfloat16 are faster; the command says what they change "
+        "in ranks (%(default)s)",
     )  # fmt: skip
     command.add_argument(
         "--layout", metavar="LAYER=LAYOUT", action="append", default=[],
-        help=f"the order of a layer's dimensions, {FORMS}, where it cannot be told (repeatable)",
+        help=f"the order of a layer's dimensions, {FORMS}, if it cannot be found out (repeatable)",
     )  # fmt: skip
-    command.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="images a shard (%(default)s)")
-    command.add_argument("--batch-size", type=int, help="images a forward pass; default: what suits the device")
+    command.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="images in a shard (%(default)s)")
+    command.add_argument(
+        "--batch-size", type=int, help="images in a forward pass; default: a size that suits the device"
+    )
     add_device_option(command)
     add_source_options(command)
     add_limit_options(command)
@@ -67,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         max_pixels=options.max_pixels,
         layouts=parse_layouts(options.layout),
     )
-    if weights == NO_WEIGHTS and not is_own(options.model):  # what a person's own network has loaded, it knows itself
+    if weights == NO_WEIGHTS and not is_own(options.model):  # a person's own network may have loaded weights itself
         tell("unitscope: RANDOM weights (--weights none): this network has learned nothing")
     bar = Bar()
     try:

@@ -1,4 +1,4 @@
-"""Options that several commands take."""
+"""Options that several commands share."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def add_index(command: argparse.ArgumentParser) -> None:
-    """The index that a command is about."""
+    """The index that a command works on."""
     command.add_argument("index", type=parse_location, metavar="INDEX")
 
 
 def add_layer_options(command: argparse.ArgumentParser) -> None:
-    """The index, the layer and the cell that a picture is about."""
+    """The index, the layer and the cell that a picture shows."""
     add_index(command)
     add_images_option(command)
     command.add_argument("--layer", required=True)
@@ -24,21 +24,21 @@ def add_layer_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_images_option(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--images", type=parse_location, help="the image root, if it is not where it was")
+    command.add_argument("--images", type=parse_location, help="where the image root is now, if it was moved")
 
 
 def add_network_options(command: argparse.ArgumentParser) -> None:
     """Options of a command that runs the network of an index."""
-    command.add_argument("--weights", help="where the weights are now, if not where they were")
-    command.add_argument("--model", metavar="FILE", help="the program's file, if the index was made with one")
+    command.add_argument("--weights", help="where the weights are now, if they were moved")
+    command.add_argument("--model", metavar="FILE", help="the program file, if the index was made with one")
     add_device_option(command)
 
 
 def add_device_option(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU where there is one")
+    command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU if there is one")
 
 
 def say_lost(lost: "LostOriginals", options: argparse.Namespace) -> None:
-    """Say how many originals a placeholder stands for, where there are any."""
+    """Say how many originals placeholders stand for, if there are any."""
     if summary := lost.summary(str(options.index)):
         print(summary)

@@ -1,4 +1,4 @@
-"""``compact``: the space of images that were removed."""
+"""``compact``: erase removed images from disk."""
 
 import argparse
 

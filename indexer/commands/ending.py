@@ -8,12 +8,12 @@ from typing import NoReturn
 
 
 def leave(status: int) -> NoReturn:
-    """End this process, at once where nothing is left to do.
+    """End this process without tearing down its modules, if torch is imported and no thread is left to wait for.
 
-    Python takes everything apart at its end, module by module: for torch and torchvision that takes a third of the time
-    that their import took. All work has been done by then. So everything that was registered for the end is called, and
-    what is written goes out, as always; only the taking apart is left to the system. A thread that still runs, and
-    would be waited for, is waited for as always.
+    At its end Python tears down every module. For torch and torchvision this takes a third of the time that their
+    import took, although all work is done. So this function calls the functions that were registered for the end and
+    flushes the output, as Python does, and leaves the rest to the system. If other threads still run, Python ends as
+    usual and waits for them.
     """
     if "torch" not in sys.modules or _threads_left():
         sys.exit(status)

@@ -1,4 +1,4 @@
-"""Options that say what makes the shards."""
+"""Options that choose what makes the shards."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -14,7 +14,9 @@ def add_engine_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--engine", choices=("local", "dask"), default="local", help="what makes the shards: this machine, or a cluster"
     )
-    command.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, as tcp://host:8786")
+    command.add_argument(
+        "--scheduler", metavar="ADDRESS", help="the scheduler of the Dask cluster, such as tcp://host:8786"
+    )
 
 
 def engine_of(options: argparse.Namespace) -> "Engine | None":

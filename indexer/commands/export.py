@@ -1,4 +1,4 @@
-"""``export``: top patches as a COCO data set, for other tools."""
+"""``export``: write top patches as a COCO data set, for other tools."""
 
 import argparse
 from pathlib import Path
@@ -10,8 +10,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_index(command)
     add_images_option(command)
     command.add_argument("--layer", required=True)
-    command.add_argument("--neurons", help="their numbers, with commas; default: all of the layer")
-    command.add_argument("--top", type=int, default=9, help="patches a neuron (%(default)s)")
+    command.add_argument("--neurons", help="their numbers, separated by commas; default: all of the layer")
+    command.add_argument("--top", type=int, default=9, help="patches of each neuron (%(default)s)")
     command.add_argument("--class", dest="class_", help="only images of this class")
     command.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
 

@@ -1,4 +1,4 @@
-"""What the system refuses, as a line: the cause, the file, and what to do."""
+"""Turns an error of the system into one line: the file, the cause, and what to do."""
 
 import errno
 import os
@@ -22,15 +22,15 @@ _PARTIAL: Final = re.compile(r"\.[0-9a-f]{8}" + re.escape(PARTIAL_SUFFIX) + r"(?
 
 
 def system_line(error: BaseException) -> str | None:
-    """A line of what the system refused, whichever library says so; None for an error that is none of it."""
+    """A line about an error of the system, whichever library raised it; None for other errors."""
     number = _errno_of(error)
     if number is None:
         return None
     file = _file_of(error)
     cause = os.strerror(number)
-    said = f"{file}: {cause}" if file else f"a file cannot be written or read: {cause}"
+    line = f"{file}: {cause}" if file else f"a file cannot be written or read: {cause}"
     hint = _HINTS.get(number)
-    return f"{said}; {hint}, {_RESUMES}" if hint else said
+    return f"{line}; {hint}, {_RESUMES}" if hint else line
 
 
 def _errno_of(error: BaseException) -> int | None:
@@ -38,13 +38,13 @@ def _errno_of(error: BaseException) -> int | None:
         return error.errno
     if not isinstance(error, (OSError, RuntimeError)):
         return None
-    if found := _HDF5_ERRNO.search(str(error)):
-        return int(found[1])
+    if match := _HDF5_ERRNO.search(str(error)):
+        return int(match[1])
     return next((number for number in _HINTS if os.strerror(number) in str(error)), None)
 
 
 def _file_of(error: BaseException) -> str | None:
     file = getattr(error, "filename2", None) or getattr(error, "filename", None)
-    if file is None and (found := _HDF5_FILE.search(str(error))):
-        file = found[1]
+    if file is None and (match := _HDF5_FILE.search(str(error))):
+        file = match[1]
     return None if file is None else _PARTIAL.sub("", os.fsdecode(file) if isinstance(file, bytes) else str(file))

@@ -1,4 +1,4 @@
-"""``info``: what an index is."""
+"""``info``: describe an index."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from indexer.commands.common import add_index
 
 def add_options(command: argparse.ArgumentParser) -> None:
     add_index(command)
-    command.add_argument("--json", action="store_true", help="for programs")
+    command.add_argument("--json", action="store_true", help="print JSON, for programs")
     command.add_argument("--skipped", action="store_true", help="list the images that could not be used, and why")
 
 
@@ -39,7 +39,7 @@ def _print(about: dict[str, Any]) -> None:
 
 
 def _words(layer: dict[str, Any]) -> str:
-    """A layer's field as a line says it, and the layout that a person has told."""
+    """A layer's receptive field in words, and its layout if a person gave one."""
     from indexer.receptive_field import ReceptiveField
 
     words = ReceptiveField(layer["receptive_field"], layer["receptive_field_reason"], None, None).words

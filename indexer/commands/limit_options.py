@@ -8,14 +8,14 @@ from indexer.jobs.limits import Limits
 
 def add_limit_options(command: argparse.ArgumentParser) -> None:
     """Options of a command that keeps activations."""
-    command.add_argument("--passes", type=int, metavar="N", help="forward passes at once; default: what suits")
+    command.add_argument("--passes", type=int, metavar="N", help="forward passes at once; default: a number that suits")
     command.add_argument(
         "--max-bad-images", type=int, default=BAD_IMAGES, metavar="N",
-        help="skip at most so many images on which the network gives NaN or infinity (%(default)s)",
+        help="skip at most N images on which the network gives NaN or infinity (%(default)s)",
     )  # fmt: skip
-    command.add_argument("--strict", action="store_true", help="end at the first such image")
+    command.add_argument("--strict", action="store_true", help="end at the first image with NaN or infinity")
 
 
 def limits_of(options: argparse.Namespace) -> Limits:
-    """What these options say."""
+    """The limits that these options set."""
     return Limits(options.passes, 0 if options.strict else options.max_bad_images)

@@ -1,4 +1,4 @@
-"""Options that say what network it is, how its weights are read, and what becomes of an image before it."""
+"""Options that choose the network, how its weights are read, and how images are prepared for it."""
 
 import argparse
 from typing import Any
@@ -13,42 +13,45 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     """Options of a command that makes an index."""
     command.add_argument(
         "--model", required=True,
-        help="a torchvision classification model; module:factory of your own; or a TorchScript or exported file",
+        help="a torchvision classification model, your own module:factory, or a TorchScript or exported program file",
     )  # fmt: skip
     command.add_argument(
         "--model-args", metavar="KEY=VALUE", action="append", default=[],
-        help="an argument of the factory, as JSON or else text, such as num_classes=10 (repeatable)",
+        help="an argument of the factory, such as num_classes=10; VALUE is JSON, or text if it is not (repeatable)",
     )  # fmt: skip
     command.add_argument(
-        "--weights", help="DEFAULT, another of torchvision's names, a file, or none; default: DEFAULT, of your own none"
+        "--weights",
+        help="DEFAULT, another name of torchvision's, a file, or none; default: DEFAULT, and none for your own model",
     )
     command.add_argument(
-        "--weights-key", metavar="KEY", help="where in the file they are, as ema.model; default: where they fit"
+        "--weights-key",
+        metavar="KEY",
+        help="the key of the weights in their file, as ema.model; default: one that fits",
     )
     command.add_argument(
-        "--strip-prefix", metavar="PREFIX", help="what to take off their names; default: what makes them fit"
+        "--strip-prefix", metavar="PREFIX", help="a prefix to remove from their names; default: one that makes them fit"
     )
     command.add_argument(
-        "--no-strict", dest="strict", action="store_false", help="load what fits and say what does not"
+        "--no-strict", dest="strict", action="store_false", help="load the weights that fit, and say which do not"
     )
     _add_preprocessing_options(command)
 
 
 def _add_preprocessing_options(command: argparse.ArgumentParser) -> None:
-    default = "default: what the model says"
-    command.add_argument("--resize", type=_sizes, help=f"shorter side, HEIGHTxWIDTH, or none for as it is; {default}")
+    default = "default: the model's own"
+    command.add_argument("--resize", type=_sizes, help=f"the shorter side, HEIGHTxWIDTH, or none; {default}")
     command.add_argument("--crop", type=_sizes, help=f"HEIGHTxWIDTH of the centre crop, or none; {default}")
     command.add_argument("--interpolation", choices=INTERPOLATIONS, help=f"how images are resized; {default}")
     command.add_argument("--mean", type=_channels, help=f"R,G,B of 0..1, or one number; {default}")
     command.add_argument("--std", type=_channels, help=f"R,G,B of 0..1, or one number; {default}")
     command.add_argument(
         "--value-range", type=_channels, metavar="LOW,HIGH",
-        help="values of grey with more than 8 bits that are black and white, as 0,4095; default: 0,65535",
+        help="the values that are black and white in grey of more than 8 bits, as 0,4095; default: 0,65535",
     )  # fmt: skip
 
 
 def loading_of(options: argparse.Namespace) -> Loading:
-    """What was said of the factory and of the weights file.
+    """The options of the factory and of the weights file.
 
     Raises
     ------

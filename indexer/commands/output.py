@@ -1,4 +1,4 @@
-"""Standard output and standard error as they really are: closed, full, in ASCII."""
+"""Lets a command survive a standard output or standard error that is closed, full or in ASCII."""
 
 import contextlib
 import os
@@ -13,13 +13,13 @@ from indexer.commands.failures import system_line
 from indexer.images import remarks
 
 _CLOSED = 141
-"""What a shell says of a program that writes into a closed pipe."""
+"""The status that a shell reports for a program that writes into a closed pipe."""
 
 
 def guarded(run: Callable[[], int]) -> tuple[int, bool]:
-    """Run a command; names print whatever they hold, and what the system refuses is a line, not a traceback.
+    """Run a command. Names print whatever bytes they hold, and an error of the system is a line, not a traceback.
 
-    A pipe that was closed, as by ``head``, ends the command in silence.
+    If the reader of a pipe has closed it, as ``head`` does, the command ends silently.
 
     Returns
     -------
@@ -27,7 +27,7 @@ def guarded(run: Callable[[], int]) -> tuple[int, bool]:
         The status to end with, and whether all files could be written.
     """
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):  # a stream of somebody else's
+        with contextlib.suppress(AttributeError, ValueError):  # the stream may be somebody else's object
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     _said.clear()
     with _hooks(), contextlib.redirect_stdout(_Output(sys.stdout)):
@@ -46,7 +46,7 @@ def guarded(run: Callable[[], int]) -> tuple[int, bool]:
 
 
 class _OutputRefused(Exception):
-    """Standard output does not take what is written."""
+    """Standard output refused a text."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(error)
@@ -54,7 +54,7 @@ class _OutputRefused(Exception):
 
 
 class _Output:
-    """Standard output, whose errors are told from those of files."""
+    """Standard output, with errors of a kind of their own, so that they are not taken for those of files."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -76,7 +76,7 @@ class _Output:
 
 
 def leave_at_once(status: int) -> None:
-    """End the process without taking it down: HDF5 crashes when it ends with a file that it could not write."""
+    """End the process without tearing it down: HDF5 would crash at the end if it could not write one of its files."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -101,7 +101,8 @@ def _hooks() -> Iterator[None]:
         warnings.showwarning, sys.unraisablehook, sys.excepthook = previous
 
 
-# Errors where nobody can catch them: as HDF5 lets go of a file that it could not write, which is said already.
+# Errors that nobody can catch: HDF5 raises them when it lets go of a file that it could not write. The cause has been
+# told by then.
 
 
 def _pass_unraisable(raised: Any) -> None:
@@ -115,7 +116,7 @@ def _pass_printed(kind: type[BaseException], error: BaseException, trace: Traceb
 
 
 def tell(text: str) -> None:
-    """Print a line on standard error, if anybody takes it."""
+    """Print a line on standard error; do nothing if it is closed or full."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
@@ -123,7 +124,7 @@ def tell(text: str) -> None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Let what is still to be written vanish, or Python complains when it ends."""
+    """Drop the text that is still to be written. Otherwise Python would complain when it ends."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -134,9 +135,9 @@ _LOCK = threading.Lock()
 _said: set[str] = set()
 
 
-def _say_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-    """A warning in one line; one that decoders give of an image names it, and each kind is said once."""
-    if category.__name__ == "DecompressionBombWarning":  # `read_picture` says it, or the image may be that large
+def _say_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Tell a warning in one line, each text once. A warning about an image that is being decoded names the image."""
+    if category.__name__ == "DecompressionBombWarning":  # `read_picture` refuses such an image, or it is allowed
         return
     text, image = " ".join(str(message).split()), remarks.image()
     with _LOCK:

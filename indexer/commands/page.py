@@ -1,4 +1,4 @@
-"""``page``: an index as one HTML file, for other people."""
+"""``page``: write an index as one HTML file, for other people."""
 
 import argparse
 from pathlib import Path
@@ -10,8 +10,8 @@ from indexer.defaults import PAGE_COLUMNS, PAGE_NEURONS
 def add_options(command: argparse.ArgumentParser) -> None:
     add_index(command)
     add_images_option(command)
-    command.add_argument("--neurons", type=int, default=PAGE_NEURONS, help="how many neurons a layer (%(default)s)")
-    command.add_argument("--columns", type=int, default=PAGE_COLUMNS, help="patches a neuron (%(default)s)")
+    command.add_argument("--neurons", type=int, default=PAGE_NEURONS, help="neurons of each layer (%(default)s)")
+    command.add_argument("--columns", type=int, default=PAGE_COLUMNS, help="patches of each neuron (%(default)s)")
     command.add_argument("--out", type=Path, required=True, help="the HTML file")
 
 

@@ -1,4 +1,4 @@
-"""What a job tells on standard error while it runs."""
+"""Shows on standard error how a job goes on."""
 
 import contextlib
 import sys
@@ -11,7 +11,7 @@ from indexer.jobs.reporter import Reporter
 
 
 class _Tolerant:
-    """Standard error, for a bar that goes on where nobody looks any more."""
+    """Standard error for a progress bar, which goes on when the stream is closed."""
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError, ValueError):
@@ -27,7 +27,7 @@ class _Tolerant:
 
 
 class Bar:
-    """A progress bar, and lines beside it. A job goes on where nobody can be told."""
+    """A progress bar, and lines beside it. The job goes on even if standard error is closed."""
 
     def __init__(self, does: str = "indexing") -> None:
         self._does = does

@@ -1,4 +1,4 @@
-"""Which commands there are, and a parser that imports a command's module when that command is chosen."""
+"""The list of commands, and a parser that imports a command's module only when that command is chosen."""
 
 import argparse
 import importlib
@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, cast
 
 
 class Module(Protocol):
-    """What the module of a command holds."""
+    """The functions that the module of a command must have."""
 
     add_options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
@@ -16,7 +16,7 @@ class Module(Protocol):
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its name, what it does in a line, and the module that holds it."""
+    """A command: its name, a line about what it does, and the name of its module."""
 
     name: str
     text: str
@@ -32,27 +32,27 @@ def _here(name: str, text: str) -> Command:
 
 COMMANDS: Final = (
     _here("build", "build an index, or finish a build that was interrupted"),
-    _here("add", "index images that are new where the others come from, or those of a list"),
+    _here("add", "index images that are new in the place that the others come from, or in a list"),
     _here("remove", "hide images from every answer; add leaves them out"),
     _here("compact", "erase removed images from disk"),
     _here("verify", "compare every file with its checksum"),
-    _here("info", "say what an index is"),
-    _here("relabel", "take over classes that were corrected and files that were moved, without the network"),
+    _here("info", "describe an index"),
+    _here("relabel", "update corrected classes and the paths of moved files, without running the network"),
     _here("report", "say what the neurons of an index have learned"),
     _here("compare", "compare a layer in two indexes of the same images"),
     _here("trend", "show how indexes of a network change over its training"),
-    _here("sheet", "draw the top patches of neurons, a line for each"),
+    _here("sheet", "draw the top patches of neurons, one line for each neuron"),
     _here("saliency", "draw why a neuron fires at a cell of an image"),
     _here("export", "write top patches as a COCO data set (labels.json, data/) with crops"),
-    _here("page", "write a page of what the neurons fire for: one HTML file with all pictures in it"),
+    _here("page", "write one HTML file, with all pictures in it, that shows what the neurons fire for"),
 )
-"""In the order in which the help lists them."""
+"""The commands, in the order in which the help lists them."""
 
 
 class _CommandParser(argparse.ArgumentParser):
-    """The parser of one command, which gets its options when it is first used.
+    """The parser of one command. It gets its options when it is first used.
 
-    The options that it gives hold its arguments as they were, too: ``arguments``.
+    Its result also holds the unparsed arguments, as ``arguments``.
     """
 
     command: Command | None = None
@@ -71,7 +71,7 @@ class _CommandParser(argparse.ArgumentParser):
 
 
 def make_parser(prog: str, commands: Sequence[Command] = COMMANDS) -> argparse.ArgumentParser:
-    """A parser of these commands, with no options in them yet."""
+    """A parser of these commands, which have no options yet."""
     parser = argparse.ArgumentParser(prog=prog, description="See what every neuron fires for.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_CommandParser)
     for command in commands:
@@ -81,7 +81,7 @@ def make_parser(prog: str, commands: Sequence[Command] = COMMANDS) -> argparse.A
 
 
 def filled(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """A parser with the options of every command, as shell completion needs them."""
+    """The parser with the options of every command, which shell completion needs."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for subparser in action.choices.values():

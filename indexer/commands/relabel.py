@@ -1,4 +1,4 @@
-"""``relabel``: classes and paths that have changed, without running the network."""
+"""``relabel``: update changed classes and paths, without running the network."""
 
 import argparse
 
@@ -10,12 +10,16 @@ from indexer.store.remote import parse_location
 def add_options(command: argparse.ArgumentParser) -> None:
     add_index(command)
     command.add_argument(
-        "images", nargs="?", type=parse_location, metavar="LIST", help="default: where the images come from"
+        "images",
+        nargs="?",
+        type=parse_location,
+        metavar="LIST",
+        help="a list; default: the place that the index takes its images from",
     )
     add_column_options(command)
     command.add_argument(
         "--quick", action="store_true",
-        help="read only files of another name or size; misses files of equal size that changed their names",
+        help="read only files whose path or size has changed; misses files of equal size that exchanged their names",
     )  # fmt: skip
 
 

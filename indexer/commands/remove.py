@@ -1,4 +1,4 @@
-"""``remove``: images that no answer is to show any more."""
+"""``remove``: hide images from every answer."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""``report``: what the neurons of an index have learned."""
+"""``report``: say what the neurons of an index have learned."""
 
 import argparse
 import json
@@ -10,8 +10,13 @@ from indexer.query.learning.report_text import WRITERS
 
 def add_options(command: argparse.ArgumentParser) -> None:
     add_index(command)
-    command.add_argument("--format", choices=["json", *WRITERS], default="markdown", help="%(default)s by default")
-    command.add_argument("--auc", type=float, default=SELECTIVE_AUC, help="from here on a neuron covers a class")
+    command.add_argument("--format", choices=["json", *WRITERS], default="markdown", help="default: %(default)s")
+    command.add_argument(
+        "--auc",
+        type=float,
+        default=SELECTIVE_AUC,
+        help="the lowest AUC with which a neuron covers a class (%(default)s)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -19,6 +24,6 @@ def run(options: argparse.Namespace) -> int:
     from indexer.query.learning.report import report
 
     with open(options.index) as index:
-        found = report(index, options.auc)
-    print(json.dumps(found, indent=1) if options.format == "json" else WRITERS[options.format][1](found), end="")
+        content = report(index, options.auc)
+    print(json.dumps(content, indent=1) if options.format == "json" else WRITERS[options.format][1](content), end="")
     return 0

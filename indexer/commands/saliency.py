@@ -1,4 +1,4 @@
-"""``saliency``: why a neuron fires at a cell of an image."""
+"""``saliency``: draw why a neuron fires at a cell of an image."""
 
 import argparse
 from pathlib import Path
@@ -17,11 +17,15 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_layer_options(command)
     command.add_argument("--neuron", type=int, required=True)
     command.add_argument("--image", type=int, help="an image's id; default: the one on which the neuron is most active")
-    command.add_argument("--method", choices=METHODS, default=METHODS[0], help="%(default)s by default")
+    command.add_argument("--method", choices=METHODS, default=METHODS[0], help="default: %(default)s")
     add_network_options(command)
-    command.add_argument("--out", type=Path, required=True, help="a file of a kind that Pillow writes, such as .png")
+    command.add_argument(
+        "--out", type=Path, required=True, help="a file with an ending that Pillow can write, such as .png"
+    )
     command.add_argument("--size", type=int, default=448, help="longer side of the picture in pixels (%(default)s)")
-    command.add_argument("--context", type=float, default=0.0, help="how much to show around it, by its sides")
+    command.add_argument(
+        "--context", type=float, default=0.0, help="how much to show on each side, in sides of the patch (%(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -54,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _cell(index: "Index", options: argparse.Namespace) -> "tuple[ImageRecord, int, int]":
-    """The image and the cell asked for; by default those where the neuron is most active."""
+    """The image and the cell that were asked for; by default those where the neuron is most active."""
     layer = index.layer(options.layer)
     layer.check_neuron(options.neuron)
     if (options.y is None) != (options.x is None):

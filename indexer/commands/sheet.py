@@ -1,4 +1,4 @@
-"""``sheet``: top patches for a paper."""
+"""``sheet``: draw the top patches of neurons as a figure for a paper."""
 
 import argparse
 from pathlib import Path
@@ -9,15 +9,18 @@ from indexer.defaults import SHEET_CONTEXT, SHEET_FORMATS, SHEET_TILE
 
 def add_options(command: argparse.ArgumentParser) -> None:
     add_layer_options(command)
-    command.add_argument("--neurons", required=True, help="their numbers, with commas")
-    command.add_argument("--columns", type=int, default=10, help="patches a line (%(default)s)")
-    command.add_argument("--rows", type=int, default=1, help="lines a neuron (%(default)s)")
+    command.add_argument("--neurons", required=True, help="their numbers, separated by commas")
+    command.add_argument("--columns", type=int, default=10, help="patches in a line (%(default)s)")
+    command.add_argument("--rows", type=int, default=1, help="lines for each neuron (%(default)s)")
     command.add_argument("--class", dest="class_", help="only images of this class")
     formats = ", ".join(SHEET_FORMATS)
     command.add_argument("--out", type=Path, required=True, help=f"a file whose name ends in {formats}")
     command.add_argument("--size", type=int, default=SHEET_TILE, help="side of a patch in pixels (%(default)s)")
     command.add_argument(
-        "--context", type=float, default=SHEET_CONTEXT, help="how much to show around it, by its longer side"
+        "--context",
+        type=float,
+        default=SHEET_CONTEXT,
+        help="how much to show on each side, in longer sides of the patch (%(default)s)",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a command says of an index that it has written."""
+"""The lines that a command prints about an index that it has written."""
 
 from indexer.images.left_out import endings_line
 from indexer.index.manifest import Manifest
@@ -9,7 +9,7 @@ _SKIPPED_SHOWN = 10
 
 
 def print_summary(index: Location, manifest: Manifest) -> None:
-    """Print the index's size, and what could not be kept as it was."""
+    """Print the index's size, the images that were skipped, and the activations that were clipped."""
     skipped = skipped_images(index, manifest)
     print(f"{index}: generation {manifest.generation}, {manifest.images} images, {len(manifest.shards)} shards")
     for path, reason in skipped[:_SKIPPED_SHOWN]:

@@ -1,4 +1,4 @@
-"""``trend``: how indexes of a network change over its training."""
+"""``trend``: show how indexes of a network change over its training."""
 
 import argparse
 import json
@@ -10,10 +10,14 @@ from indexer.store.remote import parse_location
 
 def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "indexes", type=parse_location, nargs="+", metavar="INDEX", help="in order of training, at least two"
+        "indexes",
+        type=parse_location,
+        nargs="+",
+        metavar="INDEX",
+        help="indexes in the order of training, at least two",
     )
-    command.add_argument("--layer", help="only this one; default: all that every index has")
-    command.add_argument("--out", type=Path, help="draw it, as SVG; default: JSON on standard output")
+    command.add_argument("--layer", help="only this layer; default: all layers that every index has")
+    command.add_argument("--out", type=Path, help="draw a chart into this SVG file; default: JSON on standard output")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -22,10 +26,10 @@ def run(options: argparse.Namespace) -> int:
     from indexer.query.learning.trend import trend
 
     with ExitStack() as stack:
-        found = trend([stack.enter_context(open(path)) for path in options.indexes], options.layer)
+        changes = trend([stack.enter_context(open(path)) for path in options.indexes], options.layer)
     if options.out is None:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(changes, indent=1))
     else:
-        options.out.write_text(trend_chart(found), encoding="utf-8")
+        options.out.write_text(trend_chart(changes), encoding="utf-8")
         print(options.out)
     return 0

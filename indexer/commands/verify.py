@@ -1,4 +1,4 @@
-"""``verify``: whether an index is as it was written, and its repair."""
+"""``verify``: compare every file of an index with its checksum, and repair damaged ones."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from indexer.commands.limit_options import add_limit_options, limits_of
 
 def add_options(command: argparse.ArgumentParser) -> None:
     add_index(command)
-    command.add_argument("--repair", action="store_true", help="rebuild what is damaged from the original images")
+    command.add_argument("--repair", action="store_true", help="rebuild damaged files from the original images")
     add_network_options(command)
     add_limit_options(command)
 

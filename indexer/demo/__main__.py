@@ -14,7 +14,7 @@ WEIGHTS = "squeezenet1_1.pth"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the weights and the photos that are missing; 0, or 1 after saying what went wrong."""
+    """Write the weights and the photos that are missing. Returns 0, or 1 after saying what went wrong."""
     parser = argparse.ArgumentParser(prog="python -m indexer.demo", description=__doc__)
     parser.add_argument("--only", choices=list(_PARTS), help="prepare one part (default: both)")
     parser.add_argument("--out", type=Path, default=Path("demo-data"), help="folder (default: %(default)s)")

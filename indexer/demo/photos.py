@@ -1,10 +1,10 @@
 """A folder of class folders, filled with photographs that packages happen to ship.
 
-1. A `Source` lists its `Photo`s; nothing is read until a photo is written.
-2. `prepare_photos` writes what is missing, each file atomically, and notes every finished source in
-   ``photos.json`` beside the folder: a second run does nothing, an interrupted one goes on where it stopped.
+1. A `Source` lists its `Photo`s. A photo is read only when it is written.
+2. `prepare_photos` writes the missing photos, each file atomically, and notes every finished source in ``photos.json``
+   beside the folder. So a second run does nothing, and a run after an interruption goes on where that one stopped.
 
-`PACKAGE_SOURCES` are Python packages; the Debian one is in `indexer.demo.stamps`. Rights: see CREDITS.md.
+`PACKAGE_SOURCES` are Python packages; the source from Debian is in `indexer.demo.stamps`. Rights: see CREDITS.md.
 """
 
 import json
@@ -23,7 +23,7 @@ from indexer.store import atomic
 
 
 class SourceUnavailable(UnitscopeError):
-    """A source of photographs cannot be had on this machine; the demo goes on without it."""
+    """This machine cannot get the photographs of a source. The demo goes on without them."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Source:
-    """A named lot of photographs; ``photos(workspace)`` lists them and may keep downloads in that folder."""
+    """A named set of photographs. ``photos(workspace)`` lists them, and may keep downloads in that folder."""
 
     name: str
     photos: Callable[[Path], list[Photo]]
@@ -87,10 +87,10 @@ def prepare_photos(out: Path, sources: Sequence[Source], say: Callable[[str], No
     Parameters
     ----------
     out : Path
-        The folder of the demo data; made where it is missing.
+        The folder of the demo data; it is made if it is missing.
     sources : sequence of Source
     say : callable
-        Given a sentence about each source that this machine cannot have.
+        Gets a sentence about each source whose photographs this machine cannot get.
 
     Returns
     -------

@@ -37,10 +37,10 @@ _DRAWN = (
 """Drawings, symbols and mirrored copies, by path below the stamps' folder."""
 
 _SMALLEST = 64
-"""Longer side in pixels below which a stamp would be little but blur."""
+"""The shortest longer side, in pixels, of a stamp. Smaller stamps would be little but blur."""
 
 _FEWEST = 3
-"""Photographs that make a class; a folder with fewer joins the folder it lies in."""
+"""The fewest photographs of a class. A folder with fewer joins the folder that it lies in."""
 
 _MARGIN = 1 / 16
 _LARGEST_RATIO = 5 / 4
@@ -48,7 +48,7 @@ _LARGEST_RATIO = 5 / 4
 
 
 def photos_among(stamps: Mapping[PurePosixPath, bytes]) -> list[Photo]:
-    """The photographs among the stamps; the class is the folder (``animals/birds`` -> ``animals-birds``).
+    """The photographs among the stamps. Their class is their folder (``animals/birds`` -> ``animals-birds``).
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def _joined(folders: dict[PurePosixPath, PurePosixPath]) -> dict[PurePosixPath, 
 
 
 def lay_on_white(data: bytes) -> bytes:
-    """A cut-out with alpha -> a JPEG of it in the middle of a white sheet."""
+    """A cut-out with alpha -> a JPEG with the cut-out in the middle of a white sheet."""
     picture = read_picture(data)
     longer = max(picture.size)
     margin = round(longer * _MARGIN)
@@ -98,7 +98,7 @@ def lay_on_white(data: bytes) -> bytes:
 
 
 def read_stamps(package: Path) -> dict[PurePosixPath, bytes]:
-    """Pictures of the Debian package, by path below the stamps' folder; of drawings (.svg) just the names.
+    """The pictures of the Debian package, by path below the stamps' folder. Drawings (.svg) are empty.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def read_stamps(package: Path) -> dict[PurePosixPath, bytes]:
 
 
 def download(workspace: Path) -> Path:
-    """Download the package into a folder with apt; what is there already is kept.
+    """Download the package into a folder with apt. Files that are already there are kept.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def download(workspace: Path) -> Path:
 
 
 def _apt(workspace: Path, *arguments: str) -> None:
-    # What apt-get prints is left to show, because it holds the progress of a long download.
+    # Standard output is not captured, because it shows the progress of a long download.
     done = subprocess.run(["apt-get", *arguments], cwd=workspace, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -22,7 +22,7 @@ from indexer.store import atomic
 SHA256: Final = "f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1"
 
 BGR_MEAN: Final = np.array([104.006, 116.669, 122.679])
-"""What the published weights expect subtracted from B, G, R in 0..255."""
+"""The mean that the published weights expect to be subtracted from B, G, R in 0..255."""
 
 RGB_MEAN: Final = np.array([0.485, 0.456, 0.406])
 RGB_STD: Final = np.array([0.229, 0.224, 0.225])
@@ -37,7 +37,7 @@ MODULES: Final = {
 }
 """Name in the pickle -> module of torchvision's model."""
 
-# numpy 2 moved `_reconstruct`; an array's own reduction names it wherever it is.
+# numpy 2 moved `_reconstruct`. Pickling an array names the function, wherever it is.
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
 _ADMITTED = {
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
@@ -60,7 +60,7 @@ def load_arrays(data: bytes) -> Any:
     Raises
     ------
     pickle.UnpicklingError
-        It names anything else.
+        The data names another object.
     """
     return _ArrayUnpickler(io.BytesIO(data)).load()
 
@@ -71,7 +71,7 @@ def read_kernels(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     Raises
     ------
     DamagedFile
-        It is not the file this was written for.
+        It is not the file of ndf 0.1.4, for which this function was written.
     """
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
@@ -81,9 +81,9 @@ def read_kernels(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def fold_preprocessing(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A convolution of BGR in 0..255 minus the mean -> the same of torchvision's normalised RGB.
+    """Turn a convolution of BGR in 0..255 minus the mean into the same one of torchvision's normalised RGB.
 
-    Exact, because the convolution has no padding: a padded zero would be another colour before than after.
+    This is exact because the convolution has no padding: a padded zero would stand for another colour afterwards.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def fold_preprocessing(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray
 
 
 def state_dict(kernels: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, torch.Tensor]:
-    """State dict of ``squeezenet1_1`` from the kernels that `read_kernels` gives."""
+    """The state dict of ``squeezenet1_1``, from the kernels of `read_kernels`."""
     state: dict[str, torch.Tensor] = {}
     for name, module in MODULES.items():
         kernel, bias = fold_preprocessing(*kernels[name]) if name == "conv1" else kernels[name]
@@ -124,7 +124,7 @@ def write_weights(path: Path) -> None:
     ModelUnavailable
         The package is not installed.
     DamagedFile
-        Its file is another one.
+        The package's file is not that of ndf 0.1.4.
     """
     source = package_folder("ndf") / "example_models" / "weights" / "squeezenet_weights.pkl"
     state = state_dict(read_kernels(source))

@@ -10,7 +10,7 @@ from indexer.shards.format import as_kept
 from indexer.shards.histogram import Histogram, decode, keys_of
 
 FRACTIONS = {"threshold_5": 0.05, "threshold_1": 0.01, "threshold_0_5": 0.005, "threshold_0_1": 0.001}
-"""The thresholds that are kept, by the share of a neuron's activations at or above them."""
+"""The thresholds that are kept: for each, the share of a neuron's activations at or above it."""
 
 DEFAULT_FRACTION = 0.005
 """Share of its activations on which a neuron fires by default (Bau et al. 2017, "Network Dissection")."""
@@ -18,16 +18,16 @@ DEFAULT_FRACTION = 0.005
 
 @dataclass(frozen=True)
 class Distribution:
-    """The activations of a layer's neurons, every one counted.
+    """The distribution of each neuron's activations, with every activation counted.
 
-    All neurons have the same number of activations, images x cells, so one running sum over the sorted keys of all
-    neurons serves every one of them with a single binary search.
+    All neurons of a layer have the same number of activations, images x cells. So one running sum over the sorted keys
+    of all neurons is enough: a single binary search in it answers a question about any neuron.
 
     Attributes
     ----------
     channels : int
     size : int
-        Activations of one neuron.
+        Number of activations of one neuron.
     keys : ndarray (M,) uint32
         As in `indexer.shards.histogram.Histogram`.
     cumulative : ndarray (M,) int64
@@ -83,7 +83,7 @@ class Distribution:
 
     def of_neuron(self, neuron: int) -> tuple[np.ndarray, np.ndarray]:
         """The different activations of a neuron, ascending (m,) float32, and how often each occurs (m,) int64."""
-        # A number of another type than the keys' would have all of them converted.
+        # A number of another type would make numpy convert all keys to it.
         first = np.searchsorted(self.keys, np.uint32(neuron << 16), side="left")
         end = np.searchsorted(self.keys, np.uint32(neuron << 16 | 0xFFFF), side="right")
         counts = np.diff(self.cumulative[first:end], prepend=self._bases[neuron])

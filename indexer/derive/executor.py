@@ -1,7 +1,7 @@
-"""Who does the parts of a derivation: this process, or the workers of an engine.
+"""Executors run the parts of a derivation: in this process, or on the workers of an engine.
 
-A part is a pure function of picklable arguments that reads shards and the image table and gives arrays. So it does not
-matter where it is done, or how often; what it gives is put together by the one process that derives.
+A part is a pure function of picklable arguments. It reads shards and the image table and returns arrays. So it does not
+matter where a part runs, or how often. One process, which derives the generation, puts the results together.
 """
 
 import contextlib
@@ -14,20 +14,20 @@ from indexer.store.storage import Location
 
 @runtime_checkable
 class Executor(Protocol):
-    """Does parts; an engine may be one as well."""
+    """Runs parts. An engine may be an executor too."""
 
     def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
-        """What ``function`` gives for each task's arguments, with the task's number; in any order.
+        """Call ``function`` with each task's arguments; yield each task's number and result, in any order.
 
-        Few results wait at a time for whoever iterates.
+        Only a few results wait at a time for the caller to take them.
         """
 
     def sharing(self, file: Path, folder: Location) -> contextlib.AbstractContextManager[Location]:
-        """Where parts find a file of this process; ``folder`` is where to put a copy, if it must be in a bucket."""
+        """The path at which parts find a file of this process. A copy that must be in a bucket goes to ``folder``."""
 
 
 class LocalExecutor:
-    """This process; a part uses all of its cores by itself."""
+    """Runs parts in this process, one after the other; each part uses all cores."""
 
     def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
         return ((number, function(*task)) for number, task in enumerate(tasks))
@@ -37,16 +37,16 @@ class LocalExecutor:
 
 
 def in_order(results: Iterable[tuple[int, Any]]) -> Iterator[Any]:
-    """Results of `Executor.run` by number; those that come early wait."""
+    """Results of `Executor.run` in the order of their tasks; results that come early wait."""
     early: dict[int, Any] = {}
-    following = 0
+    next_number = 0
     for number, result in results:
         early[number] = result
-        while following in early:
-            yield early.pop(following)
-            following += 1
+        while next_number in early:
+            yield early.pop(next_number)
+            next_number += 1
 
 
 def runs(count: int, size: int) -> list[tuple[int, int]]:
-    """``count`` things in runs of at most ``size``: first and end of each."""
+    """Split the numbers below ``count`` into runs of at most ``size``: the first and the end of each."""
     return [(first, min(first + size, count)) for first in range(0, count, size)]

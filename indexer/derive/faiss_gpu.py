@@ -1,7 +1,7 @@
-"""What FAISS does on a GPU where it sees one, and on the CPU elsewhere: k-means, the nearest centre, the exact nearest.
+"""FAISS on a GPU if it sees one, otherwise on the CPU: k-means, the nearest centres, the exact nearest vectors.
 
-FAISS sees the GPUs that CUDA_VISIBLE_DEVICES leaves, whichever device the network runs on. Sums are in another order
-there, so that a vector between two centres may be in the other one's list; recall is measured as always.
+FAISS sees the GPUs that CUDA_VISIBLE_DEVICES allows, whichever device the network runs on. A GPU adds numbers in
+another order, so a vector between two centres may land in the other one's list. Recall is measured all the same.
 """
 
 import threading
@@ -15,7 +15,7 @@ _own = threading.local()
 
 
 def flat(dimensions: int) -> faiss.Index:
-    """An empty flat index by inner product, to be trained with and searched by this thread alone."""
+    """An empty flat index by inner product, for this thread alone to train with and to search."""
     index = faiss.IndexFlatIP(dimensions)
     return faiss.index_cpu_to_gpu(_resources(), 0, index) if faiss.get_num_gpus() else index
 
@@ -30,7 +30,7 @@ def knn(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, n
 
 
 class Adding:
-    """Adds vectors to an inverted file, or a rotation before one; a GPU finds the lists where there is one."""
+    """Adds vectors to an inverted file, or to one behind a rotation. If there is a GPU, it finds their lists."""
 
     def __init__(self, index: faiss.Index) -> None:
         self._index = index
@@ -45,17 +45,18 @@ class Adding:
         if self._centres is None:
             self._index.add_with_ids(vectors, ids)
             return
-        turned = self._index.chain.at(0).apply(vectors) if isinstance(self._index, faiss.IndexPreTransform) else vectors
-        nearest = np.ascontiguousarray(self._centres.search(turned, 1)[1].ravel())
-        pointers = [faiss.swig_ptr(array) for array in (turned, ids, nearest)]
-        self._lists.add_core(len(turned), *pointers)
+        if isinstance(self._index, faiss.IndexPreTransform):
+            vectors = self._index.chain.at(0).apply(vectors)
+        nearest = np.ascontiguousarray(self._centres.search(vectors, 1)[1].ravel())
+        pointers = [faiss.swig_ptr(array) for array in (vectors, ids, nearest)]
+        self._lists.add_core(len(vectors), *pointers)
 
 
 def _resources() -> "faiss.StandardGpuResources":
-    if not hasattr(_own, "resources"):  # not to be shared by threads
-        import torch  # here, because a service that reads an index needs none
+    if not hasattr(_own, "resources"):  # one for each thread: threads must not share them
+        import torch  # here, because a service that reads an index does not need it
 
-        torch.cuda.empty_cache()  # what a network that ran here keeps for its next pass
+        torch.cuda.empty_cache()  # frees the memory that torch keeps for the network's next pass
         _own.resources = faiss.StandardGpuResources()
         _own.resources.setTempMemory(_TEMPORARY)
     return _own.resources

@@ -1,4 +1,4 @@
-"""Names of files as FAISS takes them: it wants UTF-8, which a file's name need not be."""
+"""File names for FAISS, which accepts only UTF-8; a file's name may hold other bytes."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def faiss_name(path: Path) -> Iterator[str]:
-    """A name of a file, which may not be there yet, in UTF-8; it holds as long as the context."""
+    """A name in UTF-8 for a file that need not exist yet. It is valid inside the context only."""
     name = str(path)
     if _is_utf8(name):
         yield name

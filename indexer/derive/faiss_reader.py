@@ -1,4 +1,4 @@
-"""Reads a FAISS file without trusting it: nothing is allocated that the file does not hold."""
+"""Reads a FAISS file without trusting it: no more memory is allocated than the file has bytes."""
 
 import os
 import struct
@@ -8,18 +8,18 @@ import numpy as np
 
 
 class WrongVectors(ValueError):
-    """What is wrong with a file."""
+    """A FAISS file is not as it must be; the message says what is wrong."""
 
 
 class Reader:
-    """Reads an open file on from where it is; raises WrongVectors where it is not as it must be."""
+    """Reads an open file from its current position; raises WrongVectors if it is not as it must be."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.size = os.fstat(file.fileno()).st_size
 
     def take(self, layout: str) -> tuple[Any, ...]:
-        """Numbers of a `struct` layout."""
+        """Read the numbers of a `struct` layout."""
         packed = struct.Struct("<" + layout)
         data = self._file.read(packed.size)
         if len(data) < packed.size:
@@ -27,25 +27,25 @@ class Reader:
         return packed.unpack(data)
 
     def expect(self, layout: str, *wanted: float | bytes | None) -> None:
-        """Numbers that must be these; None for any."""
-        found = self.take(layout)
-        if any(b is not None and a != b for a, b in zip(found, wanted, strict=True)):
-            raise WrongVectors(f"says {found} where {wanted} is right")
+        """Read numbers that must be these; None stands for any number."""
+        numbers = self.take(layout)
+        if any(b is not None and a != b for a, b in zip(numbers, wanted, strict=True)):
+            raise WrongVectors(f"says {numbers} where {wanted} is right")
 
     def skip(self, count: int) -> None:
-        """So many bytes."""
+        """Skip so many bytes, which the file must hold."""
         if count < 0 or self._file.tell() + count > self.size:
             raise WrongVectors("ends too early")
         self._file.seek(count, os.SEEK_CUR)
 
     def array(self, dtype: str, count: int) -> np.ndarray:
-        """A vector (count,) with its length in front, which must be this."""
+        """Read a vector (count,); the length in front of it must be ``count``."""
         self.expect("Q", count)
         if self._file.tell() + count * np.dtype(dtype).itemsize > self.size:
             raise WrongVectors("ends too early")
         return np.fromfile(self._file, dtype, count)
 
     def end(self) -> None:
-        """Nothing may follow."""
+        """Check that nothing follows."""
         if self._file.tell() != self.size:
-            raise WrongVectors("goes on behind its end")
+            raise WrongVectors("has bytes after its end")

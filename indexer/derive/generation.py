@@ -18,7 +18,7 @@ from indexer.store import atomic, durable
 from indexer.store.storage import Location
 
 KEPT_GENERATIONS = 2
-"""Derived folders that stay: the published one and the one before it, which a reader may just be opening."""
+"""How many derived folders stay: the published one, and the one before it, which a reader may be about to open."""
 
 Report = Callable[[str], None]
 
@@ -32,10 +32,9 @@ def derive_and_publish(
 ) -> Manifest:
     """Derive everything from the shards that ``manifest`` lists and publish it as the next generation.
 
-    Nothing that is published already changes before the last step. ``executor`` does the parts, by default this
-    process's.
-    ``labels`` are the paths and classes that have changed since shards were written, by default those of ``manifest``.
-    Returns the manifest as published.
+    Nothing that is already published changes before the last step. ``executor`` runs the parts; by default this
+    process runs them. ``labels`` are the paths and classes that have changed since the shards were written, by default
+    those of ``manifest``. Returns the manifest as published.
     """
     generation = manifest.generation + 1
     labels = read_labels(index, manifest) if labels is None else labels
@@ -45,15 +44,15 @@ def derive_and_publish(
     atomic.remove(index / folder)
     with closing_opened(), atomic.publishing(index.resolve() / folder) as partial:
         partial.mkdir()
-        found = _derive(partial, index.resolve(), folder, manifest, labels, report, executor or LocalExecutor())
+        derived = _derive(partial, index.resolve(), folder, manifest, labels, report, executor or LocalExecutor())
     published = replace(
         manifest,
         generation=generation,
-        images=found.images,
-        derived={what: f"{folder}/{file}" for what, file in found.files.items()},
-        checksums={f"{folder}/{file}": digest for file, digest in found.checksums.items()},
-        vectors=found.vectors,
-        relabelled=found.relabelled,
+        images=derived.images,
+        derived={key: f"{folder}/{file}" for key, file in derived.files.items()},
+        checksums={f"{folder}/{file}": digest for file, digest in derived.checksums.items()},
+        vectors=derived.vectors,
+        relabelled=derived.relabelled,
     )
     publish(index, published)
     _forget_old(index, generation)
@@ -70,15 +69,15 @@ class _Derived:
 
 
 class _Files:
-    """Derived files that are done: they go to disk, and are hashed, while the next is made."""
+    """Finished derived files. They are flushed to disk and hashed while the next file is made."""
 
     def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
         self.names: dict[str, str] = {}
         self._folder, self._pool = folder, pool
         self._settled: list[tuple[str, Future[str], Future[None]]] = []
 
-    def done(self, what: str, file: str) -> None:
-        self.names[what] = file
+    def done(self, key: str, file: str) -> None:
+        self.names[key] = file
         path = self._folder / file
         self._settled.append(
             (file, self._pool.submit(atomic.file_sha256, path), self._pool.submit(durable.flush, path))

@@ -1,4 +1,4 @@
-"""The image table of a generation: every image that answers are about, in order of ids."""
+"""The image table of a generation: every image that answers cover, in order of ids."""
 
 import bisect
 import re
@@ -30,18 +30,18 @@ _COLUMNS = {*_NUMBERS, "sha256", "path", "path_order", "classes"}
 def write_image_table(
     path: Path, shards: Iterable[Shard], removed: Collection[int], labels: Labels = NO_LABELS
 ) -> None:
-    """Write the table of all images but those whose ids are removed; ``shards`` is gone through twice.
+    """Write the table of all images except those whose ids are in ``removed``; ``shards`` is iterated twice.
 
-    ``labels`` say what is called otherwise than in its shard.
+    ``labels`` gives the paths and classes that differ from the shards'.
 
-    Of the images, no more than one shard's are in memory, and in the end the order of the paths: 24 bytes each.
+    Memory holds the images of one shard at a time, and at the end the order of the paths: 24 bytes an image.
     """
-    found = _survey(shards, removed, labels)
-    code = {name: number for number, name in enumerate(found.classes)}
+    survey = _survey(shards, removed, labels)
+    code = {name: number for number, name in enumerate(survey.classes)}
     with hdf5.create_file(path, KIND, VERSION) as file:
-        for name, kind in {**_NUMBERS, "path": f"S{found.longest}"}.items():
-            file.create_dataset(name, (found.images,), kind)
-        file.create_dataset("sha256", (found.images, 32), np.uint8)
+        for name, kind in {**_NUMBERS, "path": f"S{survey.longest}"}.items():
+            file.create_dataset(name, (survey.images,), kind)
+        file.create_dataset("sha256", (survey.images, 32), np.uint8)
         start = 0
         for number, shard in enumerate(shards):
             columns = _columns(_live(shard, removed, labels), number, code)
@@ -49,10 +49,10 @@ def write_image_table(
             for name, values in columns.items() if end > start else ():
                 file[name][start:end] = values
             start = end
-        file.create_dataset("classes", data=_strings(found.classes))
-        order = file.create_dataset("path_order", (found.images,), np.int64)
+        file.create_dataset("classes", data=_strings(survey.classes))
+        order = file.create_dataset("path_order", (survey.images,), np.int64)
         file.flush()
-        if found.images:
+        if survey.images:
             order[:] = np.argsort(_mapped_paths(path, file["path"]), kind="stable")
 
 
@@ -111,12 +111,14 @@ def _strings(texts: Iterable[str]) -> np.ndarray:
 
 
 class ImageTable:
-    """The image table of a generation, read through memory mapping. A row is a column of the layers' arrays.
+    """The image table of a generation, read through memory mapping.
+
+    Each of its rows corresponds to one column of the layers' arrays.
 
     Attributes
     ----------
     id, shard, row, width, height, bytes, class_code : ndarray (N,)
-        ``shard`` counts in the manifest's list, ``row`` within the shard; class_code is -1 for none.
+        ``shard`` is a number in the manifest's list, ``row`` a row of that shard; ``class_code`` is -1 for no class.
     digests : ndarray (N, 32) uint8
         sha256 of each file.
     classes : list of str
@@ -141,7 +143,7 @@ class ImageTable:
         return len(self.id)
 
     def check(self, shards: int) -> None:
-        """Refuse a table whose columns do not fit together, or to an index of so many shards.
+        """Refuse a table whose columns do not fit together, or do not fit an index of so many shards.
 
         Raises
         ------
@@ -194,8 +196,8 @@ class ImageTable:
         """The row of a path, or None."""
         paths, order = self._arrays["path"], self._arrays["path_order"]
         wanted = path.encode("utf-8", "surrogateescape")
-        place = bisect.bisect_left(order, wanted, key=lambda row: bytes(paths[row]))
-        return int(order[place]) if place < len(order) and bytes(paths[order[place]]) == wanted else None
+        rank = bisect.bisect_left(order, wanted, key=lambda row: bytes(paths[row]))
+        return int(order[rank]) if rank < len(order) and bytes(paths[order[rank]]) == wanted else None
 
     def rows_of_class(self, name: str) -> np.ndarray:
         """Rows (n,) int64 of a class, ascending.
@@ -238,7 +240,7 @@ def _within(numbers: np.ndarray, low: int, end: int = 2**31) -> bool:
 
 
 def _as_sent(name: str) -> tuple[str, ...]:
-    """A name that is not UTF-8 as it comes back through a URL: what cannot be read is replaced, or stays quoted."""
+    """The forms in which a URL brings back a name that is not UTF-8: unreadable bytes replaced, or still quoted."""
     if not _ODD.search(name):
         return ()
     return _bytes(name).decode("utf-8", "replace"), _ODD.sub(lambda odd: f"%{ord(odd[0]) - 0xDC00:02X}", name)

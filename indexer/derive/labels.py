@@ -1,7 +1,7 @@
 """Paths and classes of images that have changed since their shard was written.
 
-A shard never changes, and an image may be moved, or get another class. The file lists such images, and what holds for
-them now; whoever derives a generation from shards reads it beside them::
+A shard never changes, but an image may be moved or get another class. The file lists such images with their current
+path and class. Deriving a generation reads it beside the shards::
 
     {"format": "unitscope labels", "version": 1}
     {"id": 7, "path": "cat/a.jpg", "class": "cat"}
@@ -23,22 +23,22 @@ from indexer.store.storage import Location
 FORMAT = "unitscope labels"
 VERSION = 1
 KEY = "labels"
-"""What `Manifest.derived` calls the file."""
+"""The key of the file in `Manifest.derived`."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Path and class by the id of an image, where they are others than in its shard."""
+    """Path and class by image id, for the images whose path or class differs from their shard's."""
 
     changed: dict[int, tuple[str, str | None]] = field(default_factory=dict)
 
     def of(self, image: IndexedImage) -> IndexedImage:
-        """An image as it is called now."""
-        found = self.changed.get(image.id)
-        return image if found is None else replace(image, path=found[0], class_=found[1])
+        """The image with its current path and class."""
+        label = self.changed.get(image.id)
+        return image if label is None else replace(image, path=label[0], class_=label[1])
 
     def among(self, ids: np.ndarray) -> "Labels":
-        """Of these images only: of one that is removed nothing stays."""
+        """The labels of these images only, so that nothing stays of a removed image."""
         kept = set(np.intersect1d(ids, np.fromiter(self.changed, np.int64, len(self.changed))).tolist())
         return Labels({id: label for id, label in self.changed.items() if id in kept})
 
@@ -55,7 +55,7 @@ NO_LABELS = Labels()
 
 
 def read_labels(index: Location, manifest: Manifest) -> Labels:
-    """The labels of a generation; none where every image is called as in its shard.
+    """The labels of a generation; empty if every image has the path and class of its shard.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def read_labels(index: Location, manifest: Manifest) -> Labels:
     try:
         header, *rows = (json.loads(line) for line in (index / file).read_bytes().splitlines())
         if header != {"format": FORMAT, "version": VERSION}:
-            raise DamagedFile(file, f"is no list of labels of format version {VERSION}")
+            raise DamagedFile(file, f"is not a list of labels of format version {VERSION}")
         return Labels({int(row["id"]): (str(row["path"]), row["class"]) for row in rows})
     except FileNotFoundError as error:
         raise DamagedFile(file, "is missing") from error

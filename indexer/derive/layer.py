@@ -1,9 +1,9 @@
-"""The derived file of a layer: what questions about its neurons are answered from.
+"""The derived file of a layer, from which questions about its neurons are answered.
 
 ::
 
-    peaks (C, N) float32, peak_cells (C, N) uint32     one row a neuron, one column an image of the image table
-    peaks_by_image (N, C) float32                      the same peaks, an image's beside each other
+    peaks (C, N) float32, peak_cells (C, N) uint32     a row for each neuron, a column for each image of the image table
+    peaks_by_image (N, C) float32                      the same peaks, a row for each image
     order (C, N) uint32                                images by descending peak, then by id
     histogram/keys (M,) uint32, histogram/cumulative (M,) int64
     statistics/NAME (C,)                               see `STATISTICS`
@@ -52,7 +52,7 @@ def write_layer(path: Path, layer: LayerInfo, sources: Sources, executor: Execut
     layer : LayerInfo
     sources : Sources
     executor : Executor
-        What does the parts; the file is the same, byte for byte, whoever does them.
+        Runs the parts. The file is the same, byte for byte, whichever executor runs them.
     """
     images = opened(sources).images
     distribution = _distribution(layer, sources, executor)
@@ -85,16 +85,17 @@ def _distribution(layer: LayerInfo, sources: Sources, executor: Executor) -> Dis
 
 
 def _write_block(file: h5py.File, block: NeuronBlock, statistics: dict[str, np.ndarray]) -> None:
-    # The space of a dataset is taken when it is first written, so always in this order, whichever block comes first.
-    place = slice(block.first, block.first + len(block.peaks))
+    # HDF5 allocates a dataset when it is first written. This order is the same whichever block comes first, and so the
+    # file is the same.
+    neurons = slice(block.first, block.first + len(block.peaks))
     for name in ("peaks", "peak_cells", "order"):
-        file[name][place] = getattr(block, name)
+        file[name][neurons] = getattr(block, name)
     for name, values in block.statistics.items():
-        statistics[name][place] = values
+        statistics[name][neurons] = values
 
 
 def _write_by_image(dataset: h5py.Dataset, layer: LayerInfo, sources: Sources) -> None:
-    """What one image makes fire would else be a page of the file for every neuron."""
+    """Write the peaks image by image: read from ``peaks``, those of one image would touch a page for each neuron."""
     for shard, rows, start in opened(sources).live(0, len(sources.shards)):
         dataset[start : start + len(rows)] = shard.peaks(layer.name)[0].T[rows]
 
@@ -105,10 +106,10 @@ def _joined(channels: int, parts: dict[int, Selectivity]) -> Selectivity:
     return Selectivity.joined([parts[first] for first in sorted(parts)])
 
 
-def _write_selectivity(file: h5py.File, found: Selectivity) -> None:
-    file.create_dataset("class_means", data=found.means)
+def _write_selectivity(file: h5py.File, selectivity: Selectivity) -> None:
+    file.create_dataset("class_means", data=selectivity.means)
     for name in CLASS_ARRAYS:
-        file.create_dataset(f"classes/{name}", data=getattr(found, name))
+        file.create_dataset(f"classes/{name}", data=getattr(selectivity, name))
 
 
 def _of_distribution(distribution: Distribution, firing_from: np.ndarray) -> dict[str, np.ndarray]:
@@ -121,7 +122,7 @@ def _of_distribution(distribution: Distribution, firing_from: np.ndarray) -> dic
     return {
         "mean": mean,
         "std": std,
-        # Counts first: 1 - 0.864 is 0.136 but for the last digits.
+        # Subtract counts, not shares: 1 - 0.864 differs from 0.136 in the last digits.
         "positive_cells": (distribution.size - distribution.below(neurons, smallest)) / distribution.size,
         "firing_cells": (distribution.size - distribution.below(neurons, firing_from)) / distribution.size,
         **{name: distribution.thresholds(fraction) for name, fraction in FRACTIONS.items()},

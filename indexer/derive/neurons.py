@@ -1,4 +1,4 @@
-"""The parts of a layer's derived file: histograms of runs of shards, and what is by neuron, in blocks of neurons."""
+"""The parts of a layer's derived file: histograms of runs of shards, and the arrays by neuron in blocks of neurons."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ _PORTION, _PORTION_BYTES = 16, 1 << 22
 
 @dataclass(frozen=True)
 class NeuronBlock:
-    """What is derived of neurons ``first`` and following, c of them, over N images.
+    """The derived arrays of c neurons, from neuron ``first`` on, over N images.
 
     Attributes
     ----------
@@ -39,39 +39,39 @@ class NeuronBlock:
 
 
 def histogram_of(sources: Sources, layer: LayerInfo, first: int, end: int) -> Histogram:
-    """The histogram over the images of shards ``first`` to ``end`` that are not removed."""
-    counted, gone = Counter(layer.channels), Counter(layer.channels)
+    """The histogram over those images of shards ``first`` to ``end`` that are not removed."""
+    counted, removed = Counter(layer.channels), Counter(layer.channels)
     for shard, rows, _ in opened(sources).live(first, end):
         counted.merge(shard.histogram(layer.name))
         for row in np.setdiff1d(np.arange(shard.rows), rows).tolist():
-            gone.add(shard.maps(layer.name, row)[None])
-    return counted.histogram().subtract(gone.histogram())
+            removed.add(shard.maps(layer.name, row)[None])
+    return counted.histogram().subtract(removed.histogram())
 
 
 def block_of(sources: Sources, layer: LayerInfo, first: int, firing_from: np.ndarray) -> NeuronBlock:
-    """Everything by neuron, of as many neurons as ``firing_from`` (c,) has, which fire from there."""
-    here = opened(sources)
-    peaks, cells, order = (np.empty((len(firing_from), here.images), kind) for kind in (np.float32, *[np.uint32] * 2))
-    for shard, rows, start in here.live(0, len(sources.shards)):
+    """The block of neurons from ``first`` on. ``firing_from`` (c,) holds the activation at which each of them fires."""
+    inputs = opened(sources)
+    peaks, cells, order = (np.empty((len(firing_from), inputs.images), kind) for kind in (np.float32, *[np.uint32] * 2))
+    for shard, rows, start in inputs.live(0, len(sources.shards)):
         part = slice(start, start + len(rows))
         shard_peaks, shard_cells = shard.peaks(layer.name, slice(first, first + len(firing_from)))
         columns = slice(None) if len(rows) == shard.rows else rows
         peaks[:, part], cells[:, part] = shard_peaks[:, columns], shard_cells[:, columns]
     statistics = {name: np.zeros(len(peaks)) for name in ("maximum", "positive_images", "firing_images")}
-    tally = Tally(len(peaks), here.classes)
+    tally = Tally(len(peaks), inputs.classes)
 
     def derive(neurons: slice) -> None:
-        some = peaks[neurons]
-        order[neurons] = np.argsort(-some, axis=1, kind="stable")
-        fires = as_kept(some) >= firing_from[neurons, None]  # thresholds are float16: peaks are compared as kept
-        statistics["maximum"][neurons] = np.take_along_axis(some, order[neurons, :1], axis=1)[:, 0]
-        statistics["positive_images"][neurons] = np.mean(some > 0, axis=1)
+        own_peaks = peaks[neurons]
+        order[neurons] = np.argsort(-own_peaks, axis=1, kind="stable")
+        fires = as_kept(own_peaks) >= firing_from[neurons, None]  # thresholds are float16, so peaks are rounded too
+        statistics["maximum"][neurons] = np.take_along_axis(own_peaks, order[neurons, :1], axis=1)[:, 0]
+        statistics["positive_images"][neurons] = np.mean(own_peaks > 0, axis=1)
         statistics["firing_images"][neurons] = np.mean(fires, axis=1)
-        for neuron in range(len(some)):
-            tally.add(neurons.start + neuron, some[neuron], order[neurons.start + neuron], fires[neuron])
+        for neuron in range(len(own_peaks)):
+            tally.add(neurons.start + neuron, own_peaks[neuron], order[neurons.start + neuron], fires[neuron])
 
-    # Some at once, for threads take turns at whatever is done neuron by neuron.
-    portion = max(1, min(_PORTION, _PORTION_BYTES // (8 * max(1, here.images))))
+    # Several neurons at once: Python code that runs for each neuron makes threads wait for the interpreter's lock.
+    portion = max(1, min(_PORTION, _PORTION_BYTES // (8 * max(1, inputs.images))))
     for _ in in_threads(derive, [[slice(*run) for run in runs(len(peaks), portion)]]):
         pass
     return NeuronBlock(first, peaks, cells, order, statistics, tally.selectivity())

@@ -1,11 +1,11 @@
-"""An inverted file of one bit a number, for indexes whose vectors are too many to be kept as they are.
+"""An inverted file of one bit for each number, for indexes with too many vectors to keep them as float16.
 
-Vectors are turned by a random rotation, which spreads what few neurons say over all numbers; of the difference from the
-centre of its list a code then keeps the signs and two lengths (RaBitQ, Gao and Long 2024). Such codes only name
-candidates, more than are wanted, and the kept maps decide between them.
+A random rotation first spreads the activations of a few neurons over all numbers of a vector. A code then keeps the
+signs of the vector's difference from the centre of its list, and two lengths (RaBitQ, Gao and Long 2024). Codes only
+propose candidates, more than are wanted; scores from the kept maps decide among them.
 
-Lists are found through a graph over their centres (HNSW), as comparing every vector with every centre would cost more
-than all else.
+A graph over the centres (HNSW) finds a vector's list. Comparing every vector with every centre would cost more than all
+the rest.
 """
 
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ from indexer.derive import faiss_gpu
 from indexer.derive.ivf import Trained, list_count, spread
 
 FACTORS = (1, 2, 3, 5, 10)
-"""How many times as many candidates as cells that are wanted may be asked for."""
+"""How many candidates may be asked for, as multiples of the cells that are wanted."""
 NEIGHBOURS = 32
 _SEARCHED = 32
-"""Centres that a search of the graph keeps in view."""
+"""How many of the nearest centres a search of the graph keeps as it goes."""
 _SEED = 1
 
 
 def train_codes(sample: np.ndarray, count: int, queries: np.ndarray) -> Trained:
-    """An inverted file of codes for ``count`` vectors, trained on some of them (S, C) float32; see `Trained`."""
+    """An inverted file of codes for ``count`` vectors, trained on a sample (S, C) float32 of them; see `Trained`."""
     dimensions, number = sample.shape[1], list_count(count)
     rotation = faiss.RandomRotationMatrix(dimensions, dimensions)
     rotation.init(_SEED)
@@ -34,7 +34,7 @@ def train_codes(sample: np.ndarray, count: int, queries: np.ndarray) -> Trained:
         _graph(rotation.apply(_centres(sample, number))), dimensions, number, faiss.METRIC_INNER_PRODUCT
     )
     index = faiss.IndexPreTransform(rotation, lists)
-    index.train(sample[:1])  # codes need none
+    index.train(sample[:1])  # FAISS wants the call, but codes need no training
     return Trained(index, queries, f"IVF{number}_HNSW{NEIGHBOURS}, RaBitQ", FACTORS)
 
 
@@ -42,7 +42,7 @@ def _centres(sample: np.ndarray, number: int) -> np.ndarray:
     """Centres (number, C) of unit length, by k-means."""
     parameters = faiss.ClusteringParameters()
     parameters.spherical, parameters.niter = True, 10
-    parameters.min_points_per_centroid = 1  # it is the sample's size that is bounded, and the recall is measured
+    parameters.min_points_per_centroid = 1  # no warning about the bounded sample: recall is measured anyway
     clustering = faiss.Clustering(sample.shape[1], number, parameters)
     clustering.train(spread(sample, number), faiss_gpu.flat(sample.shape[1]))
     centres: np.ndarray = faiss.vector_to_array(clustering.centroids).reshape(number, -1)
@@ -52,7 +52,7 @@ def _centres(sample: np.ndarray, number: int) -> np.ndarray:
 def _graph(centres: np.ndarray) -> faiss.IndexHNSWFlat:
     graph = faiss.IndexHNSWFlat(centres.shape[1], NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
     graph.hnsw.efSearch = _SEARCHED
-    with _one_thread():  # more would link it otherwise each time
+    with _one_thread():  # with several threads, the links would differ each time
         graph.add(centres)
     return graph
 

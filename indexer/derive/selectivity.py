@@ -1,15 +1,17 @@
 """How well each neuron tells the classes of the images apart, from its peaks.
 
-Only images that have a class count, here: of the others nobody knows what they show.
+Only images with a class count here.
 
-- *AUC* of a neuron and a class: the area under the ROC curve of the peaks for telling the class's images from those of
-  all other classes; the chance that the peak on an image of the class is the higher one, ties counting half
-  (Mann-Whitney). Exact, from ranks.
+- *AUC* of a neuron and a class: the area under the ROC curve when peaks tell the class's images from those of all other
+  classes. This is the probability that an image of the class has a higher peak than an image of another class, with
+  ties counting half (Mann-Whitney). It is exact, computed from ranks.
 - *Selectivity index* (Morcos et al. 2018, "On the importance of single directions for generalization"):
-  (m - r) / (m + r), with m the highest mean of a class and r the mean of the other classes' means. Means are of peaks,
-  and a peak below 0 counts as 0, as behind a ReLU; so it is 0 (no preference) to 1 (positive on one class only).
-- *Entropy*, in bits, of the classes among the images with the neuron's highest peaks, at most `ENTROPY_DEPTH` and only
-  where the peak is positive: 0 for one class, log2 of the number of classes for all alike.
+  (m - r) / (m + r), with m the highest class mean and r the mean of the other classes' means. Means are of peaks, and a
+  peak below 0 counts as 0, as behind a ReLU. So the index runs from 0 (no preference) to 1 (positive on one class
+  only).
+- *Entropy*, in bits, of the classes among the images with the neuron's highest peaks: at most `ENTROPY_DEPTH` images,
+  and only those with a positive peak. It is 0 if all are of one class, and log2 of the number of classes if all classes
+  are equally frequent.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,19 +24,19 @@ from indexer.defaults import SELECTIVE_AUC
 from indexer.shards.format import as_kept
 
 ENTROPY_DEPTH = 100
-"""Entropy is that of the classes among so many top images."""
+"""How many top images the entropy of the classes is computed over."""
 
 ENOUGH_IMAGES = 5
-"""A neuron is selective where it tells some class from the rest with an AUC of at least `SELECTIVE_AUC`, and the class
-has at least so many images: with fewer, neurons reach it by chance. Smaller classes are nobody's
-best class either, unless all are smaller."""
+"""A neuron is selective if it tells some class of at least so many images from the rest with an AUC of at least
+`SELECTIVE_AUC`. For smaller classes, neurons reach that AUC by chance. Nor is a smaller class ever a neuron's best
+class, unless all classes are smaller."""
 
 DENSE_CLASSES = 0.9
-"""A neuron is dense where it fires on images of at least this share of the classes ..."""
+"""A neuron is dense if it fires on images of at least this share of the classes ..."""
 
 DENSE_EVENNESS = 0.9
-"""... and about equally: the entropy of the shares of each class's images on which it fires is at least this much of
-what it would be if they were all the same."""
+"""... and about equally on each: take the share of each class's images on which it fires; the entropy of these shares
+is at least this fraction of the entropy of equal shares."""
 
 DEAD, DENSE, SELECTIVE, MIXED, UNKNOWN = "dead", "dense", "selective", "mixed", "unknown"
 STATES = {
@@ -44,12 +46,12 @@ STATES = {
     MIXED: "anything between dense and selective",
     UNKNOWN: "not dead, and there are no two classes to tell apart",
 }
-"""The states of a neuron; the first that fits holds."""
+"""The states of a neuron. A neuron has the first state that fits."""
 
 
 @dataclass(frozen=True)
 class Selectivity:
-    """What the neurons of a layer tell about the classes; NaN where something is not defined.
+    """How well the neurons of a layer tell the classes apart; NaN where a value is not defined.
 
     Attributes
     ----------
@@ -62,7 +64,7 @@ class Selectivity:
     auc : ndarray (K, C) float32
         NaN for a class that all images have.
     index : ndarray (C,) float64
-        The selectivity index. NaN for less than two classes, and for a neuron that is positive nowhere.
+        The selectivity index. NaN for fewer than two classes, and for a neuron that is positive nowhere.
     entropy : ndarray (C,) float64
         NaN for a neuron that is positive nowhere.
     """
@@ -76,7 +78,7 @@ class Selectivity:
 
     @classmethod
     def joined(cls, parts: Sequence["Selectivity"]) -> "Selectivity":
-        """What neurons tell, of what some of them and the following ones do."""
+        """The selectivity of all neurons, from that of consecutive blocks of them."""
         by_class = ("means", "firing", "auc")
         return cls(
             images=parts[0].images,
@@ -86,9 +88,9 @@ class Selectivity:
 
     @cached_property
     def best(self) -> np.ndarray:
-        """The class (C,) int64 with the highest AUC, the first of equals; -1 where all are 0.5.
+        """The class (C,) int64 with the highest AUC, the first among equals; -1 for a neuron whose AUCs are all 0.5.
 
-        Only of classes of at least `ENOUGH_IMAGES`, where there are any.
+        If some classes have at least `ENOUGH_IMAGES` images, only these count.
         """
         if len(self.images) < 2:
             return np.full(self.auc.shape[1], -1)
@@ -97,7 +99,7 @@ class Selectivity:
 
     @cached_property
     def best_auc(self) -> np.ndarray:
-        """The AUC (C,) float64 for the best class; NaN for less than two classes."""
+        """The AUC (C,) float64 for the best class; NaN for fewer than two classes."""
         if len(self.images) < 2:
             return np.full(self.auc.shape[1], np.nan)
         highest: np.ndarray = self.auc[self._large].max(axis=0).astype(np.float64)
@@ -121,10 +123,10 @@ class Selectivity:
 
 
 class Tally:
-    """Gathers what neurons tell about the classes, a neuron at a time.
+    """Gathers how well neurons tell the classes apart, one neuron at a time.
 
     1. ``tally = Tally(channels, classes)``
-    2. ``tally.add(neuron, peaks, order, fires)`` for every neuron; one that is left out tells nothing.
+    2. ``tally.add(neuron, peaks, order, fires)`` for every neuron; a neuron that is left out tells nothing apart.
     3. ``tally.selectivity()``
 
     Parameters
@@ -144,7 +146,7 @@ class Tally:
         self._index, self._entropy = np.full(channels, np.nan), np.full(channels, np.nan)
 
     def add(self, neuron: int, peaks: np.ndarray, order: np.ndarray, fires: np.ndarray) -> None:
-        """Take in a neuron.
+        """Add a neuron.
 
         Parameters
         ----------
@@ -169,12 +171,15 @@ class Tally:
         self._entropy[neuron] = entropy_of(np.bincount(ranked[:ENTROPY_DEPTH][positive], minlength=len(images)))
 
     def selectivity(self) -> Selectivity:
-        """What all neurons tell."""
+        """The selectivity of all neurons."""
         return Selectivity(self._images, self._means, self._firing, self._auc, self._index, self._entropy)
 
 
 def selectivity_of(peaks: Iterable[np.ndarray], firing_from: np.ndarray, classes: np.ndarray) -> Selectivity:
-    """Of a layer whose order is not kept: rows of peaks (N,), and from where (C,) each neuron fires."""
+    """The selectivity of neurons whose order of images is not kept.
+
+    ``peaks`` yields a row (N,) for each neuron; ``firing_from`` (C,) holds the activation at which each neuron fires.
+    """
     tally = Tally(len(firing_from), classes)
     for neuron, row in enumerate(peaks):
         order = np.argsort(-row, kind="stable")
@@ -204,9 +209,11 @@ def auc_by_class(descending: np.ndarray, codes: np.ndarray, images: np.ndarray) 
     ndarray (K,) float64
         NaN for a class that all values have.
     """
-    first = np.flatnonzero(np.diff(descending, prepend=np.nan) != 0)  # where a run of equal values begins
+    first = np.flatnonzero(np.diff(descending, prepend=np.nan) != 0)  # the start of each run of equal values
     length = np.diff(first, append=len(descending))
-    rank = len(descending) - np.repeat(first + (length - 1) / 2, length)  # 1 is the smallest; equals share the mean
+    rank = len(descending) - np.repeat(
+        first + (length - 1) / 2, length
+    )  # 1 is the smallest; equal values share their mean rank
     wins = np.bincount(codes, rank, len(images)) - images * (images + 1) / 2
     pairs = images * (len(descending) - images)
     auc: np.ndarray = np.divide(wins, pairs, out=np.full(len(images), np.nan), where=pairs > 0)
@@ -214,7 +221,7 @@ def auc_by_class(descending: np.ndarray, codes: np.ndarray, images: np.ndarray) 
 
 
 def selectivity_index(means: np.ndarray) -> float:
-    """Morcos et al.'s index of class means (K,), none of them negative; NaN for K < 2 and for zeros."""
+    """The index of Morcos et al. from class means (K,), none of them negative; NaN for K < 2 or if all are 0."""
     if len(means) < 2 or not means.any():
         return np.nan
     best = means.max()
@@ -223,7 +230,7 @@ def selectivity_index(means: np.ndarray) -> float:
 
 
 def entropy_of(amounts: np.ndarray) -> np.ndarray:
-    """Entropy in bits of amounts along the first axis, of which none is negative; NaN where all are 0."""
+    """Entropy in bits along the first axis of amounts, none of them negative; NaN where all are 0."""
     total = amounts.sum(axis=0, dtype=np.float64)
     shares = np.divide(amounts, total, out=np.full(amounts.shape, np.nan), where=total > 0)
     logs = np.log2(shares, out=np.zeros(amounts.shape), where=shares > 0)

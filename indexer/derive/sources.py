@@ -1,4 +1,4 @@
-"""What a generation is derived from, as a part of the work can be told it: shards and the image table."""
+"""The sources of a generation, shards and the image table, in a form that can be sent to the workers."""
 
 import functools
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from indexer.store.storage import Location, storage_at
 
 @dataclass(frozen=True)
 class Sources:
-    """Names of what a generation is derived from; ``table`` is the image table that it will have."""
+    """The paths of the sources of a generation; ``table`` is the image table of the new generation."""
 
     index: Location
     configuration: Configuration
@@ -27,7 +27,7 @@ class Sources:
 
 
 class Opened:
-    """Sources, open.
+    """Open sources.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Opened:
         return len(self._row)
 
     def live(self, first: int, end: int) -> Iterator[tuple[Shard, np.ndarray, int]]:
-        """Shards ``first`` to ``end``: each with its rows (n,) that are not removed, and the first one's image."""
+        """Shards ``first`` to ``end``, each with its rows (n,) that are not removed, and the first one's table row."""
         starts = np.searchsorted(self._shard, np.arange(first, end + 1)).tolist()
         for number, start, stop in zip(range(first, end), starts, starts[1:], strict=False):
             yield self.shards[number], self._row[start:stop], start
@@ -58,13 +58,13 @@ class Opened:
 
 @functools.lru_cache(maxsize=1)
 def opened(sources: Sources) -> Opened:
-    """The sources, which stay open until others are asked for."""
+    """The open sources. They stay open until other sources are asked for."""
     return Opened(sources)
 
 
 @contextmanager
 def closing_opened() -> Iterator[None]:
-    """Let go of what `opened` keeps."""
+    """Let go of the sources that `opened` keeps open when the context ends."""
     try:
         yield
     finally:
@@ -72,9 +72,9 @@ def closing_opened() -> Iterator[None]:
 
 
 def open_shards(index: Location, listed: Manifest | Sources) -> ShardPool:
-    """The shards that are listed, opened when they are asked for; remote ones as copies.
+    """The listed shards, each opened when it is asked for. Remote shards are opened as local copies.
 
-    Asking raises DamagedFile for one that is missing, foreign, or of another configuration.
+    Asking for a shard raises DamagedFile if it is missing, foreign, or of another configuration.
     """
 
     def open_shard(number: int) -> Shard:

@@ -1,14 +1,14 @@
 """The FAISS index of a layer: activation vectors of the cells of every image, by cosine.
 
-Vector ``i`` is cell ``grid[i % len(grid)]`` of image ``i // len(grid)`` of the image table, scaled to length 1 (a
-vector of zeros stays one). The grid is all cells of a map of at most `CELLS`; larger maps, whose neighbouring cells see
-nearly the same pixels, give every second or third cell each way. What FAISS finds only proposes: the cells around it
-are scored from the kept maps.
+Vector ``i`` is cell ``grid[i % len(grid)]`` of image ``i // len(grid)`` of the image table, scaled to length 1; a
+vector of zeros stays as it is. In a map of at most `CELLS` cells, all cells are in the grid. Neighbouring cells of a
+larger map see nearly the same pixels, so its grid takes every second or third cell in each direction. FAISS only
+proposes cells; the cells around them are scored from the kept maps.
 
-Up to `FLAT_BYTES` the index is flat float16, exact but for rounding; beyond, an inverted file over float16; beyond
-`FLOAT16_BYTES`, one over codes of one bit a number. How many lists are probed, and of codes how many candidates are
-asked for, is chosen so that recall@10, measured against exact search while the file is filled, is at least
-`indexer.derive.ivf.RECALL`.
+Up to `FLAT_BYTES` the index is flat float16, exact except for rounding. Beyond, it is an inverted file over float16,
+and beyond `FLOAT16_BYTES` one over codes of one bit for each number. The number of probed lists, and for codes the
+number of candidates, is chosen so that recall@10 is at least `indexer.derive.ivf.RECALL`. Recall is measured against
+exact search while the file is filled.
 """
 
 import functools
@@ -30,7 +30,7 @@ from indexer.store.storage import Location, storage_at
 from indexer.system.threads import in_threads
 
 CELLS = 256
-FLAT_BYTES = 1 << 29  # scanned in about 30 ms; training lists for less would take as long as indexing it
+FLAT_BYTES = 1 << 29  # scanned in about 30 ms; for fewer bytes, training lists would take as long as indexing
 FLOAT16_BYTES = 1 << 31
 PART_BYTES = 1 << 27
 _SAMPLE_BYTES = 1 << 29
@@ -41,12 +41,12 @@ _PORTION = 8
 
 
 def grid_step(height: int, width: int) -> int:
-    """The smallest step, the same each way, that leaves at most `CELLS` cells of a map."""
+    """The smallest step, the same in both directions, that leaves at most `CELLS` cells of a map."""
     return next(step for step in range(1, max(height, width) + 1) if -(-height // step) * -(-width // step) <= CELLS)
 
 
 def grid(height: int, width: int) -> np.ndarray:
-    """Cells (G,) int64, y * W + x, whose vectors are indexed; the grid is centred."""
+    """The cells (G,) int64, y * W + x, whose vectors are indexed. The grid is centred in the map."""
     return np.arange(height * width).reshape(height, width)[_axes(height, width)].ravel()
 
 
@@ -57,7 +57,7 @@ def _axes(height: int, width: int) -> tuple[slice, slice]:
 
 def unit_vectors(maps: np.ndarray) -> np.ndarray:
     """Maps (C, H, W) float16 -> the vectors (G, C) float32 of the grid's cells, of length 1 or 0."""
-    import torch  # here, because reading derived files needs none; it converts halves 40 times as fast as numpy does
+    import torch  # here, because reading derived files does not need it; it converts float16 40 times as fast as numpy
 
     cells = maps[:, *_axes(*maps.shape[1:])].reshape(len(maps), -1)
     halves = cells.T.copy()
@@ -69,9 +69,9 @@ def unit_vectors(maps: np.ndarray) -> np.ndarray:
 
 
 def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, executor: Executor) -> dict[str, Any]:
-    """Build and write a layer's FAISS index, and its lists where it has any; say what it is, for the manifest.
+    """Build and write a layer's FAISS index, and its lists if it has any. Returns its description for the manifest.
 
-    The files are the same, byte for byte, whoever does the parts with devices of the same kind.
+    The files are the same, byte for byte, whichever executor runs the parts, as long as its devices are of one kind.
     """
     count = opened(sources).images * len(grid(layer.height, layer.width))
     size = count * layer.channels * 2
@@ -85,7 +85,7 @@ def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, e
         sample = _sample(sources, layer, training_vectors(count))
         trained = (train if size <= FLOAT16_BYTES else train_codes)(sample, count, _queries(sources, layer))
         del sample
-        with _handed(trained.index, path, sources, executor) as file:
+        with _shared(trained.index, path, sources, executor) as file:
             tasks = [(*task, file, trained.queries) for task in _parts(sources, layer)]
             about = write_inverted(path, lists, trained, executor.run(filled_part, tasks))
     return {"metric": "cosine", "count": count, "grid_step": grid_step(layer.height, layer.width), **about}
@@ -97,7 +97,7 @@ def read_vectors(path: Path, lists: Path | None) -> faiss.Index:
     Raises
     ------
     RuntimeError
-        It is not what it was.
+        The file has changed since it was written.
     """
     if lists is not None:
         return read_inverted(path, lists)
@@ -106,33 +106,36 @@ def read_vectors(path: Path, lists: Path | None) -> faiss.Index:
 
 
 def codes_of(sources: Sources, layer: LayerInfo, first: int, end: int) -> np.ndarray:
-    """The vectors (n, 2 C) uint8 of images ``first`` to ``end`` of the table, as a flat index keeps them."""
+    """The vectors (n, 2 C) uint8 of images ``first`` to ``end`` of the table, in the bytes of a flat index."""
     import torch
 
-    here = opened(sources)
-    kept = torch.empty((end - first, len(grid(layer.height, layer.width)), layer.channels), dtype=torch.float16)
+    inputs = opened(sources)
+    codes = torch.empty((end - first, len(grid(layer.height, layer.width)), layer.channels), dtype=torch.float16)
 
-    def keep(images: range) -> None:
+    def encode(images: range) -> None:
         for image in images:
-            vectors = unit_vectors(here.maps(layer.name, image))
-            # FAISS rounds ties away from zero, torch to even; with its last bit set, nothing is a tie any more.
+            vectors = unit_vectors(inputs.maps(layer.name, image))
+            # FAISS rounds ties away from zero, torch rounds them to even. With the last bit set there are no ties.
             vectors.view(np.int32)[:] |= 1
-            kept[image - first] = torch.from_numpy(vectors)
+            codes[image - first] = torch.from_numpy(vectors)
 
-    for _ in in_threads(keep, [_portions(first, end)]):
+    for _ in in_threads(encode, [_portions(first, end)]):
         pass
-    return kept.flatten(0, 1).numpy().view(np.uint8)
+    return codes.flatten(0, 1).numpy().view(np.uint8)
 
 
 def _portions(first: int, end: int) -> list[range]:
-    """Images in portions for a thread to work on at once."""
+    """The images in portions, each for one thread."""
     return [range(first + start, first + stop) for start, stop in runs(end - first, _PORTION)]
 
 
 def filled_part(
     sources: Sources, layer: LayerInfo, first: int, end: int, trained: Location, queries: np.ndarray
 ) -> Part:
-    """The part of a trained inverted file with the vectors of images ``first`` to ``end`` of the table."""
+    """The part of an inverted file that holds the vectors of images ``first`` to ``end`` of the table.
+
+    ``trained`` is the file of the trained, empty index.
+    """
     cells = len(grid(layer.height, layer.width))
     return fill(_trained(trained), _blocks(sources, layer, range(first, end)), first * cells, queries)
 
@@ -144,7 +147,7 @@ def _trained(file: Location) -> faiss.Index:
 
 
 @contextmanager
-def _handed(index: faiss.Index, path: Path, sources: Sources, executor: Executor) -> Iterator[Location]:
+def _shared(index: faiss.Index, path: Path, sources: Sources, executor: Executor) -> Iterator[Location]:
     file = path.with_suffix(".trained")
     write_index(index, file)
     with executor.sharing(file, sources.table.parent) as shared:
@@ -165,7 +168,7 @@ def _parts(sources: Sources, layer: LayerInfo) -> list[tuple[Sources, LayerInfo,
 def _sample(sources: Sources, layer: LayerInfo, wanted: int) -> np.ndarray:
     """At most ``wanted`` vectors (n, C) from the whole index, always the same ones.
 
-    Of at most `_SAMPLED_IMAGES` images, unless their cells are too few.
+    They come from at most `_SAMPLED_IMAGES` images, unless these have too few cells.
     """
     cells = len(grid(layer.height, layer.width))
     wanted = min(wanted, _SAMPLE_BYTES // (4 * layer.channels))
@@ -173,22 +176,22 @@ def _sample(sources: Sources, layer: LayerInfo, wanted: int) -> np.ndarray:
 
 
 def _queries(sources: Sources, layer: LayerInfo) -> np.ndarray:
-    """Vectors (n, C), each of another image, but those where nothing is active, to which nothing is near."""
+    """Query vectors (n, C), each from another image. Vectors of zeros are left out, as nothing is near them."""
     drawn = _drawn(sources, layer, _QUERIES, _QUERIES, 1)
     active = drawn.any(axis=1)
     return drawn[active] if active.any() else drawn
 
 
 def _drawn(sources: Sources, layer: LayerInfo, wanted: int, images: int, seed: int) -> np.ndarray:
-    """At most ``wanted`` vectors (n, C) of at most so many images, as many of each as are needed."""
+    """At most ``wanted`` random vectors (n, C) from at most ``images`` images, the same number from each."""
     rng = np.random.default_rng(seed)
-    cells, there = len(grid(layer.height, layer.width)), opened(sources).images
-    drawn = min(there, images)
-    chosen = np.sort(rng.choice(there, drawn, replace=False))
-    each = min(cells, -(-wanted // drawn))
-    places = [np.sort(rng.choice(cells, each, replace=False)) for _ in range(drawn)]
-    vectors, filled = np.empty((min(wanted, drawn * each), layer.channels), np.float32), 0
-    for block in _blocks(sources, layer, chosen.tolist(), places):
+    cells, available = len(grid(layer.height, layer.width)), opened(sources).images
+    drawn = min(available, images)
+    chosen = np.sort(rng.choice(available, drawn, replace=False))
+    per_image = min(cells, -(-wanted // drawn))
+    chosen_cells = [np.sort(rng.choice(cells, per_image, replace=False)) for _ in range(drawn)]
+    vectors, filled = np.empty((min(wanted, drawn * per_image), layer.channels), np.float32), 0
+    for block in _blocks(sources, layer, chosen.tolist(), chosen_cells):
         block = block[: len(vectors) - filled]
         vectors[filled : filled + len(block)] = block
         filled += len(block)
@@ -198,12 +201,12 @@ def _drawn(sources: Sources, layer: LayerInfo, wanted: int, images: int, seed: i
 def _blocks(
     sources: Sources, layer: LayerInfo, images: Sequence[int], cells: Sequence[np.ndarray] | None = None
 ) -> Iterator[np.ndarray]:
-    """The vectors of images of the table, or those of some places in the grid of each, in blocks of images."""
-    here = opened(sources)
+    """The vectors of images of the table, in blocks of images: of all cells in the grid, or of ``cells`` of each."""
+    inputs = opened(sources)
 
     def vectors(numbers: range) -> np.ndarray:
-        found = ((number, unit_vectors(here.maps(layer.name, images[number]))) for number in numbers)
-        return np.concatenate([of_image if cells is None else of_image[cells[n]] for n, of_image in found])
+        by_image = ((number, unit_vectors(inputs.maps(layer.name, images[number]))) for number in numbers)
+        return np.concatenate([of_image if cells is None else of_image[cells[n]] for n, of_image in by_image])
 
     size = max(_BLOCK_IMAGES, _BLOCK_VECTORS // len(grid(layer.height, layer.width)))
     for block in in_threads(vectors, [_portions(*run) for run in runs(len(images), size)]):

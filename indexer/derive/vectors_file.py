@@ -1,9 +1,8 @@
-"""Is this file one of the FAISS indexes that `indexer.derive.vectors` writes, whole and of the right size?
+"""Checks that a file is a FAISS index as `indexer.derive.vectors` writes it, whole and of the right size.
 
-FAISS trusts what it reads: a file that claims other sizes than it has makes it allocate without bounds, or crash the
-process. So every number of the structure is read here first, and must be what it has to be; what is left to FAISS are
-vectors and ids, of which there are as many as there must be. Layouts are those of FAISS 1.7 to 1.15,
-``index_write.cpp``.
+FAISS trusts the files that it reads. A file that claims wrong sizes makes it allocate without bounds, or crash the
+process. So every number of the structure is read and checked here first. FAISS then reads only vectors and ids, whose
+number has been checked. The layouts are those of FAISS 1.7 to 1.15, ``index_write.cpp``.
 """
 
 from pathlib import Path
@@ -20,13 +19,13 @@ _MOST_LISTS: Final = 1 << 24
 _MOST_QUERY_BITS: Final = 8
 _ID_BYTES: Final = 8
 _LENGTHS_BYTES: Final = 8
-"""Of the two lengths beside the signs of a code."""
+"""Bytes of the two lengths that a code holds beside its signs."""
 
 
 def check_vectors(path: Path, lists: Path | None, dimensions: int, count: int) -> None:
-    """Refuse a file that is not a whole index, by inner product, of so many vectors of so many numbers.
+    """Refuse a file that is not a whole index by inner product of ``count`` vectors of ``dimensions`` numbers.
 
-    ``lists`` is the file of its lists, where it is an inverted file.
+    ``lists`` is the file of its lists, if it is an inverted file.
 
     Raises
     ------
@@ -44,7 +43,7 @@ def check_vectors(path: Path, lists: Path | None, dimensions: int, count: int) -
         elif kind == b"IwSq" and lists is not None:
             _inverted(reader, lists.stat().st_size, dimensions, count)
         elif kind == b"IxPT" and lists is not None:
-            _turned(reader, lists.stat().st_size, dimensions, count)
+            _rotated(reader, lists.stat().st_size, dimensions, count)
         else:
             raise WrongVectors(f"is of the kind {kind!r}, which is not written here")
         reader.end()
@@ -59,13 +58,13 @@ def _quantizer(reader: Reader, dimensions: int) -> None:
 
 
 def _inverted(reader: Reader, size: int, dimensions: int, count: int) -> None:
-    """The index of an inverted file over float16 whose lists are in a file of ``size`` bytes."""
+    """Check an inverted file over float16 whose lists are in a file of ``size`` bytes."""
     lists = _list_count(reader, dimensions, count)
     reader.expect("4s", b"IxFI")
     _header(reader, dimensions, lists)
     reader.expect("Q", lists * dimensions)
     reader.skip(lists * dimensions * 4)
-    reader.expect("BQ", 0, 0)  # no map from ids to places
+    reader.expect("BQ", 0, 0)  # no map from ids to positions
     _quantizer(reader, dimensions)
     reader.expect("Q", dimensions * 2)
     if reader.take("B") not in ((0,), (1,)):  # whether codes are relative to the centre of their list
@@ -73,8 +72,8 @@ def _inverted(reader: Reader, size: int, dimensions: int, count: int) -> None:
     _lists(reader, size, lists, dimensions * 2, count)
 
 
-def _turned(reader: Reader, size: int, dimensions: int, count: int) -> None:
-    """A rotation, and the index of an inverted file over codes whose lists are in a file of ``size`` bytes."""
+def _rotated(reader: Reader, size: int, dimensions: int, count: int) -> None:
+    """Check a rotation followed by an inverted file over codes whose lists are in a file of ``size`` bytes."""
     _header(reader, dimensions, count)
     reader.expect("i4sB", 1, b"rrot", 0)
     _check_small(reader.array("<f4", dimensions * dimensions))
@@ -87,7 +86,7 @@ def _turned(reader: Reader, size: int, dimensions: int, count: int) -> None:
     reader.expect("4s", b"IxFI")
     _header(reader, dimensions, lists)
     _check_small(reader.array("<f4", lists * dimensions))
-    reader.expect("BQ", 0, 0)  # no map from ids to places
+    reader.expect("BQ", 0, 0)  # no map from ids to positions
     code = -(-dimensions // 8) + _LENGTHS_BYTES
     reader.expect("QQiQB", dimensions, code, _INNER_PRODUCT, code, 1)
     (bits,) = reader.take("B")
@@ -97,7 +96,7 @@ def _turned(reader: Reader, size: int, dimensions: int, count: int) -> None:
 
 
 def _check_small(numbers: np.ndarray) -> None:
-    """Of vectors of length 1; products with others must be finite, as a walk over a graph compares them."""
+    """Check numbers of vectors of length 1. Their products must be finite, as a search of the graph compares them."""
     if not (np.abs(numbers) <= 2).all():
         raise WrongVectors("has numbers that are not those of unit vectors")
 
@@ -111,7 +110,7 @@ def _list_count(reader: Reader, dimensions: int, count: int) -> int:
 
 
 def _lists(reader: Reader, size: int, lists: int, code: int, count: int) -> None:
-    """Where lists are in a file of ``size`` bytes; a vector takes ``code`` bytes."""
+    """Check where the lists lie in their file of ``size`` bytes; a vector takes ``code`` bytes."""
     reader.expect("4sQQQ", b"ilod", lists, code, lists)
     if reader.size < lists * 24:
         raise WrongVectors("ends too early")
@@ -120,10 +119,10 @@ def _lists(reader: Reader, size: int, lists: int, code: int, count: int) -> None
     entry = code + _ID_BYTES
     for held, capacity, offset in zip(sizes, capacities, offsets, strict=True):
         if held > capacity or (capacity and offset + capacity * entry > size):
-            raise WrongVectors("has a list that is not in its file")
+            raise WrongVectors("has a list that reaches beyond the file of its lists")
     if sum(sizes) != count:
         raise WrongVectors(f"has {sum(sizes)} vectors in its lists, not {count}")
-    for width in (16, 1):  # free slots, and the name that the file of the lists once had
+    for width in (16, 1):  # free slots, and the name that the file of the lists had when it was written
         (length,) = reader.take("Q")
         reader.skip(length * width)
     reader.expect("Q", size)

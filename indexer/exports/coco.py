@@ -40,14 +40,14 @@ def export_patches(
     class_: str | None = None,
     lost: LostOriginals | None = None,
 ) -> Json:
-    """Write the ``top`` patches, of different images, of each neuron; what labels.json says.
+    """Write the ``top`` patches of each neuron, of different images. Returns the content of labels.json.
 
-    The folder appears when it is complete. A neuron that is active on fewer images has fewer boxes.
+    The folder appears only when it is complete. A neuron that is active on fewer images has fewer boxes.
 
     Parameters
     ----------
     neurons : sequence of int
-        Each once.
+        Each neuron once.
     out : Path
         A folder that does not exist yet.
     class_ : str, optional
@@ -66,7 +66,7 @@ def export_patches(
     if top < 1:
         raise InvalidRequest(f"top must be 1 or more, not {top}")
     if out.exists():
-        raise InvalidRequest(f"{out} exists; name a folder that does not, so that nothing of it is lost")
+        raise InvalidRequest(f"{out} exists; name a folder that does not exist yet, so that no file is lost")
     if len(set(neurons)) < len(neurons):
         twice = next(neuron for number, neuron in enumerate(neurons) if neuron in neurons[:number])
         raise InvalidRequest(f"neuron {twice} is named twice; name each once, as it is a category of its own")
@@ -136,6 +136,6 @@ def _write_pictures(
         (folder / DATA / _image(image)["file_name"]).write_bytes(encode(picture, "JPEG"))
         for box in by_image[image.id]:
             left, top, width, height = box["bbox"]
-            place = folder / box["crop"]
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(encode(crop(picture, Box(left, top, left + width, top + height)), "JPEG"))
+            file = folder / box["crop"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(encode(crop(picture, Box(left, top, left + width, top + height)), "JPEG"))

@@ -1,6 +1,6 @@
-"""An index as one HTML file to hand on: what it has learned, with pictures, and nothing to install or to serve.
+"""An index as one HTML file to pass on: it shows what the neurons have learned, and needs no program and no service.
 
-Everything is in the file: pictures as data URLs, style in its head, no script, and a policy that forbids requests.
+Everything is in the file: pictures as data URLs, the style in its head, no script, and a policy that forbids requests.
 """
 
 import base64
@@ -27,7 +27,7 @@ from indexer.query.top import LEAST_POSITIVE
 TILE = 112
 CONTEXT = 0.1
 MATRIX_CLASSES = 40
-"""A confusion matrix of more classes is left out: it would not be read."""
+"""A confusion matrix of more classes is left out, as nobody could read it."""
 
 Json = dict[str, Any]
 _PAGE = jinja2.Environment(
@@ -39,14 +39,14 @@ _PAGE = jinja2.Environment(
 def write_page(
     index: Index, *, count: int = PAGE_NEURONS, columns: int = PAGE_COLUMNS, lost: LostOriginals | None = None
 ) -> str:
-    """The page's text.
+    """The HTML of the page.
 
     Parameters
     ----------
     count : int
-        Neurons a layer, 1 to 200; see `indexer.query.learning.neurons.worth_showing`.
+        Neurons of each layer, 1 to 200; see `indexer.query.learning.neurons.worth_showing`.
     columns : int
-        Patches a neuron, 1 to 20.
+        Patches of each neuron, 1 to 20.
     lost : LostOriginals, optional
         Notes the originals that a placeholder stands for.
 
@@ -102,21 +102,21 @@ def _data_url(picture: Image.Image) -> str:
 
 
 def _matrix(index: Index) -> Json | None:
-    """The confusion matrix as shares of each class's images, where there is one that can be read."""
+    """The confusion matrix, as shares of each class's images; None if there is none or it has too many classes."""
     try:
-        found = of_confusion(confusion(index)) if len(index.classes) > 1 else None
+        matrix = of_confusion(confusion(index)) if len(index.classes) > 1 else None
     except NotFound:  # no output layer, or none of its outputs is a class
         return None
-    if found is None or len(found["classes"]) > MATRIX_CLASSES:
+    if matrix is None or len(matrix["classes"]) > MATRIX_CLASSES:
         return None
     rows = [
         {"class": name, "images": sum(row) + other, "cells": [_cell(value, sum(row) + other) for value in row],
          "elsewhere": other}
-        for name, row, other in zip(found["classes"], found["matrix"], found["elsewhere"], strict=True)
+        for name, row, other in zip(matrix["classes"], matrix["matrix"], matrix["elsewhere"], strict=True)
     ]  # fmt: skip
-    return {**found, "rows": rows}
+    return {**matrix, "rows": rows}
 
 
 def _cell(value: int, images: int) -> Json:
-    """A number and how strongly it is coloured, in percent: by the root, so that few mistakes show too."""
+    """A count and the strength of its colour in percent, which grows with the root so that few mistakes show too."""
     return {"count": value, "strength": round(60 * math.sqrt(value / max(images, 1)))}

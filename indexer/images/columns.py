@@ -1,4 +1,4 @@
-"""Which column of a list holds the paths, and which the classes."""
+"""Finds the column of a list that holds the paths, and the one that holds the classes."""
 
 import re
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ _CLASSES: Final = frozenset(
     ("class", "label", "category", "target", "classes", "labels", "classname", "classlabel", "labelname",
      "categoryname", "targetname")
 )  # fmt: skip
-"""Names of columns, without signs between words."""
+"""Usual names of columns, without signs between words."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The names that a person gave, if any."""
+    """The names of columns that a person gave, if any."""
 
     path: str | None = None
     class_: str | None = None
@@ -32,15 +32,15 @@ FOUND_BY_NAME: Final = Wanted()
 
 @dataclass(frozen=True)
 class Columns:
-    """Names as they stand in the list.
+    """The chosen columns, by their names in the list.
 
     Attributes
     ----------
     path : str
     class_ : str or None
-        None where the list has no classes.
+        None if the list has no classes.
     ignored : tuple of str
-        All others.
+        All other columns.
     """
 
     path: str
@@ -49,14 +49,14 @@ class Columns:
 
 
 def choose(source: Location, names: Sequence[str], wanted: Wanted) -> Columns:
-    """Find the columns of paths and classes, as a person named them or by the names that are usual.
+    """Find the columns of paths and classes, by the names that a person gave or by usual names.
 
     Spaces around a name, and capital letters, do not matter.
 
     Raises
     ------
     InvalidRequest
-        There is no such column, or more than one; the message names the option that decides.
+        There is no such column, or more than one. The message names the option that says which.
     """
     path = _find(source, names, wanted.path, _PATHS, "path")
     if path is None:
@@ -70,18 +70,18 @@ def choose(source: Location, names: Sequence[str], wanted: Wanted) -> Columns:
     return Columns(path, class_, tuple(name for name in names if name not in (path, class_)))
 
 
-def _find(source: Location, names: Sequence[str], wanted: str | None, usual: frozenset[str], what: str) -> str | None:
+def _find(source: Location, names: Sequence[str], wanted: str | None, usual: frozenset[str], kind: str) -> str | None:
     if wanted is not None:
-        found = [name for name in names if name == wanted.strip()] or [n for n in names if _plain(n) == _plain(wanted)]
-        if not found:
-            raise InvalidRequest(f"{source} has no column {wanted!r} (--{what}-column); it has {_listed(names)}")
+        fit = [name for name in names if name == wanted.strip()] or [n for n in names if _plain(n) == _plain(wanted)]
+        if not fit:
+            raise InvalidRequest(f"{source} has no column {wanted!r} (--{kind}-column); it has {_listed(names)}")
     else:
-        found = [name for name in names if _plain(name) in usual]
-    if len(set(found)) > 1:
-        raise InvalidRequest(f"{source}: {_listed(found)} could each be the {what}; say which by --{what}-column NAME")
-    if len(found) > 1:
-        raise InvalidRequest(f"{source}: {len(found)} columns are called {found[0]!r}; rename all but one")
-    return found[0] if found else None
+        fit = [name for name in names if _plain(name) in usual]
+    if len(set(fit)) > 1:
+        raise InvalidRequest(f"{source}: {_listed(fit)} could each be the {kind}; say which by --{kind}-column NAME")
+    if len(fit) > 1:
+        raise InvalidRequest(f"{source}: {len(fit)} columns are called {fit[0]!r}; rename all but one")
+    return fit[0] if fit else None
 
 
 def _plain(name: str) -> str:

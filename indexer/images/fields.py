@@ -1,4 +1,4 @@
-"""Values of the fields of a `Preprocessing`, as people write them, in their one form."""
+"""Brings the values of a `Preprocessing`'s fields, as people write them, into one form."""
 
 import math
 import operator
@@ -11,9 +11,9 @@ from indexer.defaults import INTERPOLATIONS
 from indexer.errors import InvalidRequest
 
 MAX_RESIZED: Final = 1 << 26
-"""Most pixels of a resized picture: a strip of 1 x 50,000 pixels would become one of 256 x 12,800,000."""
+"""The most pixels of a resized picture. Without a bound, a strip of 1 x 50,000 pixels would become 256 x 12,800,000."""
 MAX_SIDE: Final = 1 << 16
-"""Longest side that may be asked for; it is the manifest's bound as well."""
+"""The longest side that may be asked for. It is the manifest's bound as well."""
 
 
 def resize_of(value: Any) -> tuple[int, ...] | None:
@@ -22,7 +22,7 @@ def resize_of(value: Any) -> tuple[int, ...] | None:
 
 
 def crop_of(value: Any) -> tuple[int, int] | None:
-    """``None``, or (height, width); one number is both."""
+    """``None``, or (height, width); one number stands for both."""
     if value is None:
         return None
     sides = _sides("crop", value)
@@ -30,7 +30,7 @@ def crop_of(value: Any) -> tuple[int, int] | None:
 
 
 def interpolation_of(value: Any) -> str:
-    """Its name; torchvision's ``InterpolationMode`` holds it."""
+    """The name of an interpolation, given as that name or as torchvision's ``InterpolationMode``."""
     name = getattr(value, "value", value)
     if name not in INTERPOLATIONS:
         raise InvalidRequest(f"interpolation {name!r} is not one of {', '.join(INTERPOLATIONS)}")
@@ -38,12 +38,12 @@ def interpolation_of(value: Any) -> str:
 
 
 def mean_of(value: Any) -> tuple[float, float, float]:
-    """Of the channels R, G, B in 0..1; one number is all three."""
+    """The means of the channels R, G, B in 0..1; one number stands for all three."""
     return _channels("mean", value)
 
 
 def std_of(value: Any) -> tuple[float, float, float]:
-    """Of the channels R, G, B in 0..1, each above 0; one number is all three."""
+    """The standard deviations of the channels R, G, B in 0..1, each above 0; one number stands for all three."""
     channels = _channels("std", value)
     if min(channels) <= 0:
         raise InvalidRequest(f"std must be three numbers above 0, or one, not {value!r}")
@@ -51,7 +51,7 @@ def std_of(value: Any) -> tuple[float, float, float]:
 
 
 def value_range_of(value: Any) -> tuple[float, float] | None:
-    """``None``, or which values of grey with more than 8 bits are black and white."""
+    """``None``, or the values that are black and white, for grey with more than 8 bits."""
     if value is None:
         return None
     try:
@@ -69,14 +69,14 @@ def _sides(name: str, value: Any) -> tuple[int, ...]:
     except TypeError:
         sides = ()
     if len(sides) not in (1, 2) or min(sides) < 1:
-        what = "the shorter side" if name == "resize" else "of a square"
+        meaning = "the shorter side" if name == "resize" else "the side of a square"
         raise InvalidRequest(
-            f"{name} must be a positive whole number ({what}), a pair of them (height, width), or None for as it is, "
-            f"not {value!r}"
+            f"{name} must be a positive whole number ({meaning}), a pair of them (height, width), or None to leave the "
+            f"size as it is, not {value!r}"
         )
     if max(sides) > MAX_SIDE or sides[0] * sides[-1] > MAX_RESIZED:
         raise InvalidRequest(
-            f"{name} may be {MAX_RESIZED} pixels in all and {MAX_SIDE} a side at most, "
+            f"{name} must be at most {MAX_RESIZED} pixels in all and {MAX_SIDE} a side, "
             f"not {' x '.join(map(str, sides))}"
         )
     return sides
@@ -84,7 +84,7 @@ def _sides(name: str, value: Any) -> tuple[int, ...]:
 
 def _whole(value: Any) -> int:
     if isinstance(value, bool):
-        raise TypeError("a truth value is no length")
+        raise TypeError("a truth value is not a length")
     return operator.index(value)
 
 
@@ -100,7 +100,7 @@ def _channels(name: str, value: Any) -> tuple[float, float, float]:
 
 
 def _listed(value: Any) -> Sequence[Any]:
-    """One number as a list of it; arrays and tensors as lists, a float32 as the shortest number that means it."""
+    """The values of a number, list, array or tensor as a list; a float32 as the shortest number that rounds to it."""
     if hasattr(value, "tolist"):
         array = np.asarray(value)
         value = [float(str(part)) for part in array.ravel()] if array.dtype == np.float32 else array.tolist()

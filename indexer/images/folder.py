@@ -1,4 +1,4 @@
-"""The images below a folder: which files they are, and what is left out."""
+"""Finds the images below a folder, and says which files are left out."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -21,10 +21,10 @@ _FIRST_BYTES = 64
 
 @dataclass
 class Found:
-    """What is below a folder: paths of images; of files that may not be used, with the reason; counts by ending.
+    """The files below a folder: paths of images, images that may not be used with the reason, and counts by ending.
 
-    ``endings`` counts files that are left out because their name does not end as an image's; "" stands for names
-    without an ending, which are looked into. Endings are in lower case.
+    ``endings`` counts the files that are left out because of their names' endings, in lower case. "" stands for names
+    without an ending. Such files are looked into: only those that hold no image are counted.
     """
 
     paths: list[PurePosixPath] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Found:
 
 
 def find_images(root: Location, follow_links: bool = False) -> Found:
-    """Look for images below a folder; names that begin with a dot are passed over."""
+    """Look for images below a folder. Names that begin with a dot are passed over."""
     found, known = Found(), extensions()
     storage = storage_at(root)
     for path, link in storage.files_through_links() if follow_links else storage.files():
@@ -52,8 +52,8 @@ def find_images(root: Location, follow_links: bool = False) -> Found:
 
 
 def _holds_image(file: Location) -> bool:
-    """Whether a file whose name does not say it is an image."""
-    if not file.is_file():  # a pipe never ends
+    """Whether a file whose name has no ending is an image."""
+    if not file.is_file():  # reading a pipe might never end
         return False
     try:
         return looks_like_image(storage_at(file).read_range(_FIRST_BYTES, 0))

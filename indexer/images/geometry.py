@@ -25,7 +25,7 @@ class Box:
         return max(self.width, 0) * max(self.height, 0)
 
     def intersect(self, other: "Box") -> "Box":
-        """The common box; its area is 0 where there is none."""
+        """The box that both share; its area is 0 if they share none."""
         return Box(
             max(self.left, other.left),
             max(self.top, other.top),

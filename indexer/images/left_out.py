@@ -1,4 +1,4 @@
-"""What a job leaves out, as a person is told of it."""
+"""Words for a person about the files that a job leaves out."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ _REASONS: Final = 3
 
 
 def endings_line(endings: Mapping[str, int]) -> str:
-    """How many files were left out, by ending, and what would take them in.
+    """Say how many files were left out, by ending, and how to have them read.
 
     Parameters
     ----------
@@ -19,18 +19,18 @@ def endings_line(endings: Mapping[str, int]) -> str:
         See `indexer.images.folder.Found`.
     """
     ordered = sorted(endings.items(), key=lambda pair: (-pair[1], pair[0]))
-    said = [f"{count} {ending}" if ending else f"{count} without an ending" for ending, count in ordered[:_SHOWN]]
+    parts = [f"{count} {ending}" if ending else f"{count} without an ending" for ending, count in ordered[:_SHOWN]]
     if rest := ordered[_SHOWN:]:
-        said.append(f"{sum(count for _, count in rest)} of {len(rest)} other endings")
+        parts.append(f"{sum(count for _, count in rest)} of {len(rest)} other endings")
     heic = sum(endings.get(ending, 0) for ending in HEIC_ENDINGS)
     hint = ""
     if heic and not can_read_heic():
         hint = f"; to read the {heic} {'file' if heic == 1 else 'files'} of HEIC, install unitscope[heic]"
-    return f"left out by the ending of their names: {', '.join(said)}{hint}"
+    return f"left out by the ending of their names: {', '.join(parts)}{hint}"
 
 
 def none_usable(skipped: Sequence[tuple[str, str]]) -> str:
-    """That no image could be used: the most frequent reasons, each with an example.
+    """Say that no image could be used, with the most frequent reasons and an example of each.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def none_usable(skipped: Sequence[tuple[str, str]]) -> str:
     for path, reason in skipped:
         examples.setdefault(reason, path)
     counts = Counter(reason for _, reason in skipped).most_common()
-    said = [f"{count} x {reason}, such as {examples[reason]}" for reason, count in counts[:_REASONS]]
+    parts = [f"{count} x {reason}, such as {examples[reason]}" for reason, count in counts[:_REASONS]]
     if rest := counts[_REASONS:]:
-        said.append(f"{sum(count for _, count in rest)} for {len(rest)} other reasons")
-    return f"none of the {len(skipped)} images could be used: {'; '.join(said)}"
+        parts.append(f"{sum(count for _, count in rest)} for {len(rest)} other reasons")
+    return f"none of the {len(skipped)} images could be used: {'; '.join(parts)}"

@@ -1,4 +1,4 @@
-"""Which images a job is about: a folder, or a list that names them."""
+"""Lists the images of a job: those of a folder, or those that a list names."""
 
 import os
 from collections import Counter
@@ -17,12 +17,12 @@ from indexer.store.walk import Link
 LIST_SUFFIXES = tuple(READERS)
 _WRONG_LINKS = {Link.TO_FOLDER: "a symbolic link to a folder", Link.OUT: LEAVES_ROOT}
 MAX_CLASS = 1024
-"""Longest name of a class, as in the service's contract."""
+"""The longest name of a class, as in the service's contract."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ImageFile:
-    """An image to index: path relative to the image root, with forward slashes, and its class if it has one."""
+    """An image to index: its path relative to the image root, with forward slashes, and its class if it has one."""
 
     path: str
     class_: str | None = None
@@ -30,7 +30,7 @@ class ImageFile:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a source holds.
+    """The content of a source.
 
     Attributes
     ----------
@@ -41,11 +41,11 @@ class Listing:
     skipped : list of (str, str)
         Paths that look like images but may not be used, with the reason.
     endings : mapping of str to int
-        Files that are left out because of the ending of their name, see `indexer.images.folder.Found`.
+        How many files were left out because of each ending of their names; see `indexer.images.folder.Found`.
     classes : bool
-        Whether the source says classes; a list without such a column does not.
+        Whether the source gives classes; a list without such a column does not.
     notes : list of str
-        How a list was understood, for a person to read.
+        Sentences for a person that say how a list was understood.
     """
 
     root: Location
@@ -61,20 +61,20 @@ def list_images(
 ) -> Listing:
     """List the images of a folder or of a list file.
 
-    In a folder, an image's class is the first folder of its path, as in torchvision's ``ImageFolder``; images that
-    lie directly in the folder have none. A list is a CSV or TSV with a header, JSON lines, or Parquet, with paths and
-    optionally classes (`indexer.images.columns`); its paths are below ``root``, by default the list's own folder.
+    In a folder, an image's class is the first folder of its path, as in torchvision's ``ImageFolder``. Images that lie
+    directly in the folder have no class. A list is a CSV or TSV with a header, JSON lines, or Parquet. It holds paths
+    and optionally classes (`indexer.images.columns`). Its paths are below ``root``, by default the list's own folder.
 
     Raises
     ------
     InvalidRequest
         The source is missing, malformed or holds no image.
     NotInstalled
-        A list needs a package of an extra.
+        Reading the list needs a package of an extra.
     """
     if source.is_dir():
         if root is not None and root.resolve() != source.resolve():
-            raise InvalidRequest("an image root goes with a list; a folder is its own root")
+            raise InvalidRequest("an image root goes with a list; a folder is its own image root")
         if wanted not in (None, Wanted()):
             raise InvalidRequest(
                 f"--path-column and --class-column go with a list; {source} is a folder, whose folders are the classes"
@@ -85,7 +85,7 @@ def list_images(
     elif source.exists():
         raise InvalidRequest(f"{source} is neither a folder nor a list ({', '.join(LIST_SUFFIXES)})")
     else:
-        raise InvalidRequest(f"there is no {source}; a folder or a list ({', '.join(LIST_SUFFIXES)}) is wanted")
+        raise InvalidRequest(f"there is no {source}; name a folder or a list ({', '.join(LIST_SUFFIXES)})")
     if not listing.files:
         why = "".join(f"; {path} is {reason}" for path, reason in listing.skipped[:1])
         left_out = f"; {endings_line(listing.endings)}" if listing.endings else ""
@@ -125,26 +125,28 @@ def _rows(source: Location, root: Location, table: Table, columns: Columns) -> I
 
 
 def _understood(source: Location, table: Table, columns: Columns, files: list[ImageFile]) -> str:
-    """How a list was read, in a sentence: nothing of it is dropped unsaid."""
+    """A sentence that says how a list was read, so that no part of it is dropped silently."""
     names = {file.class_ for file in files} - {None}
-    said = [f"paths from the column {columns.path!r}"]
+    parts = [f"paths from the column {columns.path!r}"]
     if columns.class_ is not None:
-        said.append(f"classes from {columns.class_!r} ({len(names)} class{'' if len(names) == 1 else 'es'})")
+        parts.append(f"classes from {columns.class_!r} ({len(names)} class{'' if len(names) == 1 else 'es'})")
         without = sum(file.class_ is None for file in files)
-        said += [f"{without} of {len(files)} images without a class"] if without else []
+        parts += [f"{without} of {len(files)} images without a class"] if without else []
     elif columns.ignored:
-        said.append("NO classes: none of the other columns is known to hold them, --class-column NAME says which it is")
+        parts.append(
+            "NO classes: none of the other columns is known to hold them; --class-column NAME says which one does"
+        )
     else:
-        said.append("no classes")
+        parts.append("no classes")
     if columns.ignored:
-        said.append(f"ignored: {', '.join(map(repr, columns.ignored))}")
+        parts.append(f"ignored: {', '.join(map(repr, columns.ignored))}")
     if table.delimiter is not None and len(table.columns) > 1:
-        said.append(f"{DELIMITERS[table.delimiter]} between the columns")
-    return f"{source}: {'; '.join(said)}"
+        parts.append(f"{DELIMITERS[table.delimiter]} between the columns")
+    return f"{source}: {'; '.join(parts)}"
 
 
 def _wrong_links(root: Location, files: list[ImageFile]) -> Iterator[tuple[str, str]]:
-    """Those of a list's images to which a link leads out of the root."""
+    """The images of a list that a link puts outside of the root, with the reason."""
     for path, link in storage_at(root).links([file.path for file in files]):
         yield path, _WRONG_LINKS[link]
 
@@ -155,11 +157,11 @@ def _relative_path(source: Location, line: int, value: object, column: str, root
     try:
         os.fsencode(value)
     except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can write
-        raise InvalidRequest(f"{source}, line {line}: {value!r} is no name of a file") from error
+        raise InvalidRequest(f"{source}, line {line}: {value!r} cannot be the name of a file") from error
     name = storage_at(root).relative_name(value.strip())
     if name is None or ".." in PurePosixPath(name).parts or "\0" in value or name in ("", "."):
         raise InvalidRequest(
-            f"{source}, line {line}: {value!r} must be a path below the image root {root}; --image-root says another"
+            f"{source}, line {line}: {value!r} must be a path below the image root {root}; --image-root names another"
         )
     return str(PurePosixPath(name))
 

@@ -1,7 +1,7 @@
-"""Pixels of any of Pillow's modes -> RGB, by what they mean: depth, transparent colour, whether white is zero.
+"""Pixels of any of Pillow's modes -> RGB, by their meaning: depth, transparent colour, whether white is zero.
 
-A mode alone does not say it. Grey of 16 bits may be 12 bits of a camera, white may be zero, one grey or colour may
-stand for transparent. Whatever is transparent is laid on white.
+A mode alone does not tell the meaning. Grey of 16 bits may be 12 bits of a camera, white may be zero, and one grey or
+colour may stand for transparent pixels. Transparent pixels become white.
 """
 
 from dataclasses import dataclass
@@ -18,24 +18,24 @@ ValueRange = tuple[float, float]
 _PHOTOMETRIC, _BITS = 262, 258
 _WHITE_IS_ZERO: Final = 0
 _PNG_GREY_STEPS: Final = {"L;2": 85, "L;4": 17}
-"""By how much Pillow multiplies grey of 2 and 4 bits."""
+"""The factor by which Pillow multiplies grey of 2 and of 4 bits."""
 _SAY_RANGE: Final = (
-    "save the image with 8 or 16 bits, or say by --value-range LOW,HIGH which values are black and white"
+    "save the image with 8 or 16 bits, or give --value-range LOW,HIGH, the values that are black and white"
 )
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a file says of its pixels beside their mode; to be asked before they are loaded.
+    """The meaning of a file's pixels beyond their mode. It must be read before the pixels are loaded.
 
     Attributes
     ----------
     unpacked : str
-        How Pillow unpacks them, as ``RGB;16B``; empty where it does not say.
+        Pillow's name of the way it unpacks the pixels, such as ``RGB;16B``; empty if Pillow gives none.
     bits : int or None
-        Of a grey value, where the file says.
+        The bits of a grey value, if the file gives them.
     white_is_zero : bool
-        Whether that is left to us: Pillow turns grey of up to 8 bits itself.
+        Whether the file says that 0 is white. Pillow inverts grey of up to 8 bits itself; deeper grey is inverted here.
     """
 
     unpacked: str = ""
@@ -64,21 +64,22 @@ def to_rgb(image: Image.Image, meaning: Meaning | None = None, value_range: Valu
     image : PIL.Image.Image
         Loaded, of any mode.
     meaning : Meaning, optional
-        What its file said.
+        The meaning that its file gave.
     value_range : (float, float), optional
-        Which values of pixels with more than 8 bits are black and white; what is beyond is cut. By default 16 bits
-        are 0..65535, and other depths are refused. Pixels of 8 bits are as they are.
+        The values that are black and white, for pixels with more than 8 bits; values beyond are clipped. By default
+        16 bits are 0..65535, and deeper pixels are refused. Pixels of 8 bits stay as they are.
 
     Raises
     ------
     ImageRejected
-        Floating-point or 32-bit pixels, whose range nothing defines; colours of 16 bits where a range is given.
+        The pixels are floating-point or of 32 bits, for which no range is defined; or they are colours of 16 bits, and
+        a range is given.
     """
     meaning = meaning or Meaning()
     if is_deep_grey(image):
         return _from_deep_grey(image, meaning, value_range)
     if value_range is not None and ";16" in meaning.unpacked:
-        raise ImageRejected("colours of 16 bits are read as 8, so --value-range cannot apply to them; it is for grey")
+        raise ImageRejected("colours of 16 bits are read as 8 bits, so --value-range, which is for grey, cannot apply")
     if image.mode == "LAB":
         return _from_lab(image)
     if image.has_transparency_data:
@@ -92,7 +93,7 @@ def is_deep_grey(image: Image.Image) -> bool:
 
 
 def values_of(image: Image.Image) -> np.ndarray:
-    """The values (H, W) of deep grey, as numbers of the machine."""
+    """The values (H, W) of deep grey, whatever the byte order of the mode."""
     if not image.mode.startswith("I;16"):
         return np.asarray(image)
     order = ImageMode.getmode(image.mode).typestr
@@ -126,13 +127,13 @@ def _scaled(values: np.ndarray, mode: str, meaning: Meaning, value_range: ValueR
             raise ImageRejected(f"32-bit pixels have no defined range; {_SAY_RANGE}")
     elif meaning.bits is not None and 8 < meaning.bits < 16:
         top = (1 << meaning.bits) - 1
-    # Whole numbers: v * 255 / top, halves up.
+    # v * 255 / top in whole numbers, rounding halves up.
     return ((values.astype(np.uint64) * 510 + top) // (2 * top)).astype(np.uint8)
 
 
 def _with_alpha(image: Image.Image, meaning: Meaning) -> Image.Image:
-    """As RGBA."""
-    if image.mode == "La":  # greys multiplied by their alpha; Pillow has no way from there to RGBA
+    """The image as RGBA."""
+    if image.mode == "La":  # greys multiplied by their alpha; Pillow cannot convert them to RGBA directly
         image = image.convert("LA")
     transparent = image.info.get("transparency")
     if image.mode == "RGB" and isinstance(transparent, tuple):
@@ -146,7 +147,7 @@ def _with_alpha(image: Image.Image, meaning: Meaning) -> Image.Image:
 
 
 def _without_colour(image: Image.Image, colour: tuple[int, ...], meaning: Meaning) -> Image.Image:
-    """RGB with one transparent colour, as RGBA; of 16 bits all are compared."""
+    """RGB with one transparent colour, as RGBA. Colours of 16 bits are compared in all bits."""
     low = image.info.get(LOW_BYTES)
     pixels = np.asarray(image)
     same = (pixels == (np.array(colour) >> 8 if low is not None else np.array(colour))).all(axis=2)
@@ -159,18 +160,19 @@ def _without_colour(image: Image.Image, colour: tuple[int, ...], meaning: Meanin
 
 
 LOW_BYTES: Final = "unitscope low bytes"
-"""Where `low_bytes` are put in an image's ``info``."""
+"""The key under which an image's ``info`` holds its `low_bytes`."""
 
 
 def needs_low_bytes(image: Image.Image, meaning: Meaning) -> bool:
-    """Whether a colour of 16 bits stands for transparent, of which Pillow loads the upper 8 bits alone."""
+    """Whether a colour of 16 bits stands for transparent pixels. Pillow loads only the upper 8 bits of colours."""
     return meaning.unpacked == "RGB;16B" and isinstance(image.info.get("transparency"), tuple)
 
 
 def low_bytes(image: ImageFile.ImageFile) -> np.ndarray:
-    """The lower 8 bits (H, W, 3) of an image of ``RGB;16B`` that is not loaded yet; loads it.
+    """The lower 8 bits (H, W, 3) of an image of ``RGB;16B`` that is not loaded yet. This loads it.
 
-    Pillow has no mode for them, but unpacked as if the other byte came first, these are what it keeps.
+    Pillow has no mode for 16-bit colours and keeps one byte of each. Told that the bytes are in the other order, it
+    keeps the lower byte.
     """
     image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
     image.load()
@@ -178,7 +180,7 @@ def low_bytes(image: ImageFile.ImageFile) -> np.ndarray:
 
 
 def on_white(rgba: Image.Image) -> Image.Image:
-    """RGBA to RGB; only dropping alpha would show the colours hidden under transparent pixels."""
+    """RGBA on white, as RGB. Just dropping alpha would show the colours hidden under transparent pixels."""
     white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, rgba).convert("RGB")
 

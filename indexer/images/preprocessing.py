@@ -22,28 +22,28 @@ _SUPPORT = {"box": 0.5, "bilinear": 1.0, "hamming": 1.0, "bicubic": 2.0, "lanczo
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resize, centre crop and normalise, as torchvision's ``ImageClassification`` preset does it on pictures.
+    """Resize, centre crop and normalise, as torchvision's ``ImageClassification`` preset does with pictures.
 
     Attributes
     ----------
     resize : (int,) or (int, int) or None
-        One number: the shorter side becomes that long. Two: height and width become these. None: as it is.
+        One number: the shorter side becomes that long. Two: height and width become these. None: the size stays.
     crop : (int, int) or None
         Height and width of the centre crop; smaller pictures are padded with black. None needs a two-number resize.
     interpolation : str
         One of `indexer.defaults.INTERPOLATIONS`.
     mean, std : (float, float, float)
-        Of the channels R, G, B in 0..1.
+        Mean and standard deviation of the channels R, G, B in 0..1.
     value_range : (float, float) or None
-        Values of grey with more than 8 bits that are black and white; see `indexer.images.meaning`.
+        The values that are black and white, for grey with more than 8 bits; see `indexer.images.meaning`.
 
-    Lengths, lists and single numbers are taken too, see `indexer.images.fields`. Only the interpolation has a default:
-    what a network was trained with is nothing to be guessed.
+    `indexer.images.fields` lists the other forms in which these values may be given. Only the interpolation has a
+    default: nobody can guess what a network was trained with.
 
     Raises
     ------
     InvalidRequest
-        A field has no such value, or pictures of different sizes would not get one size.
+        A field cannot have its value, or pictures of different sizes would not come to one size.
     """
 
     resize: tuple[int, ...] | None
@@ -82,7 +82,7 @@ class Preprocessing:
         Raises
         ------
         ImageRejected
-            It is so long that resizing its shorter side would make it larger than `MAX_RESIZED`.
+            The picture is so long that resizing its shorter side would give it more than `MAX_RESIZED` pixels.
         """
         height, width = self._resized(*picture.size)
         if width * height > MAX_RESIZED:
@@ -96,7 +96,7 @@ class Preprocessing:
 
     def normalise(self, pixels: "torch.Tensor") -> "torch.Tensor":
         """Pixels (B, 3, h, w) uint8 -> input (B, 3, h, w) float32; the memory format is kept."""
-        import torch  # here, because reading an index needs none of it
+        import torch  # here, because reading an index does not need it
 
         mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) for v in (self.mean, self.std))
         return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
@@ -121,7 +121,7 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(self)
-        if self.value_range is None:  # older programs can read an index that needs none
+        if self.value_range is None:  # left out so that older programs can read the index
             del fields["value_range"]
         return fields
 
@@ -138,7 +138,7 @@ PARSERS = {
     "std": fields.std_of,
     "value_range": fields.value_range_of,
 }
-"""How the value of each field of a `Preprocessing` is read."""
+"""The function that reads the value of each field of a `Preprocessing`."""
 
 
 @dataclass(frozen=True)
@@ -152,21 +152,21 @@ class AxisPlacement:
 
     @property
     def offset(self) -> int:
-        """The resized pixel that is the input's first; negative where the crop is padded."""
+        """The resized pixel at which the input begins; negative if the crop is padded."""
         return _offset(self.resized, self.cropped)
 
     def to_original(self, first: int, end: int) -> tuple[int, int]:
         """The original pixels [first, end) that the input pixels [first, end) are computed from.
 
-        Exact: it includes the support of the resampling filter (Pillow, Resample.c). An interval that lies in the
-        padding alone gives the nearest pixel.
+        Exact: the interval includes the support of the resampling filter (Pillow, Resample.c). For an interval wholly
+        in the padding, it is the nearest pixel.
         """
         low = min(max(first + self.offset, 0), self.resized - 1)
         high = min(max(end - 1 + self.offset, low), self.resized - 1)
         return self._sources(low)[0], self._sources(high)[1]
 
     def to_input(self, position: Position) -> Position:
-        """The input coordinate of an original coordinate, or of several, continuous (pixel i spans i..i+1)."""
+        """The continuous input coordinates of continuous original coordinates; pixel i spans i..i+1."""
         return position * self.resized / self.original - self.offset
 
     def _sources(self, resized_pixel: int) -> tuple[int, int]:
@@ -195,7 +195,7 @@ class Placement:
 
 
 def _offset(length: int, cropped: int) -> int:
-    """Where torchvision's centre crop begins; negative where it pads."""
+    """Where torchvision's centre crop begins; negative if it pads."""
     if cropped > length:
         return -((cropped - length) // 2)
     return round((length - cropped) / 2.0)  # half to even, as torchvision rounds

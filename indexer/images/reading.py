@@ -1,4 +1,4 @@
-"""Bytes of an image file -> 8-bit RGB pixels, upright, or a reason why not."""
+"""Bytes of an image file -> 8-bit RGB pixels, upright, or the reason why they cannot be read."""
 
 import contextlib
 import errno
@@ -19,15 +19,15 @@ _FORMATS: Final = (
 )  # fmt: skip
 
 MAX_BYTES: Final = 1 << 30
-"""Largest file that is read as an image."""
+"""The largest file that is read as an image."""
 
 HEIC_ENDINGS: Final = (".heic", ".heif", ".hif", ".heics", ".heifs")
 
 _HEIC_BRANDS: Final = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _WITHOUT_A_MARK: Final = ("TGA", "PCX", "DIB")
-"""Formats that any file may look like."""
+"""Formats without a mark at their start, so that any file may look like one."""
 
-Image.init()  # registers every format once; else it would be done on the first odd file, under a request
+Image.init()  # registers every format now; Pillow would otherwise do so at the first odd file, during a request
 
 with contextlib.suppress(ImportError):  # an extra
     import pillow_heif
@@ -35,7 +35,7 @@ with contextlib.suppress(ImportError):  # an extra
     pillow_heif.register_heif_opener()
 
 FORMATS: Final = (*_FORMATS, "HEIF") if "HEIF" in Image.OPEN else _FORMATS
-"""What is opened. Formats that start other programs (EPS) or that are no pictures are left out on purpose."""
+"""The formats that are opened. Formats that start other programs (EPS) or hold no pictures are left out on purpose."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -50,7 +50,7 @@ _UPRIGHT = {
 DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, struct.error, OverflowError, EOFError,
 )  # fmt: skip
-"""What decoders raise on files that are damaged."""
+"""The errors that decoders raise on damaged files."""
 
 
 def extensions() -> frozenset[str]:
@@ -64,7 +64,7 @@ def can_read_heic() -> bool:
 
 
 def looks_like_image(start: bytes) -> bool:
-    """Whether a file that begins so is an image, by the marks of the formats; of HEIC too where it cannot be read."""
+    """Whether a file with this start is an image, by the marks of the formats. HEIC counts even if it is not read."""
     known = [Image.OPEN[name][1] for name in FORMATS if name in Image.OPEN and name not in _WITHOUT_A_MARK]
     return _is_heic(start) or any(accept(start) is True for accept in known if accept is not None)
 
@@ -79,21 +79,22 @@ def read_file(path: Location) -> bytes:
     Raises
     ------
     OSError
-        It cannot be read, is larger than `MAX_BYTES`, or is no file: a pipe or a device never ends.
+        It cannot be read, is larger than `MAX_BYTES`, or is a pipe or a device, which may never end.
     """
     try:
         return storage_at(path).read(MAX_BYTES)
     except NotRegular as error:
-        raise OSError(errno.EINVAL, "no file of an image") from error
+        raise OSError(errno.EINVAL, "not a regular file") from error
     except TooLarge as error:
-        raise OSError(errno.EFBIG, f"no file of an image: {error}") from error
+        raise OSError(errno.EFBIG, f"too large for an image: {error}") from error
 
 
 def read_picture(data: bytes, max_pixels: int = MAX_PIXELS, value_range: ValueRange | None = None) -> Image.Image:
     """Decode an image.
 
-    The size is checked before anything is decoded. EXIF orientation is applied, of several frames the first is taken.
-    What pixels mean says `indexer.images.meaning`: transparency is laid on white, 16-bit grey is scaled to 8 bits.
+    The size is checked before anything is decoded. EXIF orientation is applied. Of several frames the first is taken.
+    `indexer.images.meaning` gives the pixels their meaning: transparent pixels become white, and 16-bit grey is scaled
+    to 8 bits.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def read_picture(data: bytes, max_pixels: int = MAX_PIXELS, value_range: ValueRa
     max_pixels : int
         Refuse images with more pixels.
     value_range : (float, float), optional
-        The values of grey with more than 8 bits that are black and white.
+        The values that are black and white, for grey with more than 8 bits.
 
     Returns
     -------
@@ -112,7 +113,7 @@ def read_picture(data: bytes, max_pixels: int = MAX_PIXELS, value_range: ValueRa
     Raises
     ------
     ImageRejected
-        Not an image of a known format, damaged, empty or too large.
+        The data is not an image of a known format, or is damaged, empty or too large.
     """
     image = open_picture(data, max_pixels)
     meaning = Meaning.of(image)
@@ -129,7 +130,7 @@ def read_picture(data: bytes, max_pixels: int = MAX_PIXELS, value_range: ValueRa
 
 
 def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
-    """An image that is not decoded yet; see `read_picture`."""
+    """Open an image without decoding it; see `read_picture`."""
     image = _open(data, max_pixels)
     width, height = image.size
     if width < 1 or height < 1:
@@ -143,7 +144,7 @@ def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     if not data:
         raise ImageRejected("the file is empty")
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's own bound, which is looked at before ours
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow checks this bound of its own first
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

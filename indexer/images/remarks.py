@@ -1,4 +1,4 @@
-"""Which image a thread is decoding, for warnings of libraries that do not know its name."""
+"""Remembers which image a thread is decoding, so that libraries' warnings can be told with its name."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ _here = threading.local()
 
 @contextmanager
 def decoding(path: str) -> Iterator[None]:
-    """Say that this thread decodes an image."""
+    """Note that this thread decodes the image at ``path``."""
     _here.path = path
     try:
         yield
@@ -18,5 +18,5 @@ def decoding(path: str) -> Iterator[None]:
 
 
 def image() -> str | None:
-    """The image that this thread decodes now, if any."""
+    """The path of the image that this thread is decoding, if any."""
     return getattr(_here, "path", None)

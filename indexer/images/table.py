@@ -18,21 +18,21 @@ _ROWS_AT_ONCE: Final = 1 << 14
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[int, Row]]
-"""Numbers of lines, and what stands there by column."""
+"""Line numbers, each with the row's values by column."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A list, not yet read.
+    """A list whose rows are not read yet.
 
     Attributes
     ----------
     columns : list of str
-        As they are called in the file, without spaces around.
+        Their names in the file, without spaces around them.
     rows : callable
-        Reads the file from its start; raises InvalidRequest, with the line, where it is malformed.
+        Reads the file from its start. Raises InvalidRequest, with the line, if it is malformed.
     delimiter : str or None
-        What stands between the cells of a text.
+        The sign between the cells of a text file.
     """
 
     columns: list[str]
@@ -69,7 +69,7 @@ def _lines(source: Location) -> Iterator[tuple[int, str]]:
 
 
 def _from_header(source: Location) -> Iterator[tuple[int, str]]:
-    """The line that names the columns, and all after it, blank ones too: a cell in quotes may hold them."""
+    """The line that names the columns and all lines after it. Blank ones stay, as a quoted cell may hold them."""
     return itertools.dropwhile(lambda line: _says_nothing(line[1]), _lines(source))
 
 
@@ -78,7 +78,7 @@ def _says_nothing(line: str) -> bool:
 
 
 def _delimiter(header: str) -> str:
-    """What stands most often between the names of columns; they hold none of these themselves, but in quotes."""
+    """The delimiter that the header has most often outside of quotes; unquoted names of columns hold none."""
     outside = "".join(header.split('"')[::2])
     return max(DELIMITERS, key=outside.count)
 
@@ -102,8 +102,8 @@ def _text_rows(source: Location, header: list[str], delimiter: str) -> Rows:
             number = before + reader.line_num
             if any(cell.strip() for cell in cells[len(header) :]):
                 raise InvalidRequest(
-                    f"{source}, line {number}: {len(cells)} cells, where the header names {len(header)} columns; a "
-                    f'cell that holds {DELIMITERS[delimiter]} stands in "quotes"'
+                    f"{source}, line {number}: {len(cells)} cells, but the header names {len(header)} columns; put a "
+                    f'cell that holds {DELIMITERS[delimiter]} in "quotes"'
                 )
             if any(cell.strip() for cell in cells):
                 yield number, dict(zip(header, cells, strict=False))
@@ -124,10 +124,10 @@ def _json_rows(source: Location) -> Rows:
             continue
         try:
             row = json.loads(text)
-        except (ValueError, RecursionError) as error:  # numbers too long, lists in lists too deep
+        except (ValueError, RecursionError) as error:  # for numbers that are too long, and lists nested too deep
             raise InvalidRequest(f"{source}, line {number}: not JSON ({error})") from error
         if not isinstance(row, dict):
-            raise InvalidRequest(f"{source}, line {number}: every line is an object with a 'path'")
+            raise InvalidRequest(f"{source}, line {number}: every line must be an object with a 'path'")
         yield number, {name.strip(): value for name, value in row.items()}
 
 
@@ -159,7 +159,7 @@ def _parquet(source: Location) -> Table:
 
 
 def _named(value: Any) -> Any:
-    """A number that a table keeps as a float because others are missing, as the whole number that it is."""
+    """A value as it was meant: Parquet may keep whole numbers as floats if some are missing in the column."""
     if not isinstance(value, float):
         return value
     if math.isnan(value):
@@ -175,4 +175,4 @@ READERS: Final[dict[str, Callable[[Location], Table]]] = {
     ".parquet": _parquet,
     ".pq": _parquet,
 }
-"""How a list is read, by the ending of its name."""
+"""The function that opens a list, by the ending of its name."""

@@ -18,16 +18,16 @@ from indexer.store.storage import Location, storage_at
 
 _READER_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError)
 _MOST_TEXT = 1 << 12
-_ALIGNMENT = 64  # bytes: a line of the caches
+_ALIGNMENT = 64  # bytes: one cache line
 MAX_READ = 1 << 32
-"""Most bytes that are read into memory at once: far more than the figures of the widest layer take."""
+"""The most bytes read into memory at once: far more than the arrays of the widest layer take."""
 
 
 def create_file(path: Path, kind: str, version: int) -> h5py.File:
     """Create a file of arrays for `map_arrays`, with its mark.
 
-    HDF5 puts a dataset anywhere, and numpy copies the whole of an array that does not lie at a multiple of its item's
-    size, each time that it searches or compares it.
+    Every dataset is aligned. By default HDF5 starts a dataset at any byte, and numpy then copies the whole array each
+    time it searches or compares one whose offset is not a multiple of its item size.
     """
     file = h5py.File(path, "w", libver="latest", alignment_threshold=1, alignment_interval=_ALIGNMENT)
     mark(file, kind, version)
@@ -40,30 +40,30 @@ def mark(file: h5py.File, kind: str, version: int) -> None:
 
 
 def set_attributes(item: h5py.Group | h5py.Dataset, values: Mapping[str, str | int]) -> None:
-    """Write numbers and texts, which get a fixed length: see `get_attribute`."""
+    """Write numbers and texts. Texts get a fixed length; `get_attribute` says why."""
     for name, value in values.items():
         item.attrs[name] = np.bytes_(value.encode()) if isinstance(value, str) else value
 
 
 def get_attribute(item: h5py.Group | h5py.Dataset, name: str) -> str | int | None:
-    """A number or a text, None where there is no attribute of this name.
+    """The number or text of an attribute; None if the item has no attribute of this name.
 
-    Texts of variable length are never read: HDF5 keeps them in a heap, and looks for them without end where a size in
-    it is damaged.
+    Texts of variable length are never read: HDF5 keeps them in a heap, and it searches a heap with a damaged size
+    forever.
 
     Raises
     ------
     ValueError
-        It is neither.
+        The attribute is neither a number nor a text of fixed length.
     """
     if not h5py.h5a.exists(item.id, name.encode()):
         return None
-    kept = h5py.h5a.open(item.id, name.encode())
-    dtype = kept.dtype
-    if kept.shape != () or dtype.kind not in "iuS" or dtype.itemsize > _MOST_TEXT:
+    attribute = h5py.h5a.open(item.id, name.encode())
+    dtype = attribute.dtype
+    if attribute.shape != () or dtype.kind not in "iuS" or dtype.itemsize > _MOST_TEXT:
         raise ValueError(f"attribute {name!r} is neither a number nor a text of fixed length")
     value = np.empty((), dtype)
-    kept.read(value)
+    attribute.read(value)
     return value.item().decode() if dtype.kind == "S" else int(value)
 
 
@@ -74,15 +74,15 @@ def check_mark(file: h5py.File, name: str, kind: str, version: int) -> None:
     ------
     DamagedFile
     ValueError
-        It says what it is in no way that is read here.
+        The attribute that holds the kind or the version cannot be read.
     """
-    found = get_attribute(file, "version")
-    reads = f"has format version {found}, this program reads version {version}"
-    if isinstance(found, int) and found < version:  # which may have said in another way what it is
+    stored = get_attribute(file, "version")
+    reads = f"has format version {stored}, this program reads version {version}"
+    if isinstance(stored, int) and stored < version:  # before the kind: older versions may have named it otherwise
         raise DamagedFile(name, f"{reads}; build the index anew")
     if get_attribute(file, "format") != kind:
         raise DamagedFile(name, f"is not a {kind}")
-    if found != version:
+    if stored != version:
         raise DamagedFile(name, reads)
 
 
@@ -92,12 +92,12 @@ def open_file(path: Location, name: str, kind: str, version: int) -> h5py.File:
     Raises
     ------
     DamagedFile
-        It is missing, truncated, no HDF5 file, or not of this kind and version.
+        It is missing, truncated, not an HDF5 file, or not of this kind and version.
     StorageUnavailable
         This process has too many files open.
     """
     if storage_at(path).is_irregular():
-        raise DamagedFile(name, "is no file")
+        raise DamagedFile(name, "is not a file")
     try:
         file = h5py.File(storage_at(path).readable(), "r")
     except FileNotFoundError as error:
@@ -105,13 +105,13 @@ def open_file(path: Location, name: str, kind: str, version: int) -> h5py.File:
     except _READER_ERRORS as error:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             raise StorageUnavailable(f"{name} cannot be opened now: too many files are open") from error
-        path.stat()  # raises what is really wrong where the storage does not answer
-        raise DamagedFile(name, "is truncated or no HDF5 file") from error
+        path.stat()  # if the storage does not answer, this raises the true cause
+        raise DamagedFile(name, "is truncated or not an HDF5 file") from error
     try:
         check_mark(file, name, kind, version)
     except _READER_ERRORS as error:
         file.close()
-        raise DamagedFile(name, "does not say what it is") from error
+        raise DamagedFile(name, "does not say its format and version") from error
     except BaseException:
         file.close()
         raise
@@ -119,20 +119,20 @@ def open_file(path: Location, name: str, kind: str, version: int) -> h5py.File:
 
 
 def own_dataset(file: h5py.File, key: str) -> h5py.Dataset:
-    """A dataset whose bytes are all in this file: HDF5 can also name other files to read them from.
+    """A dataset whose bytes are all in this file. HDF5 could also read them from other files that this one names.
 
     Raises
     ------
     KeyError
-        There is none.
+        The file has no such dataset.
     ValueError
-        It is a link, is stored elsewhere, or holds values of variable length.
+        The dataset is a link, is stored elsewhere, or holds values of variable length.
     """
     parts = key.split("/")
     for depth in range(1, len(parts) + 1):
-        place = "/".join(parts[:depth])
-        if not isinstance(file.get(place, getlink=True), h5py.HardLink):
-            raise ValueError(f"{place} is a link")
+        item = "/".join(parts[:depth])
+        if not isinstance(file.get(item, getlink=True), h5py.HardLink):
+            raise ValueError(f"{item} is a link")
     dataset = file[key]
     if not isinstance(dataset, h5py.Dataset):
         raise ValueError("is not an array")
@@ -160,12 +160,14 @@ def read_all(dataset: h5py.Dataset) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class StoredRows:
-    """Where the rows of a contiguous dataset lie: to read some again takes a tenth of what HDF5 takes to find it.
+    """Where the rows of a contiguous dataset lie, so that they are read without asking HDF5 for the dataset again.
+
+    Reading this way takes a tenth of the time that HDF5 needs to find the dataset.
 
     Attributes
     ----------
     offset : int
-        Of its first byte in the file.
+        Offset of the dataset's first byte in the file.
     shape : tuple of int
     dtype : dtype
     """
@@ -176,12 +178,12 @@ class StoredRows:
 
     @classmethod
     def of(cls, dataset: h5py.Dataset) -> "StoredRows":
-        """Of what `own_dataset` gave.
+        """The rows of a dataset that `own_dataset` returned.
 
         Raises
         ------
         ValueError
-            It is in chunks, or has no rows.
+            The dataset is stored in chunks, or has no rows.
         """
         offset = dataset.id.get_offset() if dataset.chunks is None else None
         if not dataset.ndim or (offset is None and dataset.size):
@@ -189,20 +191,20 @@ class StoredRows:
         return cls(offset or 0, dataset.shape, dataset.dtype)
 
     def read(self, read_range: Callable[[int, int], bytes], rows: slice) -> np.ndarray:
-        """These rows, one after the other; ``read_range`` is as `os.pread` without the file.
+        """Read these rows. ``read_range`` takes a size and an offset, like `os.pread` without its file descriptor.
 
         Raises
         ------
         ValueError
-            The file ends before, or claims more than `MAX_READ`.
+            The file ends before the last of them, or they claim more than `MAX_READ` bytes.
         """
         first, end, _ = rows.indices(self.shape[0])
         shape = (max(0, end - first), *self.shape[1:])
-        each = int(np.prod(self.shape[1:], dtype=object)) * self.dtype.itemsize
-        size, offset, parts = shape[0] * each, self.offset + first * each, []
+        row_bytes = int(np.prod(self.shape[1:], dtype=object)) * self.dtype.itemsize
+        size, offset, parts = shape[0] * row_bytes, self.offset + first * row_bytes, []
         if size > MAX_READ:
             raise ValueError(f"claims to have {size} bytes; at most {MAX_READ} are read at once")
-        while size and (part := read_range(size, offset)):  # the system may give less at a time
+        while size and (part := read_range(size, offset)):  # the system may return less than was asked for
             parts.append(part)
             size, offset = size - len(part), offset + len(part)
         if size:
@@ -228,7 +230,7 @@ def map_arrays(path: Location, name: str, kind: str, version: int) -> dict[str, 
 
 
 def _map(path: Path, name: str, file: h5py.File) -> dict[str, np.ndarray]:
-    data = np.memmap(path, np.uint8, "r")  # one mapping, one descriptor, for all of them
+    data = np.memmap(path, np.uint8, "r")  # one mapping, and so one descriptor, for all datasets
     arrays: dict[str, np.ndarray] = {}
 
     def visit(key: str, item: Any) -> None:

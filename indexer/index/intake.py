@@ -1,4 +1,4 @@
-"""Where an index takes its images from, as its manifest remembers it."""
+"""Where an index takes its images from, as its manifest records it."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,16 +25,16 @@ class ListSource:
 
 @dataclass(frozen=True)
 class Intake:
-    """Where images come from, and which can be used.
+    """Where images come from, and which of them can be used.
 
     Attributes
     ----------
     folder : bool
-        All images below the image root.
+        Whether all images below the image root are taken.
     lists : tuple of ListSource
-        Images that lists name; of an image that several name, the last one says the class.
+        Lists that name images. If several lists name an image, the last one decides its class.
     follow_links : bool
-        Whether symbolic links are followed, out of the image root too.
+        Whether symbolic links are followed, even out of the image root.
     max_pixels : int
         Images with more are skipped.
     """
@@ -45,7 +45,7 @@ class Intake:
     max_pixels: int = MAX_PIXELS
 
     def with_list(self, source: ListSource) -> "Intake":
-        """With a list, instead of what is known of it so far."""
+        """This intake with a list added; an earlier entry for the same list is replaced."""
         return replace(self, lists=(*(known for known in self.lists if known.path != source.path), source))
 
     def to_json(self) -> dict[str, Any]:
@@ -63,4 +63,4 @@ class Intake:
 
 
 PLAIN = Intake()
-"""A folder, read as usual. Manifests do not say it, nor did they where an older program was given a list."""
+"""A folder, read with the defaults. A manifest leaves it out. Older programs left the intake out for a list too."""

@@ -1,17 +1,17 @@
-"""Where the files of an index are.
+"""The files of an index and their paths.
 
 ::
 
     INDEX/
       manifest.json                  the published generation; the only file that is ever replaced
-      plan.jsonl                     the job under way, if any: what it indexes, in which shards
-      lock                           in a bucket: lease.json
+      plan.jsonl                     the job in progress, if any: what it indexes, in which shards
+      lock                           held by the job that writes; in a bucket: lease.json
       shards/000000.h5               kept activations of a run of images
       derived/000001/images.h5       the image table
-      derived/000001/labels.jsonl    paths and classes that have changed since, if any
+      derived/000001/labels.jsonl    paths and classes that have changed since their shard was written, if any
       derived/000001/LAYER.h5        peaks by neuron, order, histogram, statistics
       derived/000001/LAYER.faiss     the cells' activation vectors
-      derived/000001/LAYER.lists     the inverted lists of a large one
+      derived/000001/LAYER.lists     the inverted lists of a large FAISS index
 """
 
 from urllib.parse import quote
@@ -45,5 +45,5 @@ def derived_folder(generation: int) -> str:
 
 
 def layer_file(layer: str, suffix: str) -> str:
-    """A layer's file name within a generation's folder; names of modules may hold any character."""
+    """A layer's file name within a generation's folder. It is quoted, as module names may hold any character."""
     return quote(layer, safe="") + suffix

@@ -1,4 +1,4 @@
-"""How a model is made of its name: what its factory is given, and how its weights file is read."""
+"""How a model is made from its name: the arguments of its factory, and how its weights file is read."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,21 +8,22 @@ from typing import Any, Final
 from indexer.errors import InvalidRequest
 
 PROGRAM_ENDINGS: Final = (".pt", ".pth", ".pt2", ".ts", ".torchscript", ".jit")
-"""Of the files that are a network with its code: TorchScript, and exported programs."""
+"""Endings of files that hold a network together with its code: TorchScript, and exported programs."""
 
 
 @dataclass(frozen=True)
 class Loading:
-    """Options beside a model's and its weights' names.
+    """Options of a model, besides its name and the name of its weights.
 
     Attributes
     ----------
     arguments : tuple of (str, str)
-        What the factory is called with: keywords, sorted, and their values as JSON.
+        Keyword arguments of the factory: sorted names, and values as JSON.
     weights_key : str or None
-        Under which key of a weights file the weights are, with dots for nesting; by default where they fit.
+        The key under which the weights file holds the weights, with dots for nesting; by default the key whose
+        weights fit.
     strip_prefix : str or None
-        What is taken off their names; by default what makes them fit.
+        The prefix removed from the weights' names; by default the one with which they fit.
     strict : bool
         Whether every weight of the network must be in the file, and nothing else.
     """
@@ -38,17 +39,17 @@ class Loading:
         return {name: json.loads(value) for name, value in self.arguments}
 
     def to_json(self) -> dict[str, Any]:
-        """The fields that are not the usual ones."""
-        found: dict[str, Any] = {}
+        """The fields that differ from their defaults."""
+        fields: dict[str, Any] = {}
         if self.arguments:
-            found["arguments"] = self.keywords
+            fields["arguments"] = self.keywords
         if self.weights_key is not None:
-            found["weights_key"] = self.weights_key
+            fields["weights_key"] = self.weights_key
         if self.strip_prefix is not None:
-            found["strip_prefix"] = self.strip_prefix
+            fields["strip_prefix"] = self.strip_prefix
         if not self.strict:
-            found["strict"] = False
-        return found
+            fields["strict"] = False
+        return fields
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Loading":
@@ -65,7 +66,7 @@ PLAIN: Final = Loading()
 
 
 def arguments_of(keywords: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Keywords as `Loading` keeps them, which can be hashed."""
+    """Keyword arguments in the hashable form in which `Loading` keeps them."""
     return tuple((name, json.dumps(value, sort_keys=True)) for name, value in sorted(keywords.items()))
 
 
@@ -74,22 +75,22 @@ def _refuse(name: str) -> Any:
 
 
 def parse_arguments(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """``key=value`` texts; a value is JSON, or a string where it is not valid JSON.
+    """Parse ``key=value`` texts. A value is read as JSON, or taken as a string if it is not valid JSON.
 
     Raises
     ------
     InvalidRequest
-        One is not of that form, or a key is there twice.
+        A text is not of that form, or a key occurs twice.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
             raise InvalidRequest(f"--model-args must be key=value, such as num_classes=10, not {text!r}")
-        if name in found:
+        if name in values:
             raise InvalidRequest(f"--model-args gives {name} twice")
         try:
-            found[name] = json.loads(value, parse_constant=_refuse)
+            values[name] = json.loads(value, parse_constant=_refuse)
         except ValueError:
-            found[name] = value
-    return arguments_of(found)
+            values[name] = value
+    return arguments_of(values)

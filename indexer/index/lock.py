@@ -8,12 +8,12 @@ from indexer.store.storage import Location, storage_at
 
 
 def writing(index: Location, *, new: bool = False) -> AbstractContextManager[None]:
-    """Hold an index's write lock; it becomes free when the process ends, however it ends.
+    """Hold an index's write lock. The system frees it when the process ends, however it ends.
 
     Parameters
     ----------
     new : bool
-        There need not be an index yet. Else nothing is left in a folder that is none.
+        Whether the folder may hold no index yet. Otherwise it must hold one, and a folder without one stays untouched.
 
     Raises
     ------

@@ -25,7 +25,7 @@ FORMAT = "unitscope index"
 VERSION = 1
 _MAX_BYTES = 1 << 28
 MAX_CELLS = 1 << 24
-"""Most cells of a map: 4096 x 4096."""
+"""The most cells that a map may have: 4096 x 4096."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class LayerInfo:
     width: int
     field: ReceptiveField
     layout: Layout | None = None
-    """What a person has said of the layer's dimensions."""
+    """The meaning of the layer's dimensions, if a person gave it."""
 
     @property
     def cells(self) -> int:
@@ -50,14 +50,14 @@ class LayerInfo:
         return self.height, self.width
 
     def to_json(self) -> dict[str, Any]:
-        said = {"layout": str(self.layout)} if self.layout else {}  # older indexes, and programs, know none
+        given = {"layout": str(self.layout)} if self.layout else {}  # older programs do not know the field
         return {
             "name": self.name,
             "channels": self.channels,
             "height": self.height,
             "width": self.width,
             "receptive_field": self.field.to_json(),
-            **said,
+            **given,
         }
 
     @classmethod
@@ -75,14 +75,14 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class Configuration:
-    """What decides an activation: an index holds activations of one configuration only.
+    """Everything that decides an activation. An index holds activations of one configuration only.
 
     Attributes
     ----------
     model, weights : str
         Names, as `indexer.network.models.load_model` takes them.
     weights_digest : str
-        sha256 over the parameters; decides, where the path of the weights does not.
+        sha256 over the parameters. It decides whether two configurations have the same weights; their paths do not.
     preprocessing : Preprocessing
     layers : tuple of LayerInfo
     keep_images : bool
@@ -90,7 +90,7 @@ class Configuration:
     precision : str
         One of `PRECISIONS`.
     loading : Loading
-        What the model's factory was given, and how its weights file was read.
+        The arguments of the model's factory, and how its weights file was read.
     """
 
     model: str
@@ -105,7 +105,7 @@ class Configuration:
     def to_json(self) -> dict[str, Any]:
         model = {"name": self.model, "weights": self.weights, "weights_digest": self.weights_digest}
         model |= self.loading.to_json()
-        if self.precision != FLOAT32:  # said only where it is another one: older indexes do not say it
+        if self.precision != FLOAT32:  # left out for float32, as in older indexes
             model["precision"] = self.precision
         return {
             "model": model,
@@ -138,14 +138,17 @@ class Configuration:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over all that decides an activation; where the weights lie, and how they were found, does not."""
+        """sha256 over all that decides an activation. The weights' path, and how they were found in it, is left out."""
         content = self.to_json()
         for name in _OF_THE_FILE:
             content["model"].pop(name, None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def adopting(self, there: "Configuration") -> "Configuration":
-        """This one, with the fields that were measured when the other was made: measuring again may round otherwise."""
+        """This configuration with the other's receptive fields wherever either was measured.
+
+        Measuring the same layer again may round differently.
+        """
         theirs = {(layer.name, layer.channels, *layer.shape): layer.field for layer in there.layers}
         layers = []
         for layer in self.layers:
@@ -155,14 +158,14 @@ class Configuration:
         return replace(self, layers=tuple(layers))
 
     def differences(self, other: "Configuration") -> list[str]:
-        """What differs, a line each, this one's value first."""
+        """One line for each difference, with this configuration's value first."""
         mine, theirs = _flat(self.to_json()), _flat(other.to_json())
         names = [name for name in mine if mine[name] != theirs.get(name)]
         return [f"{name}: {mine[name]} there, {theirs.get(name)} here" for name in names]
 
 
 _OF_THE_FILE: Final = ("weights", "weights_key", "strip_prefix", "strict")
-"""What says where weights are: their digest decides which they are."""
+"""Fields that only say where the weights are and how to read them; the digest says which weights they are."""
 
 
 def _flat(data: dict[str, Any]) -> dict[str, Any]:
@@ -182,7 +185,7 @@ def _flat(data: dict[str, Any]) -> dict[str, Any]:
 class ShardInfo:
     """A shard: its file relative to the index, number of images (rows), sha256, and the run of ids it covers.
 
-    ``first_id`` inclusive, ``end_id`` exclusive; ids in between that are not rows are images that were skipped.
+    ``first_id`` is inclusive, ``end_id`` exclusive. Ids in between without a row belong to images that were skipped.
     """
 
     file: str
@@ -203,33 +206,33 @@ class Manifest:
         Counts up by one with every publication.
     configuration : Configuration
     image_root : str
-        Absolute path that image paths are relative to.
+        The absolute path that image paths are relative to.
     next_id : int
-        The id the next image added gets; ids are never reused.
+        The id of the next image that is added; ids are never reused.
     shard_size : int
         Images a shard covers.
     shards : list of ShardInfo
     removed : list of int
-        Ids still in a shard that are hidden from every answer.
+        Ids that are still in a shard but hidden from every answer.
     images : int
-        Number of images that answers are about.
+        The number of images that answers cover.
     skipped : list of (str, str)
-        Paths that were not even tried, and why; what a shard tried and skipped, it lists itself.
+        Paths that were not even tried, and why. A shard lists by itself the images that it tried and skipped.
     derived : dict of str to str
         Derived files relative to the index: "images", and for each layer "layer NAME" and "vectors NAME".
     checksums : dict of str to str
         sha256 of each derived file.
     vectors : dict of str to dict
-        For each layer how its vectors are indexed.
+        How the vectors of each layer are indexed.
     left_out : list of str
-        Marks (`indexer.jobs.remove.path_fingerprint`) of the paths of images that were removed and are not to be added
+        Fingerprints (`indexer.jobs.remove.path_fingerprint`) of the paths of removed images, which must not be added
         again.
     intake : Intake
         Where the images come from.
     endings : dict of str to int
-        Files in the folder that were left out by the ending of their names, see `indexer.images.folder.Found`.
+        How many files of the folder were left out because of each ending; see `indexer.images.folder.Found`.
     relabelled : int
-        Images whose path or class is another than in their shard; "labels" in ``derived`` lists them.
+        The number of images whose path or class differs from their shard's; "labels" in ``derived`` lists them.
     """
 
     generation: int
@@ -251,15 +254,15 @@ class Manifest:
     endings: dict[str, int] = field(default_factory=dict)
     relabelled: int = 0
 
-    def skipped_with(self, more: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
-        """``skipped``, and more images with the reasons, each once, in order."""
-        return sorted({(path, reason) for path, reason in (*self.skipped, *more)})
+    def skipped_with(self, others: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
+        """``skipped`` and other pairs of path and reason, each once, sorted."""
+        return sorted({(path, reason) for path, reason in (*self.skipped, *others)})
 
     def to_json(self) -> dict[str, Any]:
         body = {name: getattr(self, name) for name in (
             "generation", "image_root", "next_id", "shard_size", "batch_size", "categories", "removed", "skipped",
             "images", "derived", "checksums", "vectors")}  # fmt: skip
-        # Older programs can read an index that needs none of these.
+        # Left out when empty, so that older programs can read the index.
         body |= {name: value for name in ("left_out", "endings", "relabelled") if (value := getattr(self, name))}
         if self.intake != PLAIN_INTAKE:
             body["intake"] = self.intake.to_json()
@@ -285,7 +288,7 @@ class Manifest:
 
     @property
     def files(self) -> list[str]:
-        """Every file of the generation but the manifest, relative to the index."""
+        """Every file of the generation except the manifest, relative to the index."""
         return [*(shard.file for shard in self.shards), *self.derived.values()]
 
 
@@ -296,7 +299,7 @@ def _check_inside(file: str) -> None:
 
 
 def check_no_links(index: Location, manifest: Manifest) -> None:
-    """Refuse an index that names files elsewhere by symbolic links, or what is no file and may never end.
+    """Refuse an index with symbolic links to files elsewhere, or with pipes and devices, which may never end.
 
     Raises
     ------
@@ -307,7 +310,7 @@ def check_no_links(index: Location, manifest: Manifest) -> None:
         if storage_at(root).inside(file) is None:
             raise DamagedFile(file, "is a symbolic link that leaves the index")
         if not (root / file).is_file() and (root / file).exists():
-            raise DamagedFile(file, "is no file")
+            raise DamagedFile(file, "is not a file")
 
 
 def read_manifest(index: Location) -> Manifest:
@@ -316,15 +319,15 @@ def read_manifest(index: Location) -> Manifest:
     Raises
     ------
     NotAnIndex
-        There is none.
+        The folder holds no manifest.
     DamagedFile
-        It is not one, or of a newer format.
+        The file is not a manifest, or is of a newer format.
     """
     path = layout.manifest_path(index)
     try:
         status = path.stat()
         if storage_at(path).is_irregular() or status.st_size > _MAX_BYTES:
-            raise DamagedFile(layout.MANIFEST, f"is no file, or larger than {_MAX_BYTES} bytes")
+            raise DamagedFile(layout.MANIFEST, f"is not a file, or is larger than {_MAX_BYTES} bytes")
         data = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotAnIndex(f"{index} holds no index (there is no {layout.MANIFEST})") from error
@@ -354,7 +357,7 @@ def read_manifest(index: Location) -> Manifest:
 
 
 def stamp(index: Location) -> tuple[object, ...]:
-    """What is another after every publication, without reading the manifest.
+    """A value that changes with every publication, found without reading the manifest.
 
     Raises
     ------
@@ -372,7 +375,7 @@ def publish(index: Location, manifest: Manifest) -> None:
     Raises
     ------
     IndexBusy
-        Another job has published meanwhile; only where no lock of the system keeps it from that.
+        Another job has published meanwhile. This happens only in a bucket, where no lock of the system prevents it.
     """
     path = layout.manifest_path(index)
     data = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

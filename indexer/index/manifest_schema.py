@@ -1,4 +1,4 @@
-"""What manifest.json may hold, as JSON Schema: types, and bounds that keep a hostile one from asking for the world."""
+"""The JSON Schema of manifest.json: types, and bounds that keep a hostile manifest from claiming endless resources."""
 
 from typing import Any, Final
 
@@ -107,7 +107,7 @@ _VALIDATOR: Final = jsonschema_rs.Draft202012Validator(SCHEMA, mask="the value")
 
 
 def fault_of(data: Any) -> str | None:
-    """The first thing that is wrong with a parsed manifest, or None."""
+    """The first fault of a parsed manifest, or None."""
     try:
         return _first_fault(data)
     except UnicodeEncodeError:
@@ -121,7 +121,7 @@ def _first_fault(data: Any) -> str | None:
 
 
 def _in_utf8(data: Any) -> Any:
-    """The same with other signs for bytes of names that are not UTF-8, which the validator cannot take."""
+    """The same data with bytes that are not UTF-8 replaced, as the validator cannot take them."""
     if isinstance(data, str):
         return data.encode("utf-8", "replace").decode()
     if isinstance(data, dict):

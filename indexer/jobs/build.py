@@ -56,26 +56,26 @@ class BuildRequest:
     layers : sequence of str
         Module names; empty for the last layer of each spatial stage.
     preprocessing : dict
-        Fields of `Preprocessing` that differ from the model's own, or that nobody else says.
+        Fields of `Preprocessing` that replace the model's own, or that the model does not give.
     loading : Loading
         Arguments of the model's factory, and how the weights file is read.
     batch_size : int or None
-        Images a forward pass; None for what suits the device.
+        Images in a forward pass; None for a size that suits the device.
     precision : str
-        In which numbers the network computes; see `indexer.network.precision`.
+        The kind of numbers in which the network computes; see `indexer.network.precision`.
     layouts : mapping of str to Layout, optional
-        The order of layers' dimensions, where it can be told neither from the model nor by measuring.
+        The order of a layer's dimensions, for layers where neither the model nor measuring tells it.
     engine : Engine, optional
-        What makes the shards; by default this process, on all its cores or its GPU. One that is also
-        `indexer.derive.executor.Executor` does the parts of the derivation too.
+        Makes the shards; by default this process, on all its cores or its GPU. An engine that is also an
+        `indexer.derive.executor.Executor` runs the parts of the derivation too.
     limits : Limits
         How far the network is trusted.
     columns : Wanted, optional
-        Which columns of a list hold the paths and the classes, if their names do not say it.
+        The columns of a list that hold the paths and the classes, if their names do not tell.
     follow_links : bool
-        Follow symbolic links, out of the image root too.
+        Follow symbolic links, even out of the image root.
     max_pixels : int
-        Skip images with more.
+        Skip images with more pixels.
     """
 
     images: Location
@@ -101,12 +101,13 @@ class BuildRequest:
 def build(index: Location, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
     """Build an index, or finish one whose build was interrupted.
 
-    An index that is complete already stays as it is; what is new or changed where its images are is said.
+    An index that is already complete stays as it is. The reporter is told what is new or has changed in the place that
+    its images come from.
 
     Raises
     ------
     ConfigurationMismatch
-        An index, or an unfinished job, of another configuration or other images is there.
+        The folder holds an index, or an unfinished job, of another configuration or of other images.
     InvalidRequest, IndexBusy, ModelUnavailable, BadActivations
     """
     if not all(1 <= size <= _LARGEST for size in (request.shard_size, request.batch_size) if size is not None):
@@ -142,20 +143,20 @@ def build(index: Location, request: BuildRequest, reporter: Reporter | None = No
 
 
 def _check_origin(index: Location, origin: Origin, reporter: Reporter) -> None:
-    """Refuse other images than those that an index, or its unfinished job, is about."""
+    """Refuse images other than those of the index or of its unfinished job."""
     manifest = _manifest(index)
     plan = unfinished_plan(index, manifest)
     if plan is not None:
         there = Origin(parse_location(plan.image_root), plan.intake or origin.intake)
         refuse_other_origin(there, origin, f"the unfinished job in {index}", index)
     elif manifest is not None and _names_all(index, manifest, origin):
-        reporter.note(f"the index is too old to remember its list: `add {index} LIST` lets it")
+        reporter.note(f"the index is too old to remember its list: `add {index} LIST` makes it remember")
     elif manifest is not None:
         refuse_other_origin(origin_in(manifest), origin, f"the index {index}", index)
 
 
 def _names_all(index: Location, manifest: Manifest, origin: Origin) -> bool:
-    """Whether an index that remembers no list was made from this one: all its images and classes are in it."""
+    """Whether an index that remembers no list was made from this list: the list holds all its images and classes."""
     table = ImageTable(index, manifest.derived["images"])
     if origin.intake.folder or str(origin.root) != manifest.image_root:
         return False
@@ -177,20 +178,23 @@ def add(
     model: str | None = None,
     columns: Wanted | None = None,
 ) -> Manifest:
-    """Add the images that are new where the index has its images from, or those of a list, which it then remembers.
+    """Add new images to an index, from the place that its images come from or from a list, which it then remembers.
 
-    An interrupted job is finished first. Images that were removed stay out, but for those that ``again`` names, by
-    path or by a folder above. Images whose file changed since are not indexed again: remove them, then name them here.
-    ``model`` names the program's file of an index that was made with one, see `indexer.network.restore.network_of`.
-    ``columns`` are those of the list. Images that have another class now keep theirs, which is said: see
-    `indexer.jobs.relabel.relabel`.
-    Where no new image can be used, nothing is published: the manifest is the one that is there, with those in
-    ``skipped``.
+    An interrupted job is finished first. Images that were removed stay out, except those that ``again`` names by their
+    path or by a folder above it. Images whose file has changed since are not indexed again: remove them, then name them
+    in ``again``. Images whose class has changed keep the old one, and the reporter is told so:
+    `indexer.jobs.relabel.relabel` changes classes.
+
+    ``columns`` are those of the list. ``model`` is the path of the program file, for an index that was made with one;
+    see `indexer.network.restore.network_of`.
+
+    If no new image can be used, nothing is published: the returned manifest is the published one, with the unusable
+    images in ``skipped``.
 
     Raises
     ------
     NotFound
-        There is no image that ``again`` names.
+        ``again`` names an image or a folder that does not exist.
     NotAnIndex, ConfigurationMismatch, InvalidRequest, IndexBusy, ModelUnavailable, BadActivations
     """
     reporter = reporter or Reporter()
@@ -223,15 +227,17 @@ def add(
 
 
 def _left_out(manifest: Manifest, listing: Listing, again: Collection[str], reporter: Reporter) -> set[str]:
-    """The paths of images that were removed and are not to be taken in again."""
-    named: set[str] = set()
+    """The paths of images that were removed and must not be added again."""
+    wanted: set[str] = set()
     for name in again:
-        found = {file.path for file in listing.files if PurePosixPath(file.path).is_relative_to(name)}
-        if not found:
+        below = {file.path for file in listing.files if PurePosixPath(file.path).is_relative_to(name)}
+        if not below:
             raise NotFound(f"there is no image {name} below {listing.root}")
-        named |= found
-    marks = set(manifest.left_out)
-    left_out = {file.path for file in listing.files if path_fingerprint(file.path) in marks} - named if marks else set()
+        wanted |= below
+    removed = set(manifest.left_out)
+    left_out: set[str] = set()
+    if removed:
+        left_out = {file.path for file in listing.files if path_fingerprint(file.path) in removed} - wanted
     if left_out:
         reporter.left_out(len(left_out))
     return left_out
@@ -246,10 +252,10 @@ def _network(request: BuildRequest, reporter: Reporter) -> Network:
 
 
 def _say_first(plan: Plan, network: Network, reporter: Reporter) -> None:
-    """What the network will see and what it will cost, while there is still time to stop."""
+    """Say what the network will see and how large the index will be, while there is still time to stop."""
     preprocessing = network.model.preprocessing
-    said = input_line(preprocessing, network.model.sources)
-    reporter.note(f"{said}; the index will be {size_line(len(plan.files), network.shapes)}")
+    network_input = input_line(preprocessing, network.model.sources)
+    reporter.note(f"{network_input}; the index will be {size_line(len(plan.files), network.shapes)}")
     over = upscaled(parse_location(plan.image_root), plan.files, preprocessing)
     if over is not None:
         reporter.note(f"WARNING: {over}")
@@ -265,10 +271,10 @@ def _manifest(index: Location) -> Manifest | None:
         return None
 
 
-def _refuse_other(there: Configuration, here: Configuration, what: str) -> None:
+def _refuse_other(there: Configuration, here: Configuration, subject: str) -> None:
     here = here.adopting(there)
     if there.digest != here.digest:
-        raise ConfigurationMismatch(f"{what} has another configuration: " + "; ".join(there.differences(here)))
+        raise ConfigurationMismatch(f"{subject} has another configuration: " + "; ".join(there.differences(here)))
 
 
 def _plan(
@@ -303,7 +309,7 @@ def _carry_out(
     reporter.total(len(plan.files))
     try:
         shards = run_plan(index, plan, engine, reporter.progress, limits)
-    except NotReproducible:  # then none of the shards that are there can be trusted
+    except NotReproducible:  # then none of the shards written so far can be trusted
         _forget(index, plan)
         raise
     if not any(shard.rows for shard in shards):
@@ -332,18 +338,18 @@ def _carry_out(
 
 
 def _forget(index: Location, plan: Plan) -> None:
-    """Remove whatever an unfinished job has written."""
+    """Remove everything that an unfinished job has written."""
     for shard in plan.shards():
         atomic.remove(index / layout.shard_file(shard.number))  # before the plan, as in `_undo`
     layout.plan_path(index).unlink()
 
 
 def _undo(index: Location, shards: Sequence[ShardInfo]) -> list[tuple[str, str]]:
-    """Forget a job none of whose images could be used; gives each with the reason."""
+    """Undo a job none of whose images could be used. Returns each image's path and the reason."""
     skipped = []
     for info in shards:
         with Shard(index / info.file, info.file) as shard:
             skipped += shard.skipped()
-        atomic.remove(index / info.file)  # before the plan: a job to come must not take it for one of its own
+        atomic.remove(index / info.file)  # before the plan: the next job must not take this shard for its own
     layout.plan_path(index).unlink()
     return skipped

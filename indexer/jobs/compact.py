@@ -1,4 +1,4 @@
-"""Erase removed images: shards that hold any are written again without them, then deleted."""
+"""Erase removed images: write the shards that hold any again without them, then delete the old shards."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,14 +23,14 @@ _ROWS_AT_ONCE = 32
 
 
 def compact(index: Location, report: Report = lambda stage: None) -> Manifest:
-    """Rewrite the shards that hold removed images, publish, and delete every shard file that no longer counts.
+    """Rewrite the shards that hold removed images, publish, and delete every shard file that is no longer listed.
 
-    A reader that has the old generation open keeps reading it until it moves on.
+    A reader that has the old generation open can read it until it opens the new one.
 
     Raises
     ------
     InvalidRequest
-        An unfinished job is there.
+        The index has an unfinished job.
     NotAnIndex, IndexBusy, DamagedFile
     """
     with writing(index):
@@ -86,7 +86,7 @@ def _copy(old: Shard, writer: ShardWriter, rows: list[int], layers: list[str], k
         for layer in layers:
             maps = np.stack([old.maps(layer, row) for row in part])
             values, cells = peaks[layer]
-            saturated = 0 if first else old.saturated(layer)  # of the whole shard; of single images it is not known
+            saturated = 0 if first else old.saturated(layer)  # counted for the whole shard, not for each image
             batches[layer] = LayerBatch(maps, values[:, part].T.copy(), cells[:, part].T.copy(), saturated)
         writer.add(images, batches)
 

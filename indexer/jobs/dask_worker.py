@@ -1,6 +1,6 @@
-"""What a worker of a cluster does for its driver: it checks that both have the same versions, and works.
+"""The work of a cluster's worker: it checks that it has the same versions as its driver, then runs the driver's calls.
 
-It keeps its network between shards, and does one thing at a time.
+A worker keeps its network between shards, and runs one call at a time.
 """
 
 import functools
@@ -24,12 +24,12 @@ from indexer.network.restore import configuration_of, network_of
 from indexer.system.malloc import keep_freed_memory
 
 _DECIDING = ("torch", "torchvision", "numpy", "pillow", "h5py", "zstandard")
-"""Packages whose versions may move a bit of an activation, or of a file."""
+"""Packages whose versions may change a bit of an activation, or of a file."""
 
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """What a worker must have in common with its driver: our code, by a digest of it, and the packages beneath."""
+    """The versions that a worker must share with its driver: a digest of unitscope's code, and those of packages."""
     root = Path(indexer.__file__).parent
     code = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
@@ -39,14 +39,14 @@ def versions() -> dict[str, str]:
 
 
 def check_versions(driver: dict[str, str]) -> None:
-    """Refuse a driver of other versions than those here.
+    """Refuse a driver whose versions differ from this worker's.
 
     Raises
     ------
     ConfigurationMismatch
     """
-    here = versions()
-    differing = [f"{name} {here.get(name)}, not {value}" for name, value in driver.items() if here.get(name) != value]
+    own = versions()
+    differing = [f"{name} {own.get(name)}, not {value}" for name, value in driver.items() if own.get(name) != value]
     if differing:
         raise ConfigurationMismatch(
             f"the worker on {socket.gethostname()} has {', '.join(differing)} as its driver has; install the same there"
@@ -54,11 +54,11 @@ def check_versions(driver: dict[str, str]) -> None:
 
 
 _one_at_a_time = threading.Lock()
-"""One piece of work takes all cores that its process may have: a second one beside it would only take memory."""
+"""A call uses all cores of its process, so a second one beside it would only take memory."""
 
 
 def checked(driver: dict[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a worker runs: work of a driver of these versions.
+    """Call ``function`` for a driver that has these versions.
 
     Raises
     ------
@@ -77,26 +77,26 @@ def kept_network(configuration: Configuration) -> Network:
     Raises
     ------
     ConfigurationMismatch
-        It is not the driver's.
+        The network that this worker loads is not the driver's.
     """
     keep_freed_memory()
-    network = network_of(configuration, model=configuration.model)  # as its driver was told
-    here = configuration_of(network, configuration.keep_images).adopting(configuration)
-    if here.digest != configuration.digest:
+    network = network_of(configuration, model=configuration.model)  # by the name that the driver was given
+    own = configuration_of(network, configuration.keep_images).adopting(configuration)
+    if own.digest != configuration.digest:
         raise ConfigurationMismatch(
             f"the network of the worker on {socket.gethostname()} is not the driver's: "
-            + "; ".join(configuration.differences(here))
+            + "; ".join(configuration.differences(own))
         )
     return network
 
 
 def index_shard(task: ShardTask, plan: ShardPlan) -> ShardInfo:
-    """One shard, unless it is there already.
+    """Make one shard, unless it exists already.
 
     Raises
     ------
     ConfigurationMismatch
         The driver's weights or configuration are not those of this worker.
     """
-    there = existing_shard(task.index, plan, task.configuration)
-    return there or index_shards(task, [plan], kept_network(task.configuration))[0]
+    existing = existing_shard(task.index, plan, task.configuration)
+    return existing or index_shards(task, [plan], kept_network(task.configuration))[0]

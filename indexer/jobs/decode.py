@@ -1,4 +1,4 @@
-"""Image files -> network input pixels, decoded ahead of need on several threads."""
+"""Image files -> the network's input pixels, decoded ahead on several threads."""
 
 import hashlib
 from collections import deque
@@ -37,7 +37,7 @@ class Skipped:
 def decode(
     root: Location, id: int, file: ImageFile, preprocessing: Preprocessing, keep: bool, max_pixels: int = MAX_PIXELS
 ) -> Decoded | Skipped:
-    """Read, decode and preprocess one image; ``keep`` hands its bytes on."""
+    """Read, decode and preprocess one image. With ``keep``, the result holds the bytes of its file."""
     try:
         data = read_file(root / file.path)
         with decoding(file.path):
@@ -63,7 +63,7 @@ def decode_ahead(
     ahead: int,
     max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Decoded | Skipped]:
-    """Decode images in order, up to ``ahead`` of them before they are asked for."""
+    """Decode images in order, up to ``ahead`` of them before the caller asks for them."""
     waiting: deque[Future[Decoded | Skipped]] = deque()
     for id, file in images:
         waiting.append(pool.submit(decode, root, id, file, preprocessing, keep, max_pixels))

@@ -1,8 +1,8 @@
-"""Batches of decoded images -> what a shard keeps of them: forward passes, watched.
+"""Batches of decoded images -> what a shard keeps of them, by forward passes that are checked.
 
 1. ``for batch in batches(decoded, size)`` gathers usable images.
-2. ``checks.next(batch)`` compares passes before the first batch and now and then.
-3. ``forward(network, batch, tables, bad)`` is one pass; images on which the network gives NaN or infinity are skipped.
+2. ``checks.next(batch)`` compares passes before the first batch, and again now and then.
+3. ``forward(network, batch, tables, bad)`` runs one pass and skips images on which the network gives NaN or infinity.
 """
 
 import threading
@@ -22,9 +22,9 @@ from indexer.shards.records import IndexedImage, LayerBatch
 from indexer.shards.reduce import reduce_maps
 
 _TABLES_SHARE = 8
-"""A shard's tables take at most one part in so many of a GPU's memory; those of two shards may be there."""
+"""A shard's tables take at most this fraction (1/8) of a GPU's memory, which may hold the tables of two shards."""
 _TRIED_AT, _TRIED_EVERY = (16, 128), 1024
-"""Before which batches passes are compared again, and before each how manieth from then on."""
+"""Passes are compared again before the 16th and the 128th batch, and before every 1024th."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Forwarded:
-    """A batch that has been through the network: what is kept of its images, and which were skipped."""
+    """A batch after its forward pass: what the shard keeps of its images, and which images were skipped."""
 
     images: list[IndexedImage]
     layers: dict[str, LayerBatch]
@@ -43,7 +43,7 @@ class Forwarded:
 
 
 class Checks:
-    """Passes that are compared, before the first batch of a job and now and then: `indexer.network.passes.trial`."""
+    """Compares passes, before the first batch of a job and then now and then; see `indexer.network.passes.trial`."""
 
     def __init__(self, network: Network, forwards: ThreadPoolExecutor, batch_size: int) -> None:
         self._network, self._forwards, self._images = network, forwards, min(IMAGES, batch_size)
@@ -51,7 +51,7 @@ class Checks:
         self._batches = 0
 
     def next(self, batch: Batch) -> Future[None] | None:
-        """Compare what is due before this batch; gives a check that goes on beside others, if there is one."""
+        """Run the comparison that is due before this batch. Returns it as a future if it runs beside other passes."""
         if not batch.usable:
             return None
         pixels = np.stack([result.pixels for result in batch.usable[: self._images]])
@@ -65,19 +65,19 @@ class Checks:
 
 
 class BadImages:
-    """Counts images on which the network gives NaN or infinity. Safe from any thread."""
+    """Counts images on which the network gives NaN or infinity. Thread-safe."""
 
     def __init__(self, most: int) -> None:
         self._most, self._count, self._lock = most, 0, threading.Lock()
 
     def count(self, error: NotFinite) -> None:
-        """Let some be skipped, or raise the error where they are too many."""
+        """Count the images of an error; raise it if there are now too many of them."""
         with self._lock:
             self._count += len(error.rows)
             if self._count <= self._most:
                 return
-        more = f"; more than {self._most} images are like that" if self._most else ""
-        raise NotFinite(f"{error}{more}; nothing of it was kept", error.rows, error.reason) from error
+        exceeded = f"; more than {self._most} images are like that" if self._most else ""
+        raise NotFinite(f"{error}{exceeded}; nothing of it was kept", error.rows, error.reason) from error
 
 
 def batches(results: Iterator[Decoded | Skipped], size: int) -> Iterator[Batch]:
@@ -99,7 +99,7 @@ Tables = dict[str, reduce_gpu.CountTable]
 
 
 def tables_of(network: Network) -> Tables:
-    """Where a shard's activations are counted on a GPU that has room for it; elsewhere the writer counts them."""
+    """Tables that count a shard's activations on a GPU with room for them. Empty otherwise: the writer counts them."""
     if network.device.type != "cuda":
         return {}
     needed = sum(shape[0] for shape in network.shapes.values()) * reduce_gpu.NEURON_BYTES
@@ -109,7 +109,7 @@ def tables_of(network: Network) -> Tables:
 
 
 def forward(network: Network, batch: Batch, tables: Tables, bad: BadImages) -> Forwarded:
-    """Send a batch through the network; images on which it gives NaN or infinity are skipped."""
+    """Run the network on a batch; skip images on which it gives NaN or infinity."""
     usable, skipped = batch.usable, batch.skipped
     while usable:
         try:
@@ -126,15 +126,15 @@ def _reduced(network: Network, usable: list[Decoded], tables: Tables) -> dict[st
     pixels = network.stacked([result.pixels for result in usable])
     if not _queues(network):
         return network.run(pixels, lambda layer, maps: reduce_maps(layer, maps, paths))
-    copying = network.run(pixels, lambda layer, maps: reduce_gpu.start(maps, tables.get(layer)))
+    pending = network.run(pixels, lambda layer, maps: reduce_gpu.start(maps, tables.get(layer)))
     try:
-        return {layer: part.batch(layer, paths) for layer, part in copying.items()}
+        return {layer: part.batch(layer, paths) for layer, part in pending.items()}
     except NotFinite:
-        for layer, part in copying.items():
+        for layer, part in pending.items():
             part.take_back(tables.get(layer))
         raise
 
 
 def _queues(network: Network) -> bool:
-    """Whether the network's device works by itself, so that only what is left of its maps is worth copying."""
+    """Whether the network runs on a device beside the CPU, which then reduces the maps before they are copied."""
     return network.device.type != "cpu"

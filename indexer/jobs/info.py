@@ -1,4 +1,4 @@
-"""What an index is, for a person or a program."""
+"""A description of an index, for a person or a program."""
 
 from typing import Any
 
@@ -48,9 +48,9 @@ def describe(index: Location) -> dict[str, Any]:
 
 
 def skipped_images(index: Location, manifest: Manifest | None = None) -> list[tuple[str, str]]:
-    """Every image that could not be used, and why; not those that were used when they were tried again.
+    """Every image that could not be used, and why. Images that a later try could use are not among them.
 
-    ``manifest`` is what a job gave, which may have tried others than the published one says.
+    ``manifest`` is the one that a job returned; it may list images that the published one does not.
 
     Raises
     ------
@@ -58,13 +58,13 @@ def skipped_images(index: Location, manifest: Manifest | None = None) -> list[tu
     """
     manifest = manifest or read_manifest(index)
     with open_shards(index, manifest) as shards:
-        found = {pair for shard in shards for pair in shard.skipped()}.union(map(tuple, manifest.skipped))
+        skipped = {pair for shard in shards for pair in shard.skipped()}.union(map(tuple, manifest.skipped))
     table = ImageTable(index, manifest.derived["images"])
-    return sorted((path, reason) for path, reason in found if table.find_path(path) is None)
+    return sorted((path, reason) for path, reason in skipped if table.find_path(path) is None)
 
 
 def saturated_activations(index: Location, manifest: Manifest) -> dict[str, int]:
-    """Activations of each layer that were clipped to the range of float16."""
+    """How many activations of each layer were clipped to the range of float16."""
     counts = dict.fromkeys((layer.name for layer in manifest.configuration.layers), 0)
     with open_shards(index, manifest) as shards:
         for shard in shards:

@@ -1,4 +1,4 @@
-"""How far a job trusts a network. Without torch, as commands and `indexer.jobs.verify` need it."""
+"""How far a job trusts a network. This module needs no torch, because commands and `indexer.jobs.verify` import it."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class Limits:
     Attributes
     ----------
     passes : int or None
-        Forward passes at once, at most; None for what suits the device.
+        The most forward passes at once; None for a number that suits the device.
     bad_images : int
         On how many images the network may give NaN or infinity. They are skipped; one more ends the job.
     """

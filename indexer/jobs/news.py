@@ -1,4 +1,4 @@
-"""What has changed where the images of an index come from: said, not done."""
+"""Says what has changed in the place that an index's images come from. Nothing is changed in the index."""
 
 from collections.abc import Collection
 
@@ -13,7 +13,7 @@ from indexer.store.storage import Location
 
 
 def say_news(index: Location, manifest: Manifest, origin: Origin, say: Say) -> None:
-    """Say what `add` would take in, `relabel` would change, and what is gone."""
+    """Say what `add` would take in, what `relabel` would change, and which images are gone."""
     table = ImageTable(index, manifest.derived["images"])
     try:
         listing = list_origin(origin)
@@ -24,7 +24,7 @@ def say_news(index: Location, manifest: Manifest, origin: Origin, say: Say) -> N
     new = len(new_paths(index, manifest, listing, known))
     gone = len(known - {file.path for file in listing.files})
     if new and from_a_forgotten_list(table, manifest.intake):
-        new = gone = 0  # the folder is not what it was made from
+        new = gone = 0  # the index was made from a list, so the folder does not tell what is new or gone
     missing, fresh = f"{_are(gone, 'of the index')} no longer there", f"{_are(new, 'there')} not in the index"
     if new and gone:
         say(f"{missing}, and {fresh}: `relabel {index}` finds moved ones, then `add {index}` takes in the rest")
@@ -36,15 +36,15 @@ def say_news(index: Location, manifest: Manifest, origin: Origin, say: Say) -> N
 
 
 def new_paths(index: Location, manifest: Manifest, listing: Listing, known: Collection[str]) -> set[str]:
-    """Images that were neither taken in, nor found to be unusable, nor removed."""
+    """Images that were neither indexed, nor found to be unusable, nor removed."""
     tried = {path for path, _ in skipped_images(index, manifest)}
-    marks = set(manifest.left_out)
-    found = {file.path for file in listing.files} - set(known) - tried
-    return {path for path in found if path_fingerprint(path) not in marks} if marks else found
+    removed = set(manifest.left_out)
+    unknown = {file.path for file in listing.files} - set(known) - tried
+    return {path for path in unknown if path_fingerprint(path) not in removed} if removed else unknown
 
 
 def say_other_classes(index: Location, table: ImageTable, listing: Listing, say: Say, unknown: bool = False) -> None:
-    """Say how many images have another class now; a list without classes, or a forgotten one, says nothing."""
+    """Say how many images have another class now. A list without classes, or a forgotten one, cannot tell."""
     if not listing.classes or unknown:
         return
     wanted = {file.path: file.class_ for file in listing.files}
@@ -69,9 +69,9 @@ def _them(count: int) -> str:
 
 
 def say_moved(index: Location, known: Collection[str], listing: Listing, say: Say) -> None:
-    """Say that images may have been moved, which `add` takes for new ones."""
-    found = {file.path for file in listing.files}
-    gone, new = len(set(known) - found), len(found - set(known))
+    """Say that images may have been moved: `add` takes a moved image for a new one."""
+    listed = {file.path for file in listing.files}
+    gone, new = len(set(known) - listed), len(listed - set(known))
     if gone and new:
         advice = f"if files were moved, end this and run `relabel {index}` first: here they count as new"
         say(f"{_are(gone, 'of the index')} no longer there; {advice}")

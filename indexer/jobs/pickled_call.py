@@ -1,7 +1,8 @@
-"""Work for a cluster as bytes.
+"""A call for a cluster's worker, as bytes.
 
-Dask's scheduler unpacks every task it is sent. It must not need the network's packages for that: importing them takes
-it up to half a minute, in which it answers nobody and takes its workers for dead.
+Dask's scheduler unpacks every task that it is sent. If a task named our functions, the scheduler would have to import
+the network's packages to unpack it. That takes up to half a minute, in which it answers nobody and takes its workers
+for dead. Bytes need no import.
 """
 
 import pickle
@@ -10,11 +11,11 @@ from typing import Any
 
 
 def seal(function: Callable[..., Any], *arguments: Any) -> bytes:
-    """A call as bytes."""
+    """Pack a call into bytes."""
     return pickle.dumps((function, arguments))
 
 
 def call(sealed: bytes) -> Any:
-    """What the call gives."""
+    """Unpack a call, make it and return its result."""
     function, arguments = pickle.loads(sealed)
     return function(*arguments)

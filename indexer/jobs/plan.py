@@ -1,8 +1,8 @@
-"""What a job is going to index, written down before it starts.
+"""The plan of a job: what it will index, written down before it starts.
 
-A job that is interrupted resumes from its plan, so that the result does not depend on where it was interrupted or on
-files that came or went meanwhile. The i-th image of a plan has the id ``first_id + i``, whether or not it turns out to
-be usable; shard ``first_shard + s`` covers the images from ``s * shard_size`` on.
+An interrupted job resumes from its plan. So the result does not depend on when the job was interrupted, or on files
+that came or went meanwhile. The i-th image of a plan has the id ``first_id + i``, whether or not it turns out to be
+usable. Shard ``first_shard + s`` covers the images from ``s * shard_size`` on.
 """
 
 import itertools
@@ -47,9 +47,9 @@ class Plan:
     skipped: list[tuple[str, str]]
     files: list[ImageFile]
     intake: Intake | None = None
-    """Of the index, once the job has ended; older programs did not write it down."""
+    """The intake of the index after the job; None in a plan of an older program."""
     endings: dict[str, int] = field(default_factory=dict)
-    """As in the manifest."""
+    """The same as in the manifest."""
 
     @property
     def next_id(self) -> int:
@@ -107,13 +107,13 @@ def read_plan(index: Location) -> Plan | None:
 
 def _file(row: dict[str, Any]) -> ImageFile:
     class_ = row["class"]
-    return ImageFile(row["path"], None if class_ is None else sys.intern(class_))  # few names, of many images
+    return ImageFile(row["path"], None if class_ is None else sys.intern(class_))  # many images share few names
 
 
 def unfinished_plan(index: Location, manifest: Manifest | None) -> Plan | None:
     """The plan of a job that was interrupted before it published, if there is one.
 
-    A plan that was published, but not yet removed, is removed.
+    The plan of a job that published but had not yet removed it is removed now.
     """
     plan = read_plan(index)
     if plan is not None and manifest is not None and plan.first_id < manifest.next_id:

@@ -1,4 +1,4 @@
-"""What a precision costs: how much of the order of images by peak is still that of float32."""
+"""The cost of a precision: how much of each neuron's order of images by peak still agrees with float32."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,26 +17,26 @@ from indexer.store.remote import parse_location
 from indexer.store.storage import Location
 
 IMAGES = 64
-"""Images of the first shard that are looked at."""
+"""How many images of the first shard are compared."""
 TOP = 20
 
 
 @dataclass(frozen=True)
 class KeptRanks:
-    """What is kept of a layer's top images.
+    """How far the top images of a layer's neurons agree with float32.
 
     Attributes
     ----------
     images : int
-        Among how many images the tops were sought.
+        The number of images among which each neuron's top images are sought.
     top : int
-        How many of them each neuron has.
+        The number of top images of each neuron.
     neurons : int
-        Neurons looked at: those that float32 does not have equally high on all images.
+        The number of neurons compared: those whose peaks in float32 are not the same on all images.
     same : float
-        Mean share of a neuron's top images that are among those of float32.
+        The mean share of a neuron's top images that are among its top images in float32.
     in_place : float
-        Mean share that stands at the same rank, too.
+        The mean share that also has the same rank.
     """
 
     layer: str
@@ -48,12 +48,12 @@ class KeptRanks:
 
 
 def ranks_kept(index: Location, device: str | None = None) -> list[KeptRanks]:
-    """Run some images of an index in float32 too, and compare each neuron's top images; ties go to the lower id.
+    """Run some images of an index again in float32, and compare each neuron's top images; ties go to the lower id.
 
     Returns
     -------
     list of KeptRanks
-        For each layer; none where no image is there any longer.
+        One for each layer; empty if none of the images exists any longer.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _decode(manifest: Manifest, path: str) -> object:
 
 
 def peaks_of(network: Network, pixels: list[np.ndarray], size: int) -> dict[str, np.ndarray]:
-    """Peaks (C, n) float32 of each layer on n images (h, w, 3) uint8, in batches of a size."""
+    """Peaks (C, n) float32 of each layer on n images (h, w, 3) uint8, run in batches of ``size``."""
 
     def peaks(layer: str, maps: torch.Tensor) -> np.ndarray:
         return maps.to(torch.float32).amax(dim=(2, 3)).cpu().numpy().T
@@ -91,12 +91,12 @@ def peaks_of(network: Network, pixels: list[np.ndarray], size: int) -> dict[str,
         for first in range(0, len(pixels), size):
             yield network.run(np.stack(pixels[first : first + size]), peaks)
 
-    found = list(batches())
-    return {layer: np.concatenate([batch[layer] for batch in found], axis=1) for layer in network.traces}
+    results = list(batches())
+    return {layer: np.concatenate([batch[layer] for batch in results], axis=1) for layer in network.traces}
 
 
 def compare(layer: str, exact: np.ndarray, ours: np.ndarray) -> KeptRanks:
-    """What peaks (C, n) keep of the order that others (C, n) give; ties go to the lower image."""
+    """How far the orders of images by ``exact`` and ``ours`` (C, n) agree; ties go to the lower image."""
     images, top = exact.shape[1], min(TOP, exact.shape[1])
     differing = exact.max(axis=1) > exact.min(axis=1)
     exact_top, our_top = (

@@ -1,4 +1,4 @@
-"""Take over classes and paths that have changed since images were indexed; the network does not run."""
+"""Update the classes and paths that have changed since images were indexed. The network does not run."""
 
 import hashlib
 from collections import defaultdict
@@ -29,7 +29,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Relabelled:
-    """What `relabel` did: the manifest as published, and how many images have another path or another class."""
+    """The result of `relabel`: the manifest as published, and how many images got another path or another class."""
 
     manifest: Manifest
     moved: int
@@ -43,26 +43,27 @@ def relabel(
     quick: bool = False,
     reporter: Reporter | None = None,
 ) -> Relabelled:
-    """Give images the classes, and moved ones the paths, that they have now, and derive the index anew.
+    """Update the classes of images, and the paths of moved images, to what they are now; then derive the index anew.
 
-    An image is one that was moved where its bytes are found under another name. Images that are gone keep what they
-    have; new ones are left to `indexer.jobs.build.add`.
+    An image was moved if its bytes are found under another path. Images that are gone keep their path and class.
+    `indexer.jobs.build.add` takes in new ones.
 
     Parameters
     ----------
     index : Path
     images : Path, optional
-        A list, which the index then remembers; by default wherever it has its images from.
+        A list, which the index then remembers; by default the place that the index takes its images from.
     columns : Wanted, optional
-        Of the list.
+        The columns of the list.
     quick : bool
-        Read only files whose name or size is another one; images of equal size that changed names are not found then.
+        Read only files whose path or size is not that of an indexed image. This misses images of equal size that
+        exchanged their names.
     reporter : Reporter, optional
 
     Raises
     ------
     InvalidRequest
-        An unfinished job is there, the images are gone, or two images would have one path.
+        The index has an unfinished job, the images are gone, or two images would have one path.
     NotAnIndex, IndexBusy
     """
     reporter = reporter or Reporter()
@@ -72,10 +73,10 @@ def relabel(
             raise InvalidRequest("an unfinished job is there; finish it first, by the command that started it")
         table = ImageTable(index, manifest.derived["images"])
         intake, listing = taken_in(manifest, table, images, columns, reporter.note)
-        found = _Matching(table, listing, quick, reporter.progress)
-        reporter.total(found.to_read)
-        changed, moved, classes = _changes(table, found.rows(), listing.classes)
-        _say_rest(table, found, reporter.note)
+        matching = _Matching(table, listing, quick, reporter.progress)
+        reporter.total(matching.to_read)
+        changed, moved, classes = _changes(table, matching.rows(), listing.classes)
+        _say_rest(table, matching, reporter.note)
         if not changed:
             return Relabelled(remember(index, manifest, intake, reporter.stage), 0, 0)
         labels = Labels(read_labels(index, manifest).changed | changed)
@@ -86,7 +87,7 @@ def relabel(
 def _changes(
     table: ImageTable, rows: dict[int, ImageFile], has_classes: bool
 ) -> tuple[dict[int, tuple[str, str | None]], int, int]:
-    """Labels by id, and how many paths and how many classes are others."""
+    """The changed labels by id, and how many paths and how many classes have changed."""
     changed, moved, classes = {}, 0, 0
     for row, file in rows.items():
         old = (table.path(row), table.class_of(row))
@@ -99,15 +100,15 @@ def _changes(
 
 
 class _Matching:
-    """Which file of a listing is which image of a table, by their bytes.
+    """Matches the files of a listing with the images of a table, by their bytes.
 
     Attributes
     ----------
     to_read : int
-        Files that are read for it.
+        The number of listed files that are read.
     gone, unlisted, altered : list of int
-        Rows whose file is nowhere, those whose file is there but not listed, and those at whose path other bytes are;
-        known after `rows`.
+        Rows whose file is gone, rows whose file exists but is not listed, and rows whose file now has other bytes.
+        `rows` fills them.
     """
 
     def __init__(self, table: ImageTable, listing: Listing, quick: bool, progress: Callable[[int], None]) -> None:
@@ -119,7 +120,7 @@ class _Matching:
             self._same = {path for path in self._files if self._has_size_of_row(path)}
         self._reading = [path for path in self._files if path not in self._same]
         if quick and all(path in self._files and path in self._same for path in self._row_of):
-            self._reading = []  # every image is where it was; the others are new
+            self._reading = []  # every image is where it was, so the other files are new
         self.to_read = len(self._reading)
         self._quick = quick
         self.gone: list[int] = []
@@ -127,27 +128,27 @@ class _Matching:
         self.altered: list[int] = []
 
     def rows(self) -> dict[int, ImageFile]:
-        """The file of each row that is found.
+        """The file of each row that has one.
 
         Raises
         ------
         InvalidRequest
             Two images would have one path.
         """
-        found = {self._row_of[path]: self._files[path] for path in self._same}
+        matched = {self._row_of[path]: self._files[path] for path in self._same}
         others: dict[bytes, list[str]] = defaultdict(list)
         for path, digest in self._digests():
             row = self._row_of.get(path)
             if row is not None and digest == self._digest(row):
-                found[row] = self._files[path]
+                matched[row] = self._files[path]
             elif digest != _UNREADABLE:
                 others[digest].append(path)
-        lost = [row for row in self._row_of.values() if row not in found and not self._is_there(row)]
-        found |= self._moved(lost, others)
-        taken = {file.path for file in found.values()}
+        lost = [row for row in self._row_of.values() if row not in matched and not self._is_unlisted(row)]
+        matched |= self._moved(lost, others)
+        taken = {file.path for file in matched.values()}
         for row in lost:
             path = self._table.path(row)
-            if row in found:
+            if row in matched:
                 continue
             if path in taken:
                 raise InvalidRequest(
@@ -155,24 +156,27 @@ class _Matching:
                     f"now; hide it first: remove INDEX --id {int(self._table.id[row])}"
                 )
             if path in self._files:
-                found[row] = self._files[path]
+                matched[row] = self._files[path]
                 self.altered.append(row)
             else:
                 self.gone.append(row)
-        return found
+        return matched
 
-    def _is_there(self, row: int) -> bool:
-        """Whether an image is where it was, though it is not listed."""
+    def _is_unlisted(self, row: int) -> bool:
+        """Whether an image is not listed, but is still where it was."""
         path = self._table.path(row)
         if path in self._files:
             return False
-        there = self._has_size_of_row(path) if self._quick else self._read(path) == self._digest(row)
-        if there:
+        unlisted = self._has_size_of_row(path) if self._quick else self._read(path) == self._digest(row)
+        if unlisted:
             self.unlisted.append(row)
-        return there
+        return unlisted
 
     def _moved(self, lost: list[int], others: dict[bytes, list[str]]) -> dict[int, ImageFile]:
-        """Rows that are found under another path; of files with equal bytes, first those that kept their name."""
+        """The file of each row that is found under another path.
+
+        Among files with equal bytes, one that kept the image's file name is preferred.
+        """
         rows_of: dict[bytes, list[int]] = defaultdict(list)
         for row in lost:
             rows_of[self._digest(row)].append(row)
@@ -212,12 +216,12 @@ class _Matching:
             return False
 
 
-def _say_rest(table: ImageTable, found: _Matching, say: Say) -> None:
-    for rows, what in (
-        (found.gone, "of the index are no longer there, and keep the path and the class that they have"),
-        (found.unlisted, "of the index are not listed, and keep the class that they have"),
-        (found.altered, "have changed since they were indexed, and have the class of their path"),
+def _say_rest(table: ImageTable, matching: _Matching, say: Say) -> None:
+    for rows, fate in (
+        (matching.gone, "of the index are no longer there, and keep the path and the class that they have"),
+        (matching.unlisted, "of the index are not listed, and keep the class that they have"),
+        (matching.altered, "have changed since they were indexed, and have the class of their path"),
     ):
         if rows:
             names = ", ".join(table.path(row) for row in rows[:_SHOWN])
-            say(f"{len(rows)} images {what}: {names}{', …' if len(rows) > _SHOWN else ''}")
+            say(f"{len(rows)} images {fate}: {names}{', …' if len(rows) > _SHOWN else ''}")

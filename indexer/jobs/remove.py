@@ -21,16 +21,17 @@ def remove(
     class_: str | None = None,
     report: Report = lambda stage: None,
 ) -> Manifest:
-    """Remove images by id, by path, or a whole class; `indexer.jobs.compact.compact` then erases them from disk.
+    """Remove images by id, by path, or a whole class.
 
-    Their files stay where they are, and `indexer.jobs.build.add` leaves them out unless it is told otherwise.
+    `indexer.jobs.compact.compact` then erases them from the files of the index. The original files stay where they are,
+    and `indexer.jobs.build.add` leaves them out unless its ``again`` names them.
 
     Raises
     ------
     NotFound
-        One of them is not in the index; nothing is removed then.
+        One of the images is not in the index; then nothing is removed.
     InvalidRequest
-        Nothing is named, or nothing would be left.
+        No image is named, or no image would be left.
     NotAnIndex, IndexBusy
     """
     if not ids and not paths and class_ is None:
@@ -38,16 +39,16 @@ def remove(
     with writing(index):
         manifest = read_manifest(index)
         table = image_table.ImageTable(index, manifest.derived["images"])
-        gone = _select(table, ids, paths, class_)
-        if len(gone) == manifest.images:
+        rows = _select(table, ids, paths, class_)
+        if len(rows) == manifest.images:
             raise InvalidRequest("that would remove every image; delete the index instead")
-        removed = sorted({*manifest.removed, *table.id[gone].tolist()})
-        left_out = sorted({*manifest.left_out, *map(path_fingerprint, table.paths(gone))})
+        removed = sorted({*manifest.removed, *table.id[rows].tolist()})
+        left_out = sorted({*manifest.left_out, *map(path_fingerprint, table.paths(rows))})
         return derive_and_publish(index, replace(manifest, removed=removed, left_out=left_out), report)
 
 
 def path_fingerprint(path: str) -> str:
-    """What is kept of a removed image, for good: no name, which may itself be what had to go."""
+    """The digest that an index keeps of a removed image's path. The path itself may have to be erased, too."""
     return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
@@ -58,7 +59,7 @@ def _select(
     unknown = [str(name) for name, row in rows.items() if row is None]
     if unknown:
         raise NotFound(f"not in the index: {', '.join(sorted(unknown)[:10])}")
-    found = [row for row in rows.values() if row is not None]
+    selected = [row for row in rows.values() if row is not None]
     if class_ is not None:
-        found += table.rows_of_class(class_).tolist()
-    return np.unique(found)
+        selected += table.rows_of_class(class_).tolist()
+    return np.unique(selected)

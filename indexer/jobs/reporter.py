@@ -1,4 +1,4 @@
-"""What a job tells while it runs. Without torch, as commands need it."""
+"""How a job reports while it runs. This module needs no torch, because commands import it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 @dataclass
 class Reporter:
-    """What a job tells while it runs: ``stage`` gets a line, the others numbers of images."""
+    """Takes a job's reports while it runs: ``stage`` and ``note`` get text, the others numbers of images."""
 
     stage: Callable[[str], None] = lambda text: None
     total: Callable[[int], None] = lambda images: None
     progress: Callable[[int], None] = lambda images: None
     left_out: Callable[[int], None] = lambda images: None
-    """Of those that were removed and stay so."""
+    """Gets the number of images that stay out because they were removed."""
     note: Callable[[str], None] = lambda text: None
-    """A sentence that a person should read."""
+    """Gets a sentence that a person should read."""

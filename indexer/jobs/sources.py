@@ -1,4 +1,4 @@
-"""Where a job takes its images from, and whether that is where the index has them from."""
+"""Where a job takes its images from, and whether the index takes its images from there too."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,20 +16,20 @@ from indexer.store.storage import Location, storage_at
 
 Say = Callable[[str], None]
 MOST_PIXELS = 1 << 28
-"""Most pixels of an image that may be asked for: 800 MB of RGB; it is the manifest's bound as well."""
+"""The highest ``max_pixels`` that may be asked for: 800 MB of RGB. It is the manifest's bound as well."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """An image root, and what is taken in below it."""
+    """An image root, and the intake of images below it."""
 
     root: Location
     intake: Intake
 
     def __str__(self) -> str:
-        places = [f"the folder {self.root}"] if self.intake.folder else []
-        places += [f"the list {source.path}" for source in self.intake.lists]
-        return " and ".join(places)
+        sources = [f"the folder {self.root}"] if self.intake.folder else []
+        sources += [f"the list {source.path}" for source in self.intake.lists]
+        return " and ".join(sources)
 
 
 def origin_of(
@@ -39,12 +39,12 @@ def origin_of(
     follow_links: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> Origin:
-    """What a person names when an index is built; nothing of it is read.
+    """The origin that a person names when an index is built. No file is read.
 
     Raises
     ------
     InvalidRequest
-        No image has so many pixels.
+        ``max_pixels`` is not 1 to `MOST_PIXELS`.
     """
     if not 1 <= max_pixels <= MOST_PIXELS:
         raise InvalidRequest(f"--max-pixels must be 1 to {MOST_PIXELS}, not {max_pixels}")
@@ -56,7 +56,7 @@ def origin_of(
 
 
 def list_source(images: Location, wanted: Wanted | None = None) -> ListSource:
-    """A list as it is remembered."""
+    """A list in the form in which the index remembers it."""
     return ListSource(storage_at(images).absolute_name(), wanted or Wanted())
 
 
@@ -65,7 +65,7 @@ def _is_list(images: Location) -> bool:
 
 
 def list_origin(origin: Origin, say: Say = lambda text: None) -> Listing:
-    """Everything that an index takes in, as it is now. Where lists name an image, the last one says its class.
+    """All images that an index takes in, as they are now. If several lists name an image, the last one gives its class.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def list_origin(origin: Origin, say: Say = lambda text: None) -> Listing:
 
 
 def check_root(root: Location) -> None:
-    """Refuse to look for images where their folder is gone."""
+    """Refuse to look for images if their folder is gone."""
     if storage_at(root).is_lost_folder():
         raise InvalidRequest(
             f"{root}, the folder of the images, is no longer there; put a symbolic link there to where they are now"
@@ -113,38 +113,39 @@ def _check_list(source: ListSource) -> None:
 
 
 def without_lost_lists(intake: Intake, say: Say) -> Intake:
-    """Forget lists that are gone, where another one is named."""
-    there = tuple(source for source in intake.lists if parse_location(source.path).is_file())
+    """The intake without lists that are gone. Call it only when a person names another source."""
+    existing = tuple(source for source in intake.lists if parse_location(source.path).is_file())
     for source in intake.lists:
-        if source not in there:
+        if source not in existing:
             say(f"{source.path} is no longer there; the index forgets that list")
-    return replace(intake, lists=there)
+    return replace(intake, lists=existing)
 
 
-def refuse_other_origin(there: Origin, here: Origin, what: str, index: Location) -> None:
-    """Refuse to go on with other images than a job or an index is about.
+def refuse_other_origin(there: Origin, here: Origin, subject: str, index: Location) -> None:
+    """Refuse images that are not those of the index or the job, which ``subject`` names.
 
     Raises
     ------
     ConfigurationMismatch
-        The message says what is there, and how more images are added.
+        The message says where its images come from, and how more are added.
     """
     if there.root != here.root or not _takes_in(there.intake, here.intake):
         raise ConfigurationMismatch(
-            f"{what} is about other images: those of {there}, not of {here}. `add {index}` takes in what is new there, "
-            f"`add {index} LIST` what a list names below {there.root}; other images need an index of their own (--out)"
+            f"{subject} is about other images: those of {there}, not of {here}. `add {index}` takes in new images "
+            f"there, `add {index} LIST` those that a list names below {there.root}; other images need an index of "
+            "their own (--out)"
         )
     for option, mine, other in (
         ("--follow-links", there.intake.follow_links, here.intake.follow_links),
         ("--max-pixels", there.intake.max_pixels, here.intake.max_pixels),
     ):
         if mine != other:
-            raise ConfigurationMismatch(f"{what} has another configuration: {option}: {mine} there, {other} here")
+            raise ConfigurationMismatch(f"{subject} has another configuration: {option}: {mine} there, {other} here")
     for source in here.intake.lists:
         if source not in there.intake.lists:
             raise ConfigurationMismatch(
-                f"{what} takes paths and classes from other columns of {source.path}; `relabel {index} {source.path}` "
-                "with --class-column changes the classes"
+                f"{subject} takes paths and classes from other columns of {source.path}; "
+                f"`relabel {index} {source.path}` with --class-column changes the classes"
             )
 
 
@@ -154,7 +155,7 @@ def _takes_in(there: Intake, here: Intake) -> bool:
 
 
 def from_a_forgotten_list(table: ImageTable, intake: Intake) -> bool:
-    """Whether an index was made from a list that nobody remembers: its classes are not those of its folder."""
+    """Whether an index was made from a list that its manifest does not record: its classes are not its folders."""
     if intake != PLAIN:
         return False
     return any(table.class_of(row) != folder_class(table.path(row)) for row in range(len(table)))

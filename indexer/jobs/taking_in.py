@@ -1,4 +1,4 @@
-"""What `add` and `relabel` look at: where the index has its images from, or a list that it then remembers."""
+"""The images that `add` and `relabel` look at: those of the index's own source, or a list that it then remembers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,19 +27,19 @@ from indexer.store.storage import Location
 def taken_in(
     manifest: Manifest, table: ImageTable, images: Location | None, columns: Wanted | None, say: Say
 ) -> tuple[Intake, Listing]:
-    """What the index takes in from now on, and the images to look at now.
+    """The intake of the index from now on, and the images to look at now.
 
     Parameters
     ----------
     images : Path or None
-        A list, the image root, or None for wherever the index has its images from.
+        A list, the image root, or None for the place that the index takes its images from.
     columns : Wanted or None
-        Of the list.
+        The columns of the list.
 
     Raises
     ------
     InvalidRequest
-        It is another folder, or there is no list to go by.
+        ``images`` is another folder than the image root, or the index was made from a list that it does not remember.
     """
     root = parse_location(manifest.image_root)
     check_root(root)
@@ -76,7 +76,7 @@ def _list(
 
 
 def remember(index: Location, manifest: Manifest, intake: Intake, report: Callable[[str], None]) -> Manifest:
-    """Publish where images come from, if that is new; nothing else changes."""
+    """Publish a new intake without any other change; do nothing if the index has it already."""
     if manifest.intake == intake:
         return manifest
     return derive_and_publish(index, replace(manifest, intake=intake), report)

@@ -1,4 +1,4 @@
-"""Check every file of an index, and rebuild those that are damaged."""
+"""Check every file of an index, and rebuild damaged ones."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fault:
-    """A damaged file of an index, relative to it, and what is wrong."""
+    """A damaged file of an index, by its path relative to the index, and what is wrong with it."""
 
     file: str
     cause: str
@@ -53,7 +53,7 @@ def verify(index: Location) -> list[Fault]:
 
 def _check(index: Location, file: str, sha256: str) -> Fault | None:
     try:
-        found = atomic.file_sha256(index / file)
+        actual = atomic.file_sha256(index / file)
         if file.startswith("shards/"):
             Shard(index / file, file).close()
     except FileNotFoundError:
@@ -62,7 +62,7 @@ def _check(index: Location, file: str, sha256: str) -> Fault | None:
         return Fault(file, f"cannot be read ({error.strerror})")
     except DamagedFile as error:
         return Fault(file, error.cause)
-    return None if found == sha256 else Fault(file, f"has sha256 {found[:12]}…, the manifest says {sha256[:12]}…")
+    return None if actual == sha256 else Fault(file, f"has sha256 {actual[:12]}…, the manifest says {sha256[:12]}…")
 
 
 def repair(
@@ -73,17 +73,17 @@ def repair(
     limits: Limits = DEFAULT_LIMITS,
     model: str | None = None,
 ) -> Manifest:
-    """Rebuild damaged shards, each alone, from the original images, then derive and publish.
+    """Rebuild damaged shards from the original images, then derive the index anew and publish.
 
-    Images that were removed, or whose file is gone or has changed since, are left out of a rebuilt shard. A shard of
-    such images only is dropped. Where the weights are now, and the program's file, see
+    A rebuilt shard leaves out images that were removed, or whose file is gone or has changed since. A shard of such
+    images only is dropped. ``weights`` and ``model`` say where these files are now, see
     `indexer.network.restore.network_of`.
 
     Raises
     ------
     InvalidRequest
-        The image table that says what a shard held is damaged as well, there is nothing at the image root, or no
-        image of the index would be left.
+        The image table, which lists the images of each shard, is damaged as well; or there is nothing at the image
+        root; or no image of the index would be left.
     NotAnIndex, ConfigurationMismatch, ModelUnavailable, IndexBusy
     """
     reporter = reporter or Reporter()
@@ -93,7 +93,9 @@ def repair(
         damaged = [shard for shard in manifest.shards if shard.file in faults]
         labels = _labels(index, manifest, faults, damaged)
         if damaged:
-            from indexer.network.restore import network_of  # with torch, which `verify` needs not
+            from indexer.network.restore import (
+                network_of,
+            )  # here, because it imports torch, which `verify` does not need
 
             load = partial(network_of, manifest.configuration, weights, device, model)
             manifest = _rebuild(index, manifest, damaged, load, reporter, limits)
@@ -101,7 +103,7 @@ def repair(
 
 
 def _labels(index: Location, manifest: Manifest, faults: set[str], damaged: list[ShardInfo]) -> Labels:
-    """What images are called now; where the file that says it is damaged, the image table knows it too."""
+    """The current paths and classes of images. If the file of labels is damaged, they are read off the image table."""
     if manifest.derived.get(KEY) not in faults:
         return read_labels(index, manifest)
     file = manifest.derived["images"]
@@ -113,7 +115,7 @@ def _labels(index: Location, manifest: Manifest, faults: set[str], damaged: list
     table = ImageTable(index, file)
     changed = {}
     for info in manifest.shards:
-        if info not in damaged:  # one that is rebuilt has the names of the table
+        if info not in damaged:  # a rebuilt shard gets the paths and classes of the table
             with Shard(index / info.file, info.file) as shard:
                 for image in shard.images():
                     row = table.find_id(image.id)
@@ -154,7 +156,7 @@ def _rebuild(
 
 @contextmanager
 def _set_aside(files: Sequence[Location]) -> Iterator[None]:
-    """Free the names of files for new ones; back with those that none took, if that fails."""
+    """Move files aside so that new ones can take their names. On failure, move those back whose name is still free."""
     moved = {path: path.parent / f"{path.name}.damaged" for path in files if path.exists()}
     for path, aside in moved.items():
         storage_at(path).rename(aside.name)
@@ -172,7 +174,7 @@ def _set_aside(files: Sequence[Location]) -> Iterator[None]:
 def _plans(
     index: Location, manifest: Manifest, damaged: list[ShardInfo], root: Location
 ) -> tuple[list[ShardPlan], list[str]]:
-    """The shards to write, none without images, and the paths that are left out because they are others now."""
+    """The shards to write, all with images, and the paths that are left out because their files have changed."""
     file = manifest.derived["images"]
     if _check(index, file, manifest.checksums[file]):
         raise InvalidRequest(f"{file} is damaged too, so what the shards held is not known; build the index again")
@@ -180,17 +182,17 @@ def _plans(
     plans, changed = [], []
     for shard in damaged:
         first, end = np.searchsorted(table.id, [shard.first_id, shard.end_id]).tolist()
-        others = {row for row in range(first, end) if _is_another(root / table.path(row), table.sha256(row))}
-        changed += [table.path(row) for row in sorted(others)]
-        rows = [row for row in range(first, end) if row not in others]
+        altered = {row for row in range(first, end) if _has_changed(root / table.path(row), table.sha256(row))}
+        changed += [table.path(row) for row in sorted(altered)]
+        rows = [row for row in range(first, end) if row not in altered]
         files = tuple(ImageFile(table.path(row), table.class_of(row)) for row in rows)
         if files:
             plans.append(ShardPlan(int(Path(shard.file).stem), tuple(table.id[rows].tolist()), files))
     return plans, changed
 
 
-def _is_another(original: Location, sha256: str) -> bool:
+def _has_changed(original: Location, sha256: str) -> bool:
     try:
         return hashlib.sha256(read_file(original)).hexdigest() != sha256
-    except OSError:  # the job will say why
+    except OSError:  # the job that reads it next says why
         return False

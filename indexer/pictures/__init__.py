@@ -1,4 +1,4 @@
-"""Pictures of what was found: patches, heat maps."""
+"""Pictures of the answers to questions: patches, whole images, heat maps."""
 
 import numpy as np
 from PIL import Image
@@ -31,7 +31,7 @@ def patch(
     size : int, optional
         Length of the longer side in pixels; by default the original pixels.
     context : float
-        Show more around it: this times its own sides, on each side.
+        How much to show around the patch, on each side: this factor times the patch's own sides.
     outlined : bool
         Outline the receptive field.
     heat : int, optional
@@ -59,7 +59,7 @@ def heat_map(index: Index, image: ImageRecord, layer: str, neuron: int, *, size:
 def heat_map_of(
     index: Index, picture: Image.Image, map_: np.ndarray, layer: str, neuron: int, *, size: int | None = None
 ) -> Image.Image:
-    """As `heat_map`, for an RGB picture that is not in the index, and the neuron's map (H, W) on it."""
+    """Like `heat_map`, for an RGB picture that is not in the index and the neuron's map (H, W) on it."""
     return _heated(index, scale(picture, size), map_, layer, neuron, picture.size, Box(0, 0, *picture.size))
 
 
@@ -84,7 +84,7 @@ def _heated(
     original: tuple[int, int],
     region: Box,
 ) -> Image.Image:
-    """A picture of a region of an original of this size, with a neuron's map (H, W) over it."""
-    found = index.layer(layer)
+    """Lay a neuron's map (H, W) over a picture of a region; ``original`` is the size of the whole image."""
+    shown = index.layer(layer)
     placement = index.manifest.configuration.preprocessing.placement(*original)
-    return lay_over(picture, map_, found.info.field, placement, region, float(found.statistics["maximum"][neuron]))
+    return lay_over(picture, map_, shown.info.field, placement, region, float(shown.statistics["maximum"][neuron]))

@@ -1,4 +1,4 @@
-"""A trend as SVG: one small chart a layer, a line a figure."""
+"""A trend as SVG: one small chart for each layer, with a line for each figure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ _LABELS = 4
 
 
 def trend_chart(trend: Json) -> str:
-    """Draw what `indexer.query.learning.trend.trend` gives; all lines are on one scale from 0 to 1."""
+    """Draw a trend of `indexer.query.learning.trend.trend`. All lines share one scale from 0 to 1."""
     layers = trend["layers"]
     columns = min(_COLUMNS, len(layers))
     rows = -(-len(layers) // columns)

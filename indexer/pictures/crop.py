@@ -12,7 +12,7 @@ MAX_SIZE = 2048
 MAX_CONTEXT = 4.0
 _OUTLINE = ((0, 0, 0), (255, 214, 0))
 _OUTLINED = 160
-"""The longer side of a picture, in pixels, for each pixel that either line of an outline is thick."""
+"""Each line of an outline is one pixel thick for every so many pixels of the picture's longer side."""
 
 
 def region_around(box: Box, context: float, width: int, height: int) -> Box:
@@ -45,7 +45,7 @@ def scaled(width: int, height: int, size: int) -> tuple[int, int]:
 
 
 def outline(picture: Image.Image, box: Box, region: Box) -> Image.Image:
-    """Draw a box, given in pixels of the original, on a picture of a region of it; thicker on larger pictures."""
+    """Draw a box on a picture of a region; both are in pixels of the original. Lines are thicker on larger pictures."""
     sx, sy = picture.width / region.width, picture.height / region.height
     left, top = round((box.left - region.left) * sx), round((box.top - region.top) * sy)
     right, bottom = round((box.right - region.left) * sx) - 1, round((box.bottom - region.top) * sy) - 1

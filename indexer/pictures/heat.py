@@ -1,4 +1,4 @@
-"""A neuron's map laid over a picture: where on it the neuron is active."""
+"""A neuron's map laid over a picture, to show where the neuron is active."""
 
 import numpy as np
 from PIL import Image
@@ -9,7 +9,7 @@ from indexer.receptive_field import AxisField, ReceptiveField
 from indexer.receptive_field.centres import cell_centres
 
 _RAMP = np.array([[68, 1, 84], [187, 55, 84], [249, 142, 9], [252, 255, 164]], np.float64)
-"""Colours from low to high; they differ in lightness too, so that they read without colour vision."""
+"""Colours from low to high. They also differ in lightness, so that people without colour vision can tell them apart."""
 _OPACITY = 0.75
 _STRIP_PIXELS = 1 << 18
 
@@ -27,34 +27,36 @@ def lay_over(
     Parameters
     ----------
     picture : Image
-        Shows the region, RGB, at any size; what is drawn is of the same.
+        Shows the region, RGB, at any size. The result has the same size.
     map_ : ndarray (H, W)
     field : ReceptiveField
-        Of the layer; where it is not known, cells are taken to tile the input.
+        The layer's receptive field. If it is not known, cells are taken to tile the input.
     placement : Placement
-        Of the original on the input; what the network does not see of it gets no colour.
+        Where the original lies on the input. Parts that the network does not see get no colour.
     region : Box
-        In pixels of the original.
+        The region, in pixels of the original.
     highest : float
-        Gets the last colour; 0 and below get none.
+        The value that gets the last colour. Values of 0 and below get none.
     """
     rows = _weights(field.y, map_.shape[0], placement.y, region.top, region.bottom, picture.height)
     columns = _weights(field.x, map_.shape[1], placement.x, region.left, region.right, picture.width)
     values = map_.astype(np.float64)
     drawn, step = picture.copy(), max(1, _STRIP_PIXELS // picture.width)
-    for first in range(0, picture.height, step):  # all at once would take 80 bytes a pixel
+    for first in range(0, picture.height, step):  # strip by strip: all at once would take 80 bytes a pixel
         heat = (rows[first : first + step] @ values @ columns.T).astype(np.float32)
         strip = picture.crop((0, first, picture.width, first + len(heat)))
         drawn.paste(_coloured(strip, heat, highest), (0, first))
     return drawn
 
 
-def _weights(axis: AxisField | None, cells: int, place: AxisPlacement, first: int, end: int, shown: int) -> np.ndarray:
-    """How much each cell counts, (shown, cells), where so many pixels show the original's [first, end)."""
-    centres = cell_centres(axis, cells, place.cropped)
-    pixels = place.to_input(first + (np.arange(shown) + 0.5) * (end - first) / shown)
+def _weights(
+    axis: AxisField | None, cells: int, placement: AxisPlacement, first: int, end: int, shown: int
+) -> np.ndarray:
+    """Weights (shown, cells) of the cells for ``shown`` pixels that show the original's interval [first, end)."""
+    centres = cell_centres(axis, cells, placement.cropped)
+    pixels = placement.to_input(first + (np.arange(shown) + 0.5) * (end - first) / shown)
     weights = np.stack([np.interp(pixels, centres, unit) for unit in np.eye(cells)], axis=1)
-    return weights * ((pixels >= 0) & (pixels <= place.cropped))[:, None]
+    return weights * ((pixels >= 0) & (pixels <= placement.cropped))[:, None]
 
 
 def _coloured(picture: Image.Image, heat: np.ndarray, highest: float) -> Image.Image:

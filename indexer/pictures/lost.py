@@ -1,10 +1,10 @@
-"""Pictures of many originals go on without those that are gone or have changed: a placeholder stands for each.
+"""Lets a picture of many originals do without those that are gone or have changed: a placeholder stands for each.
 
 ::
 
     lost = LostOriginals()
-    picture = lost.picture(index, image)    # None where its original cannot be shown
-    lost.check()                            # an error where none of them could
+    picture = lost.picture(index, image)    # None if the original cannot be shown
+    lost.check()                            # an error if none of the originals could be shown
 """
 
 from PIL import Image, ImageDraw
@@ -29,7 +29,7 @@ class LostOriginals:
         return len(self.images)
 
     def picture(self, index: Index, image: ImageRecord) -> Image.Image | None:
-        """The original of an image; None, and noted, where it is gone, has changed or cannot be decoded."""
+        """The original of an image. If it is gone, has changed or cannot be decoded, the image is noted: None."""
         try:
             picture = index.picture(image)
         except (ImageUnavailable, ImageRejected) as error:
@@ -45,27 +45,26 @@ class LostOriginals:
         Raises
         ------
         ImageUnavailable, ImageRejected
-            What was wrong with the first of them.
+            The error of the first original.
         """
         if self._first is not None and not self._shown:
             raise self._first
 
     def summary(self, index: str) -> str:
-        """What happened, how often, and what to do; empty where nothing was lost."""
+        """Say how many originals were lost, which, and what to do; empty if none was lost."""
         if not self.images:
             return ""
         paths = [image.path for image in self.images.values()]
         named = ", ".join(paths[:_NAMED]) + (f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else "")
-        many = f"{len(paths)} of {len(paths) + len(self._shown)} originals are"
+        count = f"{len(paths)} of {len(paths) + len(self._shown)} originals {'are' if len(paths) > 1 else 'is'}"
         return (
-            f"{many if len(paths) > 1 else f'1 of {1 + len(self._shown)} originals is'} gone or changed, a placeholder "
-            f"stands for each: {named}. 'remove {index} --path PATH' takes one out of the index; --images says where "
-            "they are, if they were moved"
+            f"{count} gone or changed, a placeholder stands for each: {named}. 'remove {index} --path PATH' takes one "
+            "out of the index; if they were moved, --images says where they are"
         )
 
 
 def placeholder(width: int, height: int) -> Image.Image:
-    """What stands for a picture that cannot be shown: grey, crossed out."""
+    """A grey, crossed-out picture that stands for one that cannot be shown."""
     picture = Image.new("RGB", (width, height), _GROUND)
     draw, thick = ImageDraw.Draw(picture), max(1, min(width, height) // 40)
     right, bottom = width - 1, height - 1

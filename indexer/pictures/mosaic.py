@@ -1,6 +1,6 @@
-"""A neuron's top patches edge to edge, as one small picture: what a wall of neurons is made of.
+"""A neuron's top patches edge to edge in one small picture. A wall of neurons is made of such pictures.
 
-Unlike a contact sheet it has no labels, outlines or margins, so that a page can lay its own around it.
+Unlike a contact sheet, the picture has no labels, outlines or margins, so that a page can add its own.
 """
 
 from PIL import Image, ImageOps
@@ -15,7 +15,7 @@ from indexer.query.top import LEAST_POSITIVE
 
 MAX_TILES = 25
 GROUND = (128, 128, 128)
-"""Where there is no further image on which the neuron is active."""
+"""The colour of a tile for which there is no further image on which the neuron is active."""
 
 
 def mosaic(
@@ -34,10 +34,10 @@ def mosaic(
     Parameters
     ----------
     columns, rows : int
-        Tiles a row, and rows; 25 tiles at most.
+        Tiles in a row, and rows; 25 tiles at most.
     size : int
-        Side of a tile in pixels. Of a patch that is not square, it shows the middle where the image is
-        too narrow for a square around all of it.
+        Side of a tile in pixels. A tile shows a square around the patch, or the middle of the patch if the image is too
+        narrow for such a square.
     class_ : str, optional
         Only images of this class.
     lost : LostOriginals, optional

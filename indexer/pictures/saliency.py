@@ -1,4 +1,4 @@
-"""Why a neuron fires: what of a patch its activation comes from, laid over the patch."""
+"""Why a neuron fires: a patch, with colour on the pixels that its activation comes from."""
 
 from collections.abc import Callable
 
@@ -17,9 +17,10 @@ Attribution = Callable[[np.ndarray, Box | None], np.ndarray]
 `indexer.network.attribution.attribute`."""
 
 _PIXELS = ReceptiveField("unsupported", None, None, None)
-"""Every input pixel is a cell of its own: cells tile the input."""
+"""A field that is not known, so that cells tile the input: each input pixel is a cell of its own."""
 _FULL = 99.0
-"""The percentile of the pixels in the receptive field that gets the last colour; outliers would hide the rest."""
+"""The percentile of the pixels in the receptive field that gets the last colour. With the maximum, outliers would hide
+the rest."""
 _GREY = 0.5
 
 
@@ -34,12 +35,12 @@ def saliency(
     size: int | None = None,
     context: float = 0.0,
 ) -> Image.Image:
-    """The patch of a cell, paled, and over it how much each input pixel has to do with the activation there.
+    """The pale patch of a cell, coloured by how much each input pixel contributes to the activation there.
 
     Parameters
     ----------
     attribution : callable
-        What each input value adds to the activation of the neuron at this cell.
+        Returns the contribution of each input value to the neuron's activation at this cell.
     size, context
         As for `indexer.pictures.patch`.
 
@@ -52,7 +53,7 @@ def saliency(
     Raises
     ------
     NotFound, InvalidRequest, ImageUnavailable
-        Or whatever ``attribution`` raises.
+        Besides them, any error that ``attribution`` raises.
     """
     original = index.picture(image)
     preprocessing = index.manifest.configuration.preprocessing
@@ -66,5 +67,5 @@ def saliency(
 
 
 def _highest(strength: np.ndarray, field: Box | None) -> float:
-    seen = strength if field is None else strength[field.top : field.bottom, field.left : field.right]
-    return float(np.percentile(seen, _FULL)) or float(strength.max())
+    within = strength if field is None else strength[field.top : field.bottom, field.left : field.right]
+    return float(np.percentile(within, _FULL)) or float(strength.max())

@@ -1,11 +1,11 @@
-"""The pool5 figure (Girshick et al. 2014): neurons by line, their top patches by column.
+"""The pool5 figure (Girshick et al. 2014): a line for each neuron, with its top patches in columns.
 
 >>> made = sheet(index, "features.12", [402, 412, 433], columns=10)
 >>> save(made, Path("figure.pdf"))
 
-Each tile is cut around a patch of another image, its receptive field outlined; the number in the corner is the
-activation as a share of the neuron's highest in the index. Only positive activations are shown: a place stays empty
-where there is no further image on which the neuron is active.
+Each tile is cut around a patch of another image, with the receptive field outlined. The number in its corner is the
+activation as a share of the neuron's highest in the index. Only positive activations are shown. A tile stays empty if
+there is no further image on which the neuron is active.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ MAX_PIXELS = 40_000_000
 
 @dataclass(frozen=True)
 class Tile:
-    """One patch: the picture, its longer side as long as the sheet's tiles, and what stands in its corner."""
+    """One patch: a picture whose longer side is as long as the sheet's tiles, and the text in its corner."""
 
     picture: Image.Image
     text: str
@@ -39,19 +39,19 @@ class Tile:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a sheet shows; `indexer.pictures.sheet_draw` draws it.
+    """The content of a sheet; `indexer.pictures.sheet_draw` draws it.
 
     Attributes
     ----------
     title : str
-        Stands above the labels.
+        The text above the labels.
     columns, size : int
-        Tiles a line, and the length of their sides in pixels.
+        The number of tiles in a line, and the length of their sides in pixels.
     lines : list of Line
     tiles : list of list of Tile
-        By line, at most ``columns`` each.
+        At most ``columns`` tiles for each line.
     lost : LostOriginals
-        Those that a placeholder stands for.
+        The originals that placeholders stand for.
     """
 
     title: str
@@ -80,31 +80,31 @@ def sheet(
     Parameters
     ----------
     neurons : sequence of int
-        1 to 50 neurons of the layer, in the order shown.
+        1 to 50 neurons of the layer, in the order in which they are shown.
     columns, rows : int
-        Tiles a line, and lines a neuron: the best ``columns * rows`` patches, of different images.
+        Tiles in a line, and lines for a neuron: the best ``columns * rows`` patches, of different images.
     size : int
         Side of a tile in pixels.
     context : float
-        Show more around each patch: this times its longer side, on each side.
+        How much to show around each patch, on each side: this factor times its longer side.
     class_ : str, optional
-        Only images of this class.
+        Show only images of this class.
     y, x : int, optional
-        Only this cell: the neurons' *units* there.
+        Show only this cell: the neurons' *units* there.
 
     Raises
     ------
     NotFound, InvalidRequest
     ImageUnavailable
-        No original can be shown; where only some cannot, placeholders stand for them.
+        No original can be shown. If only some cannot, placeholders stand for them.
     """
     _check(len(neurons), columns, rows, size, context)
-    found = index.layer(layer)
+    shown = index.layer(layer)
     patches = [
         index.top_patches(layer, neuron, limit=columns * rows, class_=class_, y=y, x=x, min=LEAST_POSITIVE).items
         for neuron in neurons
     ]
-    maxima = [float(found.statistics["maximum"][neuron]) for neuron in neurons]
+    maxima = [float(shown.statistics["maximum"][neuron]) for neuron in neurons]
     lost = LostOriginals()
     drawn = tile_pictures(index, patches, size, context, lost)
     lost.check()
@@ -143,19 +143,20 @@ def _check(neurons: int, columns: int, rows: int, size: int, context: float) -> 
 def tile_pictures(
     index: Index, patches: Sequence[Sequence[Patch]], size: int, context: float, lost: LostOriginals
 ) -> list[list[Image.Image]]:
-    """A tile for each patch, in their order (see `tile_picture`); every original is read once.
+    """A tile for each patch, in their order (see `tile_picture`). Every original is read once.
 
-    A placeholder of the same size stands for one whose original is ``lost``.
+    A placeholder of the same size stands for a patch whose original cannot be shown; ``lost`` notes the original.
     """
-    places: dict[int, list[tuple[int, int]]] = {}
+    tiles_of_image: dict[int, list[tuple[int, int]]] = {}
     for line, own in enumerate(patches):
         for column, patch in enumerate(own):
-            places.setdefault(patch.image.id, []).append((line, column))
+            tiles_of_image.setdefault(patch.image.id, []).append((line, column))
     drawn: dict[tuple[int, int], Image.Image] = {}
-    for where in places.values():
-        image = patches[where[0][0]][where[0][1]].image
+    for tiles in tiles_of_image.values():
+        first_line, first_column = tiles[0]
+        image = patches[first_line][first_column].image
         picture = lost.picture(index, image)
-        for line, column in where:
+        for line, column in tiles:
             box = patches[line][column].box
             drawn[line, column] = (
                 tile_placeholder(image, box, size, context)
@@ -172,7 +173,7 @@ def tile_picture(picture: Image.Image, box: Box, size: int, context: float) -> I
 
 
 def tile_placeholder(image: ImageRecord, box: Box, size: int, context: float) -> Image.Image:
-    """What stands for a tile of an original that cannot be shown; as large as that would be."""
+    """A placeholder for the tile of an original that cannot be shown, of the size that the tile would have."""
     region = view_of(box, context, image.width, image.height)
     return placeholder(*scaled(region.width, region.height, size))
 

@@ -1,4 +1,4 @@
-"""A contact sheet as pixels, or as SVG with its texts as text."""
+"""A contact sheet as pixels, or as SVG whose texts stay text."""
 
 import base64
 import io
@@ -41,7 +41,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def layout_of(sheet: Sheet) -> Layout:
-    """Where everything of a sheet stands."""
+    """The positions of all parts of a sheet."""
     return lay_out(sheet.lines, sheet.columns, sheet.size, sheet.title, lambda text, size: _font(size).getlength(text))
 
 
@@ -54,16 +54,16 @@ def raster(sheet: Sheet) -> Image.Image:
         draw.line((x0, y, x1, y), fill=_RULE)
     for text in _texts(sheet, layout):
         draw.text((text.x, text.y), text.text, text.colour, _font(text.size), anchor=f"{text.anchor}m")
-    for place, picture, plate, corner in _tiles(sheet, layout):
-        draw.rectangle((place.left - 1, place.top - 1, place.right, place.bottom), outline=_RULE)
-        page.paste(picture, (place.left, place.top))
+    for frame, picture, plate, corner in _tiles(sheet, layout):
+        draw.rectangle((frame.left - 1, frame.top - 1, frame.right, frame.bottom), outline=_RULE)
+        page.paste(picture, (frame.left, frame.top))
         page.paste(_PLATE, (plate.left, plate.top, plate.right, plate.bottom))
         draw.text((corner.x, corner.y), corner.text, corner.colour, _font(corner.size), anchor="mm")
     return page
 
 
 def svg(sheet: Sheet) -> str:
-    """Draw a sheet as SVG: crops as embedded JPEGs, texts and rules as such."""
+    """Draw a sheet as SVG: crops as embedded JPEGs, texts as text and rules as paths."""
     layout = layout_of(sheet)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {layout.width} {layout.height}" '
@@ -72,10 +72,10 @@ def svg(sheet: Sheet) -> str:
     ]
     parts += [f'<path d="M{x0} {y + 0.5}H{x1}" stroke="{_hex(_RULE)}"/>' for x0, x1, y in _rules(layout)]
     parts += [_svg_text(text) for text in _texts(sheet, layout)]
-    for place, picture, plate, corner in _tiles(sheet, layout):
+    for frame, picture, plate, corner in _tiles(sheet, layout):
         data = base64.b64encode(encode(picture, "JPEG")).decode()
         parts.append(
-            f'<rect {_svg_box(place)} stroke="{_hex(_RULE)}"/><image {_svg_box(place)} '
+            f'<rect {_svg_box(frame)} stroke="{_hex(_RULE)}"/><image {_svg_box(frame)} '
             f'href="data:image/jpeg;base64,{data}"/>'
             f'<rect {_svg_box(plate)} fill="{_hex(_PLATE)}"/>{_svg_text(corner)}'
         )
@@ -83,12 +83,12 @@ def svg(sheet: Sheet) -> str:
 
 
 def save(sheet: Sheet, path: Path) -> None:
-    """Write a sheet as the file that the name asks for: PNG, JPEG, PDF (pixels at 300 dpi) or SVG.
+    """Write a sheet as PNG, JPEG, PDF (pixels at 300 dpi) or SVG, according to the ending of the file's name.
 
     Raises
     ------
     InvalidRequest
-        The name ends otherwise, or cannot be written.
+        The name has another ending, or the file cannot be written.
     """
     kind = path.suffix.lower()
     if kind not in SHEET_FORMATS:
@@ -127,19 +127,19 @@ def _texts(sheet: Sheet, layout: Layout) -> Iterator[Text]:
 
 
 def _tiles(sheet: Sheet, layout: Layout) -> Iterator[tuple[Box, Image.Image, Box, Text]]:
-    """Place and picture of each tile, and the plate in its corner with the text on it."""
+    """The frame and the picture of each tile, and the plate in its corner with the text on it."""
     size = layout.fonts[1]
     for tiles, squares in zip(sheet.tiles, layout.tiles, strict=True):
         for tile, square in zip(tiles, squares, strict=False):
             left = square.left + (square.width - tile.picture.width) // 2
             top = square.top + (square.height - tile.picture.height) // 2
-            place = Box(left, top, left + tile.picture.width, top + tile.picture.height)
+            frame = Box(left, top, left + tile.picture.width, top + tile.picture.height)
             width = round(_font(size).getlength(tile.text)) + size // 2
-            plate = Box(left, top, left + width, top + round(1.3 * size)).intersect(place)
+            plate = Box(left, top, left + width, top + round(1.3 * size)).intersect(frame)
             corner = Text(
                 (plate.left + plate.right) // 2, (plate.top + plate.bottom) // 2, tile.text, size, "m", _PAPER
             )
-            yield place, tile.picture, plate, corner
+            yield frame, tile.picture, plate, corner
 
 
 def _svg_box(box: Box) -> str:

@@ -1,7 +1,7 @@
-"""Where everything of a contact sheet stands: geometry alone, nothing is read or drawn.
+"""The positions of all parts of a contact sheet. This module computes geometry only; it reads and draws nothing.
 
 1. ``view_of(box, context, width, height)`` is the part of a picture that a tile shows.
-2. ``lay_out(lines, columns, size, measure)`` gives the places of a sheet's lines, tiles, labels and rules.
+2. ``lay_out(lines, columns, size, title, measure)`` gives the positions of a sheet's lines, tiles, labels and rules.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from indexer.images.geometry import Box
 
 Measure = Callable[[str, int], float]
-"""Text and height of the font in pixels -> width of the text in pixels."""
+"""A text and the height of its font in pixels -> the width of the text in pixels."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What stands to the left of a line of tiles; a rule is drawn above a line that starts a neuron."""
+    """The texts to the left of a line of tiles. A rule is drawn above a line that starts a neuron."""
 
     label: str
     note: str
@@ -24,15 +24,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Layout:
-    """A sheet's places, in pixels.
+    """The positions of a sheet's parts, in pixels.
 
     Attributes
     ----------
     width, height : int
     fonts : (int, int)
-        Height of the font of labels, and of notes and numbers.
+        Height of the font of labels, and of the font of notes and numbers.
     label_x : int
-        Where labels start.
+        The left end of the labels.
     header_y : int
         The middle of the header's text.
     columns : tuple of int
@@ -58,9 +58,10 @@ class Layout:
 
 
 def view_of(box: Box, context: float, width: int, height: int) -> Box:
-    """A square around a box, ``context`` times the box's longer side wider on each side than that.
+    """A square around a box, wider than the box's longer side by ``context`` times that side, on each side.
 
-    It is moved to lie within a picture of this size, and cut where the picture is smaller. It always holds the box.
+    The square is moved to lie within a picture of this size, and cut if the picture is smaller. It always holds the
+    box.
     """
     side = round(max(box.width, box.height) * (1 + 2 * context))
     left, right = _span(box.left, box.right, side, width)
@@ -75,7 +76,7 @@ def _span(first: int, end: int, side: int, length: int) -> tuple[int, int]:
 
 
 def lay_out(lines: Sequence[Line], columns: int, size: int, title: str, measure: Measure) -> Layout:
-    """Place lines of ``columns`` square tiles of ``size`` pixels behind their labels, below a header."""
+    """Lay out lines of ``columns`` square tiles of ``size`` pixels, to the right of their labels and below a header."""
     large, small = max(12, round(size * 0.17)), max(10, round(size * 0.115))
     margin, gap, space = max(8, size // 8), max(2, size // 28), max(6, size // 12)
     texts = [(title, small)] + [pair for line in lines for pair in ((line.label, large), (line.note, small))]

@@ -1,7 +1,7 @@
 """Where in its file each chunk of a dataset lies.
 
-HDF5 tells it of one chunk by going through all before it, and of all in one pass that takes as long as some forty such
-questions. So the first chunks are asked for one by one, and the pass is made for those who go on asking.
+To find one chunk, HDF5 goes through all chunks before it. To list all chunks, it makes one pass that takes as long as
+some forty such searches. So the first chunks are looked up one by one; a caller who needs more gets the full list.
 """
 
 import h5py
@@ -10,17 +10,17 @@ import numpy as np
 _ONE_BY_ONE = 40
 
 
-class Places:
-    """The chunks of a dataset (n, C, H, W), each of which holds whole maps. Not safe from several threads."""
+class ChunkOffsets:
+    """Offsets of the chunks of a dataset (n, C, H, W) whose chunks hold whole maps. Not thread-safe."""
 
     def __init__(self, dataset: h5py.Dataset) -> None:
         self._id, self._channels = dataset.id, dataset.shape[1]
         self._asked = 0
         self._begins: np.ndarray | None = None  # (chunks,) int64, ascending: row * C + channel
-        self._places = np.empty((0, 2), np.int64)
+        self._extents = np.empty((0, 2), np.int64)  # offset and size of each, in bytes
 
     def find(self, row: int, channel: int) -> tuple[int, int] | None:
-        """Offset and size, in bytes, of the chunk that begins with this row and channel; None where none was written.
+        """Offset and size, in bytes, of the chunk that begins with this row and channel; None if it was never written.
 
         Raises
         ------
@@ -36,20 +36,20 @@ class Places:
         number = int(np.searchsorted(begins, begin))
         if number == len(begins) or begins[number] != begin:
             return None
-        offset, size = self._places[number].tolist()
+        offset, size = self._extents[number].tolist()
         return offset, size
 
     def _read(self) -> np.ndarray:
-        found: list[tuple[int, int, int]] = []
+        chunks: list[tuple[int, int, int]] = []
 
         def note(chunk: h5py.h5d.StoreInfo) -> None:
             row, channel, *_ = chunk.chunk_offset
-            found.append((row * self._channels + channel, chunk.byte_offset, chunk.size))
+            chunks.append((row * self._channels + channel, chunk.byte_offset, chunk.size))
 
         self._id.chunk_iter(note)
         try:
-            table = np.array(sorted(found), np.int64).reshape(-1, 3)
+            table = np.array(sorted(chunks), np.int64).reshape(-1, 3)
         except OverflowError as error:
-            raise ValueError("its list of chunks names impossible places") from error
-        self._begins, self._places = table[:, 0].copy(), table[:, 1:].copy()
+            raise ValueError("its list of chunks names impossible offsets") from error
+        self._begins, self._extents = table[:, 0].copy(), table[:, 1:].copy()
         return self._begins

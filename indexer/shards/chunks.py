@@ -1,7 +1,7 @@
 """Compressed chunks of maps, written and read around HDF5's lock.
 
-Chunks are compressed and decompressed outside of HDF5, on several threads, and are still what HDF5's Zstandard filter
-makes, so that any HDF5 program with that filter reads the dataset.
+Several threads compress and decompress chunks outside of HDF5. The chunks have the form that HDF5's Zstandard filter
+gives them, so any HDF5 program with that filter can read the dataset.
 """
 
 import threading
@@ -14,19 +14,19 @@ import numpy as np
 import zstandard
 
 from indexer.errors import DamagedFile
-from indexer.shards.chunk_offsets import Places
+from indexer.shards.chunk_offsets import ChunkOffsets
 from indexer.shards.format import ZSTD_FILTER, ZSTD_LEVEL, chunk_shape
 
 MAX_CHUNK_BYTES = 1 << 28
-"""Largest chunk that is read: one with a map of a single neuron, if that is larger than any network's."""
+"""The largest chunk that is read. A single map of any known network is smaller."""
 FRAME_BYTES = 1 << 16
-"""What a compressed chunk may be longer than its content."""
+"""How many bytes a compressed chunk may be longer than its content."""
 
 _NUMBERS = 1 << 16
-"""Of a chunk of a dataset of one dimension."""
+"""Numbers in a chunk of a dataset of one dimension."""
 
 _TASK_BYTES = 1 << 19
-"""What a thread compresses at once: less, and on many cores they wait for each other to hand out the next."""
+"""Bytes that a thread compresses in one task. With smaller tasks, many cores wait for one another to get the next."""
 
 
 class _Codecs(threading.local):
@@ -45,7 +45,7 @@ def _compress(chunk: np.ndarray) -> bytes:
 
 
 def _decompress(data: bytes, size: int) -> bytes:
-    # What a frame says of itself would be allocated whatever is allowed.
+    # zstandard allocates the size that a frame claims, even beyond max_output_size.
     if zstandard.frame_content_size(data) not in (size, -1):
         raise ValueError("it claims another length")
     return _codecs.decompressor.decompress(data, max_output_size=size)
@@ -62,7 +62,10 @@ def _compress_all(chunks: list[np.ndarray]) -> list[bytes]:
 
 
 def write_shuffled(group: h5py.Group, name: str, values: np.ndarray, compressors: ThreadPoolExecutor) -> None:
-    """Write numbers (n,) as a dataset, shuffled: a third of the size where neighbours share their high bytes."""
+    """Write numbers (n,) as a dataset with their bytes shuffled.
+
+    Where neighbours share their high bytes, this takes a third of the size.
+    """
     dataset = group.create_dataset(
         name, (len(values),), values.dtype, maxshape=(None,), chunks=(_NUMBERS,), shuffle=True,
         compression=ZSTD_FILTER, compression_opts=(ZSTD_LEVEL,),
@@ -91,7 +94,7 @@ class ChunkWriter:
             compression_opts=(ZSTD_LEVEL,),
         )
         self._pool = compressors
-        self._together = max(1, _TASK_BYTES // (2 * int(np.prod(self._chunk))))
+        self._chunks_per_task = max(1, _TASK_BYTES // (2 * int(np.prod(self._chunk))))
         self._rows = 0
         self._waiting = np.empty((0, *shape), np.float16)
 
@@ -111,22 +114,22 @@ class ChunkWriter:
         if not len(maps):
             return
         self._dataset.resize(self._rows + len(maps), axis=0)
-        places = [
+        starts = [
             (row, channel)
             for row in range(0, len(maps), self._chunk[0])
             for channel in range(0, self._shape[0], self._chunk[1])
         ]
         tasks: list[tuple[list[tuple[int, int]], Future[list[bytes]]]] = []
-        for first in range(0, len(places), self._together):
-            some = places[first : first + self._together]
-            tasks.append((some, self._pool.submit(_compress_all, [self._part(maps, *place) for place in some])))
-        for some, compressed in tasks:
-            for (row, channel), data in zip(some, compressed.result(), strict=True):
+        for first in range(0, len(starts), self._chunks_per_task):
+            own = starts[first : first + self._chunks_per_task]
+            tasks.append((own, self._pool.submit(_compress_all, [self._part(maps, *start) for start in own])))
+        for own, compressed in tasks:
+            for (row, channel), data in zip(own, compressed.result(), strict=True):
                 self._dataset.id.write_direct_chunk((self._rows + row, channel, 0, 0), data)
         self._rows += len(maps)
 
     def _part(self, maps: np.ndarray, row: int, channel: int) -> np.ndarray:
-        """One chunk, filled up with zeros."""
+        """The chunk that begins there, padded with zeros."""
         part = maps[row : row + self._chunk[0], channel : channel + self._chunk[1]]
         if part.shape == self._chunk:
             return np.ascontiguousarray(part)
@@ -138,7 +141,7 @@ class ChunkWriter:
 class ChunkReader:
     """Reads maps of a dataset (n, C, H, W) float16 by image, from any thread.
 
-    HDF5 is asked only where a chunk lies; the bytes are read and decompressed here.
+    HDF5 only says where a chunk lies; this class reads and decompresses the bytes.
     """
 
     def __init__(
@@ -151,7 +154,7 @@ class ChunkReader:
             raise TypeError("not compressed maps")
         if self._chunk[2:] != self.shape[2:] or self._chunk[1] > self.shape[1]:
             raise ValueError("chunks of another shape than the maps")
-        self._places = Places(dataset)
+        self._offsets = ChunkOffsets(dataset)
         self._bytes = int(np.prod(self._chunk, dtype=object)) * 2
         if self._bytes > MAX_CHUNK_BYTES:
             raise ValueError(f"chunks of more than {MAX_CHUNK_BYTES} bytes")
@@ -173,7 +176,7 @@ class ChunkReader:
             raise DamagedFile(self._file, f"has maps of shape {self.shape}, without row {row} and channel {channel}")
 
     def check(self) -> None:
-        """Look where every chunk lies."""
+        """Find every chunk, without reading it."""
         for row in range(0, self.shape[0], self._chunk[0]):
             for channel in range(0, self.shape[1], self._chunk[1]):
                 self._find(row, channel)
@@ -181,12 +184,12 @@ class ChunkReader:
     def _find(self, row: int, channel: int) -> tuple[int, int]:
         try:
             with self._lock:
-                place = self._places.find(row - row % self._chunk[0], channel)
+                extent = self._offsets.find(row - row % self._chunk[0], channel)
         except (OSError, RuntimeError, ValueError) as error:
             raise DamagedFile(self._file, f"the maps of row {row} cannot be found ({error})") from error
-        if place is None or place[1] > self._bytes + FRAME_BYTES:
+        if extent is None or extent[1] > self._bytes + FRAME_BYTES:
             raise DamagedFile(self._file, f"lacks the maps of row {row}")
-        return place
+        return extent
 
     def _read(self, row: int, channel: int) -> np.ndarray:
         offset, size = self._find(row, channel)

@@ -1,11 +1,12 @@
 """Maps -> their exact histogram, in bounded memory.
 
-``counter = Counter(channels)``; ``counter.add(maps)`` for each batch; ``counter.merge(histogram)`` for what was counted
-elsewhere; ``histogram = counter.histogram()``.
+1. ``counter = Counter(channels)``
+2. ``counter.add(maps)`` for each batch; ``counter.merge(histogram)`` for a histogram that was counted elsewhere.
+3. ``histogram = counter.histogram()``
 
-Small maps are sorted, which for 16 bits is a radix sort, and their counts merged now and then. Large ones are gathered
-by neuron and counted into a table of all codes between the lowest and the highest: three times as fast where a neuron
-has many values, and slower where it has few.
+Small maps are sorted (for 16 bits a radix sort), and their counts are merged now and then. Large maps are gathered by
+neuron and counted into a table of all codes between the lowest and the highest. That is three times as fast for a
+neuron with many different values, and slower for one with few.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from indexer.shards.histogram import Histogram, recode
 
 _COMPACT_AT = 1 << 22  # entries that wait before they are merged: 50 MB
-_LARGE = 128  # cells of a map
+_LARGE = 128  # cells from which on a map is counted in a table
 _GATHERED = 1 << 24  # bytes of large maps that wait to be counted together
 _MOST = 1 << 32  # a table's counts stay below it
 _STEP = 1 << 12  # the table's ends are multiples of it, so that it seldom grows
@@ -26,7 +27,7 @@ class Counter:
         self.channels = channels
         self._sparse: list[Histogram] = []
         self._gathered = np.empty((channels, 0, 0), np.int16)  # bits of float16, by neuron, image and cell
-        self._images = 0  # of those in it
+        self._images = 0  # images gathered so far
         self._low = 1 << 16
         self._table = np.zeros((channels, 0), np.uint32)  # how often each neuron had each code from _low
         self._tabled = 0
@@ -50,14 +51,14 @@ class Counter:
                 self._tabulate()
 
     def merge(self, other: Histogram) -> None:
-        """Count what was counted elsewhere."""
+        """Add a histogram that was counted elsewhere."""
         self._sparse.append(other)
-        # What is merged already does not count: where it alone is that large, every batch would merge it again.
+        # The first part is merged already. If its size counted, a large one would be merged again with every batch.
         if sum(len(part.keys) for part in self._sparse[1:]) >= _COMPACT_AT:
             self._sparse = [Histogram.merge(self._sparse)]
 
     def histogram(self) -> Histogram:
-        """All that was counted so far."""
+        """The histogram of everything counted so far."""
         self._tabulate()
         self._gathered = np.empty((self.channels, 0, 0), np.int16)
         self._empty_table()
@@ -66,11 +67,11 @@ class Counter:
         return self._sparse[0]
 
     def _tabulate(self) -> None:
-        seen = self._images * self._gathered.shape[2]
-        if self._tabled + seen >= _MOST:
+        cells = self._images * self._gathered.shape[2]
+        if self._tabled + cells >= _MOST:
             self._empty_table()
-        self._tabled += seen
-        for neuron, bits in enumerate(self._gathered[:, : self._images] if seen else ()):
+        self._tabled += cells
+        for neuron, bits in enumerate(self._gathered[:, : self._images] if cells else ()):
             low, counts = _counted(bits.ravel())
             self._widen(low, low + len(counts))
             self._table[neuron, low - self._low :][: len(counts)] += counts.astype(np.uint32)
@@ -88,23 +89,26 @@ class Counter:
         self._low, self._table = new_low, table
 
     def _empty_table(self) -> None:
-        if self._tabled:  # row by row, for large temporary arrays come from the system as fresh pages
+        if self._tabled:  # row by row: large temporary arrays would come from the system as fresh, slow pages
             ends = np.cumsum([np.count_nonzero(row) for row in self._table]).tolist()
             keys, counts = np.empty(ends[-1], np.uint32), np.empty(ends[-1], np.int64)
             for neuron, (row, start, end) in enumerate(zip(self._table, [0, *ends], ends, strict=False)):
-                found = np.flatnonzero(row != 0)
-                keys[start:end] = found + ((neuron << 16) + self._low)
-                counts[start:end] = row[found]
+                codes = np.flatnonzero(row != 0)
+                keys[start:end] = codes + ((neuron << 16) + self._low)
+                counts[start:end] = row[codes]
             self.merge(Histogram(self.channels, keys, counts))
         self._low, self._table, self._tabled = 1 << 16, np.zeros((self.channels, 0), np.uint32), 0
 
 
 def _counted(bits: np.ndarray) -> tuple[int, np.ndarray]:
-    """The lowest code of float16 whose bits (n,) int16 are given, and how often that and each one after it occurs."""
-    import torch  # here, because reading a shard needs none of it
+    """Count the codes of float16 values whose bits (n,) int16 are given.
 
-    # torch's, because numpy's keeps other threads waiting (it holds the interpreter's lock)
-    if bits.min() >= 0:  # nothing negative, as behind a ReLU: bits are codes but for the first
+    Returns the lowest code, and how often it and each code after it occurs.
+    """
+    import torch  # here, because reading a shard does not need it
+
+    # torch's bincount, because numpy's holds the interpreter's lock and keeps other threads waiting
+    if bits.min() >= 0:  # nothing negative, as behind a ReLU: a code is then the bits with the first one set
         return 0x8000, torch.bincount(torch.from_numpy(bits)).numpy()
     codes = recode(bits.view(np.float16))
     low = int(codes.min())

@@ -29,8 +29,8 @@ _CHUNK_BYTES = 128 * 1024
 def chunk_shape(channels: int, height: int, width: int) -> tuple[int, int, int, int]:
     """Images, channels, height and width of one compressed chunk of maps.
 
-    Questions read one image at a time, so a chunk holds one image where its maps fill a chunk, and as many channels
-    of it as fit; only maps too small for that (a classifier's) share a chunk between images.
+    Questions read one image at a time. So a chunk holds as many channels as fit of one image, if the image's maps fill
+    a chunk. Images share a chunk only if their maps are too small for that, as a classifier's are.
     """
     map_bytes = 2 * height * width
     if channels * map_bytes >= _CHUNK_BYTES // 2:

@@ -1,11 +1,11 @@
 """Exact histograms of activations, one per neuron, that merge over shards.
 
-Activations are kept as float16, so a neuron has at most 65,536 different ones; counting each of them is exact and
-stays small. A key is the neuron in the upper 16 bits and the float16, recoded so that keys sort as values do, in the
-lower 16.
+Activations are kept as float16, so a neuron has at most 65,536 different ones. Counting each of them is exact, and the
+histogram stays small. A key holds the neuron in its upper 16 bits and the float16 in its lower 16. The float16 is
+recoded so that keys sort as values do.
 
-1. `indexer.shards.counting.Counter` makes them of maps, and merges them over shards.
-2. ``a.subtract(b)`` for images that are removed.
+1. `indexer.shards.counting.Counter` makes them from maps and merges them over shards.
+2. ``a.subtract(b)`` takes removed images out.
 3. `indexer.derive.distribution.Distribution` reads thresholds and percentiles off one.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_TABLED = 1 << 12  # entries a neuron from which on a table is faster than sorting
+_TABLED = 1 << 12  # from so many entries a neuron on, a table is faster than sorting
 
 
 def recode(half: np.ndarray) -> np.ndarray:
@@ -42,7 +42,7 @@ def keys_of(neurons: np.ndarray, half: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often each neuron had each value.
+    """How often each neuron took each value.
 
     Attributes
     ----------
@@ -72,16 +72,16 @@ class Histogram:
         return cls(channels, *merged(histograms))
 
     def subtract(self, other: "Histogram") -> "Histogram":
-        """Without the activations of ``other``, which must be among these."""
+        """The histogram without the activations of ``other``, all of which it must contain."""
         if not len(other.keys):
             return self
         left = Histogram.merge([self, Histogram(other.channels, other.keys, -other.counts)])
-        kept = left.counts != 0  # some ways of merging leave nothing of what is 0
+        kept = left.counts != 0  # merging by sorting keeps entries whose counts add up to 0
         return Histogram(self.channels, left.keys[kept], left.counts[kept])
 
     def _check(self, other: "Histogram") -> None:
         if self.channels != other.channels:
-            raise ValueError(f"a histogram of {self.channels} neurons cannot meet one of {other.channels}")
+            raise ValueError(f"a histogram of {self.channels} neurons cannot be merged with one of {other.channels}")
 
     @property
     def neurons(self) -> np.ndarray:
@@ -104,21 +104,21 @@ def _summed_in_order(histograms: Sequence[Histogram]) -> tuple[np.ndarray, np.nd
 
 
 def _summed_in_tables(histograms: Sequence[Histogram]) -> tuple[np.ndarray, np.ndarray]:
-    """Neuron by neuron, in a table of all codes between its lowest and its highest: no sorting, and little memory."""
+    """Sum each neuron's counts in a table of all codes from its lowest to its highest: no sorting, little memory."""
     starts = np.arange(histograms[0].channels + 1, dtype=np.int64) << 16
     ends = [np.searchsorted(histogram.keys, starts).tolist() for histogram in histograms]
     keys, counts = [np.empty(0, np.uint32)], [np.empty(0, np.int64)]
     for neuron in range(histograms[0].channels):
-        places = [slice(*end[neuron : neuron + 2]) for end in ends]
-        found = [(h.keys[place], h.counts[place]) for h, place in zip(histograms, places, strict=True)]
-        found = [(own, times) for own, times in found if len(own)]
-        if not found:
+        entries = [slice(*end[neuron : neuron + 2]) for end in ends]
+        parts = [(h.keys[own], h.counts[own]) for h, own in zip(histograms, entries, strict=True)]
+        parts = [(own_keys, own_counts) for own_keys, own_counts in parts if len(own_keys)]
+        if not parts:
             continue
-        low, high = min(int(own[0]) for own, _ in found), max(int(own[-1]) for own, _ in found)
+        low, high = min(int(own_keys[0]) for own_keys, _ in parts), max(int(own_keys[-1]) for own_keys, _ in parts)
         table = np.zeros(high - low + 1, np.int64)
-        for own, times in found:
-            table[own - np.uint32(low)] += times
-        there = np.flatnonzero(table)
-        keys.append((there + low).astype(np.uint32))
-        counts.append(table[there])
+        for own_keys, own_counts in parts:
+            table[own_keys - np.uint32(low)] += own_counts
+        filled = np.flatnonzero(table)
+        keys.append((filled + low).astype(np.uint32))
+        counts.append(table[filled])
     return np.concatenate(keys), np.concatenate(counts)

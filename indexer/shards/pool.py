@@ -1,4 +1,4 @@
-"""The shards of an index, of which only so many files are open at a time."""
+"""The shards of an index, with a bound on how many of their files are open at a time."""
 
 import resource
 import threading
@@ -10,18 +10,19 @@ from indexer.errors import DamagedFile
 from indexer.shards.reader import Shard
 
 _DESCRIPTORS = 16
-"""One file in so many that this process may have open is a shard of this index: each is open twice, a generation that
-ends beside the one that begins, in four indexes at once."""
+"""Descriptors reserved for each open shard of an index. A shard takes two; the next generation is opened beside the
+one that ends, which doubles them; and a service may hold four indexes."""
 OPEN_FIRST = 128
-"""Shards that are opened before anybody asks for them."""
+"""How many shards are opened before anybody asks for them."""
 _MOST = 1024
-"""Opening one again takes as long as reading some ten maps; open, it takes up to a quarter of a megabyte."""
+"""The most shards open at a time. An open shard takes up to a quarter of a megabyte; opening it again takes as long as
+reading some ten maps."""
 _USUAL = 1024
-"""Files that a process may have open on most machines."""
+"""How many files a process may have open on most machines."""
 
 
 def open_at_most() -> int:
-    """How many shards of an index are open at a time, by how many files this process may have open now."""
+    """How many shards of an index may be open at a time, given how many files this process may have open now."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if files == resource.RLIM_INFINITY:
         return _MOST
@@ -30,18 +31,19 @@ def open_at_most() -> int:
 
 
 class ShardPool:
-    """Shards by their place in the manifest's list, opened when they are asked for. Safe from any thread.
+    """Shards by their number in the manifest's list, opened when they are asked for. Thread-safe.
 
-    One closes when nobody holds it any longer and others were asked for more recently. Asking raises what opening does:
-    `DamagedFile`, `StorageUnavailable`.
+    A shard closes when others were asked for more recently and nobody holds it any longer. Asking for a shard raises
+    the errors of opening it: `DamagedFile`, `StorageUnavailable`.
 
     Parameters
     ----------
     open_shard : callable
+        Opens the shard of a number.
     count : int
         How many shards there are.
     at_most : int, optional
-        How many are open at a time; see `open_at_most`.
+        How many are open at a time; by default `open_at_most`.
     """
 
     def __init__(self, open_shard: Callable[[int], Shard], count: int, at_most: int | None = None) -> None:
@@ -77,15 +79,15 @@ class ShardPool:
             return shard
 
     def open_some(self) -> None:
-        """Open the first of them now: a newer generation may delete their files."""
+        """Open the first shards now, as a newer generation may delete their files."""
         for number in range(min(self._count, OPEN_FIRST, self._at_most)):
             try:
                 self[number]
             except DamagedFile:
-                continue  # said when it is asked for: questions that need no maps are answered all the same
+                continue  # asking for this shard reports it; questions that need no maps are still answered
 
     def close(self) -> None:
-        """Close those that are open."""
+        """Close the open shards."""
         with self._lock:
             for shard in self._open.values():
                 shard.close()

@@ -18,13 +18,13 @@ from indexer.store.storage import Location, storage_at
 
 
 def open_listed(path: Location, info: ShardInfo) -> "Shard":
-    """The shard that a manifest lists.
+    """Open a shard that a manifest lists.
 
     Raises
     ------
     DamagedFile
-        It cannot be read, or has another number of images: one that is repaired appears before the generation that
-        goes with it.
+        It cannot be read, or its number of images differs from the manifest's. The number differs for a moment when a
+        repaired shard appears before its generation is published.
     """
     shard = Shard(path, info.file)
     if shard.rows != info.rows:
@@ -36,14 +36,15 @@ def open_listed(path: Location, info: ShardInfo) -> "Shard":
 class Shard:
     """An open shard. Its maps may be read from any thread.
 
-    The file stays readable when it is deleted meanwhile. It closes at the latest when nobody holds it any longer.
+    An open shard stays readable after its file is deleted. The file closes at the latest when nobody holds the object
+    any longer.
 
     Attributes
     ----------
     name : str
-        As errors call it.
+        The name that errors use.
     rows : int
-        Images in it.
+        How many images it holds.
     """
 
     def __init__(self, path: Location, name: str | None = None) -> None:
@@ -75,7 +76,7 @@ class Shard:
 
     @property
     def attributes(self) -> dict[str, str | int]:
-        """What `indexer.shards.format` says of the whole shard.
+        """The attributes of the whole shard; `indexer.shards.format` lists them.
 
         Raises
         ------
@@ -106,11 +107,11 @@ class Shard:
         ]
 
     def skipped(self) -> list[tuple[str, str]]:
-        """Images of this run that could not be used: path and reason."""
+        """Path and reason of each image of this run that could not be used."""
         return list(zip(self._strings("skipped/path"), self._strings("skipped/reason"), strict=True))
 
     def original(self, row: int) -> bytes:
-        """The original file of an image, where the index keeps originals."""
+        """The original file of an image, if the index keeps originals."""
         ends = self._get("originals/end")
         try:
             first, end = int(ends[row - 1]) if row else 0, int(ends[row])
@@ -145,7 +146,7 @@ class Shard:
         return self._reader(layer).map(row, neuron)
 
     def check_maps(self, layer: str) -> None:
-        """Look where every chunk of a layer's maps lies, without reading it.
+        """Find every chunk of a layer's maps, without reading it.
 
         Raises
         ------

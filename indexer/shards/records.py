@@ -1,4 +1,4 @@
-"""What a shard holds of an image, and of a layer for a batch of images."""
+"""The records that a shard holds: one for an image, and one for a layer's activations on a batch of images."""
 
 from dataclasses import dataclass
 
@@ -29,15 +29,15 @@ class IndexedImage:
 
 @dataclass(frozen=True, slots=True)
 class LayerBatch:
-    """What is kept of one layer for a batch.
+    """What a shard keeps of one layer for a batch of images.
 
     Attributes
     ----------
     maps : ndarray (B, C, H, W) float16
     peaks : ndarray (B, C) float32
-        Highest activation of each neuron, before rounding to float16.
+        Highest activation of each neuron on each image, before rounding to float16.
     peak_cells : ndarray (B, C) uint32
-        The cell, y * W + x, where it stands; the first in row order on ties.
+        The cell of the peak, y * W + x; the first in row order on ties.
     saturated : int
         How many activations were clipped to the range of float16.
     """

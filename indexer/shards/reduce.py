@@ -30,40 +30,40 @@ def reduce_maps(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBa
         if bool((peaks > HALF_MAX).any() | (lowest < -HALF_MAX).any()):
             saturated = int((maps.abs() > HALF_MAX).sum())
             half = _halved(maps.clamp(-HALF_MAX, HALF_MAX))
-    kept = half.numpy()
-    cells = _first_argmax(maps.numpy(), peaks.numpy(), kept)
-    return LayerBatch(kept, peaks.numpy(), cells.astype(np.uint32), saturated)
+    halves = half.numpy()
+    cells = _first_argmax(maps.numpy(), peaks.numpy(), halves)
+    return LayerBatch(halves, peaks.numpy(), cells.astype(np.uint32), saturated)
 
 
 def _halved(maps: torch.Tensor) -> torch.Tensor:
-    """Contiguous float16 (B, C, H, W); what is beyond its range becomes infinite.
+    """Maps as contiguous float16 (B, C, H, W). Values beyond its range become infinite.
 
-    Image by image: torch transposes matrices in blocks, and only those.
+    Maps that are not contiguous are copied image by image, because torch has a fast transpose for matrices only.
     """
     if maps.is_contiguous():
         return maps.to(torch.float16).contiguous()
     images, channels, height, width = maps.shape
-    kept = torch.empty((images, channels, height * width), dtype=torch.int16)
-    for image, of_image in zip(kept, maps.permute(0, 2, 3, 1), strict=True):
+    halves = torch.empty((images, channels, height * width), dtype=torch.int16)
+    for image, of_image in zip(halves, maps.permute(0, 2, 3, 1), strict=True):
         image.copy_(of_image.reshape(height * width, channels).to(torch.float16).view(torch.int16).t())
-    return kept.view(torch.float16).view(maps.shape)
+    return halves.view(torch.float16).view(maps.shape)
 
 
 def _is_plain(half: torch.Tensor, peaks: torch.Tensor) -> bool:
-    """Whether everything is finite, positive or zero, and in range, as behind a ReLU: told from the bits alone."""
+    """Whether all activations are finite, in range and not negative, as behind a ReLU. The bits alone tell it."""
     lowest, highest = torch.aminmax(half.view(torch.int16))
     return bool((lowest >= 0) & (highest < _INFINITE)) and bool(peaks.max() <= HALF_MAX)
 
 
-def _first_argmax(maps: np.ndarray, peaks: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def _first_argmax(maps: np.ndarray, peaks: np.ndarray, halves: np.ndarray) -> np.ndarray:
     """The first cell (B, C) of the highest activation.
 
-    Sought among the codes of the kept halves, where numpy is fastest. Rounding keeps order, so the first cell of the
-    highest half is the first of the highest activation, unless a lower activation before it became the same half.
+    numpy searches fastest among the codes of the kept float16. Rounding keeps the order of activations. So the first
+    cell with the highest float16 is the right one, unless a lower activation before it was rounded to the same float16.
     """
     images, channels, _, width = maps.shape
-    bits = kept.view(np.uint16)
-    codes = (bits if bits.max() < _INFINITE else recode(kept)).reshape(images, channels, -1)
+    bits = halves.view(np.uint16)
+    codes = (bits if bits.max() < _INFINITE else recode(halves)).reshape(images, channels, -1)
     cells: np.ndarray = codes.argmax(axis=2)
     image, channel = np.ogrid[:images, :channels]
     for b, c in zip(*np.nonzero(maps[image, channel, cells // width, cells % width] != peaks), strict=True):
@@ -73,8 +73,8 @@ def _first_argmax(maps: np.ndarray, peaks: np.ndarray, kept: np.ndarray) -> np.n
 
 
 def refuse_non_finite(layer: str, peaks: torch.Tensor, lowest: torch.Tensor, paths: Sequence[str]) -> None:
-    """Raise NotFinite where a highest or lowest activation (B, C) is not finite; names the first such image."""
-    # max and min hand on NaN, so these two see every kind of bad value.
+    """Raise NotFinite, naming the first such image, if a highest or lowest activation (B, C) is not finite."""
+    # max and min pass NaN on, so checking these two finds every NaN and infinity.
     bad = ~(torch.isfinite(peaks) & torch.isfinite(lowest))
     if bool(bad.any()):
         image, neuron = (int(i) for i in bad.nonzero()[0])

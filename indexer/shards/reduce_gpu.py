@@ -1,13 +1,13 @@
 """A layer's maps on a GPU -> what a shard keeps of them, without waiting for the GPU.
 
-1. ``table = CountTable(channels, device)`` counts the activations of a shard where they are.
-2. ``copying = start(maps, table)``, in a forward pass, queues all there is to do and the copies to the host; without
-   a table nothing is counted.
-3. ``copying.batch(layer, paths)`` waits for them and gives what `indexer.shards.reduce.reduce_maps` gives.
-4. ``table.histogram()``, when all batches of the shard are there.
+1. ``table = CountTable(channels, device)`` counts the activations of a shard on their device.
+2. ``pending = start(maps, table)``, called in a forward pass, queues the reduction, the counting and the copies to the
+   host. Without a table nothing is counted.
+3. ``pending.batch(layer, paths)`` waits for the copies and returns what `indexer.shards.reduce.reduce_maps` returns.
+4. ``table.histogram()``, after the last batch of the shard has arrived.
 
-Other passes go on meanwhile, on other threads with streams of their own. Everything here runs on a CPU as well, only
-slower than what is made for it.
+Meanwhile other threads run other passes, on streams of their own. Everything here also runs on a CPU, but slower than
+`indexer.shards.reduce`.
 """
 
 import threading
@@ -24,14 +24,14 @@ from indexer.shards.reduce import refuse_non_finite
 
 _CODES = 1 << 16
 NEURON_BYTES = 4 * _CODES
-"""What a table takes for a neuron."""
+"""Bytes of a table for each neuron."""
 _MOST = 1 << 31  # counts stay below it
 _AT_ONCE = 1 << 24
-"""Activations whose numbers of cells or codes, 8 bytes each, are in the GPU's memory at once."""
+"""How many activations are worked on at once; their cell numbers or codes take 8 bytes each of the GPU's memory."""
 
 
 class CountTable:
-    """How often each neuron had each float16: (C, 65536) counts of 4 bytes on a device. Safe from any thread."""
+    """How often each neuron took each float16: (C, 65536) counts of 4 bytes on a device. Thread-safe."""
 
     def __init__(self, channels: int, device: torch.device) -> None:
         self.device = device
@@ -44,7 +44,7 @@ class CountTable:
         self._lock = threading.Lock()
 
     def add(self, half: torch.Tensor, times: int = 1) -> None:
-        """Count maps (B, C, H, W) float16; queued, not done, when this returns. ``times`` -1 takes them back."""
+        """Queue the counting of maps (B, C, H, W) float16; ``times`` -1 takes maps back that were counted."""
         with self._lock:
             if self._counted + half.numel() >= _MOST:
                 self._empty()
@@ -56,7 +56,7 @@ class CountTable:
             self._counts.scatter_add_(0, keys, each.expand_as(keys))
 
     def histogram(self) -> Histogram:
-        """Of all maps, whose copies must be there."""
+        """The histogram of all maps that were added; their copies must have arrived."""
         with self._lock:
             if self._counted or not self._before:
                 self._before.append(self._here())
@@ -66,7 +66,7 @@ class CountTable:
 
     def _empty(self) -> None:
         if self._counts.is_cuda:
-            torch.cuda.synchronize(self._counts.device)  # other streams may still add
+            torch.cuda.synchronize(self._counts.device)  # other streams may still be adding
         self._before.append(self._here())
         self._counts.zero_()
         self._ready = record_event(self._counts.device)
@@ -74,17 +74,16 @@ class CountTable:
     def _here(self) -> Histogram:
         keys = self._counts.nonzero().flatten()
         counts = self._counts[keys].to("cpu", non_blocking=True)
-        keys = keys.to(torch.int32).to(
-            "cpu", non_blocking=True
-        )  # those that are too large wrap, and are unsigned again
-        if (there := record_event(self._counts.device)) is not None:
-            there.synchronize()
+        # Keys beyond int32 wrap here; reading them as uint32 below restores them.
+        keys = keys.to(torch.int32).to("cpu", non_blocking=True)
+        if (copied := record_event(self._counts.device)) is not None:
+            copied.synchronize()
         self._counted = 0
         return Histogram(self._channels, keys.numpy().view(np.uint32), counts.numpy().astype(np.int64))
 
 
 def record_event(device: torch.device) -> torch.cuda.Event | None:
-    """What is over when all that this thread queued on a GPU is; nothing on a CPU, where it is over already."""
+    """An event to wait for until the GPU has finished this thread's work. None on a CPU, where the work is done."""
     if device.type != "cuda":
         return None
     event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
@@ -93,7 +92,7 @@ def record_event(device: torch.device) -> torch.cuda.Event | None:
 
 
 def _signed_codes(half: torch.Tensor) -> torch.Tensor:
-    """As `indexer.shards.histogram.recode` has them, less 32,768, int16."""
+    """The codes of `indexer.shards.histogram.recode`, less 32,768, as int16."""
     bits = half.view(torch.int16)
     codes = (bits >> 15).bitwise_and_(0x7FFF).bitwise_xor_(bits)
     return codes.masked_fill_(codes == -1, 0)  # -0
@@ -101,33 +100,33 @@ def _signed_codes(half: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class PendingBatch:
-    """What is on its way from the device."""
+    """A reduced batch on its way from the device to the host."""
 
     half: torch.Tensor
     peaks: torch.Tensor
     lowest: torch.Tensor
     cells: torch.Tensor
     saturated: torch.Tensor
-    there: torch.cuda.Event | None
+    copied: torch.cuda.Event | None
 
     def batch(self, layer: str, paths: Sequence[str]) -> LayerBatch:
-        """Wait for it.
+        """Wait for the copies and return the batch.
 
         Raises
         ------
         NotFinite
             NaN or infinity; names the layer and the first such image.
         """
-        if self.there is not None:
-            self.there.synchronize()
+        if self.copied is not None:
+            self.copied.synchronize()
         refuse_non_finite(layer, self.peaks, self.lowest, paths)
         cells = self.cells.numpy().astype(np.uint32)
         return LayerBatch(self.half.numpy(), self.peaks.numpy(), cells, int(self.saturated))
 
     def take_back(self, table: CountTable | None) -> None:
-        """Count nothing of it: some of its images cannot be used."""
-        if self.there is not None:
-            self.there.synchronize()
+        """Take the batch out of the counts again, because some of its images cannot be used."""
+        if self.copied is not None:
+            self.copied.synchronize()
         if table is not None:
             table.add(self.half.to(table.device), times=-1)
 
@@ -135,7 +134,7 @@ class PendingBatch:
 def start(maps: torch.Tensor, table: CountTable | None) -> PendingBatch:
     """Queue the reduction of maps (B, C, H, W), the counting, and the copies to the host."""
     maps = maps.to(torch.float32)
-    # bfloat16 and float32 reach further than float16; NaN goes through and is refused when it is there.
+    # bfloat16 and float32 have a larger range than float16. NaN passes through; `batch` refuses it.
     half = maps.clamp(-HALF_MAX, HALF_MAX).to(torch.float16).contiguous()
     peaks, lowest = maps.amax(dim=(2, 3)), maps.amin(dim=(2, 3))
     saturated = (maps.abs() > HALF_MAX).sum()
@@ -153,12 +152,12 @@ def start(maps: torch.Tensor, table: CountTable | None) -> PendingBatch:
 
 
 def _to_host(tensor: torch.Tensor) -> torch.Tensor:
-    """Into pinned memory where `record_event` tells when it is there."""
+    """Copy to the host; from a GPU the copy is queued, and `record_event` tells when it has arrived."""
     return tensor.to("cpu", non_blocking=tensor.is_cuda)
 
 
 def _first_cells(maps: torch.Tensor, peaks: torch.Tensor) -> torch.Tensor:
-    """The first cell (B, C) of each map's peak; argmax on a GPU gives any of them."""
+    """The first cell (B, C) of each map's peak. On a GPU, argmax may return any of several equal cells."""
     height, width = maps.shape[2:]
     numbers = torch.arange(height * width, dtype=torch.int32, device=maps.device).view(height, width)
     return torch.where(maps == peaks[:, :, None, None], numbers, height * width).amin(dim=(2, 3))

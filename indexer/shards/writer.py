@@ -1,9 +1,9 @@
 """Activations of a run of images -> one shard file.
 
 1. ``with ShardWriter(path, ...) as shard:``
-2. ``shard.add(images, layers)`` for each batch, in order of ids; `indexer.shards.reduce` makes what it takes.
-3. ``shard.close()`` writes what is only known at the end. The file has no name of its own before: the caller writes it
-   under a partial name (`indexer.store.atomic.publishing`).
+2. ``shard.add(images, layers)`` for each batch, in order of ids; `indexer.shards.reduce` makes the batches.
+3. ``shard.close()`` writes what is known only at the end. Until then the caller keeps the file under a partial name
+   (`indexer.store.atomic.publishing`).
 """
 
 from collections import deque
@@ -23,15 +23,15 @@ from indexer.shards.counting import Counter
 from indexer.shards.histogram import Histogram
 from indexer.shards.records import IndexedImage, LayerBatch
 
-_COUNTED_AHEAD = 2  # layers whose histograms are finished, and in memory, while one is written
+_COUNTED_AHEAD = 2  # layers whose finished histograms wait in memory while another layer is written
 _BLOCK_ROWS = 256
 
 
 class ShardWriter:
     """Writes one shard; see the module's description.
 
-    ``counted`` gives the histograms of layers that are counted elsewhere, and is asked when the shard is closed;
-    without it the writer counts what it is given.
+    ``counted`` returns the histograms of layers that are counted elsewhere; it is called when the shard is closed.
+    Without it the writer counts the maps itself.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ShardWriter:
         self._file.close()
 
     def add(self, images: Sequence[IndexedImage], layers: dict[str, LayerBatch]) -> None:
-        """Append a batch; the order of the images is that of the rows."""
+        """Append a batch; its images become rows in their order."""
         self._images.extend(images)
         counted = [self._workers.submit(self._layers[name].count, layers[name].maps) for name in layers]
         for name, batch in layers.items():
@@ -106,7 +106,7 @@ def _close(layer: "_LayerWriter", counted: Future[Histogram]) -> None:
 
 
 class _RowBlocks:
-    """Rows (n, C) that come batch by batch, kept in large blocks: small arrays would scatter the heap."""
+    """Rows (n, C) that arrive batch by batch. They are kept in large blocks, as small arrays would scatter the heap."""
 
     def __init__(self, width: int, dtype: type) -> None:
         self._empty: np.ndarray = np.empty((0, width), dtype)
@@ -151,7 +151,7 @@ class _LayerWriter:
             self.counter.add(maps)
 
     def counted(self) -> Histogram:
-        """The histogram of all that was added; the counter's tables are given back."""
+        """The histogram of all maps that were added. The memory of the counter is freed."""
         if self.counted_elsewhere is not None:
             return self.counted_elsewhere()
         histogram = self.counter.histogram()
@@ -180,7 +180,7 @@ def _write_images(group: h5py.Group, images: Sequence[IndexedImage]) -> None:
 
 
 def _write_strings(group: h5py.Group, name: str, strings: Sequence[str]) -> None:
-    # File names may hold bytes that are no UTF-8 (surrogateescape keeps them).
+    # File names may hold bytes that are not UTF-8 (surrogateescape keeps them).
     data = [text.encode("utf-8", "surrogateescape") for text in strings]
     longest = max([1, *map(len, data)])
     group.create_dataset(name, data=np.array(data, dtype=h5py.string_dtype("utf-8", longest)))

@@ -145,7 +145,7 @@ def _check_own(directory: Path) -> None:
     status = directory.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise StorageUnavailable(
-            f"{directory.name}, where temporary files are, is no folder that this user alone can write to: "
+            f"{directory.name}, in the folder for temporary files, is not a folder that only this user can write to: "
             "remove it, or choose another folder for copies"
         )
 

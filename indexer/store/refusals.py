@@ -9,4 +9,4 @@ class TooLarge(OSError):
     """It has more bytes than the caller allows."""
 
     def __init__(self, size: int, most: int) -> None:
-        super().__init__(f"it has {size} bytes, {most} at most are read")
+        super().__init__(f"it has {size} bytes, at most {most} are read")

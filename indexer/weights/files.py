@@ -23,24 +23,26 @@ _HARMLESS: Final[list[Callable[..., Any] | tuple[Callable[..., Any], str]]] = [
 
 
 def read_weights(path: Path) -> dict[Any, Any]:
-    """What a weights file holds: tensors by name, perhaps nested.
+    """The content of a weights file: tensors by name, perhaps nested.
 
     Raises
     ------
     InvalidRequest
-        It is no such file, or one that only code could open.
+        It is not a weights file, or is one that only code could open.
     ModelUnavailable
-        There is none.
+        The file does not exist.
     NotInstalled
-        It is of safetensors, which is not installed.
+        It is a file of safetensors, which is not installed.
     """
     if not path.exists():
         raise ModelUnavailable(f"there is no weights file {path}")
     if not path.is_file():
-        raise InvalidRequest(f"{path} is no file")  # reading a pipe or a device would never end
+        raise InvalidRequest(f"{path} is not a file")  # reading a pipe or a device would never end
     content = _safetensors(path) if path.suffix == _ENDING else _torch(path)
     if not isinstance(content, dict):
-        raise InvalidRequest(f"{path} holds a {type(content).__name__}, no state dict (a mapping of names to tensors)")
+        raise InvalidRequest(
+            f"{path} holds a {type(content).__name__}, not a state dict (a mapping of names to tensors)"
+        )
     return content
 
 

@@ -1,7 +1,7 @@
 """The explorer's files: a page and the modules, styles and pictures that it loads.
 
-``Explorer.load()`` reads ``page/`` once. Its ``version`` is a digest of all of it and stands in the URLs of the files,
-so that a browser may keep them for ever and still never mixes two versions.
+``Explorer.load()`` reads ``page/`` once. ``version`` is a digest of all files and part of their URLs. So a browser may
+keep the files for ever and still never mixes two versions.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class Explorer:
 
     @classmethod
     def load(cls) -> "Explorer":
-        """From the installed package."""
+        """Read the files of the installed package."""
         files = dict(sorted(_files(resources.files(__package__) / "page", "")))
         digest = hashlib.sha256()
         for name, content in files.items():

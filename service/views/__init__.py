@@ -1,4 +1,4 @@
-"""The views, one a route, by the name that openapi.yaml gives it (``operationId``)."""
+"""The views, one for each route, by the name that openapi.yaml gives the route (``operationId``)."""
 
 from collections.abc import Callable
 from typing import Any, Final

@@ -22,5 +22,5 @@ def get_class(question: Question, class_: str) -> Json:
 
 
 def told_apart_in(question: Question) -> list[str]:
-    """The layers, where there are classes to tell apart."""
+    """The layers whose neurons may tell classes apart: all of them, or none if there are fewer than two classes."""
     return list(question.index.layers) if len(question.index.classes) > 1 else []

@@ -1,4 +1,4 @@
-"""Which neurons know this: indexed images, a class, a part of an image, or uploaded images."""
+"""Neurons that know a concept, given by indexed images, a class, a part of an image, or uploaded images."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def lookup_concept(
     **page: Any,
 ) -> Json:
     index, services = question.index, question.services
-    index.layer(layer)  # refuse what cannot be answered before the network has worked for it
+    index.layer(layer)  # refuse an unknown layer before the network runs
     box: Box | None
     match left, top, right, bottom:
         case int(), int(), int(), int():
@@ -66,7 +66,7 @@ def lookup_concept(
 
 
 def box_of(left: int, top: int, right: int, bottom: int) -> Box:
-    """A box that holds something.
+    """A box that is not empty.
 
     Raises
     ------

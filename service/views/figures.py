@@ -1,4 +1,4 @@
-"""Contact sheets, tiles, and why a neuron fires."""
+"""Contact sheets, tiles, and pictures of why a neuron fires."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +87,6 @@ def _sheet(question: Question, layer: str, neurons: list[int], options: dict[str
 
 @contextmanager
 def _drawing(question: Question) -> Iterator[None]:
-    """A turn to draw a picture that reads many originals."""
+    """Wait for a turn to draw a picture that reads many originals, and hold it."""
     with metrics.DRAWINGS_WAITING.track_inprogress(), question.services.drawing_gate.enter():
         yield

@@ -1,4 +1,4 @@
-"""The explorer: the page at the root, and the files that it is made of."""
+"""The explorer: the page at the root, and the page's files."""
 
 from flask import Response, request
 

@@ -1,4 +1,4 @@
-"""Indexed images: the files, what fires on them, and where."""
+"""Indexed images: their files, the neurons that fire on them, and where these fire."""
 
 import io
 from typing import Any
@@ -60,6 +60,6 @@ def get_heatmap(question: Question, image: int, layer: str, neuron: int, size: i
 def media_type(data: bytes) -> str:
     """The media type of an image file that the index could read."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        if image.format == "MPO":  # a JPEG with more pictures behind it, as cameras write; no browser knows image/mpo
+        if image.format == "MPO":  # a camera's JPEG with more pictures behind it; no browser knows image/mpo
             return "image/jpeg"
         return image.get_format_mimetype() or f"image/x-{(image.format or 'unknown').lower()}"

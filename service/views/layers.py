@@ -1,4 +1,4 @@
-"""Layers, their neurons, and what those fire for."""
+"""Layers, their neurons, and the patches for which these fire."""
 
 from typing import Any
 
@@ -49,14 +49,15 @@ def list_patches(
     by_cell = per_image == "all" or y is not None
     if by_cell and offset > DEEPEST:
         raise InvalidRequest(
-            f"offset must be at most {DEEPEST} with per_image=all or y and x, not {offset}: all before is found first"
+            f"offset must be at most {DEEPEST} with per_image=all or with y and x, not {offset}: the service finds all "
+            "patches before it first"
         )
     page = question.index.top_patches(layer, neuron, offset=offset, per_image=per_image, y=y, **options)
     return (walked if by_cell else listing)(page, lambda patch: records.patch(question.links, patch))
 
 
 def layer_json(question: Question, name: str) -> Json:
-    """A layer with its totals."""
+    """The record of a layer, with its number of dead neurons."""
     info = question.index.layer(name).info
     dead = int(question.index.neuron_statistics(name)["dead"].sum())
     return records.layer(question.links, info, dead)

@@ -1,4 +1,4 @@
-"""What a network has learned: classes, confusions, reports, and indexes side by side."""
+"""Views of what a network has learned: classes, confusions, reports, and comparisons of indexes."""
 
 from indexer.pictures.chart import trend_chart
 from indexer.query.learning import classes

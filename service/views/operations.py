@@ -1,4 +1,4 @@
-"""For those who run the service."""
+"""Views for those who run the service: health, readiness, metrics, the contract and its reference."""
 
 from flask import Response, request
 
@@ -21,7 +21,7 @@ def get_readiness(services: Services) -> Response:
     stranger = services.admission.is_stranger(request)
     if states and not any(state["ready"] for state in states):
         if stranger:
-            raise IndexUnavailable("no index is ready; with a token this says which are not, and why")
+            raise IndexUnavailable("no index is ready; a request with a token is told which are not, and why")
         raise IndexUnavailable("; ".join(f"{state['name']}: {state['detail']}" for state in states))
     status = "ready" if all(state["ready"] for state in states) else "degraded"
     return as_json({"status": status} if stranger else {"status": status, "indexes": states})

@@ -1,4 +1,4 @@
-"""Which neurons fire at a point of an image, and where a neuron fires on it: for indexed and for uploaded images."""
+"""Neurons that fire at a point of an image, and heat maps of a neuron, for indexed and for uploaded images."""
 
 from collections.abc import Callable
 
@@ -33,7 +33,9 @@ def lookup_heatmap(question: Question, layer: str, neuron: int, size: int | None
     index = question.index
     index.layer(layer).check_neuron(neuron)
     data = uploaded_file(question.request)
-    with question.services.passes.turn() as network:  # few pictures are decoded and drawn at a time
+    with (
+        question.services.passes.turn() as network
+    ):  # the turn bounds how many pictures are decoded and drawn at a time
         result = network.forward(index.manifest.configuration, data, [layer])
         value_range = index.manifest.configuration.preprocessing.value_range
         picture = read_picture(data, question.services.settings.max_pixels, value_range)

@@ -93,7 +93,7 @@ def test_the_default_folder_must_be_this_users_alone(
     make(tmp_path / "unitscope-cache")
     if make is Path.mkdir:
         monkeypatch.setattr(os, "getuid", lambda: 12345)
-    with pytest.raises(StorageUnavailable, match="is no folder that this user alone can write to"):
+    with pytest.raises(StorageUnavailable, match="is not a folder that only this user can write to"):
         Cache().copy_of(remote)
 
 

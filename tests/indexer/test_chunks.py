@@ -12,7 +12,7 @@ import pytest
 
 from indexer.errors import DamagedFile
 from indexer.shards import chunks
-from indexer.shards.chunk_offsets import Places
+from indexer.shards.chunk_offsets import ChunkOffsets
 from indexer.shards.chunks import ChunkReader, ChunkWriter
 
 ROWS = 61
@@ -47,17 +47,17 @@ def test_any_order_and_any_number_of_times(written: tuple[Path, np.ndarray], see
             assert np.array_equal(reader.maps(row), maps[row])
 
 
-def test_all_places_are_those_of_one_by_one(written: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_offsets_are_those_of_one_by_one(written: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     path, maps = written
     with h5py.File(path) as file:
         dataset = file["maps"]
         starts = [(row, channel) for row in range(0, ROWS, dataset.chunks[0])
                   for channel in range(0, maps.shape[1], dataset.chunks[1])]  # fmt: skip
-        one_by_one = {start: Places(dataset).find(*start) for start in starts}
+        one_by_one = {start: ChunkOffsets(dataset).find(*start) for start in starts}
         monkeypatch.setattr("indexer.shards.chunk_offsets._ONE_BY_ONE", 0)
-        places = Places(dataset)
-        assert {start: places.find(*start) for start in starts} == one_by_one
-        assert places.find(ROWS + dataset.chunks[0], 0) is None
+        offsets = ChunkOffsets(dataset)
+        assert {start: offsets.find(*start) for start in starts} == one_by_one
+        assert offsets.find(ROWS + dataset.chunks[0], 0) is None
 
 
 @pytest.mark.parametrize("one_by_one", [0, 1000])

@@ -98,7 +98,7 @@ def test_merging_in_tables_is_merging_in_order(seed: int, monkeypatch: pytest.Mo
 
 
 def test_different_layers_do_not_mix() -> None:
-    with pytest.raises(ValueError, match="5 neurons cannot meet one of 4"):
+    with pytest.raises(ValueError, match="5 neurons cannot be merged with one of 4"):
         counted(maps_of(0, 2), 1).subtract(counted(maps_of(0, 2)[:, :4], 1))
 
 

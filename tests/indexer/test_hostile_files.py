@@ -422,7 +422,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_before_anybody_waits_for_it(own: P
         kept = path.read_bytes()
         path.unlink()
         os.mkfifo(path)
-        with pytest.raises(DamagedFile, match="is no file") as caught:
+        with pytest.raises(DamagedFile, match="is not a file") as caught:
             indexer.open(own)
         assert caught.value.file == path.relative_to(own).as_posix()
         sandbox.examine(own)

@@ -338,9 +338,9 @@ def test_what_is_no_file_is_skipped(photos: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(reading, "MAX_BYTES", 200_000 - 1)
     assert tiny_build(tmp_path / "index", photos).images == 13
     assert dict(skipped_images(tmp_path / "index")) == {
-        "boats/large.png": "cannot be read (no file of an image: it has 200000 bytes, 199999 at most are read)",
+        "boats/large.png": "cannot be read (too large for an image: it has 200000 bytes, at most 199999 are read)",
         "boats/nowhere.png": "cannot be read (No such file or directory)",
-        "boats/pipe.png": "cannot be read (no file of an image)",
+        "boats/pipe.png": "cannot be read (not a regular file)",
     }
 
 
@@ -433,7 +433,7 @@ def _newer(path: Path) -> None:
 
 
 DAMAGE: list[tuple[Callable[[Path], None], str]] = [
-    (_truncate, "truncated"), (_flip, "sha256"), (_foreign, "no HDF5 file"), (_newer, "format version 99"),
+    (_truncate, "truncated"), (_flip, "sha256"), (_foreign, "not an HDF5 file"), (_newer, "format version 99"),
     (Path.unlink, "missing"),
 ]  # fmt: skip
 
@@ -658,10 +658,14 @@ def test_kept_images_need_no_folder(photos: Path, tmp_path: Path) -> None:
         ({"preprocessing": {"resize": (0,)}}, InvalidRequest, "positive whole number"),
         ({"preprocessing": {"crop": (4, 4)}, "layers": ()}, InvalidRequest, "of height 4 and width 4"),
         ({"preprocessing": {"crop": (4, 4)}}, InvalidRequest, "of height 4 and width 4"),
-        ({"preprocessing": {"crop": (99999999, 9999999)}}, InvalidRequest, "crop may be 67108864 pixels in all and"),
+        (
+            {"preprocessing": {"crop": (99999999, 9999999)}},
+            InvalidRequest,
+            "crop must be at most 67108864 pixels in all and",
+        ),
         ({"preprocessing": {"crop": (8192, 8193)}}, InvalidRequest, "not 8192 x 8193"),
-        ({"preprocessing": {"crop": (20, 65537)}}, InvalidRequest, "and 65536 a side at most, not 20 x 65537"),
-        ({"preprocessing": {"resize": (8193,)}}, InvalidRequest, "resize may be 67108864 pixels in all"),
+        ({"preprocessing": {"crop": (20, 65537)}}, InvalidRequest, "pixels in all and 65536 a side, not 20 x 65537"),
+        ({"preprocessing": {"resize": (8193,)}}, InvalidRequest, "resize must be at most 67108864 pixels in all"),
         ({"preprocessing": {"resize": (65537, 28)}}, InvalidRequest, "not 65537 x 28"),
         ({"batch_size": 0}, InvalidRequest, "must be 1 to"),
         ({"batch_size": 10**23}, InvalidRequest, "must be 1 to"),

@@ -104,7 +104,7 @@ def test_lists(folder: Path) -> None:
         ("list.csv", f"path,class\na.jpg,{1025 * 'y'}\n", "at most 1024 characters"),
         ("list.jsonl", "path: a.jpg\n", "line 1: not JSON"),
         ("list.jsonl", "[]\n", "an object with a 'path'"),
-        ("list.jsonl", '{"path": "\\ud800.jpg"}\n', "is no name of a file"),
+        ("list.jsonl", '{"path": "\\ud800.jpg"}\n', "cannot be the name of a file"),
         ("list.jsonl", '{"path": "a.jpg", "class": ' + 5000 * "1" + "}\n", "line 1: not JSON"),
         ("list.jsonl", 100_000 * "[", "line 1: not JSON"),
         ("list.csv", "path\na.jpg\n" + 200_000 * "b", "line 3: not CSV"),
@@ -126,7 +126,7 @@ def test_a_list_in_another_encoding_is_refused(tmp_path: Path, name: str, text: 
 
 
 def test_a_root_goes_with_a_list_only(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="its own root"):
+    with pytest.raises(InvalidRequest, match="its own image root"):
         list_images(folder, tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidRequest, match="holds no image"):

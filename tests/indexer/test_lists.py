@@ -105,7 +105,7 @@ def test_columns_that_are_named_decide(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,class\na, b.jpg,cat\n", 'line 2: 3 cells, where the header names 2 columns; .*stands in "quotes"'),
+        ("path,class\na, b.jpg,cat\n", 'line 2: 3 cells, but the header names 2 columns; put .*in "quotes"'),
         ('path,class\n"a.jpg,cat\nb.jpg,dog\n', "not CSV"),
         ("", "it is empty"),
     ],
@@ -131,7 +131,7 @@ def test_absolute_paths_below_the_root(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"line 2: cat/a\.jpg is listed already, on line 1"):
         listed(root / "cat" / "a.jpg", "cat/a.jpg")
     for outside in (tmp_path / "a.jpg", f"{root}2/a.jpg", root / ".." / "a.jpg", root):
-        with pytest.raises(InvalidRequest, match=f"must be a path below the image root {root}; --image-root says"):
+        with pytest.raises(InvalidRequest, match=f"must be a path below the image root {root}; --image-root names"):
             listed(outside)
 
 

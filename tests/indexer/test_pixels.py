@@ -187,7 +187,7 @@ def test_what_is_no_number_has_no_place_in_a_range() -> None:
 def test_colours_of_16_bits_have_no_range() -> None:
     data = png(RNG.integers(0, 4096, (H, W, 3), dtype=np.uint16), 16, 2)
     assert read(data).max() <= 15
-    with pytest.raises(ImageRejected, match="--value-range cannot apply to them; it is for grey"):
+    with pytest.raises(ImageRejected, match="--value-range, which is for grey, cannot apply"):
         read(data, (0, 4095))
 
 

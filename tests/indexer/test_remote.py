@@ -250,7 +250,7 @@ def test_an_object_that_is_too_large_is_not_read(object_store: ObjectStore, monk
     file.create(bytes(1000))
     monkeypatch.setattr(reading, "MAX_BYTES", 999)
     monkeypatch.setattr(RemotePath, "read_bytes", lambda path: pytest.fail("it was read"))
-    with pytest.raises(OSError, match="it has 1000 bytes, 999 at most are read"):
+    with pytest.raises(OSError, match="it has 1000 bytes, at most 999 are read"):
         reading.read_file(file)
 
 

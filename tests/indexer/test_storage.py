@@ -38,7 +38,7 @@ def test_whole_files_and_parts_of_them(folder: Location, seed: int) -> None:
     file = write(folder / "a.bin", data)
     storage = storage_at(file)
     assert storage.read(len(data)) == data
-    with pytest.raises(TooLarge, match=f"it has {len(data)} bytes, {len(data) - 1} at most are read"):
+    with pytest.raises(TooLarge, match=f"it has {len(data)} bytes, at most {len(data) - 1} are read"):
         storage.read(len(data) - 1)
     with storage.ranges() as read_range, ThreadPoolExecutor(4) as threads:
         parts = [(int(rng.integers(1, 500)), int(offset)) for offset in rng.integers(0, len(data) - 500, 20)]

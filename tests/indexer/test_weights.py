@@ -109,8 +109,8 @@ TWO = {"model": state(1), "ema": state(2)}
         ),
         (state() | {"9.weight": torch.ones(2)}, r"1 are not the network's \(9.weight\).*--no-strict takes what fits"),
         ({"epoch": 3, "lr": 0.1}, "no state dict .* but epoch, lr"),
-        ([torch.ones(2)], "holds a list, no state dict"),
-        (torch.ones(2), "holds a Tensor, no state dict"),
+        ([torch.ones(2)], "holds a list, not a state dict"),
+        (torch.ones(2), "holds a Tensor, not a state dict"),
         ({}, "holds no state dict"),
     ],
 )

@@ -206,7 +206,7 @@ def test_a_list_that_is_walked_goes_no_deeper_than_its_links(
         assert client.get(f"{BASE}/{path}&offset=30").status_code == 200
         refused = client.get(f"{BASE}/{path}&offset=31")
         assert refused.status_code == 422
-        assert "offset must be at most 30 with per_image=all or y and x, not 31" in refused.json["detail"]
+        assert "offset must be at most 30 with per_image=all or with y and x, not 31" in refused.json["detail"]
         assert client.get(f"{BASE}/layers/{LAYER}/neurons/5/patches?offset=31").status_code == 200
 
 

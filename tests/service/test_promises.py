@@ -15,9 +15,9 @@ REQUESTS = "service/test_hostile_requests.py"
 EACH_REQUEST = f"{REQUESTS}::test_each_gets_what_the_table_says"
 
 PROMISES = {
-    "Where an index was built with --follow-links, links may lead out of the image root, but the path itself may not.":
+    "If an index was built with --follow-links, links may lead out of the image root, but the path itself may not.":
         "indexer/test_relabel.py::test_links_that_are_followed_may_leave_the_root_but_paths_may_not",
-    "The service trusts neither what people send nor what an index from elsewhere holds.":
+    "The service trusts neither requests nor the files of an index from elsewhere.":
         EACH_REQUEST,
     "A body that is too large is refused by its length before it is read (413).":
         f"{SERVER}::test_a_body_far_above_the_limit_is_refused_by_its_length_alone",
@@ -60,7 +60,7 @@ PROMISES = {
         f"{SAFETY}::test_an_owners_network_is_used_where_the_setting_names_it",
     "HDF5, FAISS and JSON hold no code.":
         f"{HOSTILE}::test_garbled_files_do_no_harm",
-    "manifest.json is checked against a schema with bounds before anything else is done with it.":
+    "manifest.json is checked against a schema with bounds before it is used.":
         f"{HOSTILE}::test_a_manifest_that_asks_for_too_much_is_refused",
     "FAISS files are parsed here first (indexer/derive/vectors_file.py): only the three kinds of index that the "
     "indexer writes are read, and every count, every size and the length of the file must be right to the byte.":
@@ -75,8 +75,8 @@ PROMISES = {
     "All bytes of an array must lie in the file, and every chunk must have the right shape and length.":
         f"{HOSTILE}::test_what_claims_to_be_enormous_is_not_read",
     "HDF5 itself is a C library. So when an index is first seen, a separate process with bounded memory and time "
-    "reads everything in it that the service would let HDF5 read. If that process comes to harm, the index is "
-    "refused.":
+    "reads everything in it that the service would let HDF5 read. If that process crashes or exceeds its bounds, the "
+    "index is refused.":
         f"{HOSTILE}::test_what_harms_its_reader_harms_another_process",
     "--examine false leaves this out, for indexes that you made yourself.":
         f"{HOSTILE}::test_a_good_index_and_a_damaged_one_are_left_to_the_reader",
@@ -86,8 +86,8 @@ PROMISES = {
     "If a number in a derived file names no image or no cell, the questions that read it get a 503 that names the "
     "file (tests/service/test_wrong_values.py); all others are answered.":
         "service/test_wrong_values.py::test_an_order_that_names_no_image",
-    "What the code of a network raises on an upload goes to the log, with the file and the line: the client is told "
-    "only that the network fails (422).":
+    "If the code of a network raises an exception on an upload, the exception goes to the log, with the file and the "
+    "line. The client is told only that the network fails (422).":
         "service/test_failing_networks.py::test_clients_get_one_line_and_the_log_the_rest",
 }  # fmt: skip
 NOT_PROMISED = (

@@ -5,6 +5,6 @@ import { html, render } from './parts/html.js';
 import { App } from './views/app.js';
 
 start();
-const place = document.getElementById('app');
-place.replaceChildren();
-render(html`<${App} />`, place);
+const root = document.getElementById('app');
+root.replaceChildren();
+render(html`<${App} />`, root);

@@ -4,7 +4,7 @@ const BASE = new URL('v1/', document.baseURI);
 const KEPT = 300;
 const FRESH_MS = 60_000;
 
-/** What went wrong, in the words of the service (RFC 9457) or, where it did not answer, in ours. */
+/** An error in the words of the service (RFC 9457), or in ours if the service did not answer. */
 export class Problem extends Error {
   constructor({ title, detail, status = 0, type = '', request_id: requestId = null }, retryAfter = null) {
     super(detail);
@@ -14,13 +14,13 @@ export class Problem extends Error {
 
 const SILENT = {
   title: 'The service does not answer',
-  detail: 'It may have been stopped, or the network is down. What is on the page stays; try again in a moment.',
+  detail: 'It may have been stopped, or the network is down. This page keeps what it shows; try again in a moment.',
 };
 
 /** The path of a resource below /v1; segments are encoded. */
 export const path = (...segments) => new URL(segments.map(encodeURIComponent).join('/'), BASE).pathname;
 
-/** A URL with more query parameters; those that are null, undefined or '' are left out. */
+/** A URL with more query parameters. Parameters that are null, undefined or '' are left out. */
 export function withQuery(url, parameters) {
   const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== '');
   const query = new URLSearchParams(given).toString();
@@ -33,7 +33,7 @@ export const absolute = (url) => new URL(url, document.baseURI).href;
 
 const TOKEN = 'unitscope-token';
 
-/** The token that this tab was given, where the service asks for one; it is forgotten with the tab. */
+/** The token that was entered in this tab, if the service asks for one. It is forgotten when the tab closes. */
 export const token = () => sessionStorage.getItem(TOKEN);
 
 export function giveToken(text) {
@@ -75,7 +75,7 @@ async function problemOf(response) {
   try {
     return new Problem(await response.json(), retryAfter);
   } catch {
-    return new Problem({ title: 'An odd answer', detail: `The service answered ${response.status}.` }, retryAfter);
+    return new Problem({ title: 'An unexpected answer', detail: `The service answered ${response.status}.` }, retryAfter);
   }
 }
 
@@ -87,7 +87,7 @@ async function fetched(url) {
 
 const ask = async (url) => (await fetched(url)).json();
 
-/** The JSON at a URL. For a minute the same answer is given again, so that going back is instant. */
+/** The JSON at a URL. An answer is used again for a minute, so that going back is instant. */
 export function get(url) {
   record('GET', url);
   const known = memory.get(url);
@@ -103,7 +103,7 @@ export function get(url) {
 /** A picture as a blob: its URL in an <img> could not carry a token. */
 export const getBlob = async (url) => (await fetched(url)).blob();
 
-/** Why a picture could not be shown, which an <img> does not tell; null where it can be now. */
+/** The reason why a picture could not be shown, which an <img> does not tell; null if it can be shown now. */
 export const whyNot = (url) => fetched(url).then(() => null, (problem) => problem);
 
 // -- uploading ------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import { get, withQuery } from './api.js';
 
 const NOTHING = { data: null, error: null };
 
-/** The JSON at a URL (null asks for nothing): `{data, error, loading, retry}`. Data of another URL are never given. */
+/** The JSON at a URL (null asks for nothing): `{data, error, loading, retry}`. It never gives the data of another URL. */
 export function useJson(url) {
   const [state, setState] = useState({ url: null, ...NOTHING });
   const [attempt, setAttempt] = useState(0);
@@ -64,7 +64,7 @@ export function useList(url, page, depth) {
 }
 
 /**
- * A long list of which only what is looked at is asked for: `{total, at, want, error, retry}`.
+ * A long list that asks only for the items on screen: `{total, at, want, error, retry}`.
  *
  * `at(i)` is an item or null, `want(first, end)` asks for those in between.
  */
@@ -111,7 +111,7 @@ export function useWidth(ref) {
   return width;
 }
 
-/** A value that follows another once that has been still for some milliseconds. */
+/** A value that follows another one after that has not changed for some milliseconds. */
 export function useSettled(value, delay) {
   const [settled, setSettled] = useState(value);
   useEffect(() => {
@@ -121,7 +121,7 @@ export function useSettled(value, delay) {
   return settled;
 }
 
-/** What a promise gives: as `useJson`, for `ask`, which is called anew when one of `inputs` changes; null asks nothing. */
+/** Like `useJson`, for the promise of `ask()`; a change of one of `inputs` calls `ask` again, null asks for nothing. */
 export function useAnswer(ask, inputs) {
   const [state, setState] = useState({ inputs: null, ...NOTHING });
   const [attempt, setAttempt] = useState(0);

@@ -1,4 +1,4 @@
-/** Where the views are, and where the API's resources behind them are. */
+/** The URLs of the views, and of the API's resources. */
 
 import { path } from './api.js';
 import { href } from './route.js';
@@ -39,7 +39,7 @@ export const to = {
   compare: (query) => href(['compare'], query),
 };
 
-/** The deepest layer that still has places on the image, where there is one: its neurons say most. */
+/** The deepest layer whose maps still have several cells, or the last layer: its neurons tell most about an image. */
 export function tellingLayer(layers) {
   const spatial = layers.filter((layer) => layer.height * layer.width > 1);
   return (spatial.length ? spatial : layers).at(-1).layer;

@@ -1,12 +1,12 @@
 /**
- * Views are URLs: `#/index/layers/layer/neurons/7?class=…`. Links push an entry, small changes of a view replace it,
- * and going back finds the place on the page where one was.
+ * Every view has a URL: `#/index/layers/layer/neurons/7?class=…`. A link adds an entry to the history, a small change of
+ * a view replaces the entry, and going back scrolls to where the reader was.
  */
 
 import { useEffect, useState } from '../vendor/preact-htm.js';
 
 const listeners = new Set();
-const places = new Map();
+const positions = new Map(); // scroll positions by history entry
 let entry = history.state?.entry ?? 0;
 let newest = entry;
 
@@ -35,17 +35,17 @@ function announce() {
   listeners.forEach((listen) => listen(route));
 }
 
-/** Show a view; `stay` keeps the place on the page. */
+/** Show a view; `stay` keeps the scroll position. */
 export function go(hash, { replace = false, stay = false } = {}) {
   if (hash === location.hash) return;
-  places.set(entry, scrollY);
+  positions.set(entry, scrollY);
   if (!replace) entry = newest += 1;
   history[replace ? 'replaceState' : 'pushState']({ entry }, '', hash);
   announce();
   if (!stay) scrollTo(0, 0);
 }
 
-/** Change parameters of the view on screen; null takes one away. */
+/** Change parameters of the view on screen; null removes one. */
 export function change(parameters, { replace = false } = {}) {
   const { path, query } = parse(location.hash);
   for (const [name, value] of Object.entries(parameters)) {
@@ -65,13 +65,13 @@ function followLink(event) {
 }
 
 function travel(event) {
-  places.set(entry, scrollY);
+  positions.set(entry, scrollY);
   entry = event.state?.entry ?? newest;
   announce();
-  returnTo(places.get(entry) ?? 0);
+  returnTo(positions.get(entry) ?? 0);
 }
 
-/** Scroll back to where one was, as soon as the page is long enough again, unless the reader scrolls meanwhile. */
+/** Scroll back to where the reader was as soon as the page is long enough, unless the reader scrolls meanwhile. */
 function returnTo(y) {
   const until = performance.now() + 2000;
   let left = false;

@@ -1,8 +1,8 @@
 /**
- * What can be asked about an image, the same for an indexed and for an uploaded one:
+ * The questions about an image, the same for an indexed and for an uploaded one:
  *
  * - `firing(layer, limit)`: `{items, complete}`, neurons that fire on it
- * - `point(layer, x, y)`: the cell there and what fires at it
+ * - `point(layer, x, y)`: the cell there and the neurons that fire at it
  * - `similar(layer, cell)`: indexed patches nearest to a cell
  * - `heat(layer, neuron)`: the URL of a picture of where a neuron fires
  */

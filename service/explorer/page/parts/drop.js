@@ -1,4 +1,4 @@
-/** An image of one's own: dropped anywhere, pasted, or chosen. */
+/** The reader's own image: dropped anywhere, pasted, or chosen. */
 
 import { to } from '../lib/names.js';
 import { go } from '../lib/route.js';

@@ -1,4 +1,4 @@
-/** A square matrix over classes, drawn on a canvas: any number of classes; the mouse or the arrow keys read it. */
+/** A square matrix over any number of classes, drawn on a canvas and read with the mouse or the arrow keys. */
 
 import { useWidth } from '../lib/hooks.js';
 import { html, useEffect, useRef, useState } from './html.js';
@@ -6,8 +6,8 @@ import { html, useEffect, useRef, useState } from './html.js';
 const LARGEST = 720;
 
 /**
- * `value(row, column)` is 0..1 for the shade, or -1..1 where `signed`; `words(row, column)` says a cell.
- * `chosen` is [row, column] or null; `onChoose` gets another.
+ * `value(row, column)` is the shade, 0..1, or -1..1 if `signed`; `words(row, column)` puts a cell into words.
+ * `chosen` is [row, column] or null; `onChoose` is called with another.
  */
 export function Matrix({ size, value, signed, words, chosen, onChoose, label }) {
   const frame = useRef(null);
@@ -56,7 +56,7 @@ function useDark() {
   return dark;
 }
 
-/** From the paper to a colour: one for values above 0, another for those below. */
+/** Shades from the paper's colour to one colour for values above 0, and to another for values below. */
 function colours(dark, signed) {
   const [paper, high, low] = dark ? [[28, 29, 32], [255, 205, 86], [92, 140, 220]] : [[246, 244, 240], [176, 78, 15], [45, 92, 170]];
   return (value) => {

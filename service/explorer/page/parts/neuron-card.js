@@ -1,4 +1,4 @@
-/** A neuron in small: its top patches and a line about it. */
+/** A small card of a neuron: its top patches and a line about it. */
 
 import { to } from '../lib/names.js';
 import { withQuery } from '../lib/api.js';
@@ -13,7 +13,7 @@ export function Tiles({ src, layer, neuron, columns = 3, rows = 3, link = null }
     src=${withQuery(src, { columns, rows, size: TILE })} fit="cover" alt=${`Top patches of neuron ${neuron} of ${layer}`} /></div>`;
 }
 
-/** What stands in place of the tiles of a neuron that fires for nothing. */
+/** Takes the place of the tiles of a dead neuron. */
 export const DeadTiles = ({ link }) => html`<a class="card-dead" href=${link}><span>dead</span>
   <small>positive on no image</small></a>`;
 

@@ -1,4 +1,4 @@
-/** One patch: its picture as it was asked for, and what there is to say about it. */
+/** One patch: its picture in the chosen view, and the facts about it. */
 
 import { fileName, number } from '../lib/format.js';
 import { useJson } from '../lib/hooks.js';
@@ -57,7 +57,7 @@ export const Outline = ({ image, boxes }) => html`<svg class="outline" viewBox=$
   ${boxes.flatMap((box) => ['outline-under', 'outline-over'].map((kind) => html`<rect class=${kind} x=${box.left} y=${box.top}
     width=${box.right - box.left} height=${box.bottom - box.top} />`))}</svg>`;
 
-/** An indexed patch that is near to something. */
+/** An indexed patch that is similar to a cell. */
 export function SimilarCard({ index, patch }) {
   return html`<li class="patch"><figure>
     <${Picture} src=${withQuery(patch.links.patch, { size: SIZE / 2 })} alt=${describe(patch)}

@@ -16,7 +16,7 @@ export function ApiLink({ url, what }) {
     aria-label=${`Copy the API link of ${what}`}>API</a>`;
 }
 
-/** The URL that an <img> can show: the picture's own, or where a token is needed, that of its bytes; null at first. */
+/** A URL that an <img> can show: the picture's own or, if a token is needed, one of its bytes, which is null at first. */
 export function useShowable(src) {
   const [own, setOwn] = useState({ src: null, url: null });
   const direct = src === null || token() === null || !src.startsWith('/');
@@ -39,8 +39,8 @@ export function useShowable(src) {
 }
 
 /**
- * `alt` says what is to be seen. The frame keeps its shape (`ratio`, width / height) from the start, so nothing moves
- * when the picture comes. `children` are laid over it; `to` makes it a link.
+ * `alt` describes the picture. The frame has its shape (`ratio`, width / height) from the start, so nothing moves when
+ * the picture arrives. `children` are laid over it; `to` makes it a link.
  */
 export function Picture({ src, alt, ratio = 1, to = null, fit = 'contain', children }) {
   const [state, setState] = useState({ src: null, is: 'loading', error: null });

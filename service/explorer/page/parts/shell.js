@@ -1,4 +1,4 @@
-/** What stands around every view: where one is, where one can go, and which calls made it. */
+/** The frame of every view: where the reader is, where to go from here, and the API calls that made the view. */
 
 import { absolute, watchCalls } from '../lib/api.js';
 import { to } from '../lib/names.js';
@@ -50,8 +50,8 @@ function Calls() {
     <ul>${calls.map(({ method, url }) => html`<li key=${method + url}>
       <button class="call" onClick=${() => copy(asCurl(method, url), 'the call as a curl command')}
         aria-label=${`Copy ${method} ${url} as a curl command`}><b>${method}</b> <code>${url}</code></button></li>`)}</ul>
-    <p class="quiet">A click copies a call for the command line. <a href="openapi.yaml">openapi.yaml</a> describes all
-      there are.</p>
+    <p class="quiet">Click a call to copy it for the command line. <a href="openapi.yaml">openapi.yaml</a> describes all
+      calls.</p>
   </details></footer>`;
 }
 

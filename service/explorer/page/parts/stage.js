@@ -7,31 +7,31 @@ import { useShowable } from './picture.js';
 
 const STEPS = 40;
 
-/** `image` is {width, height, src, alt}; `point` {x, y} in its pixels or null; `onPoint` gets another. */
+/** `image` is {width, height, src, alt}; `point` is {x, y} in its pixels or null; `onPoint` is called with another. */
 export function Stage({ image, heat, boxes, point, onPoint }) {
   const stage = useRef(null);
   const [shown, warm] = [useShowable(image.src), useShowable(heat)];
   const [aim, setAim] = useState(null);
   const [failed, setFailed] = useState({ src: null, error: null });
-  const fail = async () => { // an upload, which has no URL of the API, may be of a format that browsers do not show
+  const fail = async () => { // an upload has no URL of the API; its format may be one that browsers do not show
     const error = image.src.startsWith('/') ? await whyNot(image.src) : null;
     setFailed({ src: image.src, error });
   };
-  const place = aim ?? point ?? { x: image.width / 2, y: image.height / 2 };
+  const target = aim ?? point ?? { x: image.width / 2, y: image.height / 2 };
   const aimAt = (event) => {
     const step = event.shiftKey ? STEPS / 4 : STEPS;
     const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (!by) return;
     event.preventDefault();
     setAim({
-      x: clamp(place.x + (by[0] * image.width) / step, image.width),
-      y: clamp(place.y + (by[1] * image.height) / step, image.height),
+      x: clamp(target.x + (by[0] * image.width) / step, image.width),
+      y: clamp(target.y + (by[1] * image.height) / step, image.height),
     });
   };
   const choose = (event) => {
     const byKey = event.detail === 0;
     const frame = stage.current.getBoundingClientRect();
-    const chosen = byKey ? place : {
+    const chosen = byKey ? target : {
       x: ((event.clientX - frame.left) / frame.width) * image.width,
       y: ((event.clientY - frame.top) / frame.height) * image.height,
     };

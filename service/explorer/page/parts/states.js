@@ -1,4 +1,4 @@
-/** What a view shows while it waits, when there is nothing, and when something went wrong. */
+/** The content of a view that is loading, that has nothing to show, or that failed. */
 
 import { giveToken } from '../lib/api.js';
 import { html } from './html.js';
@@ -10,12 +10,12 @@ export const Empty = ({ title, children }) => html`<div class="state">
   <span class="state-mark" aria-hidden="true">∅</span><h2>${title}</h2><div class="state-text">${children}</div></div>`;
 
 const HELP = {
-  'not-authenticated': 'Whoever runs the service gives tokens out. Yours stays in this tab and is forgotten with it.',
-  'not-allowed': 'A token with the role “upload” is needed to look an image of your own up.',
-  'not-found': 'The link may be of another index, or of one that has changed since.',
-  busy: 'Others are being served; it is usually free again within seconds.',
-  'model-unavailable': 'Whoever runs the service can tell it where the network is: --weights and --model.',
-  'index-unavailable': 'Whoever runs the service finds the reason in its log.',
+  'not-authenticated': 'Ask the people who run the service for a token. It stays in this tab and is forgotten when the tab closes.',
+  'not-allowed': 'To look up an image of your own, you need a token with the role “upload”.',
+  'not-found': 'The link may belong to another index, or the index may have changed since.',
+  busy: 'The service is working for others. It is usually free again within seconds.',
+  'model-unavailable': 'The people who run the service can tell it where the network is, with --weights and --model.',
+  'index-unavailable': 'The people who run the service find the reason in its log.',
 };
 
 function TokenForm() {
@@ -27,7 +27,7 @@ function TokenForm() {
     <input name="token" type="password" required autocomplete="off" /></label><button class="button">Go on</button></form>`;
 }
 
-/** A problem in words, what may help, and a way to go on. */
+/** A problem in words, advice, and a way to go on. */
 export function Failure({ error, retry = null, children = null }) {
   return html`<div class="state" role="alert">
     <span class="state-mark" aria-hidden="true">!</span>
@@ -48,7 +48,7 @@ function sentence(text) {
   return /[.!?]$/.test(capital) ? capital : `${capital}.`;
 }
 
-/** A list's foot: how many are shown, and a button for more. */
+/** The foot of a list: how many items are shown, and a button for more. */
 export function More({ list, shown, what, onMore }) {
   if (list.error) return html`<${Failure} error=${list.error} retry=${list.retry} />`;
   const of = list.total === null ? '' : ` of ${list.total.toLocaleString('en')}`;

@@ -1,11 +1,11 @@
-/** Short words at the foot of the page, read out to those who do not see them. */
+/** Short messages at the foot of the page, which screen readers read out. */
 
 import { html, useEffect, useState } from './html.js';
 
 const SHOWN_MS = 5000;
 let show = () => {};
 
-/** Say something; `link` stands below it, to be copied by hand where the browser does not allow it to a page. */
+/** Show a message. `link` appears below it, to be copied by hand if the browser does not let the page copy it. */
 export const say = (text, link = null) => show({ text, link });
 
 export async function copy(text, what) {

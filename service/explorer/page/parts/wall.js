@@ -1,15 +1,15 @@
 /**
- * A wall of cards of one size of which only those near the screen exist.
+ * A wall of cards of one size. Only the cards near the screen exist.
  *
- * `render(i)` makes card i; `want(first, end)` is told which are near. Arrow keys move between cards.
+ * `render(i)` makes card i; `want(first, end)` is called with the cards that are near. Arrow keys move between cards.
  */
 
 import { useWidth } from '../lib/hooks.js';
 import { html, useEffect, useLayoutEffect, useRef, useState } from './html.js';
 
 const GAP = 12;
-const AHEAD = 1.5; // screens that exist above and below the one that is seen
-const FIRST_MS = 1000; // by then they exist even if the first screen is not complete
+const AHEAD = 1.5; // how many screens of cards exist above and below the visible one
+const FIRST_MS = 1000; // after this time they exist even if the visible screen is not complete
 
 export function Wall({ count, label, least, height, render, want }) {
   const list = useRef(null);
@@ -24,15 +24,15 @@ export function Wall({ count, label, least, height, render, want }) {
   useEffect(() => { if (width) want(from, until); }, [want, from, until, width]);
   const cards = [];
   for (let i = from; width && i < until; i += 1) {
-    const place = `translate(${(i % columns) * (cardWidth + GAP)}px, ${Math.floor(i / columns) * step}px)`;
+    const position = `translate(${(i % columns) * (cardWidth + GAP)}px, ${Math.floor(i / columns) * step}px)`;
     cards.push(html`<li key=${i} data-card=${i} aria-setsize=${count} aria-posinset=${i + 1}
-      style=${{ width: `${cardWidth}px`, height: `${step - GAP}px`, transform: place }}>${render(i)}</li>`);
+      style=${{ width: `${cardWidth}px`, height: `${step - GAP}px`, transform: position }}>${render(i)}</li>`);
   }
   return html`<ul class="wall" ref=${list} aria-label=${label} style=${{ height: `${Math.max(rows * step - GAP, 0)}px` }}
     onKeyDown=${(event) => step && move(event, columns)} onLoadCapture=${settle} onErrorCapture=${settle}>${cards}</ul>`;
 }
 
-/** How many screens exist beside the one seen: none before its pictures are there, as they would compete with them. */
+/** How many screens exist beside the visible one: none until its pictures have arrived, as others would compete with them. */
 function useAhead(list) {
   const [ahead, setAhead] = useState(0);
   useEffect(() => {
@@ -71,7 +71,7 @@ function useRange(list, step, rows, screens) {
       removeEventListener('resize', later);
     };
   }, [step, rows, screens]);
-  return range.step === step ? range.rows : [0, 0]; // rows of another height are not those that are near now
+  return range.step === step ? range.rows : [0, 0]; // with another height, other rows are near
 }
 
 function move(event, columns) {

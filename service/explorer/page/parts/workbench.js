@@ -13,7 +13,7 @@ import { Empty, Failure, Loading } from './states.js';
 const PAGE = 6;
 const HOVER_MS = 90;
 
-/** `image` is {width, height, src, alt, call}; `aside` stands below the picture, `children` below the neurons. */
+/** `image` is {width, height, src, alt, call}; `aside` is shown below the picture, `children` below the neurons. */
 export function Workbench({ index, layers, layer, image, source, query, aside = null, children = null }) {
   const [looked, setLooked] = useState(null);
   const point = pointOf(query);
@@ -48,7 +48,7 @@ export function Workbench({ index, layers, layer, image, source, query, aside = 
 function note(shown, heat, point) {
   if (!shown) return point ? '' : 'Click a point of the image to see what fires there.';
   if (heat.error) return `The heat of neuron ${shown.neuron} cannot be shown: ${heat.error.detail}`;
-  return heat.data ? `Where neuron ${shown.neuron} of ${shown.layer} is active.` : `Looking where neuron ${shown.neuron} is active …`;
+  return heat.data ? `Where neuron ${shown.neuron} of ${shown.layer} is active.` : `Finding where neuron ${shown.neuron} is active …`;
 }
 
 function pointOf(query) {
@@ -84,7 +84,7 @@ function Nearest({ index, layer, cell, source }) {
     ${near.data && (near.data.length
       ? html`<ul class="patches patches-small">${near.data.map((patch) => html`<${SimilarCard}
           key=${`${patch.image} ${patch.cell.y},${patch.cell.x}`} index=${index} patch=${patch} />`)}</ul>`
-      : html`<p class="quiet">Nothing is active there, so nothing is like it.</p>`)}</section>`;
+      : html`<p class="quiet">No neuron is active there, so no patch is similar.</p>`)}</section>`;
 }
 
 function Firing({ index, layer, source, pinned, onLook, onPin }) {
@@ -96,7 +96,7 @@ function Firing({ index, layer, source, pinned, onLook, onPin }) {
   return html`<section><h2>Fires on this image</h2>
     ${firing.error && html`<${Failure} error=${firing.error} retry=${firing.retry} />`}
     ${!data && !firing.error && html`<${Loading} what="Looking for neurons" />`}
-    ${data && !data.items.length && html`<${Empty} title="No neuron fires"><p>None of ${layer} is among its own top 0.5 %
+    ${data && !data.items.length && html`<${Empty} title="No neuron fires"><p>No neuron of ${layer} reaches its own top 0.5 %
       anywhere on this image.</p></${Empty}>`}
     ${data && html`<${FiringList} index=${index} items=${data.items} pinned=${pinned} onLook=${onLook} onPin=${onPin} />`}
     ${data && !data.complete && html`<div class="more"><button class="button" aria-busy=${firing.loading}

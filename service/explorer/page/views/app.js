@@ -1,4 +1,4 @@
-/** Which view a URL stands for. */
+/** Finds the view of a URL and shows it. */
 
 import { forgetCalls } from '../lib/api.js';
 import { useAnswer } from '../lib/hooks.js';
@@ -56,7 +56,7 @@ const classCrumbs = (index, name) => [['Classes', to.classes(index)], [name, to.
 const NoView = () => html`<${Empty} title="There is no such view">
   <p>The link is incomplete or mistyped. <a href=${to.home()}>All indexes</a></p></${Empty}>`;
 
-const NOT_FETCHED = { title: 'A part of this page did not come', detail: 'The service may have been stopped. Try again in a moment.' };
+const NOT_FETCHED = { title: 'A part of this page did not arrive', detail: 'The service may have been stopped. Try again in a moment.' };
 
 export function App() {
   const route = useRoute();

@@ -1,4 +1,4 @@
-/** How alike the network holds the classes, and what it answers for them; a pair of them side by side. */
+/** How similar the classes are to the network, and how it classifies them; with a pair of classes side by side. */
 
 import { count, percent } from '../lib/format.js';
 import { useJson } from '../lib/hooks.js';
@@ -34,7 +34,7 @@ export function ClassesView({ index, query }) {
         : html`<${Confusion} index=${index} layer=${layer} query=${query} />`}`;
 }
 
-/** A matrix beside the pair chosen in it; `read(a, b)` says a cell. */
+/** A matrix beside the pair that is chosen in it; `read(a, b)` puts a cell into words. */
 function Beside({ index, layer, query, classes, value, signed, read, label, children }) {
   const [a, b] = [query.get('a'), query.get('b')];
   const chosen = classes.includes(a) && classes.includes(b) ? [classes.indexOf(a), classes.indexOf(b)] : null;
@@ -68,7 +68,7 @@ function Likeness({ index, layer, query }) {
   return html`<${Beside} index=${index} layer=${layer} query=${query} classes=${classes} value=${value} signed=${true}
     label=${`Likeness of ${classes.length} classes in ${layer}`}
     read=${(row, column) => `${classes[row]} and ${classes[column]}: ${value(row, column).toFixed(2)}`}>
-    <p class="quiet">Cosine of the classes' standardised profiles: -1 blue, 1 orange. Similar classes stand together.</p>
+    <p class="quiet">Cosine of the classes' standardised profiles: -1 blue, 1 orange. Similar classes are next to each other.</p>
     <h2>Most similar</h2><ol class="pairs">${pairs.map(([a, b, likeness]) => html`<li key=${`${a} ${b}`}>
       <button class="link" onClick=${() => change({ a, b })}>${a} – ${b}</button> <span class="quiet">${likeness.toFixed(2)}</span>
     </li>`)}</ol></${Beside}>`;
@@ -82,7 +82,7 @@ function strongest({ classes, matrix }) {
   return pairs.sort((one, other) => other[2] - one[2]).slice(0, PAIRS);
 }
 
-/** An order in which each class is followed by the one most like it of those that are left. */
+/** An order of the classes: each is followed by the most similar one of those that are left. */
 function alikeTogether(matrix) {
   const left = new Set(matrix.keys());
   const order = [];
@@ -109,7 +109,7 @@ function Confusion({ index, layer, query }) {
     read=${(row, column) => `${classes[row]} answered as ${classes[column]}: ${matrix[row][column]} of ${totals[row]}`}>
     <p>${percent(data.accuracy)} of ${count(data.images)} images are answered with their class. Rows are classes, columns
       answers.</p>
-    ${data.unmatched.length > 0 && html`<p class="quiet">${count(data.unmatched.length)} classes stand for no output of the
+    ${data.unmatched.length > 0 && html`<p class="quiet">${count(data.unmatched.length)} classes match no output of the
       network; their images do not count.</p>`}
     ${data.most_confused.length > 0 && html`<h2>Most confused</h2><ol class="pairs">${data.most_confused.slice(0, PAIRS).map((pair) =>
       html`<li key=${`${pair.a} ${pair.b}`}><button class="link" onClick=${() => change({ a: pair.a, b: pair.b })}>${pair.a} – ${pair.b}</button>

@@ -1,4 +1,4 @@
-/** Two indexes of the same images side by side: who woke up or died, and whose counterpart is who. */
+/** Two indexes of the same images side by side: which neurons woke up or died, and which neurons match. */
 
 import { count, many, number, percent } from '../lib/format.js';
 import { useJson, useList } from '../lib/hooks.js';

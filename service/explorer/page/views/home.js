@@ -1,4 +1,4 @@
-/** All indexes. Where there is only one, it is shown at once. */
+/** All indexes. If there is only one, it is shown at once. */
 
 import { count, many } from '../lib/format.js';
 import { useJson } from '../lib/hooks.js';

@@ -1,4 +1,4 @@
-/** The network as its layers, in order: their shapes, what their cells see, and what their neurons are good for. */
+/** The layers of the network, in order: their shapes, what their cells see, and what their neurons tell. */
 
 import { count, fieldWords, many } from '../lib/format.js';
 import { useJson } from '../lib/hooks.js';
@@ -48,7 +48,7 @@ function LayerRow({ index, layer, states, failed, input }) {
   </li>`;
 }
 
-/** The neurons of a layer that tell a class best, as a taste of it. */
+/** A few neurons of a layer: those that tell a class best. */
 function Best({ index, layer }) {
   const { data } = useJson(withQuery(layer.links.neurons, { sort: 'auc', order: 'desc', limit: BEST }));
   const waiting = Array.from({ length: Math.min(BEST, layer.neurons) }, (_, i) => ({ neuron: i, links: null }));

@@ -1,4 +1,4 @@
-/** An image of one's own: what fires on it, and the indexed patches and images nearest to it. */
+/** The reader's own image: the neurons that fire on it, and the indexed patches and images nearest to it. */
 
 import { megabytes } from '../lib/format.js';
 import { useAnswer, useJson } from '../lib/hooks.js';
@@ -27,8 +27,8 @@ export function LookupView({ index, query }) {
 
 const Invitation = ({ index }) => html`<div class="state invitation">
   <h1>An image of your own</h1>
-  <div class="state-text"><p>Drop one anywhere on this page, paste it, or choose it. It goes through the network of this index
-    and is forgotten: nothing of it is kept, so this page starts empty when it is opened again.</p></div>
+  <div class="state-text"><p>Drop one anywhere on this page, paste it, or choose it. The service runs the network of this index on
+    it and keeps nothing of it, so this page is empty when you open it again.</p></div>
   <${Chooser} index=${index} label="Choose an image" /></div>`;
 
 function Looked({ index, upload, layers, layer, query, url }) {
@@ -44,14 +44,14 @@ function Looked({ index, upload, layers, layer, query, url }) {
   const image = { width: first.width, height: first.height, src: upload.url, alt: 'Your image', call: null };
   const near = found.data && html`<section><h2>Nearest images</h2><ul class="patches patches-small">
     ${found.data.images.map((one) => html`<${ImageCard} key=${one.image} index=${index} image=${one} score=${one.score} />`)}</ul></section>
-    <section><h2>Nearest patches to where it is strongest</h2><ul class="patches patches-small">
+    <section><h2>Nearest patches to its strongest cell</h2><ul class="patches patches-small">
     ${found.data.patches.map((one) => html`<${SimilarCard} key=${one.image} index=${index} patch=${one} />`)}</ul></section>`;
   return html`${title}<${Workbench} index=${index} layers=${layers} layer=${layer} image=${image} source=${source} query=${query}
     aside=${near} />`;
 }
 
 function Progress({ sent, file }) {
-  const words = sent < 1 ? `Sending ${megabytes(file.size)}: ${Math.round(sent * 100)} %` : 'The network looks at it … The first image takes longest.';
+  const words = sent < 1 ? `Sending ${megabytes(file.size)}: ${Math.round(sent * 100)} %` : 'The network is looking at it … The first image takes longest.';
   return html`<div class="state" role="status"><progress value=${sent < 1 ? sent : null} aria-label="Upload"></progress>
     <p>${words}</p></div>`;
 }
@@ -59,7 +59,7 @@ function Progress({ sent, file }) {
 const REFUSALS = {
   'too-large': (file) => `The file has ${megabytes(file.size)}. Scale it down and try again; a network sees small images anyway.`,
   'unsupported-media-type': () => 'It takes photographs in the usual formats: JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF.',
-  'image-rejected': () => 'The file may be cut short or damaged. Open it in an image program and save it anew.',
+  'image-rejected': () => 'The file may be cut short or damaged. Open it in an image program and save it again.',
 };
 
 const Refused = ({ index, error, retry, file }) => html`<${Failure} error=${error} retry=${error.status >= 500 || error.status === 0 ? retry : null}>

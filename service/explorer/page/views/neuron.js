@@ -1,4 +1,4 @@
-/** What one neuron fires for. */
+/** One neuron, and the patches that it fires for. */
 
 import { count, number, percent } from '../lib/format.js';
 import { useJson, useList } from '../lib/hooks.js';
@@ -77,12 +77,12 @@ function Patches({ index, data, query }) {
         onMore=${() => change({ depth: depth + 2 * PAGE }, { replace: true })} />`}`;
 }
 
-/** Patches below zero are not shown: where the first of them has come, the list is at its end. */
+/** Patches at or below zero are not shown: the list ends where the first of them has arrived. */
 const endingAtZero = (list, active) => (active.length < list.items.length ? { ...list, complete: true, total: null } : list);
 
 const NoPatches = ({ data, name }) => (data.dead
-  ? html`<${Empty} title="This neuron is dead"><p>It is positive on no image of the index, so there is nothing it fires
-      for. Its highest activation is ${number(data.maximum)}.</p></${Empty}>`
+  ? html`<${Empty} title="This neuron is dead"><p>It is positive on no image of the index, so it has no
+      patches. Its highest activation is ${number(data.maximum)}.</p></${Empty}>`
   : html`<${Empty} title="Nothing here"><p>The neuron is positive on no image of ${name}.</p></${Empty}>`);
 
 function About({ index, data, query }) {
@@ -104,7 +104,7 @@ function About({ index, data, query }) {
       <${Bars} label="AUC by class" rows=${data.aucs.slice(0, 6).map((one) => ({
         key: one.class, label: one.class, value: Math.max(0, 2 * one.auc - 1), text: one.auc.toFixed(3),
         link: to.class(index, one.class, { layer: data.layer }),
-      }))} /><p class="quiet">AUC; a bar begins at chance, 0.5. It says little about a class with few images.</p></section>`}
+      }))} /><p class="quiet">AUC; a bar begins at chance, 0.5. For a class with few images, it says little.</p></section>`}
     <section><h2>Similar neurons</h2><${Alike} index=${index} layer=${data.layer} alike=${alike} /></section>`;
 }
 

@@ -1,4 +1,4 @@
-/** What the network has learned, and what that suggests. */
+/** The report: what the network has learned, and what that suggests. */
 
 import { count, many, number, percent } from '../lib/format.js';
 import { useJson } from '../lib/hooks.js';
@@ -17,7 +17,7 @@ export function ReportView({ index }) {
   if (!data) return html`<${Loading} what="Writing the report" />`;
   return html`
     <header class="title"><h1>What ${data.model} has learned</h1>
-      <p>${many(data.images, 'image')} in ${many(data.classes, 'class', 'classes')} · to hand on: ${' '}
+      <p>${many(data.images, 'image')} in ${many(data.classes, 'class', 'classes')} · to share: ${' '}
         <a href=${withQuery(url, { format: 'html' })}>page</a>, <a href=${withQuery(url, { format: 'markdown' })}>Markdown</a>, ${' '}
         <a href=${url}>JSON</a></p></header>
     ${data.findings.length > 0 && html`<section><h2>Findings</h2>
