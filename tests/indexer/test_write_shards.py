@@ -94,17 +94,20 @@ def test_a_shard_that_was_handed_over_is_kept_when_the_next_fails(
 
 
 @pytest.mark.parametrize("failing", range(SHARDS))
-@pytest.mark.parametrize("step", ["__init__", "add", "close"])
+@pytest.mark.parametrize(("step", "at_once"), [("__init__", 1), ("add", 1), ("add", 2), ("close", 1)])
 @pytest.mark.parametrize("error", [FULL, FileExistsError(17, "File exists")])
 def test_a_failure_at_any_step_of_a_shard_reaches_the_caller(
     job: tuple[ShardTask, list[ShardPlan]],
     whole: Path,
     failing: int,
     step: str,
+    at_once: int,
     error: OSError,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Shards before it are kept, also those that end while it is written."""
     task, plans = job
+    monkeypatch.setattr(write_shards, "shards_at_once", lambda network: at_once)
     calls = itertools.count()
     fail_at = failing * (3 if step == "add" else 1) + (2 if step == "add" else 0)  # the last batch of the shard
     real: Callable[..., object] = getattr(ShardWriter, step)
