@@ -161,7 +161,7 @@ def write_inverted(path: Path, lists: Path, trained: Trained, parts: Iterable[tu
     index.ntotal = inverted.ntotal
     for file in files:
         file.unlink()
-    asking = choose_way(trained, partial(_measure, trained, nearest.I))
+    asking = choose_way(trained, partial(_measure, trained, nearest.I), RECALL)
     inverted.nprobe = asking.probes
     faiss.downcast_InvertedLists(inverted.invlists).filename = lists.name  # is written too, and not where it was made
     write_index(index, path)
@@ -226,9 +226,7 @@ def _mapped(part: Path) -> faiss.Index:
         return faiss.read_index(name, _MAPPED)
 
 
-def choose_way(
-    trained: Trained, measure: Callable[[int], Iterable[MeasuredWay]], recall: float = RECALL
-) -> MeasuredWay:
+def choose_way(trained: Trained, measure: Callable[[int], Iterable[MeasuredWay]], recall: float) -> MeasuredWay:
     """The cheapest way to ask an inverted file that reaches a recall; where none does, the way with the highest.
 
     Parameters
