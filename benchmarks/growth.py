@@ -128,13 +128,13 @@ def stages(make: Maker, count: int) -> Costs:
     """All stages of an index of so many images, which is removed again."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "index"
-        made, manifest = _apart(make, out, count)
-        derived, published = _apart(derive, out, manifest)
+        made, manifest = in_own_process(make, out, count)
+        derived, published = in_own_process(derive, out, manifest)
         print(f"{count:,} images; FAISS: {published.vectors[LAYER]}", flush=True)
-        return made | derived | _apart(ask, out)
+        return made | derived | in_own_process(ask, out)
 
 
-def _apart(work: Callable[..., Any], *arguments: object) -> Any:
+def in_own_process(work: Callable[..., Any], *arguments: object) -> Any:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(work, *arguments).result()
 

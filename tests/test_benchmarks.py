@@ -202,7 +202,7 @@ def test_questions_are_measured_beside_others(
 def test_growth_is_measured_by_stage(
     photos: Path, small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    monkeypatch.setattr(growth, "_apart", lambda work, *arguments: work(*arguments))
+    monkeypatch.setattr(growth, "in_own_process", lambda work, *arguments: work(*arguments))
     monkeypatch.setattr(growth, "ASKED", 3)
     out = tmp_path / "figures.json"
     growth.main(["--images", str(photos), "--counts", "9", "--out", str(out)])

@@ -4,9 +4,10 @@ It is trained on a sample and filled in parts, which FAISS merges into lists on 
 beside the index, and are read through memory mapping.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ NEAREST = 10
 _PROBE_STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _VECTORS_A_LIST = 64
 _CODE_NS, _MAP_NS = 40, 150_000
-"""What it takes to score a vector of a list, and to read and score a map: measured, to weigh one against the other."""
+"""Nanoseconds to score a vector of a list, and to read and score a map: measured, to weigh one against the other."""
 _MAPPED = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
 
 
@@ -57,8 +58,18 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A way to ask an inverted file, and the share of the ten nearest that are then among the candidates."""
+class MeasuredWay:
+    """A way to ask an inverted file, and how well it answers.
+
+    Attributes
+    ----------
+    probes : int
+        How many lists are looked at.
+    candidates : int
+        How many times as many candidates as wanted are asked for.
+    recall : float
+        The share of the ten nearest that are then among the candidates.
+    """
 
     probes: int
     candidates: int
@@ -134,21 +145,23 @@ def write_inverted(path: Path, lists: Path, trained: Trained, parts: Iterable[tu
     parts : iterable of (int, Part)
         All vectors; the numbers put the parts, which may come in any order, in theirs. One is in memory at a time.
     """
-    index, found = trained.index, {}
+    nearest_of_part: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for number, part in parts:
         part.index.tofile(path.with_suffix(f".part{number}"))
-        found[number] = part.scores, part.numbers
-    files = [path.with_suffix(f".part{number}") for number in sorted(found)]
+        nearest_of_part[number] = part.scores, part.numbers
+    numbers = sorted(nearest_of_part)
+    files = [path.with_suffix(f".part{number}") for number in numbers]
     nearest = faiss.ResultHeap(len(trained.queries), NEAREST, keep_max=True)
-    for number in sorted(found):
-        nearest.add_result(*found[number])
+    for number in numbers:
+        nearest.add_result(*nearest_of_part[number])
     nearest.finalize()
+    index = trained.index
     inverted = faiss.extract_index_ivf(index)
     _merge(inverted, files, lists)
     index.ntotal = inverted.ntotal
     for file in files:
         file.unlink()
-    asking = _choose(trained, nearest.I)
+    asking = choose_way(trained, partial(_measure, trained, nearest.I), RECALL)
     inverted.nprobe = asking.probes
     faiss.downcast_InvertedLists(inverted.invlists).filename = lists.name  # is written too, and not where it was made
     write_index(index, path)
@@ -172,7 +185,7 @@ def write_index(index: faiss.Index, path: Path) -> None:
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:  # what FAISS says of every failure
+    except RuntimeError as error:  # FAISS raises it for every failure
         raise OSError(f"{path.name} cannot be written ({error})") from error
 
 
@@ -186,12 +199,12 @@ def read_inverted(path: Path, lists: Path) -> faiss.Index:
     """
     with faiss_name(path) as name:
         index = faiss.read_index(name, faiss.IO_FLAG_READ_ONLY | faiss.IO_FLAG_SKIP_IVF_DATA)
-    found = faiss.downcast_InvertedLists(faiss.extract_index_ivf(index).invlists)
-    if not lists.is_file() or lists.stat().st_size < found.totsize:
+    mapped = faiss.downcast_InvertedLists(faiss.extract_index_ivf(index).invlists)
+    if not lists.is_file() or lists.stat().st_size < mapped.totsize:
         raise RuntimeError(f"{lists.name} is missing or truncated")
     with faiss_name(lists) as name:
-        found.filename, found.read_only = name, True  # where they are now
-        found.do_mmap()
+        mapped.filename, mapped.read_only = name, True  # where they are now
+        mapped.do_mmap()
     return index
 
 
@@ -213,31 +226,42 @@ def _mapped(part: Path) -> faiss.Index:
         return faiss.read_index(name, _MAPPED)
 
 
-def _choose(trained: Trained, exact: np.ndarray) -> Measured:
-    """The cheapest way to ask that finds `RECALL` of the exact nearest (Q, 10), or else what finds most."""
-    index = faiss.extract_index_ivf(trained.index)
-    cost = lambda way: _cost(way, index.ntotal / index.nlist)  # noqa: E731
-    tried: list[Measured] = []
-    for probes in _PROBE_STEPS:
-        tried.extend(_plans(trained, min(probes, index.nlist), exact))
-        good = [way for way in tried if way.recall >= RECALL]
-        more = Measured(2 * probes, trained.factors[0], 1)
-        if probes >= index.nlist or (good and cost(more) >= min(map(cost, good))):
-            break
-    return min(good, key=cost) if good else max(tried, key=lambda way: way.recall)
+def choose_way(trained: Trained, measure: Callable[[int], Iterable[MeasuredWay]], recall: float) -> MeasuredWay:
+    """The cheapest way to ask an inverted file that reaches a recall; where none does, the way with the highest.
+
+    Parameters
+    ----------
+    trained : Trained
+        The inverted file, with all its vectors.
+    measure : callable
+        Gives, for a number of probes, a way for each of `Trained.factors`.
+    """
+    lists = faiss.extract_index_ivf(trained.index)
+    cost = partial(_cost, list_length=lists.ntotal / lists.nlist)
+    ways: list[MeasuredWay] = []
+    cheapest: MeasuredWay | None = None
+    for probes in sorted({min(step, lists.nlist) for step in _PROBE_STEPS}):
+        if cheapest is not None and cost(probes, trained.factors[0]) >= cost(cheapest.probes, cheapest.candidates):
+            break  # from here on every way costs more
+        ways.extend(measure(probes))
+        reaching = [way for way in ways if way.recall >= recall]
+        cheapest = min(reaching, key=lambda way: cost(way.probes, way.candidates), default=None)
+    return cheapest or max(ways, key=lambda way: way.recall)
 
 
-def _cost(way: Measured, list_length: float) -> float:
-    return way.probes * list_length * _CODE_NS + way.candidates * NEAREST * _MAP_NS
+def _cost(probes: int, candidates: int, list_length: float) -> float:
+    """Nanoseconds, about."""
+    return probes * list_length * _CODE_NS + candidates * NEAREST * _MAP_NS
 
 
-def _plans(trained: Trained, probes: int, exact: np.ndarray) -> Iterator[Measured]:
-    """What so many probes find, for each factor."""
-    wanted = NEAREST * trained.factors[-1]
-    found = trained.index.search(trained.queries, wanted, params=probing(trained.index, probes))[1]
+def _measure(trained: Trained, exact: np.ndarray, probes: int) -> Iterator[MeasuredWay]:
+    """How many of the exact nearest (Q, 10) so many probes find, for each factor."""
+    most = NEAREST * trained.factors[-1]
+    numbers = trained.index.search(trained.queries, most, params=probing(trained.index, probes))[1]
     for factor in trained.factors:
-        near = zip(exact, found[:, : NEAREST * factor], strict=True)
-        yield Measured(probes, factor, float(np.mean([len(set(a) & set(b)) / NEAREST for a, b in near])))
+        pairs = zip(exact, numbers[:, : NEAREST * factor], strict=True)
+        shares = [len(set(nearest) & set(candidates)) / NEAREST for nearest, candidates in pairs]
+        yield MeasuredWay(probes, factor, float(np.mean(shares)))
 
 
 def probing(index: faiss.Index, probes: int) -> faiss.SearchParameters:

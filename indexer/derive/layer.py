@@ -37,9 +37,11 @@ STATISTICS = {
     "firing_images": "share of images on which the neuron fires",
     **{name: f"threshold above which {share:.1%} of the activations lie" for name, share in FRACTIONS.items()},
 }
-_BLOCK_BYTES = 1 << 26
-_BLOCK_NEURONS = 64
-_RUN_SHARDS = 64
+BLOCK_BYTES = 1 << 26
+BLOCK_NEURONS = 64
+"""Most bytes of peaks, and most neurons, of one piece of work."""
+RUN_SHARDS = 64
+"""Most shards whose histograms are merged by one piece of work."""
 CLASS_ARRAYS = ("images", "firing", "auc", "index", "entropy")
 
 
@@ -57,7 +59,7 @@ def write_layer(path: Path, layer: LayerInfo, sources: Sources, executor: Execut
     images = opened(sources).images
     distribution = _distribution(layer, sources, executor)
     firing_from = distribution.firing_from(DEFAULT_FRACTION) if distribution.size else np.zeros(layer.channels)
-    size = min(_BLOCK_NEURONS, max(1, _BLOCK_BYTES // (4 * max(1, images))))
+    size = min(BLOCK_NEURONS, max(1, BLOCK_BYTES // (4 * max(1, images))))
     tasks = [(sources, layer, first, firing_from[first:end]) for first, end in runs(layer.channels, size)]
     with hdf5.create_file(path, KIND, VERSION) as file:
         for name, kind in (("peaks", np.float32), ("peak_cells", np.uint32), ("order", np.uint32)):
@@ -78,7 +80,7 @@ def write_layer(path: Path, layer: LayerInfo, sources: Sources, executor: Execut
 def _distribution(layer: LayerInfo, sources: Sources, executor: Executor) -> Distribution:
     counted = Counter(layer.channels)
     for _, part in executor.run(
-        histogram_of, [(sources, layer, *run) for run in runs(len(sources.shards), _RUN_SHARDS)]
+        histogram_of, [(sources, layer, *run) for run in runs(len(sources.shards), RUN_SHARDS)]
     ):
         counted.merge(part)
     return Distribution.of(counted.histogram())

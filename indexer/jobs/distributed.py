@@ -13,11 +13,10 @@ name of its own run, whole, and the first to be there stays.
 """
 
 import contextlib
-import itertools
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -71,7 +70,7 @@ class DaskEngine:
             progress(len(plans[number].ids))
         return [done[number] for number in range(len(plans))]
 
-    def run(self, function: Callable[..., Any], tasks: Sequence[tuple]) -> Iterator[tuple[int, Any]]:
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
         """What ``function`` gives for each task's arguments, with the task's number; in any order.
 
         Raises
@@ -123,33 +122,21 @@ class DaskEngine:
         )
 
     def _results(
-        self, client: Any, function: Callable[..., Any], tasks: dict[int, tuple], failures: Counter[int]
+        self, client: Any, function: Callable[..., Any], tasks: dict[int, tuple[Any, ...]], failures: Counter[int]
     ) -> Iterator[tuple[int, Any]]:
-        waiting = iter([*tasks.items()])
-        handed: dict[str, tuple[int, tuple]] = {}
-        driver = versions()
-
-        def hand_out(more: Iterator[tuple[int, tuple]]) -> list[Any]:
-            futures = []
-            for number, task in more:
-                # A key of its own for each attempt: Dask remembers what a key gave.
-                key = f"{function.__name__}-{number:06d}-{time.monotonic_ns()}"
-                sealed = pickled_call.seal(checked, driver, function, *task)
-                futures.append(client.submit(pickled_call.call, sealed, key=key, pure=False))
-                handed[key] = number, task
-            return futures
-
+        """What ``function`` gives for each task, with its number, as it comes back; failed tasks are tried again."""
+        queue = _TaskQueue(client, function, tasks)
         room = _WAITING * max(1, sum(client.nthreads().values()))
-        results = self._distributed.as_completed(hand_out(itertools.islice(waiting, room)), loop=client.loop)
-        with self._watching_workers(client, results):
-            for future in results:
-                number, task = handed.pop(future.key)
+        futures = self._distributed.as_completed(queue.hand_out(room), loop=client.loop)
+        with self._watching_workers(client, futures):
+            for future in futures:
+                number = queue.take_back(future)
                 if future.status == "finished":
                     yield number, future.result()
-                    results.update(hand_out(itertools.islice(waiting, 1)))
                 else:
                     self._refuse_another_try(future, failures, f"{function.__name__} {number}", number)
-                    results.update(hand_out(iter([(number, task)])))
+                    queue.put_first(number)
+                futures.update(queue.hand_out(1))
 
     @contextlib.contextmanager
     def _watching_workers(self, client: Any, results: Any) -> Iterator[None]:
@@ -175,18 +162,48 @@ class DaskEngine:
             ended.set()
             watcher.join()
 
-    def _refuse_another_try(self, future: Any, failures: Counter[int], what: str, number: int) -> None:
+    def _refuse_another_try(self, future: Any, failures: Counter[int], name: str, number: int) -> None:
+        """Raise why a task that failed is not tried again, if there is a reason."""
         if future.cancelled() or future.status == "lost":
             raise self._distributed.CancelledError(future.key)
         error = future.exception()
         if isinstance(error, UnitscopeError):
             raise error  # the same everywhere: the driver says it, as the local engine would
         failures[number] += 1
-        log.warning("%s failed (%s), attempt %d of %d", what, error, failures[number], ATTEMPTS)
+        log.warning("%s failed (%s), attempt %d of %d", name, error, failures[number], ATTEMPTS)
         if failures[number] >= ATTEMPTS:
             raise EngineUnavailable(
-                f"{what} failed {ATTEMPTS} times, at last with {type(error).__name__}: {error}"
+                f"{name} failed {ATTEMPTS} times, at last with {type(error).__name__}: {error}"
             ) from error
+
+
+class _TaskQueue:
+    """Tasks that wait here until they are handed out to a cluster; remembers which future is of which task."""
+
+    def __init__(self, client: Any, function: Callable[..., Any], tasks: dict[int, tuple[Any, ...]]) -> None:
+        self._client, self._function, self._tasks = client, function, tasks
+        self._waiting = deque(tasks)
+        self._handed_out: dict[str, int] = {}  # numbers of tasks, by the keys of their futures
+        self._versions = versions()
+
+    def hand_out(self, most: int) -> list[Any]:
+        """Give the cluster the first tasks that wait, at most so many; their futures."""
+        return [self._submit(self._waiting.popleft()) for _ in range(min(most, len(self._waiting)))]
+
+    def take_back(self, future: Any) -> int:
+        """The number of the task whose future is done."""
+        return self._handed_out.pop(future.key)
+
+    def put_first(self, number: int) -> None:
+        """Let a task wait again, before the others."""
+        self._waiting.appendleft(number)
+
+    def _submit(self, number: int) -> Any:
+        # A key of its own for each attempt: Dask remembers what a key gave.
+        key = f"{self._function.__name__}-{number:06d}-{time.monotonic_ns()}"
+        sealed = pickled_call.seal(checked, self._versions, self._function, *self._tasks[number])
+        self._handed_out[key] = number
+        return self._client.submit(pickled_call.call, sealed, key=key, pure=False)
 
 
 def _check_workers(client: Any) -> None:

@@ -1,8 +1,10 @@
 """Batches of decoded images -> what a shard keeps of them, by forward passes that are checked.
 
 1. ``for batch in batches(decoded, size)`` gathers usable images.
-2. ``checks.next(batch)`` compares passes before the first batch, and again now and then.
-3. ``forward(network, batch, tables, bad)`` runs one pass and skips images on which the network gives NaN or infinity.
+2. ``passes = Passes(network, pool, size, bad_images)``; ``passes.start(batch, tables)`` begins a pass in the pool.
+   Before the first batch, and now and then, passes are compared. Images on which the network gives NaN or infinity are
+   skipped.
+3. ``started.result()`` waits for the pass and says what a shard keeps of it.
 """
 
 import threading
@@ -40,6 +42,42 @@ class Forwarded:
     images: list[IndexedImage]
     layers: dict[str, LayerBatch]
     skipped: list[Skipped]
+
+
+@dataclass(frozen=True)
+class StartedPass:
+    """A batch on its way through the network, and the comparison that was due before it, if there was one."""
+
+    forwarded: Future[Forwarded]
+    comparison: Future[None] | None
+
+    def result(self) -> Forwarded:
+        """Wait for both.
+
+        Raises
+        ------
+        NotReproducible
+            The comparison found a difference.
+        NotFinite
+            The network gives NaN or infinity on more images than the job allows.
+        """
+        if self.comparison is not None:
+            self.comparison.result()
+        return self.forwarded.result()
+
+
+class Passes:
+    """Starts the forward passes of a job in a pool, and the comparisons that are due before them."""
+
+    def __init__(self, network: Network, pool: ThreadPoolExecutor, batch_size: int, bad_images: int) -> None:
+        self._network, self._pool = network, pool
+        self._checks = Checks(network, pool, batch_size)
+        self._bad = BadImages(bad_images)
+
+    def start(self, batch: Batch, tables: "Tables") -> StartedPass:
+        """Start a pass; before the first batch of the job, wait for the comparisons of `Checks.next`."""
+        comparison = self._checks.next(batch)
+        return StartedPass(self._pool.submit(forward, self._network, batch, tables, self._bad), comparison)
 
 
 class Checks:
@@ -124,7 +162,7 @@ def forward(network: Network, batch: Batch, tables: Tables, bad: BadImages) -> F
 def _reduced(network: Network, usable: list[Decoded], tables: Tables) -> dict[str, LayerBatch]:
     paths = [result.image.path for result in usable]
     pixels = network.stacked([result.pixels for result in usable])
-    if not _queues(network):
+    if not works_by_itself(network):
         return network.run(pixels, lambda layer, maps: reduce_maps(layer, maps, paths))
     pending = network.run(pixels, lambda layer, maps: reduce_gpu.start(maps, tables.get(layer)))
     try:
@@ -135,6 +173,6 @@ def _reduced(network: Network, usable: list[Decoded], tables: Tables) -> dict[st
         raise
 
 
-def _queues(network: Network) -> bool:
-    """Whether the network runs on a device beside the CPU, which then reduces the maps before they are copied."""
+def works_by_itself(network: Network) -> bool:
+    """Whether the network's device works beside the processor. Maps are then reduced there, before they are copied."""
     return network.device.type != "cpu"

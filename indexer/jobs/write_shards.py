@@ -1,17 +1,17 @@
 """A plan -> its shards: decoding, forward passes and writing overlap.
 
-A pool decodes ahead; another runs the network on several batches at once; one thread writes behind them, in order, with
-a pool that counts and compresses for it. Each queue between them is bounded, so memory does not depend on the number of
-images.
+1. A pool decodes ahead.
+2. The calling thread gathers batches and starts forward passes, several at once, in a second pool.
+3. It hands the passes over, in order, to a thread for each shard (`indexer.jobs.handover`). That thread opens the
+   shard, writes the passes as they end, and gives the shard its name. A fourth pool counts and compresses for it.
+
+Both queues, of images and of passes, are bounded, so memory does not depend on the number of images.
 """
 
 import itertools
 import logging
-import sys
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,8 @@ from indexer.errors import DamagedFile
 from indexer.index import layout
 from indexer.index.manifest import Configuration, ShardInfo
 from indexer.jobs.decode import Decoded, Skipped, decode_ahead
-from indexer.jobs.forwarding import BadImages, Checks, Forwarded, Tables, batches, forward, tables_of
+from indexer.jobs.forwarding import Passes, StartedPass, Tables, batches, tables_of
+from indexer.jobs.handover import Handover
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _BATCHES_AHEAD = 2
 _WRITES_WAITING = 2
+"""Passes that may wait to be written, beside those that run."""
 Progress = Callable[[int], None]
 """Told numbers of images."""
 
@@ -82,113 +84,84 @@ def write_shards(
     with (
         forward_pool(network, task.limits.passes) as (forwards, at_once),
         ThreadPoolExecutor(cores()) as workers,
-        ThreadPoolExecutor(1) as writer,
-        ThreadPoolExecutor(1) as publisher,
+        ThreadPoolExecutor(shards_at_once(network)) as writers,
     ):
-        behind = OrderedWriter(writer, _WRITES_WAITING + at_once)
-        beside = 0 if network.device.type == "cpu" else 1  # shards ending while one is written: memory, for idle cores
-        finished: list[Future[ShardInfo]] = []
-        checks = Checks(network, forwards, task.batch_size)
-        bad = BadImages(task.limits.bad_images)
+        passes = Passes(network, forwards, task.batch_size, task.limits.bad_images)
+        handover = Handover[StartedPass](_WRITES_WAITING + at_once)
+        shards: list[Future[ShardInfo]] = []
         for plan in plans:
-            if len(finished) > beside:
-                behind.submit(finished[-1 - beside].result)
             tables = tables_of(network)
-            shard = _OpenShard(task, plan, workers, tables)
-            try:
+            with handover.filling(plan.number):
+                shards.append(writers.submit(_write_shard, task, plan, handover, workers, tables))
                 for batch in batches(itertools.islice(decoded, len(plan.ids)), task.batch_size):
-                    if (check := checks.next(batch)) is not None:
-                        behind.submit(shard.confirm, check)
-                    behind.submit(shard.add, forwards.submit(forward, network, batch, tables, bad))
+                    handover.put(passes.start(batch, tables))
                     progress(len(batch.usable) + len(batch.skipped))
-                finished.append(publisher.submit(shard.publish, behind.submit(shard.check)))
-            except BaseException:
-                writer.submit(shard.abandon, *sys.exc_info())
-                raise
-        return [future.result() for future in finished]
+        return [shard.result() for shard in shards]
 
 
-class OrderedWriter:
-    """Work done in order behind the main thread; too far behind, and the main thread waits."""
-
-    def __init__(self, executor: ThreadPoolExecutor, most: int) -> None:
-        self._executor, self._most = executor, most
-        self._waiting: deque[Future] = deque()
-
-    def submit(self, work: Callable, *arguments: object) -> Future:
-        while len(self._waiting) >= self._most or (self._waiting and self._waiting[0].done()):
-            self._waiting.popleft().result()
-        self._waiting.append(self._executor.submit(work, *arguments))
-        return self._waiting[-1]
+def shards_at_once(network: Network) -> int:
+    """How many shards are in memory: beside a GPU two, so that one ends, on idle cores, while the next is written."""
+    return 1 if network.device.type == "cpu" else 2
 
 
-class _OpenShard:
-    def __init__(self, task: ShardTask, plan: ShardPlan, workers: ThreadPoolExecutor, tables: Tables) -> None:
-        self._path = task.index / layout.shard_file(plan.number)
-        self._task, self._plan = task, plan
-        self._stack = ExitStack()
-        attributes = {
-            "configuration": task.configuration.digest,
-            "number": plan.number,
-            "first_id": plan.ids[0],
-            "end_id": plan.ids[-1] + 1,
-        }
-        layers = {info.name: (info.channels, info.height, info.width) for info in task.configuration.layers}
-        self._partial = self._stack.enter_context(atomic.creating(self._path))
-        counted = {layer: table.histogram for layer, table in tables.items()}
-        self._writer = self._stack.enter_context(
-            ShardWriter(self._partial, layers, attributes, task.configuration.keep_images, workers, counted)
-        )
-        self._error: BaseException | None = None
-
-    def add(self, forwarded: "Future[Forwarded]") -> None:
+def _write_shard(
+    task: ShardTask, plan: ShardPlan, handover: Handover[StartedPass], workers: ThreadPoolExecutor, tables: Tables
+) -> ShardInfo:
+    """One shard from its opening to its name; where anything fails, nothing of it stays."""
+    written: ShardInfo | None = None
+    file = layout.shard_file(plan.number)
+    with handover.taking(plan.number) as passes:
         try:
-            passed = forwarded.result()
-            self._writer.add(passed.images, passed.layers)
-        except BaseException as error:
-            self._error = error
-            raise
-        for result in passed.skipped:
-            self._writer.skip(result.path, result.reason)
-
-    def confirm(self, compared: "Future[None]") -> None:
-        """Take note of passes that were compared; where they differ, the shard is not published."""
-        try:
-            compared.result()
-        except BaseException as error:
-            self._error = error
-            raise
-
-    def check(self) -> None:
-        """Raise what went wrong, if anything did; nobody may have seen it yet."""
-        if self._error is not None:
-            raise self._error
-
-    def publish(self, written: "Future[None]") -> ShardInfo:
-        """End the file and give it its name."""
-        try:
-            written.result()
-            rows, skipped = self._writer.close()
-            give_back_freed_memory()  # of its tables and rows, among blocks that are still used
-            file, digest = layout.shard_file(self._plan.number), atomic.file_sha256(self._partial)
-        except BaseException as error:
-            self.abandon(type(error), error, None)
-            raise
-        try:
-            self._stack.close()
+            with atomic.creating(task.index / file) as partial:
+                rows, skipped = _write_file(partial, task.configuration, plan, passes, workers, tables)
+                give_back_freed_memory()  # of its tables and rows, among blocks that are still used
+                digest = atomic.file_sha256(partial)
+                written = ShardInfo(file, rows, digest, plan.ids[0], plan.ids[-1] + 1, skipped)
         except FileExistsError as error:
-            log.info("%s was written by another run meanwhile", file)
-            found = existing_shard(self._task.index, self._plan, self._task.configuration)
-            if found is None:
-                raise DamagedFile(file, "was put there by another job; run this one again") from error
-            return found
-        return ShardInfo(file, rows, digest, self._plan.ids[0], self._plan.ids[-1] + 1, skipped)
+            if written is None:  # something else failed, before the shard was to get its name
+                raise
+            return _shard_of_another_run(task, plan, error)
+    return written
 
-    def abandon(self, *error: object) -> None:
-        try:
-            self._stack.__exit__(*error)
-        except BaseException:  # the stack hands the error on; the main thread is raising it already
-            return
+
+def _write_file(
+    path: Path,
+    configuration: Configuration,
+    plan: ShardPlan,
+    passes: Iterator[StartedPass],
+    workers: ThreadPoolExecutor,
+    tables: Tables,
+) -> tuple[int, int]:
+    """Write a shard's file; how many images it keeps, and how many were skipped."""
+    attributes: dict[str, str | int] = {
+        "configuration": configuration.digest,
+        "number": plan.number,
+        "first_id": plan.ids[0],
+        "end_id": plan.ids[-1] + 1,
+    }
+    layers = {info.name: (info.channels, info.height, info.width) for info in configuration.layers}
+    counted = {layer: table.histogram for layer, table in tables.items()}
+    with ShardWriter(path, layers, attributes, configuration.keep_images, workers, counted) as writer:
+        _write_passes(writer, passes)
+        return writer.close()
+
+
+def _write_passes(writer: ShardWriter, passes: Iterator[StartedPass]) -> None:
+    # A function of its own, so that the last pass is not in memory while the shard ends.
+    for started in passes:
+        forwarded = started.result()
+        writer.add(forwarded.images, forwarded.layers)
+        for image in forwarded.skipped:
+            writer.skip(image.path, image.reason)
+
+
+def _shard_of_another_run(task: ShardTask, plan: ShardPlan, error: FileExistsError) -> ShardInfo:
+    file = layout.shard_file(plan.number)
+    log.info("%s was written by another run meanwhile", file)
+    existing = existing_shard(task.index, plan, task.configuration)
+    if existing is None:
+        raise DamagedFile(file, "was put there by another job; run this one again") from error
+    return existing
 
 
 def existing_shard(index: Location, plan: ShardPlan, configuration: Configuration) -> ShardInfo | None:

@@ -11,7 +11,8 @@ from indexer.receptive_field.centres import cell_centres
 _RAMP = np.array([[68, 1, 84], [187, 55, 84], [249, 142, 9], [252, 255, 164]], np.float64)
 """Colours from low to high. They also differ in lightness, so that people without colour vision can tell them apart."""
 _OPACITY = 0.75
-_STRIP_PIXELS = 1 << 18
+STRIP_PIXELS = 1 << 18
+"""Pixels that are coloured at a time."""
 
 
 def lay_over(
@@ -41,7 +42,7 @@ def lay_over(
     rows = _weights(field.y, map_.shape[0], placement.y, region.top, region.bottom, picture.height)
     columns = _weights(field.x, map_.shape[1], placement.x, region.left, region.right, picture.width)
     values = map_.astype(np.float64)
-    drawn, step = picture.copy(), max(1, _STRIP_PIXELS // picture.width)
+    drawn, step = picture.copy(), max(1, STRIP_PIXELS // picture.width)
     for first in range(0, picture.height, step):  # strip by strip: all at once would take 80 bytes a pixel
         heat = (rows[first : first + step] @ values @ columns.T).astype(np.float32)
         strip = picture.crop((0, first, picture.width, first + len(heat)))

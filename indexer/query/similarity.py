@@ -25,7 +25,7 @@ from indexer.query.proposals import (
 )
 
 _BOUND_IMAGES = 64
-_BLOCK = 1 << 14
+BLOCK_IMAGES = 1 << 14
 """Images whose peaks are compared at a time."""
 
 
@@ -175,8 +175,8 @@ def nearest_images(layer: Layer, peaks: np.ndarray, count: int) -> list[tuple[in
         return []
     used = np.flatnonzero(query)
     scores = np.zeros(layer.peaks.shape[1], np.float32)
-    for first in checked(range(0, len(scores), _BLOCK)):
-        block = slice(first, first + _BLOCK)
+    for first in checked(range(0, len(scores), BLOCK_IMAGES)):
+        block = slice(first, first + BLOCK_IMAGES)
         lengths = layer.peak_lengths[block]
         products = query[used] @ np.maximum(layer.peaks[used, block], 0)
         np.divide(products, lengths * length, out=scores[block], where=lengths > 0)

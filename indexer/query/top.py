@@ -15,7 +15,8 @@ from indexer.images.geometry import Box
 from indexer.query.layer import Layer
 from indexer.shards.format import as_kept
 
-_BLOCK = 1 << 10
+BLOCK_IMAGES = 1 << 10
+"""Images whose peaks are read at a time."""
 
 LEAST_POSITIVE = float(np.nextafter(np.float32(0), np.float32(1)))
 """As a minimum: only activations above 0."""
@@ -124,8 +125,8 @@ def _bounded(layer: Layer, neuron: int, rows: np.ndarray) -> Iterator[tuple[int,
 
     Maps are float16; rounding is monotonic, so the rounded peak bounds the rounded map.
     """
-    for first in range(0, len(rows), _BLOCK):
-        block = rows[first : first + _BLOCK]
+    for first in range(0, len(rows), BLOCK_IMAGES):
+        block = rows[first : first + BLOCK_IMAGES]
         with layer.reading():
             bounds = as_kept(layer.peaks[neuron][block]).astype(np.float32)
         yield from zip(block.tolist(), bounds.tolist(), strict=True)

@@ -7,7 +7,8 @@ some forty such searches. So the first chunks are looked up one by one; a caller
 import h5py
 import numpy as np
 
-_ONE_BY_ONE = 40
+ONE_BY_ONE = 40
+"""Chunks of a dataset that are asked for one by one."""
 
 
 class ChunkOffsets:
@@ -27,7 +28,7 @@ class ChunkOffsets:
         OSError, RuntimeError, ValueError
             The file is damaged.
         """
-        if self._begins is None and self._asked < _ONE_BY_ONE:
+        if self._begins is None and self._asked < ONE_BY_ONE:
             self._asked += 1
             info = self._id.get_chunk_info_by_coord((row, channel, 0, 0))
             return None if info.byte_offset is None else (info.byte_offset, info.size)

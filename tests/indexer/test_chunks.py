@@ -54,7 +54,7 @@ def test_all_offsets_are_those_of_one_by_one(written: tuple[Path, np.ndarray], m
         starts = [(row, channel) for row in range(0, ROWS, dataset.chunks[0])
                   for channel in range(0, maps.shape[1], dataset.chunks[1])]  # fmt: skip
         one_by_one = {start: ChunkOffsets(dataset).find(*start) for start in starts}
-        monkeypatch.setattr("indexer.shards.chunk_offsets._ONE_BY_ONE", 0)
+        monkeypatch.setattr("indexer.shards.chunk_offsets.ONE_BY_ONE", 0)
         offsets = ChunkOffsets(dataset)
         assert {start: offsets.find(*start) for start in starts} == one_by_one
         assert offsets.find(ROWS + dataset.chunks[0], 0) is None
@@ -65,7 +65,7 @@ def test_a_chunk_that_was_never_written(
     written: tuple[Path, np.ndarray], one_by_one: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, maps = written
-    monkeypatch.setattr("indexer.shards.chunk_offsets._ONE_BY_ONE", one_by_one)
+    monkeypatch.setattr("indexer.shards.chunk_offsets.ONE_BY_ONE", one_by_one)
     with h5py.File(path, "a") as file:
         file["maps"].resize(ROWS + 500, axis=0)
     with h5py.File(path) as file, path.open("rb") as raw:
@@ -79,7 +79,7 @@ def test_a_chunk_that_claims_to_be_larger_than_it_can_be(
     written: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = written
-    monkeypatch.setattr("indexer.shards.chunk_offsets._ONE_BY_ONE", 0)
+    monkeypatch.setattr("indexer.shards.chunk_offsets.ONE_BY_ONE", 0)
     monkeypatch.setattr(chunks, "FRAME_BYTES", -(1 << 28))
     with h5py.File(path) as file, path.open("rb") as raw, pytest.raises(DamagedFile, match="lacks the maps of row 5"):
         reader_of(file, raw.fileno()).map(5, 2)

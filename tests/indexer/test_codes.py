@@ -13,7 +13,7 @@ import pytest
 import indexer
 from indexer.derive import faiss_gpu, ivf, rabitq, vectors
 from indexer.derive.faiss_reader import WrongVectors
-from indexer.derive.ivf import Measured, Trained, fill, write_inverted
+from indexer.derive.ivf import MeasuredWay, Trained, choose_way, fill, write_inverted
 from indexer.derive.rabitq import train_codes
 from indexer.derive.sources import Sources, closing_opened
 from indexer.derive.vectors_file import check_vectors
@@ -177,26 +177,50 @@ def test_a_manifest_that_asks_for_too_many_candidates_is_refused(coded: Path, tm
 
 
 @pytest.mark.parametrize(
-    ("recalls", "wanted", "chosen"),
+    ("recalls", "chosen"),
     [
-        ({1: (0.2, 0.5, 0.6), 2: (0.4, 0.7, 0.96), 4: (0.5, 0.96, 0.97)}, 0.95, (4, 2)),
-        ({1: (0.2, 0.5, 0.96), 2: (0.4, 0.5, 0.97), 4: (0.5, 0.5, 0.97)}, 0.95, (1, 5)),
-        ({1: (0.2, 0.3, 0.4), 2: (0.4, 0.5, 0.6), 4: (0.5, 0.6, 0.7)}, 0.95, (4, 5)),
+        ({1: (0.2, 0.5, 0.6), 2: (0.4, 0.7, 0.96), 4: (0.5, 0.96, 0.97)}, (4, 2)),
+        ({1: (0.2, 0.5, 0.96), 2: (0.4, 0.5, 0.97), 4: (0.5, 0.5, 0.97)}, (1, 5)),
+        ({1: (0.2, 0.3, 0.4), 2: (0.4, 0.5, 0.6), 4: (0.5, 0.6, 0.7)}, (4, 5)),
     ],
 )
-def test_the_cheapest_way_to_ask_is_chosen(
-    recalls: dict[int, tuple[float, ...]], wanted: float, chosen: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        ivf, "_plans",
-        lambda trained, probes, exact: [
-            Measured(probes, factor, recall) for factor, recall in zip((1, 2, 5), recalls[probes], strict=True)
-        ],
-    )  # fmt: skip
-    monkeypatch.setattr(ivf, "RECALL", wanted)
+def test_the_cheapest_way_to_ask_is_chosen(recalls: dict[int, tuple[float, ...]], chosen: tuple[int, int]) -> None:
+    def measure(probes: int) -> list[MeasuredWay]:
+        return [MeasuredWay(probes, factor, recall) for factor, recall in zip((1, 2, 5), recalls[probes], strict=True)]
+
     index = faiss.index_factory(8, "IVF4,SQfp16", faiss.METRIC_INNER_PRODUCT)
-    found = ivf._choose(Trained(index, np.zeros((1, 8)), "", (1, 2, 5)), np.zeros((1, 10)))
-    assert (found.probes, found.candidates) == chosen
+    way = choose_way(Trained(index, np.zeros((1, 8)), "", (1, 2, 5)), measure, recall=0.95)
+    assert (way.probes, way.candidates) == chosen
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("wanted", [0.3, 0.8, 1.0])
+def test_measuring_stops_where_no_way_can_be_cheaper(seed: int, wanted: float) -> None:
+    """The way that is chosen is the cheapest of all, also of those that were not measured."""
+    random = np.random.default_rng(seed)
+    vectors = random.normal(size=(3000, 8)).astype(np.float32)
+    index = faiss.index_factory(8, "IVF64,SQfp16", faiss.METRIC_INNER_PRODUCT)
+    index.train(vectors)
+    index.add(vectors)
+    trained, factors = Trained(index, vectors[:5], "", (1, 2, 5)), (1, 2, 5)
+    recalls = {
+        2**step: [float(min(1, random.uniform(0, 0.5) + factor * 2**step / 60)) for factor in factors]
+        for step in range(7)
+    }
+    measured: list[int] = []
+
+    def measure(probes: int) -> list[MeasuredWay]:
+        measured.append(probes)
+        return [MeasuredWay(probes, *pair) for pair in zip(factors, recalls[probes], strict=True)]
+
+    way = choose_way(trained, measure, wanted)
+    every = [(probes, *pair) for probes in recalls for pair in zip(factors, recalls[probes], strict=True)]
+    seconds = {entry: entry[0] * 3000 / 64 * 40e-9 + entry[1] * 10 * 150e-6 for entry in every}
+    reaching = [entry for entry in every if entry[2] >= wanted]
+    assert reaching, "the last steps reach every recall"
+    assert seconds[way.probes, way.candidates, way.recall] == min(seconds[entry] for entry in reaching)
+    if way.candidates == 1:
+        assert measured[-1] == way.probes, "more probes cost more, whatever they find"
 
 
 # -- the graph over the lists -----------------------------------------------------------------------------------------

@@ -64,14 +64,14 @@ def test_each_shard_is_read_once_and_blocks_do_not_matter(
             return read(self, *arguments)
 
         monkeypatch.setattr(Shard, name, counting)
-    monkeypatch.setattr(module, "_BLOCK_NEURONS", 1000)
+    monkeypatch.setattr(module, "BLOCK_NEURONS", 1000)
     whole = derive(small_index, tmp_path, removed, LocalExecutor())
     with open_shards(small_index, read_manifest(small_index)) as shards:
         gone = removed.intersection(*[np.concatenate([shard.ids for shard in shards]).tolist()])
     assert len(reads) == 3 * 3 + len(gone), "peaks (twice) and histogram of three shards, maps of what is removed"
     assert set(reads.values()) == {1}
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 3 * 4 * 40)
-    monkeypatch.setattr(module, "_RUN_SHARDS", 1)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 3 * 4 * 40)
+    monkeypatch.setattr(module, "RUN_SHARDS", 1)
     assert derive(small_index, tmp_path, removed, LocalExecutor()) == whole
     assert derive(small_index, tmp_path, removed, Elsewhere(seed=len(removed))) == whole
 

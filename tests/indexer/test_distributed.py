@@ -135,8 +135,8 @@ def test_parts_of_derived_files_are_made_by_workers(
     part: str,
     monkeypatch,
 ) -> None:
-    monkeypatch.setattr(layer, "_BLOCK_NEURONS", 2)
-    monkeypatch.setattr(layer, "_RUN_SHARDS", 4)
+    monkeypatch.setattr(layer, "BLOCK_NEURONS", 2)
+    monkeypatch.setattr(layer, "RUN_SHARDS", 4)
     monkeypatch.setattr(vectors, "FLAT_BYTES", flat_bytes)
     monkeypatch.setattr(vectors, "FLOAT16_BYTES", float16_bytes)
     monkeypatch.setattr(vectors, "PART_BYTES", 3_000)

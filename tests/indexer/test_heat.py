@@ -31,7 +31,7 @@ def test_strips_are_those_of_the_whole(
         map_ = rng.random(index.layers[LAYER].info.shape).astype(np.float32) * 40
         whole = shown(pictures.heat_map_of(index, picture, map_, LAYER, seed))
         assert np.abs(whole - shown(picture)).max() > 20
-        monkeypatch.setattr(heat, "_STRIP_PIXELS", 7 * width)
+        monkeypatch.setattr(heat, "STRIP_PIXELS", 7 * width)
         strips = shown(pictures.heat_map_of(index, picture, map_, LAYER, seed))
     assert np.abs(strips - whole).max() <= 1
 

@@ -132,7 +132,7 @@ def test_compare_on_the_images_in_common(tmp_path: Path, case: Case) -> None:
 def test_correlations_are_those_of_scipy_whatever_the_blocks(
     seed: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_BLOCK", block)
+    monkeypatch.setattr(module, "BLOCK_IMAGES", block)
     rng = np.random.default_rng(seed)
     a, b = (rng.normal(40, 3, (images, neurons)).astype(np.float32) for images, neurons in ((33, 4), (29, 5)))
     in_a, in_b = rng.permutation(33)[:21], rng.permutation(29)[:21]

@@ -13,6 +13,7 @@ from indexer.query import similarity
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.query.proposals import SearchPlan
+from indexer.shards.reader import Shard
 from tests import reference
 from tests.conftest import LAYERS, build_request
 
@@ -92,7 +93,7 @@ def test_images_nearest_in_blocks_are_those_of_one_product(
         positive, query = np.maximum(layer.peaks, 0).astype(np.float64), np.maximum(peaks, 0).astype(np.float64)
         cosines = query @ positive / np.linalg.norm(positive, axis=0) / np.linalg.norm(query)
         for block in (3, 16, 1000):
-            monkeypatch.setattr(similarity, "_BLOCK", block)
+            monkeypatch.setattr(similarity, "BLOCK_IMAGES", block)
             for count in (1, 10, 40, 100):
                 found = similarity.nearest_images(layer, peaks, count)
                 assert [row for row, _ in found] == np.argsort(-cosines, kind="stable")[:count].tolist()
@@ -148,16 +149,20 @@ def test_no_more_maps_are_read_for_a_cell_of_the_index(
     noisy: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with indexer.open(noisy) as index:
-        layer, read = index.layer("features.4"), []
-        maps = index._read_maps
-        monkeypatch.setattr(index, "_read_maps", lambda layer, row: read.append(row) or maps(layer, row))
+        layer, maps = index.layer("features.4"), Shard.maps
+        read: list[tuple[str, int]] = []
+        monkeypatch.setattr(
+            Shard, "maps", lambda shard, name, row: read.append((shard.name, row)) or maps(shard, name, row)
+        )
         for _ in range(10):
             row, y, x = (int(rng.integers(size)) for size in (20, *layer.info.shape))
-            vector = maps(layer, row)[:, y, x].astype(np.float32)
+            read.clear()
+            vector = index.activation_maps(row, layer.name)[:, y, x]
+            [own] = read
             read.clear()
             index.nearest(layer.name, vector, limit=1, per_image="all")
             without = set(read)
             read.clear()
             index.similar(layer.name, row, y, x, limit=1, per_image="all")
-            assert set(read) == without | {row}
+            assert set(read) == without | {own}
             assert len(read) <= len(without) + 2

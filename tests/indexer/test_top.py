@@ -27,7 +27,7 @@ def walk(peaks: np.ndarray, maps: np.ndarray, count: int, **options: object) -> 
 
 @pytest.fixture(autouse=True, params=[7, 1 << 10])
 def _block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(top, "_BLOCK", request.param)
+    monkeypatch.setattr(top, "BLOCK_IMAGES", request.param)
 
 
 @pytest.mark.parametrize("seed", range(20))
