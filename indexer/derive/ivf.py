@@ -129,7 +129,8 @@ def _without_centres(index: faiss.IndexIVF) -> np.ndarray:
     """A serialized inverted file; the centres of large ones would be most of a part, and are all in memory at once."""
     centres, index.quantizer = index.quantizer, faiss.IndexFlatIP(index.d)
     try:
-        return faiss.serialize_index(index)
+        serialized: np.ndarray = faiss.serialize_index(index)
+        return serialized
     finally:
         index.quantizer = centres
 
@@ -274,4 +275,4 @@ def probing(index: faiss.Index, probes: int) -> faiss.SearchParameters:
 
 def every_list(index: faiss.Index) -> int:
     """How many lists an inverted file has: with so many probes all vectors are looked at."""
-    return faiss.extract_index_ivf(index).nlist
+    return int(faiss.extract_index_ivf(index).nlist)

@@ -97,7 +97,7 @@ class DaskEngine:
 
     def _client(self) -> Any:
         """A client of the scheduler, once it is there and has a worker, and all workers are as they must be."""
-        last: Exception | None = None
+        last: BaseException | None = None
         end = time.monotonic() + self._patience
         while time.monotonic() < end:
             try:

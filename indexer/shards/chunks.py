@@ -30,7 +30,7 @@ _TASK_BYTES = 1 << 19
 
 
 class _Codecs(threading.local):
-    """Those of one thread."""
+    """The compressor and decompressor of one thread."""
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)

@@ -1,6 +1,6 @@
-"""Files on this machine's disk that are either whole or not there.
+"""Writes files and folders of this machine's disk so that each is either whole or absent.
 
-They are written under a partial name, flushed to disk, then given their own.
+It is written under a partial name, flushed to disk, then renamed.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ PARTIAL_SUFFIX = ".partial"
 
 @contextlib.contextmanager
 def writing(path: Path, give_name: Callable[[Path, Path], None]) -> Iterator[Path]:
-    """Yield a partial name to write a file or a folder under; ``give_name`` gives it its own when the block ends well.
+    """Yield a partial name to write a file or a folder under; when the block ends well, ``give_name`` renames it.
 
-    Where the block fails, what it wrote is removed.
+    If the block fails, the partial file or folder is removed.
     """
-    # A name of its own for each writer: two of one file do not write into each other's.
+    # Each writer has a partial name of its own, so two writers of one file do not disturb each other.
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
     try:
         yield partial
@@ -33,7 +33,7 @@ def writing(path: Path, give_name: Callable[[Path, Path], None]) -> Iterator[Pat
 
 
 def rename_new(partial: Path, path: Path) -> None:
-    """Rename a file; FileExistsError where there is one of that name already."""
+    """Rename a file; FileExistsError if a file of that name exists."""
     try:
         os.link(partial, path)
         os.unlink(partial)
@@ -46,7 +46,7 @@ def rename_new(partial: Path, path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all it holds; nothing happens where there is none."""
+    """Remove a file, or a folder with all its files; nothing happens if neither exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -54,7 +54,7 @@ def remove(path: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Make what is in a file, or the names in a folder, durable."""
+    """Make the content of a file, or the names in a folder, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -13,15 +13,15 @@ _LOCK = "lock"
 
 @contextlib.contextmanager
 def locking(folder: Path, own_folders: Sequence[str]) -> Iterator[None]:
-    """Hold the lock of a folder, which is made if it is not there.
+    """Hold the lock of a folder, which is made if it does not exist.
 
-    Where the block fails before it has written anything, the folder is left as it was. ``own_folders`` are names of
-    folders in it that are the block's own, and are removed then if they are empty.
+    A block that fails before it wrote anything leaves the folder as it was. ``own_folders`` are the names of folders
+    in it that the block may have made; they are removed if they are empty.
 
     Raises
     ------
     IndexBusy
-        Another process holds it.
+        Another process holds the lock.
     """
     made = _missing(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ class LocalStorage:
                 raise NotRegular(errno.EINVAL, "not a regular file", str(self.path))
             if status.st_size > most:
                 raise TooLarge(status.st_size, most)
-            return file.read()  # a number would have so many bytes set aside
+            return file.read()  # with a size, Python would allocate that many bytes at once
 
     def read_range(self, size: int, offset: int) -> bytes:
         with self.ranges() as read_range:
@@ -98,7 +98,10 @@ class LocalStorage:
         if not name.startswith("/"):
             return name
         folder, file = posixpath.split(name)
-        for above in (folder, os.path.realpath(folder)):  # the root is resolved, a path in a list need not be
+        for above in (
+            folder,
+            os.path.realpath(folder),
+        ):  # the root is resolved; the path in a list may go through links
             if Path(above).is_relative_to(self.path):
                 return str(Path(above).relative_to(self.path) / file)
         return None

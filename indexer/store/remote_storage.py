@@ -139,7 +139,7 @@ class RemoteStorage:
         self.path.remove_all()
 
     def remove_partial(self) -> None:
-        """Interrupted writers leave nothing: what they wrote is not there before it is whole."""
+        """Interrupted writers leave nothing in a bucket: a file appears there when it is whole."""
 
     def locking(self, own_folders: Sequence[str]) -> contextlib.AbstractContextManager[None]:
         return leasing(self.path / _LEASE)

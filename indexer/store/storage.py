@@ -1,7 +1,7 @@
-"""What a file or a folder can be asked for, wherever it is.
+"""One interface to files and folders, on this machine's disk and in buckets.
 
-`storage_at` gives it for a folder or a file of this machine and for one in a bucket. Callers say what they want; which
-kind it is, only this package knows.
+`storage_at` gives it for a path and for a URL alike. Callers say what they want; only this package knows which of the
+two a location is.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from indexer.store.cache import Cache
 
 Location = Path | RemotePath
-"""Where a file or a folder is."""
+"""The place of a file or a folder."""
 ReadRange = Callable[[int, int], bytes]
-"""As `os.pread` without the descriptor: gives the bytes of a size at an offset, fewer at the end of the file."""
+"""Reads a size at an offset, like `os.pread` without its descriptor; fewer bytes at the end of the file."""
 
 
 class Storage(Protocol):
     """A file or a folder.
 
-    Every method may raise OSError, and `indexer.errors.StorageUnavailable` where a bucket does not answer or refuses.
+    Every method may raise OSError, and `indexer.errors.StorageUnavailable` if a bucket does not answer or refuses.
     """
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -37,20 +37,20 @@ class Storage(Protocol):
         Raises
         ------
         NotRegular, TooLarge
-            It is not a file, or has more than ``most`` bytes; see `indexer.store.refusals`.
+            The file is a pipe or a device, or has more than ``most`` bytes; see `indexer.store.refusals`.
         """
 
     def read_range(self, size: int, offset: int) -> bytes:
-        """A part of a file."""
+        """Part of a file; see `ReadRange`."""
 
     def ranges(self) -> AbstractContextManager[ReadRange]:
-        """Parts of a file, as many as are wanted, from any thread."""
+        """Reads parts of a file that stays open for the block; from any thread."""
 
     def readable(self) -> Path | IO[bytes]:
-        """What a library that reads only parts of a file can open at the least cost."""
+        """The argument with which a library opens a file to read only parts of it: a path, or an open file."""
 
     def local_file(self, name: str) -> Path:
-        """A file on this machine with the same content: itself, or a copy; ``name`` is what errors call it.
+        """A file on this machine with the same content: the file itself, or a copy. Errors call it ``name``.
 
         Raises
         ------
@@ -59,51 +59,51 @@ class Storage(Protocol):
         """
 
     def sharing(self, file: Path) -> AbstractContextManager[Location]:
-        """Where other machines that reach this folder find a file of this one: where it is, or a copy for as long."""
+        """Where workers that reach this folder find ``file``: at its own path, or in a copy that the block keeps."""
 
     def copied_to(self, copies: "Cache") -> Location:
-        """The same location; files below it that are copied to this machine go there."""
+        """The same location; files below it that are copied to this machine are copied there."""
 
     # -- what is there --------------------------------------------------------------------------------------------
 
     @property
     def costs_requests(self) -> bool:
-        """Whether each look at a file is a request, so that a caller does better with few."""
+        """Whether each look at a file is a request over the network, so that callers should look at few."""
 
     def fingerprint(self) -> tuple[object, ...]:
-        """Values that are others once a file has been written again; FileNotFoundError."""
+        """Values that change when a file is written again; FileNotFoundError."""
 
     def identity(self) -> int:
-        """A number that another folder put at this path does not have; always the same where folders are only names."""
+        """A number that changes when another folder is put at this path; in a bucket always 0, as folders are names."""
 
     def is_irregular(self) -> bool:
-        """Whether what is there is not a file but a folder, a pipe or a device, which may never end."""
+        """Whether a folder, a pipe or a device stands where a file should be."""
 
     def is_lost_folder(self) -> bool:
-        """Whether a folder is gone; never where folders are only names."""
+        """Whether a folder is gone; in a bucket, where folders are names, never."""
 
     def is_unmounted(self) -> bool:
-        """Whether a folder is gone or empty, as where a disk is not mounted; never where folders are only names."""
+        """Whether a folder is gone or empty, as if a disk were not mounted; in a bucket never."""
 
     def files(self) -> Iterator[Entry]:
-        """Every file below a folder, but those whose path has a name that begins with a dot. Links are not followed."""
+        """Every file below a folder. Links are not followed, and names that begin with a dot are passed over."""
 
     def files_through_links(self) -> Iterator[Entry]:
-        """As `files`; links are followed, wherever they lead."""
+        """As `files`, and below the folders that links lead to."""
 
     def links(self, paths: Sequence[str]) -> Iterator[tuple[str, Link]]:
-        """Those of some paths below a folder that are links to a folder, or lead out of it through a link."""
+        """The paths below this folder that are links to a folder, or that a link puts outside of it."""
 
     # -- names ----------------------------------------------------------------------------------------------------
 
     def absolute_name(self) -> str:
-        """A name that leads here from any working directory: a path or a URL."""
+        """An absolute path or a URL."""
 
     def relative_name(self, name: str) -> str | None:
-        """A name, relative to this folder, which is resolved; None for an absolute name that is elsewhere."""
+        """A name relative to this resolved folder; None for an absolute name outside of it."""
 
     def inside(self, name: str) -> Location | None:
-        """A path below this folder, which is resolved; None where it leads out, by its name or by a link."""
+        """The location of a name below this resolved folder; None if the name or a link leads out of it."""
 
     def inside_through_links(self, name: str) -> Location | None:
         """As `inside`, but links may lead out."""
@@ -117,39 +117,40 @@ class Storage(Protocol):
         """See `indexer.store.atomic.creating`."""
 
     def replace_if(self, data: bytes, comes_next: Callable[[], bool]) -> None:
-        """Write a whole file, which nobody else may have written meanwhile.
+        """Write a whole file, unless another job has written it meanwhile.
 
-        On a disk, the lock keeps others from it (`locking`). In a bucket, ``comes_next`` says of the file that is there
-        whether ``data`` may take its place, and that file is replaced and no later one.
+        On a disk, the lock keeps other jobs out (`locking`), so the file is written at once. In a bucket,
+        ``comes_next`` looks at the current file and says whether ``data`` may replace it; then exactly that version
+        is replaced.
 
         Raises
         ------
         FileExistsError
-            Another file is there.
+            ``comes_next`` refuses, or the file has changed since it was asked.
         """
 
     def rename(self, name: str) -> None:
         """Give a file another name in its folder."""
 
     def remove(self) -> None:
-        """Remove a file or a folder with all it holds; nothing happens where there is none."""
+        """Remove a file, or a folder with all its files; nothing happens if neither exists."""
 
     def remove_partial(self) -> None:
-        """Remove what interrupted writers left in a folder."""
+        """Remove the partial files that interrupted writers left in a folder."""
 
     def locking(self, own_folders: Sequence[str]) -> AbstractContextManager[None]:
         """Hold the lock of a folder.
 
-        Where the block fails at once, nothing that was not there before is left; ``own_folders`` are the names of
-        folders in it that the block may have made.
+        A block that fails before it wrote anything leaves no trace; ``own_folders`` are the names of folders in it that
+        the block may have made.
 
         Raises
         ------
         IndexBusy
-            Another process holds it.
+            Another process holds the lock.
         """
 
 
 def storage_at(location: Location) -> Storage:
-    """The storage of a file or a folder; nothing is asked of it yet."""
+    """The storage of a file or a folder. Nothing is read yet."""
     return RemoteStorage(location) if isinstance(location, RemotePath) else LocalStorage(location)

@@ -1,4 +1,4 @@
-"""The files below a folder of this machine, and where symbolic links among them lead."""
+"""Finds the files below a folder of this machine, and where symbolic links among them lead."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 
 
 def files(root: Path) -> Iterator[Entry]:
-    """Every file below a folder; links to folders are not followed. Names that begin with a dot are passed over."""
+    """Every file below a folder. Links to folders are not followed, and names that begin with a dot are passed over."""
     return _files(root, PurePosixPath())
 
 
@@ -42,7 +42,7 @@ def _files(root: Path, folder: PurePosixPath) -> Iterator[Entry]:
             yield from _files(root, path)
         elif not entry.is_symlink():
             yield Entry(path)
-        elif (root / path).is_dir():  # which a loop of links is not
+        elif (root / path).is_dir():  # false for a link that leads to itself
             yield Entry(path, Link.TO_FOLDER)
         else:
             yield Entry(path, Link.OUT if leaves(root, root / path) else None)
@@ -68,7 +68,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def links(root: Path, paths: Sequence[str]) -> Iterator[tuple[str, Link]]:
-    """Those of some paths below a folder that lead to a folder or out of the root, by a link anywhere in the path."""
+    """The paths that are links to a folder, or that a link puts outside of the root."""
     folders = {PurePosixPath(path).parent for path in paths}
     outside = {folder for folder in folders if leaves(root, root / folder)}
     for name in paths:
@@ -80,5 +80,5 @@ def links(root: Path, paths: Sequence[str]) -> Iterator[tuple[str, Link]]:
 
 
 def leaves(root: Path, path: Path) -> bool:
-    """Whether a path leads out of a root; a loop of links leads nowhere, and is left to whoever reads it."""
+    """Whether a path leads out of a root. A loop of links leads nowhere; reading it will fail."""
     return not Path(os.path.realpath(path)).is_relative_to(root)
