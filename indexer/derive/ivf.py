@@ -146,28 +146,33 @@ def write_inverted(path: Path, lists: Path, trained: Trained, parts: Iterable[tu
     parts : iterable of (int, Part)
         All vectors; the numbers put the parts, which may come in any order, in theirs. One is in memory at a time.
     """
-    nearest_of_part: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    for number, part in parts:
-        part.index.tofile(path.with_suffix(f".part{number}"))
-        nearest_of_part[number] = part.scores, part.numbers
-    numbers = sorted(nearest_of_part)
-    files = [path.with_suffix(f".part{number}") for number in numbers]
-    nearest = faiss.ResultHeap(len(trained.queries), NEAREST, keep_max=True)
-    for number in numbers:
-        nearest.add_result(*nearest_of_part[number])
-    nearest.finalize()
+    files, nearest = _write_parts(path, parts, len(trained.queries))
     index = trained.index
     inverted = faiss.extract_index_ivf(index)
     _merge(inverted, files, lists)
     index.ntotal = inverted.ntotal
     for file in files:
         file.unlink()
-    asking = choose_way(trained, partial(_measure, trained, nearest.I), RECALL)
+    asking = choose_way(trained, partial(_measure, trained, nearest), RECALL)
     inverted.nprobe = asking.probes
     faiss.downcast_InvertedLists(inverted.invlists).filename = lists.name  # is written too, and not where it was made
     write_index(index, path)
     about = {"type": trained.kind, "probes": asking.probes, "recall_at_10": asking.recall}
     return about if trained.factors == (1,) else {**about, "candidates": asking.candidates}
+
+
+def _write_parts(path: Path, parts: Iterable[tuple[int, Part]], queries: int) -> tuple[list[Path], np.ndarray]:
+    """Write each part to a file; give the files, in order, and the exact nearest (Q, 10) among all parts."""
+    nearest_of_part: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for number, part in parts:
+        part.index.tofile(path.with_suffix(f".part{number}"))
+        nearest_of_part[number] = part.scores, part.numbers
+    numbers = sorted(nearest_of_part)
+    nearest = faiss.ResultHeap(queries, NEAREST, keep_max=True)
+    for number in numbers:
+        nearest.add_result(*nearest_of_part[number])
+    nearest.finalize()
+    return [path.with_suffix(f".part{number}") for number in numbers], nearest.I
 
 
 def write_index(index: faiss.Index, path: Path) -> None:

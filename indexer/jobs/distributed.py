@@ -163,7 +163,7 @@ class DaskEngine:
             watcher.join()
 
     def _refuse_another_try(self, future: Any, failures: Counter[int], name: str, number: int) -> None:
-        """Raise why a task that failed is not tried again, if there is a reason."""
+        """Raise the reason why a task that failed is not tried again, if there is one."""
         if future.cancelled() or future.status == "lost":
             raise self._distributed.CancelledError(future.key)
         error = future.exception()

@@ -207,6 +207,6 @@ def run_plan(
     )
     if missing:
         made = engine(task, missing, progress=progress)
-        atomic.remove_partial(index / layout.SHARDS)  # what lost workers left
+        atomic.remove_partial(index / layout.SHARDS)  # left by lost workers
         done |= {shard.number: info for shard, info in zip(missing, made, strict=True)}
     return [done[number] for number in sorted(done)]
