@@ -723,7 +723,7 @@ def test_an_input_of_too_many_pixels_is_refused_in_a_line(
     arguments = ["build", str(photos), "--out", str(index), "--model", "tests.own_models:small", "--weights", "none"]
     assert main([*arguments, "--layers", "0", option, size]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"unitscope: {option}: {option[2:]} may be ")
+    assert line.startswith(f"unitscope: {option}: {option[2:]} must be at most ")
     assert line.endswith(f"not {size.replace('x', ' x ')}")
     assert not (index / "plan.jsonl").exists()
 
