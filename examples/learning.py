@@ -131,12 +131,15 @@ def show_trend(folder: Path, steps: Sequence[Path]) -> None:
 
 def show_confusions(last: Index) -> None:
     answers = confusion(last)
-    shares = {frozenset((a, b)): share for a, b, share in answers.pairs()}
+    shares: dict[frozenset[str], float] = {}  # of a pair: the mean of both directions, as likeness knows none
+    for confused in answers.confused():
+        pair = frozenset((confused.class_, confused.answered))
+        shares[pair] = shares.get(pair, 0.0) + confused.share / 2
     for layer in LAYERS:
         matrix, names = likeness(last, layer), last.classes
         first, second = np.triu_indices(len(names), 1)
         alike = matrix[first, second]
-        confused = [shares[frozenset((names[a], names[b]))] for a, b in zip(first, second, strict=True)]
+        confused = [shares.get(frozenset((names[a], names[b])), 0.0) for a, b in zip(first, second, strict=True)]
         rank = spearmanr(alike, confused)
         top = {frozenset((names[first[n]], names[second[n]])) for n in np.argsort(-alike)[:5]}
         both = top & set(sorted(shares, key=shares.get, reverse=True)[:5])

@@ -34,10 +34,22 @@ def like(links: Links, layer: str, class_: str, other: str, likeness: float) -> 
     return {"class": other, "likeness": likeness, "links": own}
 
 
+def answers(links: Links, result: Json) -> Json:
+    """What the network answers, as `of_confusion` says it, with links to the images behind it."""
+    confused = [{**row, "links": _confused_links(links, row)} for row in result["most_confused"]]
+    return {**result, "most_confused": confused, "links": {"mistakes": links.mistakes(), "scores": links.scores()}}
+
+
+def _confused_links(links: Links, row: Json) -> Json:
+    return {"mistakes": links.mistakes(row["class"], row["answered"])}
+
+
 def report(links: Links, result: Json) -> Json:
     """A report whose parts have links to their subjects."""
+    about = result["confusion"]
     return {
         **result,
+        "confusion": None if about is None else answers(links, about),
         "layers": [_report_layer(links, layer) for layer in result["layers"]],
         "links": {"index": links.index},
     }

@@ -89,6 +89,17 @@ class Links:
             "saliency": f"{cell}/saliency.png?neuron={neuron}&version={version}",
         }
 
+    def answer(self, image: ImageRecord) -> str:
+        return f"{self.image(image)}/answer"
+
+    def mistakes(self, class_: str | None = None, answered: str | None = None) -> str:
+        asked = [("class", class_), ("answered", answered)]
+        query = "&".join(f"{name}={_segment(value)}" for name, value in asked if value is not None)
+        return f"{self.index}/mistakes" + (f"?{query}" if query else "")
+
+    def scores(self) -> str:
+        return f"{self.index}/scores"
+
     def classes(self) -> str:
         return f"{self.index}/classes"
 

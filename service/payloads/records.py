@@ -66,6 +66,7 @@ def image(links: Links, record: ImageRecord) -> Json:
             "file": links.file(record),
             "picture": links.picture(record),
             "neurons": links.firing(record),
+            "answer": links.answer(record),
         },
     }
 

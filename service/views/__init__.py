@@ -7,6 +7,7 @@ from service import handlers
 from service.handlers import Handler, Services
 from service.http.contract import Operation
 from service.views import (
+    answers,
     cells,
     classes,
     concepts,
@@ -45,6 +46,9 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         images.list_images,
         images.get_image,
         images.list_firing,
+        answers.get_answer,
+        answers.list_mistakes,
+        answers.get_scores,
         points.get_point,
         cells.list_similar,
         classes.list_classes,

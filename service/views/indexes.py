@@ -2,7 +2,8 @@
 
 from flask import Response, request
 
-from indexer.errors import UnitscopeError
+from indexer.errors import NotFound, UnitscopeError
+from indexer.query.learning.outputs import outputs_of
 from service.handlers import Json, Question, Services, as_json
 from service.http import etags
 from service.http.paging import listing, whole
@@ -41,8 +42,18 @@ def get_index(question: Question) -> Json:
             "search": links.search(),
             "concept": links.concept(),
             "report": links.report(),
+            **_answer_links(question),
         },
     }
+
+
+def _answer_links(question: Question) -> Json:
+    """Only where they lead anywhere: the network's output is indexed, and classes stand for outputs."""
+    try:
+        outputs_of(question.index)
+    except NotFound:
+        return {}
+    return {"mistakes": question.links.mistakes(), "scores": question.links.scores()}
 
 
 def _summary(services: Services, name: str) -> Json:

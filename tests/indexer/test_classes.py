@@ -195,17 +195,20 @@ def test_confusion(case: Case) -> None:
     np.testing.assert_array_equal(found.matrix, confusion_matrix(case.codes[rows], answers))
     assert found.accuracy == pytest.approx(accuracy_score(case.codes[rows], answers))
     assert found.elsewhere.tolist() == [0, 0, 0]
-    share = found.matrix / found.matrix.sum(axis=1, keepdims=True)
-    for a, b, both in found.pairs():
-        assert both == pytest.approx((share[int(a), int(b)] + share[int(b), int(a)]) / 2)
-    assert [found.pairs(limit) for limit in (0, 1, 2, 9)] == [found.pairs()[:limit] for limit in (0, 1, 2, 9)]
+    wrong = {(str(a), str(b)): found.matrix[a, b] for a in range(3) for b in range(3) if a != b and found.matrix[a, b]}
+    confused = found.confused()
+    assert {(row.class_, row.answered): row.images for row in confused} == wrong
+    assert all(row.share == row.images / found.images[int(row.class_)] for row in confused)
+    order = [(row.images, row.share) for row in confused]
+    assert order == sorted(order, reverse=True)
+    assert [found.confused(limit) for limit in (0, 1, 2, 9)] == [confused[:limit] for limit in (0, 1, 2, 9)]
 
 
 @pytest.mark.parametrize(
     ("categories", "names", "matched", "left"),
     [
         (["Red", "green", "BLUE"], ["blue", "green", "red"], "name", []),
-        (["red", "green", "red"], ["green", "red", "yellow"], "name", ["yellow"]),
+        (["red", "green", "red"], ["green", "red", "yellow"], "name", ["red", "yellow"]),
         (["x", "y", "z"], ["0", "2", "7"], "number", ["7"]),
         ([], ["blue", "green", "red"], "order", []),
     ],
@@ -237,7 +240,7 @@ def test_no_output_and_no_match(small_index: Path, tmp_path: Path) -> None:
         confusion(index)  # 1000 categories, "birds" and "boats" are none of them
     photos = write_colours(tmp_path / "photos", 6, {"a": ("red", 2), "b": ("blue", 2)})
     with indexer.open(build_planted(photos, tmp_path / "index")) as index:
-        with pytest.raises(NotFound, match="output is not indexed"):
+        with pytest.raises(NotFound, match="4 has 3 neurons, the index has 2 classes"):
             confusion(index)  # three outputs, two classes, no categories
         assert report(index)["confusion"] is None
 

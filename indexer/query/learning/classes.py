@@ -10,8 +10,8 @@ from indexer.derive.selectivity import ENOUGH_IMAGES, Selectivity, auc_by_class
 from indexer.errors import InvalidRequest
 from indexer.query.deadline import checked
 from indexer.query.index import Index
-from indexer.query.learning.confusion import outputs
 from indexer.query.learning.neurons import require_classes
+from indexer.query.learning.outputs import classes_of
 from indexer.query.similarity import highest
 
 NEURONS = 10
@@ -116,7 +116,7 @@ def coverage(index: Index, layer: str, auc: float = SELECTIVE_AUC) -> list[Cover
 def _own_neurons(index: Index, layer: str, selectivity: Selectivity) -> np.ndarray:
     """Which neurons each class is judged by, (K, C) bool; see `Coverage`."""
     codes = np.arange(len(selectivity.images))[:, None]
-    answers, told_best = outputs(index, layer) == codes, selectivity.best == codes
+    answers, told_best = classes_of(index, layer) == codes, selectivity.best == codes
     few = selectivity.images < ENOUGH_IMAGES
     wanted: np.ndarray = np.where(answers.any(axis=1, keepdims=True), answers, told_best | few[:, None])
     return wanted

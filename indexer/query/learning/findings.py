@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from indexer.query.learning.outputs import ORDER
+
 Json = dict[str, Any]
 
 MANY_DEAD = 0.1
@@ -87,11 +89,17 @@ def _confused(report: Json) -> Iterator[str]:
             f"The network answers {about['accuracy']:.1%} of {about['images']} images with their class "
             f"({len(about['classes'])} classes matched by {about['matched']})."
         )
-        if about["most_confused"]:
-            pair = about["most_confused"][0]
+        if about["matched"] == ORDER:
             yield (
-                f"It takes {pair['a']} and {pair['b']} for one another most often: on {pair['share']:.1%} of their "
-                "images."
+                "The network's categories are not known, so classes were matched with its outputs by their order, as "
+                "torchvision's ImageFolder counts them. If a class was renamed, added or left out since training, this "
+                "accuracy is false."
+            )
+        if about["most_confused"]:
+            worst = about["most_confused"][0]
+            yield (
+                f"It answers {worst['class']} as {worst['answered']} most often: on {worst['images']} images, "
+                f"{worst['share']:.1%} of the class."
             )
     last = report["layers"][-1] if report["layers"] else None
     if last is not None and last["classes"] is not None and report["classes"] > 2 and last["classes"]["most_alike"]:

@@ -94,7 +94,6 @@ def of_confusion(found: Confusion) -> Json:
 
 
 def _summary_of(found: Confusion) -> Json:
-    pairs = [{"a": a, "b": b, "share": share} for a, b, share in found.pairs(PAIRS) if share > 0]
     return {
         "layer": found.layer,
         "matched": found.matched,
@@ -102,7 +101,7 @@ def _summary_of(found: Confusion) -> Json:
         "images": int(found.images.sum()),
         "classes": found.classes,
         "unmatched": found.unmatched,
-        "most_confused": pairs,
+        "most_confused": [confused.as_dict() for confused in found.confused(PAIRS)],
     }
 
 

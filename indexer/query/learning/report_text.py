@@ -83,8 +83,9 @@ def _tables(report: Json) -> list[tuple[str, Sequence[str], list[list[Cell]]]]:
         alike = layer["classes"]["most_alike"]
         tables.append((f"{layer['layer']}: classes most alike", ["Class", "Class", "Cosine"], _pair_rows(alike)))
     if report["confusion"] is not None and report["confusion"]["most_confused"]:
-        header = ["Class", "Class", "Taken for one another"]
-        tables.append(("Most confused by the network", header, _pair_rows(report["confusion"]["most_confused"])))
+        header = ["Class", "Answered as", "Images", "Of the class"]
+        confused = [_confused_row(row) for row in report["confusion"]["most_confused"]]
+        tables.append(("Most confused by the network", header, confused))
     return tables
 
 
@@ -114,9 +115,14 @@ def _class_row(one: Json) -> list[Cell]:
 def _pair_rows(pairs: list[Json]) -> list[list[Cell]]:
     return [
         [(one["a"], one.get("links", {}).get("a")), (one["b"], one.get("links", {}).get("b")),
-         (f"{one['likeness']:.2f}" if "likeness" in one else f"{one['share']:.1%}", one.get("links", {}).get("pair"))]
+         (f"{one['likeness']:.2f}", one.get("links", {}).get("pair"))]
         for one in pairs
     ]  # fmt: skip
+
+
+def _confused_row(row: Json) -> list[Cell]:
+    images = (str(row["images"]), row.get("links", {}).get("mistakes"))
+    return [(row["class"], None), (row["answered"], None), images, (f"{row['share']:.1%}", None)]
 
 
 def _md_cell(cell: Cell) -> str:

@@ -1,0 +1,107 @@
+"""Images whose answer is not their class."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.errors import InvalidRequest, NotFound
+from indexer.query.generation import page_of
+from indexer.query.index import Index
+from indexer.query.learning.answers import Answers, answers_of, class_named
+from indexer.query.learning.outputs import Outputs
+from indexer.query.records import ImageRecord, Page
+
+SORTS = ("confidence", "rank", "image")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An image, what it was answered as, and where the right answer stands.
+
+    Attributes
+    ----------
+    answered : str
+        The name of the output with the highest value.
+    answered_class : str or None
+        The class that this output stands for.
+    confidence, own_confidence : float
+        Probabilities of the answer and of the right answer.
+    rank : int
+        Where the right answer stands among all outputs, from 1; of a mistake it is 2 or more.
+    """
+
+    image: ImageRecord
+    answered: str
+    answered_class: str | None
+    confidence: float
+    own_confidence: float
+    rank: int
+
+
+def mistakes(
+    index: Index,
+    *,
+    class_: str | None = None,
+    answered: str | None = None,
+    sort: str = "confidence",
+    limit: int = 20,
+    offset: int = 0,
+) -> Page[Mistake]:
+    """Images whose answer is not their class; images whose class stands for no output are left out.
+
+    Parameters
+    ----------
+    class_ : str, optional
+        Only images of this class.
+    answered : str, optional
+        Only images answered so: the name or the class of an output.
+    sort : str
+        "confidence": the most certain answers first; "rank": the lowest right answers first; "image": by id. Equals
+        are in order of ids.
+
+    Raises
+    ------
+    NotFound
+        The model's output is not indexed, no class stands for an output, or no such class or output.
+    InvalidRequest
+    """
+    if sort not in SORTS:
+        raise InvalidRequest(f"sort must be one of {', '.join(SORTS)}, not {sort!r}")
+    answers = answers_of(index)
+    wanted = answers.rank > 1
+    if class_ is not None:
+        wanted &= answers.code == index.images.code_of(class_)
+    if answered is not None:
+        wanted &= answers.answer == _output_named(index, answers.outputs, answered)
+    numbers = np.flatnonzero(wanted)
+    if sort != "image":
+        keys = answers.confidence if sort == "confidence" else answers.rank
+        numbers = numbers[np.argsort(-keys[numbers], kind="stable")]
+    shown = page_of(numbers, limit, offset)
+    return Page([_mistake(index, answers, number) for number in shown.tolist()], len(numbers), limit, offset)
+
+
+def _mistake(index: Index, answers: Answers, number: int) -> Mistake:
+    output = int(answers.answer[number])
+    return Mistake(
+        index.image(int(index.images.id[answers.rows[number]])),
+        answers.outputs.names[output],
+        class_named(index, answers.outputs, output),
+        float(answers.confidence[number]),
+        float(answers.own_confidence[number]),
+        int(answers.rank[number]),
+    )
+
+
+def _output_named(index: Index, outputs: Outputs, name: str) -> int:
+    """The output of a name: that of a class first, then that of a category, which must be the only one."""
+    if name in index.classes:
+        output = int(outputs.output_of(len(index.classes))[index.images.code_of(name)])
+        if output >= 0:
+            return output
+    named = [output for output, known in enumerate(outputs.names) if known == name]
+    if len(named) > 1:
+        raise InvalidRequest(f"answered={name!r} names {len(named)} outputs of {outputs.layer}; name a class")
+    if not named:
+        raise NotFound(f"{name[:100]!r} is neither a class that stands for an output of {outputs.layer}, nor its name")
+    return named[0]

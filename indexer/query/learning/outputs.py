@@ -1,0 +1,126 @@
+"""The outputs of a network: which layer holds them, what they are called, and which class each stands for."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.errors import NotFound
+from indexer.query.index import Index
+
+NAME, NUMBER, ORDER = "name", "number", "order"
+"""How classes can be matched with outputs."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The outputs of a network, and how classes were matched with them.
+
+    Attributes
+    ----------
+    layer : str
+        The output layer.
+    matched : str
+        `NAME`, `NUMBER` or `ORDER`.
+    names : list of str
+        What each output is called: its category, or, where categories are not known, its class or its number.
+    code : ndarray (C,) int64
+        The code of the class that each output stands for; -1 for none.
+    """
+
+    layer: str
+    matched: str
+    names: list[str]
+    code: np.ndarray
+
+    def output_of(self, classes: int) -> np.ndarray:
+        """For each class code the output (classes + 1,) int64 that stands for it, -1 for none; the last is -1."""
+        found = np.full(classes + 1, -1)
+        known = np.flatnonzero(self.code >= 0)
+        found[self.code[known]] = known
+        return found
+
+
+def outputs_of(index: Index) -> Outputs:
+    """The outputs of an index's network.
+
+    The output layer is the last layer of one cell with as many channels as the model has categories, or, where these
+    are not known, as there are classes. A class stands for the output whose category has its name (in any case; ``-``
+    for ``/``), or whose number is its name, or, where categories are not known, in order, as torchvision's
+    ``ImageFolder`` counts classes. A name that two categories or two classes share matches nothing.
+
+    Raises
+    ------
+    NotFound
+        There is no such layer, or no class stands for an output.
+    """
+    layer = output_layer(index)
+    if layer is None:
+        raise NotFound(_not_indexed(index))
+    categories, classes = index.manifest.categories, index.classes
+    matched, code = _matched(classes, categories, index.layer(layer).info.channels)
+    if not (code >= 0).any():
+        raise NotFound(f"no class of the index is the name or the number of an output of {layer}")
+    return Outputs(layer, matched, _names(classes, categories, matched, code), code)
+
+
+def output_layer(index: Index) -> str | None:
+    """The layer that holds the model's answers, if it is indexed."""
+    width = len(index.manifest.categories) or len(index.classes)
+    fitting = [name for name, layer in index.layers.items() if layer.info.cells == 1 and layer.info.channels == width]
+    return fitting[-1] if fitting and width > 1 else None
+
+
+def classes_of(index: Index, layer: str) -> np.ndarray:
+    """The code of the class (C,) int64 that each neuron of a layer is the model's answer for; -1 for none.
+
+    All are -1 but in the output layer, and there too if no class stands for an output.
+    """
+    channels = index.layer(layer).info.channels
+    if layer != output_layer(index):
+        return np.full(channels, -1)
+    return _matched(index.classes, index.manifest.categories, channels)[1]
+
+
+def _not_indexed(index: Index) -> str:
+    vectors = [name for name, layer in index.layers.items() if layer.info.cells == 1]
+    if not index.manifest.categories and vectors:
+        channels = index.layer(vectors[-1]).info.channels
+        return (
+            f"the model's output is not known: {vectors[-1]} has {channels} neurons, the index has "
+            f"{len(index.classes)} classes, and the names of the model's categories are not known"
+        )
+    return (
+        "the model's output is not indexed: answers need a layer of one cell with as many channels as the model has "
+        "categories, or as there are classes; index the model's last module too"
+    )
+
+
+def _matched(classes: Sequence[str], categories: Sequence[str], channels: int) -> tuple[str, np.ndarray]:
+    """How classes were matched, and the class code (channels,) that each output stands for, -1 for none."""
+    by_name = _by_key([_key(name) for name in classes], [_key(name) for name in categories])
+    if (by_name >= 0).any():
+        return NAME, by_name
+    numbers = [str(int(name)) if name.isascii() and name.isdigit() and len(name) < 10 else "" for name in classes]
+    by_number = _by_key(numbers, [str(number) for number in range(channels)])
+    if (by_number >= 0).any() or categories:
+        return NUMBER, by_number
+    return ORDER, np.arange(channels)
+
+
+def _by_key(classes: Sequence[str], outputs: Sequence[str]) -> np.ndarray:
+    """For each output (C,) the number of the one class with its key, -1 where either key stands twice."""
+    shared = {key for keys in (classes, outputs) for key, times in Counter(keys).items() if times > 1}
+    number = {key: n for n, key in enumerate(classes)}
+    return np.array([-1 if key in shared else number.get(key, -1) for key in outputs], np.int64)
+
+
+def _names(classes: Sequence[str], categories: Sequence[str], matched: str, code: np.ndarray) -> list[str]:
+    if categories:
+        return list(categories)
+    return [classes[c] if c >= 0 and matched == ORDER else str(number) for number, c in enumerate(code.tolist())]
+
+
+def _key(name: str) -> str:
+    return name.casefold().replace("/", "-")

@@ -1,0 +1,23 @@
+"""What the network answers on indexed images, and where that is wrong."""
+
+from typing import Any
+
+from indexer.query.learning.answers import answer_on
+from indexer.query.learning.mistakes import mistakes
+from indexer.query.learning.scores import scores
+from service.handlers import Json, Question
+from service.http.paging import listing
+from service.payloads import answers
+
+
+def get_answer(question: Question, image: int, limit: int) -> Json:
+    return answers.on_image(question.links, answer_on(question.index, image, limit))
+
+
+def list_mistakes(question: Question, **options: Any) -> Json:
+    page = mistakes(question.index, **options)
+    return listing(page, lambda mistake: answers.mistake(question.links, mistake))
+
+
+def get_scores(question: Question) -> Json:
+    return answers.scores(question.links, scores(question.index))
