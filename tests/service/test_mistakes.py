@@ -77,7 +77,11 @@ def test_an_answer_and_the_scores_are_the_librarys(client: ConformingClient, ind
     for id_ in index.images.id[:5].tolist():
         answer, expected = client.get(f"{BASE}/images/{id_}/answer?limit=2").json, answer_on(index, id_, 2)
         assert [one["output"] for one in answer["answers"]] == [one.output for one in expected.answers]
-        assert (answer["kind"], answer["rank"], answer["own"]["class"]) == ("logits", expected.rank, expected.own.class_)
+        assert (answer["kind"], answer["rank"], answer["own"]["class"]) == (
+            "logits",
+            expected.rank,
+            expected.own.class_,
+        )
         assert client.get(client.get(f"{BASE}/images/{id_}").json["links"]["answer"]).json["rank"] == expected.rank
     found, expected = client.get(f"{BASE}/scores").json, scores(index)
     assert (found["accuracy"], found["calibration_error"]) == (expected.accuracy, expected.calibration_error)

@@ -9,6 +9,8 @@ export const api = {
   report: (index) => path('indexes', index, 'report'),
   classes: (index) => path('indexes', index, 'classes'),
   confusion: (index) => path('indexes', index, 'confusion'),
+  mistakes: (index) => path('indexes', index, 'mistakes'),
+  scores: (index) => path('indexes', index, 'scores'),
   layer: (index, layer) => path('indexes', index, 'layers', layer),
   neurons: (index, layer) => path('indexes', index, 'layers', layer, 'neurons'),
   neuron: (index, layer, neuron) => path('indexes', index, 'layers', layer, 'neurons', String(neuron)),
@@ -35,6 +37,7 @@ export const to = {
   lookup: (index) => href([index, 'lookup']),
   classes: (index, query) => href([index, 'classes'], query),
   class: (index, name, query) => href([index, 'classes', name], query),
+  mistakes: (index, query) => href([index, 'mistakes'], query),
   report: (index) => href([index, 'report']),
   compare: (query) => href(['compare'], query),
 };

@@ -15,7 +15,7 @@ const skip = (event) => {
 export function Shell({ index, crumbs, place, children }) {
   const entries = index
     ? [['layers', 'Layers', to.index(index)], ['images', 'Images', to.images(index)],
-       ['classes', 'Classes', to.classes(index)], ['report', 'Report', to.report(index)],
+       ['classes', 'Classes', to.classes(index)], ['mistakes', 'Mistakes', to.mistakes(index)], ['report', 'Report', to.report(index)],
        ['compare', 'Compare', to.compare({ a: index })]]
     : [['home', 'Indexes', to.home()], ['compare', 'Compare', to.compare()]];
   return html`

@@ -21,6 +21,7 @@ const VIEWS = {
   layer: () => import('./layer.js').then((module) => module.LayerView),
   lookup: () => import('./lookup.js').then((module) => module.LookupView),
   neuron: () => import('./neuron.js').then((module) => module.NeuronView),
+  mistakes: () => import('./mistakes.js').then((module) => module.MistakesView),
   report: () => import('./report.js').then((module) => module.ReportView),
 };
 
@@ -30,7 +31,7 @@ const found = (view, place, crumbs, props = {}) => ({ view, place, crumbs, props
 function resolve([index, kind, name, part, number, ...more]) {
   if (index === undefined) return found('home', 'home', []);
   if (index === 'compare' && kind === undefined) return found('compare', 'compare', [['Compare', to.compare()]]);
-  const extra = more.length > 0 || (kind !== 'layers' && part !== undefined);
+  const extra = more.length > 0 || (kind !== 'layers' && part !== undefined) || (kind === 'mistakes' && name !== undefined);
   if (extra) return null;
   if (kind === undefined) return found('index', 'layers', []);
   if (kind === 'layers' && name !== undefined) return inLayer(index, name, part, number);
@@ -39,6 +40,7 @@ function resolve([index, kind, name, part, number, ...more]) {
   if (kind === 'lookup') return found('lookup', 'lookup', [['Your image', to.lookup(index)]]);
   if (kind === 'classes' && name === undefined) return found('classes', 'classes', [['Classes', to.classes(index)]]);
   if (kind === 'classes') return found('class', 'classes', classCrumbs(index, name), { name });
+  if (kind === 'mistakes') return found('mistakes', 'mistakes', [['Mistakes', to.mistakes(index)]]);
   if (kind === 'report') return found('report', 'report', [['Report', to.report(index)]]);
   return null;
 }

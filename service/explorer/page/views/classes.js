@@ -1,6 +1,6 @@
 /** How similar the classes are to the network, and how it classifies them; with a pair of classes side by side. */
 
-import { count, percent } from '../lib/format.js';
+import { count, many, percent } from '../lib/format.js';
 import { useJson } from '../lib/hooks.js';
 import { withQuery } from '../lib/api.js';
 import { api, tellingLayer, to } from '../lib/names.js';
@@ -108,10 +108,14 @@ function Confusion({ index, layer, query }) {
     label=${`Confusion of ${classes.length} classes`}
     read=${(row, column) => `${classes[row]} answered as ${classes[column]}: ${matrix[row][column]} of ${totals[row]}`}>
     <p>${percent(data.accuracy)} of ${count(data.images)} images are answered with their class. Rows are classes, columns
-      answers.</p>
+      answers. <a href=${to.mistakes(index)}>All mistakes</a></p>
+    ${data.matched === 'order' && html`<p class="quiet">The network's categories are not known, so classes were matched with its
+      outputs by their order. If a class was renamed, added or left out since training, these figures are false.</p>`}
     ${data.unmatched.length > 0 && html`<p class="quiet">${count(data.unmatched.length)} classes match no output of the
       network; their images do not count.</p>`}
     ${data.most_confused.length > 0 && html`<h2>Most confused</h2><ol class="pairs">${data.most_confused.slice(0, PAIRS).map((pair) =>
-      html`<li key=${`${pair.a} ${pair.b}`}><button class="link" onClick=${() => change({ a: pair.a, b: pair.b })}>${pair.a} – ${pair.b}</button>
-        <span class="quiet">${percent(pair.share)}</span></li>`)}</ol>`}</${Beside}>`;
+      html`<li key=${`${pair.class} ${pair.answered}`}>
+        <button class="link" onClick=${() => change({ a: pair.class, b: pair.answered })}>${pair.class} → ${pair.answered}</button>${' '}
+        <a class="quiet" href=${to.mistakes(index, { class: pair.class, answered: pair.answered })}>${many(pair.images, 'image')},
+          ${percent(pair.share)}</a></li>`)}</ol>`}</${Beside}>`;
 }

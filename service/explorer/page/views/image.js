@@ -5,6 +5,7 @@ import { useJson } from '../lib/hooks.js';
 import { withQuery } from '../lib/api.js';
 import { api, tellingLayer, to } from '../lib/names.js';
 import { indexedSource } from '../lib/sources.js';
+import { Answer } from '../parts/answer.js';
 import { html, useMemo } from '../parts/html.js';
 import { Failure, Loading } from '../parts/states.js';
 import { Workbench } from '../parts/workbench.js';
@@ -26,6 +27,7 @@ export function ImageView({ index, image, query }) {
     <header class="title"><h1>${fileName(data.path)}</h1>
       <p>${data.class === null ? 'no class' : html`<a href=${to.images(index, { class: data.class })}>${data.class}</a>`}
         ${' '}· ${data.width} × ${data.height} px · image ${data.image} · <a href=${data.links.file}>original file</a></p></header>
+    ${layers.data.links.mistakes && html`<${Answer} index=${index} url=${data.links.answer} />`}
     <${Workbench} index=${index} layers=${layers.data.layers} source=${source} image=${picture} query=${query}
       layer=${query.get('layer') ?? tellingLayer(layers.data.layers)} />`;
 }

@@ -34,7 +34,7 @@ export function ReportView({ index }) {
       <${StateLegend} /></section>
     ${data.confusion && html`<section><h2>Answers</h2>
       <p>${percent(data.confusion.accuracy)} of ${many(data.confusion.images, 'image')} are answered with their class. ${' '}
-        <a href=${to.classes(index, { what: 'confusion' })}>The confusion matrix</a></p></section>`}
+        <a href=${to.classes(index, { what: 'confusion' })}>The confusion matrix</a> · <a href=${to.mistakes(index)}>the mistakes</a></p></section>`}
     ${data.layers.filter((layer) => layer.classes).map((layer) => html`<${ClassesOf} key=${layer.layer} index=${index} layer=${layer} />`)}`;
 }
 

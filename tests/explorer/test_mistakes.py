@@ -1,0 +1,56 @@
+"""From the confusion matrix to the images behind a figure, and to one image's answer."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+import indexer
+from indexer.query.learning.confusion import confusion
+from tests.explorer.conftest import DESKTOP, PHONE, Visit, served, visiting
+from tests.planted import build_planted, numbered, write_colours
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mistakes")
+    return build_planted(write_colours(folder / "photos", 1, numbered(8), noise=90), folder / "index", {0: 0.5})
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    with served(folder) as address:
+        yield address
+
+
+@pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_confused_pair_leads_to_its_images_and_their_answers(
+    browser: Browser, address: str, folder: Path, device: dict
+) -> None:
+    with indexer.open(folder) as index:
+        worst = confusion(index).confused()[0]
+    with visiting(browser, address, **device) as visit:
+        page = visit.open("#/index/classes?what=confusion")
+        page.get_by_role("link", name=re.compile(f"^{worst.images} images?,")).first.click()
+        expect(page.get_by_role("heading", name=f"answered as {worst.answered}")).to_be_visible()
+        expect(page.locator(".patch")).to_have_count(worst.images)
+        expect(page.locator(".patch-class").first).to_have_text(f"{worst.class_} → {worst.answered}")
+        page.get_by_role("combobox", name="Answered as").select_option("")
+        expect(page.get_by_role("heading", name="Mistakes")).not_to_contain_text("answered as")
+        page.locator(".patch a").first.click()
+        expect(page.locator(".answer")).to_contain_text("not its class (rank ")
+
+
+def test_where_nothing_is_wrong_the_view_says_so(visit: Visit) -> None:
+    page = visit.open("#/index/mistakes?class=0&answered=0")
+    expect(page.get_by_role("heading", name="No mistakes")).to_be_visible()
+    expect(page.get_by_role("region", name="Classes").get_by_role("row")).to_have_count(4)
+
+
+def test_an_index_without_answers(browser: Browser, small_index: Path) -> None:
+    with served(small_index) as address, visiting(browser, address, **DESKTOP) as visit:
+        page = visit.open("#/small/mistakes")
+        expect(page.get_by_role("heading", name="The network's answers are not known")).to_be_visible()
+        visit.expect_error("404")
