@@ -39,6 +39,7 @@ COMMANDS: Final = (
     _here("info", "describe an index"),
     _here("relabel", "update corrected classes and the paths of moved files, without running the network"),
     _here("report", "say what the neurons of an index have learned"),
+    _here("mistakes", "list the images that the network answers wrongly"),
     _here("compare", "compare a layer in two indexes of the same images"),
     _here("trend", "show how indexes of a network change over its training"),
     _here("sheet", "draw the top patches of neurons, one line for each neuron"),

@@ -6,6 +6,7 @@
    (`indexer.store.atomic.publishing`).
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -60,8 +61,10 @@ class ShardWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        # After an error the file is thrown away: what HDF5 cannot write of it now would only hide the cause.
+        with contextlib.suppress(OSError, RuntimeError) if kind else contextlib.nullcontext():
+            self._file.close()
 
     def add(self, images: Sequence[IndexedImage], layers: dict[str, LayerBatch]) -> None:
         """Append a batch; its images become rows in their order."""

@@ -1,5 +1,8 @@
 """Answers, mistakes and scores against plain definitions, softmax of torch and scikit-learn."""
 
+import csv
+import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ import torch
 from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
 
 import indexer
+from indexer.cli import main
 from indexer.errors import InvalidRequest, NotFound
 from indexer.query.learning.answers import (
     LOG_PROBABILITIES,
@@ -23,6 +27,7 @@ from indexer.query.learning.confusion import confusion
 from indexer.query.learning.mistakes import SORTS, mistakes
 from indexer.query.learning.scores import BINS, reliability, scores
 from tests.indexer.conftest import Case
+from tests.planted import build_planted, numbered, write_colours
 
 
 def softmax(values: np.ndarray) -> np.ndarray:
@@ -158,6 +163,28 @@ def test_equal_outputs_are_ranked_by_number() -> None:
     assert (answer.tolist(), rank.tolist()) == ([0, 0], [2, 3])
     np.testing.assert_allclose(certain[1], 1 / 3)
     np.testing.assert_allclose(own[1], 1 / 3)
+
+
+def test_the_command_lists_what_the_library_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = build_planted(write_colours(tmp_path / "photos", 1, numbered(8), noise=90), tmp_path / "index", {0: 0.5})
+    with indexer.open(path) as index:
+        found, total = mistakes(index, limit=3), mistakes(index, class_="2", answered="0").total
+        accuracy = confusion(index).accuracy
+    capsys.readouterr()
+    assert main(["mistakes", str(path), "--limit", "3", "--format", "json"]) == 0
+    assert [row["image"] for row in json.loads(capsys.readouterr().out)] == [one.image.id for one in found.items]
+    assert main(["mistakes", str(path), "--limit", "3", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["path"], row["class"], row["answered"], int(row["rank"])) for row in rows] == [
+        (one.image.path, one.image.class_, one.answered, one.rank) for one in found.items
+    ]
+    assert main(["mistakes", str(path), "--class", "2", "--answered", "0"]) == 0
+    first, second, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{accuracy:.1%} of 24 images")
+    assert second == f"{total} mistakes; {total} of them:"
+    assert len(lines) == total
+    assert main(["mistakes", str(path), "--class", "cars"]) == 1
+    assert "no class 'cars'" in capsys.readouterr().err
 
 
 def test_an_index_without_its_output(small_index: Path, bare: Path) -> None:
