@@ -29,7 +29,7 @@ def noted(*arguments):
     return plain(*arguments)
 decode.decode = noted
 from indexer.cli import main
-from indexer.commands.ending import leave
+from indexer.commands.console.ending import leave
 leave(main(sys.argv[1:]))
 """
 """A build that says when it begins to read its first image."""

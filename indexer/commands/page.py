@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from indexer.commands.common import add_images_option, add_index, say_lost
+from indexer.commands.options.shared import add_images_option, add_index, say_lost
 from indexer.defaults import PAGE_COLUMNS, PAGE_NEURONS
 
 
