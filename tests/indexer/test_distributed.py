@@ -15,7 +15,8 @@ from distributed import Client
 from PIL import Image
 
 from indexer.cli import main
-from indexer.derive import layer, vectors
+from indexer.derive import layer
+from indexer.derive.nearest import vectors
 from indexer.errors import BadActivations, ConfigurationMismatch, EngineUnavailable, NotInstalled
 from indexer.jobs import distributed
 from indexer.jobs.build import add, build
