@@ -20,7 +20,7 @@ IMPORT = ["-c", "import torch, torchvision"]
 LAYER = "layer3"
 _FIRST_IMAGE = """
 import sys, time
-from indexer.jobs import decode
+from indexer.jobs.pipeline import decode
 plain = decode.decode
 def noted(*arguments):
     if decode.decode is noted:

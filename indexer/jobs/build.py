@@ -22,13 +22,20 @@ from indexer.inputs.dimness import dim
 from indexer.inputs.saying import input_line, size_line
 from indexer.inputs.upscaling import upscaled
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
-from indexer.jobs.news import say_moved, say_news, say_other_classes
+from indexer.jobs.origin.news import say_moved, say_news, say_other_classes
+from indexer.jobs.origin.sources import (
+    Origin,
+    from_a_forgotten_list,
+    list_origin,
+    origin_in,
+    origin_of,
+    refuse_other_origin,
+)
+from indexer.jobs.origin.taking_in import remember, taken_in
+from indexer.jobs.pipeline.write_shards import Engine, index_shards, run_plan
 from indexer.jobs.plan import Plan, unfinished_plan
 from indexer.jobs.remove import path_fingerprint
 from indexer.jobs.reporter import Reporter
-from indexer.jobs.sources import Origin, from_a_forgotten_list, list_origin, origin_in, origin_of, refuse_other_origin
-from indexer.jobs.taking_in import remember, taken_in
-from indexer.jobs.write_shards import Engine, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
 from indexer.network.models import load_model

@@ -10,7 +10,7 @@ from indexer.derive.labels import read_labels
 from indexer.derive.sources import open_shards
 from indexer.images.listing import ImageFile
 from indexer.index.manifest import FLOAT32, Manifest, read_manifest
-from indexer.jobs.decode import Decoded, decode
+from indexer.jobs.pipeline.decode import Decoded, decode
 from indexer.network.forward import Network
 from indexer.network.restore import network_of
 from indexer.store.remote import parse_location

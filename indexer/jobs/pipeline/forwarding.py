@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from indexer.errors import NotFinite
-from indexer.jobs.decode import Decoded, Skipped
+from indexer.jobs.pipeline.decode import Decoded, Skipped
 from indexer.network.forward import Network
 from indexer.network.passes.trial import IMAGES, Trial
 from indexer.shards import reduce_gpu
