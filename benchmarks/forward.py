@@ -17,8 +17,8 @@ import torch
 from benchmarks.floor import passes
 from benchmarks.indexing import FIRES
 from benchmarks.measure import Row, heading, in_turn, seconds, write
+from indexer.defaults import FLOAT32
 from indexer.images.listing import ImageFile, Listing, list_images
-from indexer.index.manifest import FLOAT32
 from indexer.jobs.pipeline.decode import Decoded, decode
 from indexer.jobs.pipeline.write_shards import ShardTask, write_shards
 from indexer.jobs.plan import ShardPlan

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from indexer.defaults import MAX_PIXELS, SHARD_SIZE
+from indexer.defaults import FLOAT32, MAX_PIXELS, SHARD_SIZE
 from indexer.derive.executor import Executor
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
@@ -14,10 +14,11 @@ from indexer.images.columns import Wanted
 from indexer.images.left_out import none_usable
 from indexer.images.listing import Listing, list_images
 from indexer.index import layout
+from indexer.index.configuration import Configuration
 from indexer.index.intake import Intake
 from indexer.index.loading import PLAIN, Loading
 from indexer.index.lock import writing
-from indexer.index.manifest import FLOAT32, Configuration, Manifest, ShardInfo, read_manifest
+from indexer.index.manifest import Manifest, ShardInfo, read_manifest
 from indexer.inputs.dimness import dim
 from indexer.inputs.saying import input_line, size_line
 from indexer.inputs.upscaling import upscaled

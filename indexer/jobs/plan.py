@@ -15,8 +15,9 @@ from typing import Any
 from indexer.errors import DamagedFile
 from indexer.images.listing import ImageFile
 from indexer.index import layout
+from indexer.index.configuration import Configuration
 from indexer.index.intake import Intake
-from indexer.index.manifest import Configuration, Manifest
+from indexer.index.manifest import Manifest
 from indexer.store import atomic
 from indexer.store.storage import Location
 

@@ -17,7 +17,7 @@ from indexer.derive.nearest.vectors_file import check_vectors
 from indexer.derive.selectivity import Selectivity
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.index import hdf5
-from indexer.index.manifest import LayerInfo
+from indexer.index.configuration import LayerInfo
 from indexer.query.deadline import check, checked, paused
 from indexer.store.storage import Location, storage_at
 

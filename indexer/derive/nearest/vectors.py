@@ -25,7 +25,7 @@ from indexer.derive.nearest.faiss_names import faiss_name
 from indexer.derive.nearest.ivf import Part, fill, read_inverted, train, training_vectors, write_index, write_inverted
 from indexer.derive.nearest.rabitq import train_codes
 from indexer.derive.sources import Sources, opened
-from indexer.index.manifest import LayerInfo
+from indexer.index.configuration import LayerInfo
 from indexer.store.storage import Location, storage_at
 from indexer.system.threads import in_threads
 

@@ -16,7 +16,8 @@ import faiss
 
 import indexer
 from indexer.errors import ConfigurationMismatch
-from indexer.index.manifest import Configuration, ShardInfo
+from indexer.index.configuration import Configuration
+from indexer.index.manifest import ShardInfo
 from indexer.jobs.pipeline.write_shards import ShardTask, existing_shard, index_shards
 from indexer.jobs.plan import ShardPlan
 from indexer.network.forward import Network

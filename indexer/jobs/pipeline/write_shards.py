@@ -19,7 +19,8 @@ from typing import Protocol
 from indexer.defaults import MAX_PIXELS
 from indexer.errors import DamagedFile
 from indexer.index import layout
-from indexer.index.manifest import Configuration, ShardInfo
+from indexer.index.configuration import Configuration
+from indexer.index.manifest import ShardInfo
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
 from indexer.jobs.pipeline.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.pipeline.forwarding import Passes, StartedPass, Tables, batches, tables_of
