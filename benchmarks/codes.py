@@ -17,9 +17,9 @@ import faiss
 import numpy as np
 
 import indexer
-from indexer.derive.ivf import NEAREST, list_count, probing, training_vectors
-from indexer.derive.rabitq import train_codes
-from indexer.derive.vectors import unit_vectors
+from indexer.derive.nearest.ivf import NEAREST, list_count, probing, training_vectors
+from indexer.derive.nearest.rabitq import train_codes
+from indexer.derive.nearest.vectors import unit_vectors
 from indexer.query.index import Index
 
 QUERIES = 256

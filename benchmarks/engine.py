@@ -23,8 +23,8 @@ from indexer.derive.generation import derive_and_publish
 from indexer.images.listing import list_images
 from indexer.index.manifest import Manifest
 from indexer.jobs.distributed import DaskEngine
+from indexer.jobs.pipeline.write_shards import Engine, ShardTask, index_shards
 from indexer.jobs.plan import ShardPlan
-from indexer.jobs.write_shards import Engine, ShardTask, index_shards
 from indexer.network.forward import Network
 from indexer.network.models import load_model
 from indexer.network.restore import configuration_of

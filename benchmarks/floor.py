@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from indexer.images.listing import ImageFile
-from indexer.jobs.decode import Decoded, Skipped, decode_ahead
+from indexer.jobs.pipeline.decode import Decoded, Skipped, decode_ahead
 from indexer.network.forward import Network
 from indexer.network.passes.threads import forward_pool, passes_at_once
 

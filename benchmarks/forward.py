@@ -17,11 +17,11 @@ import torch
 from benchmarks.floor import passes
 from benchmarks.indexing import FIRES
 from benchmarks.measure import Row, heading, in_turn, seconds, write
+from indexer.defaults import FLOAT32
 from indexer.images.listing import ImageFile, Listing, list_images
-from indexer.index.manifest import FLOAT32
-from indexer.jobs.decode import Decoded, decode
+from indexer.jobs.pipeline.decode import Decoded, decode
+from indexer.jobs.pipeline.write_shards import ShardTask, write_shards
 from indexer.jobs.plan import ShardPlan
-from indexer.jobs.write_shards import ShardTask, write_shards
 from indexer.network.forward import Network, device_named
 from indexer.network.models import load_model
 from indexer.network.restore import configuration_of

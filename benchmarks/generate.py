@@ -20,7 +20,8 @@ import indexer
 from indexer.derive.executor import runs
 from indexer.derive.generation import derive_and_publish
 from indexer.index import layout
-from indexer.index.manifest import Configuration, LayerInfo, Manifest, ShardInfo
+from indexer.index.configuration import Configuration, LayerInfo
+from indexer.index.manifest import Manifest, ShardInfo
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
 from indexer.shards.records import IndexedImage, LayerBatch

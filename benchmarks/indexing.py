@@ -20,12 +20,13 @@ from benchmarks.dissection import kept_masks, kept_quantiles, masks_again, top_k
 from benchmarks.floor import floor
 from benchmarks.measure import Row, heading, in_turn, write
 from benchmarks.peers import Run, captum_av, top_k
+from indexer.defaults import FLOAT32
 from indexer.derive.generation import derive_and_publish
 from indexer.errors import InvalidRequest
 from indexer.images.listing import ImageFile, list_images
-from indexer.index.manifest import FLOAT32, Manifest
+from indexer.index.manifest import Manifest
+from indexer.jobs.pipeline.write_shards import ShardTask, index_shards
 from indexer.jobs.plan import ShardPlan
-from indexer.jobs.write_shards import ShardTask, index_shards
 from indexer.network.forward import Network
 from indexer.network.models import load_model
 from indexer.network.restore import configuration_of

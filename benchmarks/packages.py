@@ -23,7 +23,7 @@ from benchmarks.indexing import Case, Measured
 from benchmarks.measure import Row, heading, in_turn, write
 from indexer.images.listing import ImageFile, list_images
 from indexer.images.preprocessing import Preprocessing
-from indexer.jobs.decode import Decoded, decode
+from indexer.jobs.pipeline.decode import Decoded, decode
 from indexer.network.models import load_model
 
 BATCH = 32

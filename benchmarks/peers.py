@@ -19,7 +19,7 @@ from torch import nn
 
 from indexer.images.listing import ImageFile
 from indexer.images.preprocessing import Preprocessing
-from indexer.jobs.decode import Decoded, decode_ahead
+from indexer.jobs.pipeline.decode import Decoded, decode_ahead
 
 BATCH = 32
 KEPT = 10

@@ -18,7 +18,7 @@ import numpy as np
 import indexer
 from benchmarks import clients
 from benchmarks.clients import Address, Ask
-from indexer.derive.ivf import every_list, probing
+from indexer.derive.nearest.ivf import every_list, probing
 from indexer.query.index import Index
 
 ASKED = 40

@@ -20,7 +20,7 @@ IMPORT = ["-c", "import torch, torchvision"]
 LAYER = "layer3"
 _FIRST_IMAGE = """
 import sys, time
-from indexer.jobs import decode
+from indexer.jobs.pipeline import decode
 plain = decode.decode
 def noted(*arguments):
     if decode.decode is noted:
@@ -29,7 +29,7 @@ def noted(*arguments):
     return plain(*arguments)
 decode.decode = noted
 from indexer.cli import main
-from indexer.commands.ending import leave
+from indexer.commands.console.ending import leave
 leave(main(sys.argv[1:]))
 """
 """A build that says when it begins to read its first image."""

@@ -1,4 +1,4 @@
 from indexer.cli import main
-from indexer.commands.ending import leave
+from indexer.commands.console.ending import leave
 
 leave(main())

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Final
 
-from indexer.commands.output import guarded, leave_at_once, tell
+from indexer.commands.console.output import guarded, leave_at_once, tell
 from indexer.commands.registry import COMMANDS, Command, make_parser
 from indexer.errors import UnitscopeError
 

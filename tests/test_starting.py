@@ -57,7 +57,7 @@ def test_the_check_above_can_fail() -> None:
 
 ENDING = """
 import atexit, sys, threading, time, weakref
-from indexer.commands.ending import leave
+from indexer.commands.console.ending import leave
 class Kept: pass
 kept = Kept()
 weakref.finalize(kept, print, "finalized")

@@ -1,4 +1,4 @@
-from indexer.commands.ending import leave
+from indexer.commands.console.ending import leave
 from unitscope.cli import main
 
 leave(main())

@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 import unitscope
 from indexer import cli
-from indexer.commands.ending import leave
+from indexer.commands.console.ending import leave
 from indexer.commands.registry import COMMANDS, Command, make_parser
 
 _SHELLS: Final = ("bash", "zsh", "tcsh")

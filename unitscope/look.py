@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from indexer.commands.common import add_device_option
+from indexer.commands.options.shared import add_device_option
 from indexer.index import layout
 from indexer.store.remote import parse_location
 from indexer.store.storage import Location

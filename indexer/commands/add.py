@@ -2,10 +2,10 @@
 
 import argparse
 
-from indexer.commands.common import add_index, add_network_options
-from indexer.commands.engine_options import add_engine_options, engine_of
-from indexer.commands.limit_options import add_limit_options, limits_of
-from indexer.commands.source_options import add_column_options, columns_of
+from indexer.commands.options.engine import add_engine_options, engine_of
+from indexer.commands.options.limits import add_limit_options, limits_of
+from indexer.commands.options.shared import add_index, add_network_options
+from indexer.commands.options.sources import add_column_options, columns_of
 from indexer.store.remote import parse_location
 
 
@@ -25,8 +25,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from indexer.commands.progress import Bar
-    from indexer.commands.summary import print_summary
+    from indexer.commands.console.progress import Bar
+    from indexer.commands.console.summary import print_summary
     from indexer.jobs.build import add
 
     bar = Bar()

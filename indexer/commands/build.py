@@ -2,12 +2,12 @@
 
 import argparse
 
-from indexer.commands.common import add_device_option
-from indexer.commands.engine_options import add_engine_options, engine_of
-from indexer.commands.limit_options import add_limit_options, limits_of
-from indexer.commands.model_options import add_model_options, loading_of, preprocessing_of
-from indexer.commands.output import tell
-from indexer.commands.source_options import add_source_options, columns_of
+from indexer.commands.console.output import tell
+from indexer.commands.options.engine import add_engine_options, engine_of
+from indexer.commands.options.limits import add_limit_options, limits_of
+from indexer.commands.options.model import add_model_options, loading_of, preprocessing_of
+from indexer.commands.options.shared import add_device_option
+from indexer.commands.options.sources import add_source_options, columns_of
 from indexer.defaults import FLOAT32, PRECISIONS, SHARD_SIZE
 from indexer.receptive_field.layout import FORMS, parse_layouts
 from indexer.store.remote import parse_location
@@ -46,8 +46,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from indexer.commands.progress import Bar
-    from indexer.commands.summary import print_summary
+    from indexer.commands.console.progress import Bar
+    from indexer.commands.console.summary import print_summary
     from indexer.jobs.build import BuildRequest, build
     from indexer.network.models import NO_WEIGHTS, default_weights, is_own
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from indexer.commands.common import add_index
+from indexer.commands.options.shared import add_index
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -10,8 +10,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from indexer.commands.progress import Bar
-    from indexer.commands.summary import print_summary
+    from indexer.commands.console.progress import Bar
+    from indexer.commands.console.summary import print_summary
     from indexer.jobs.compact import compact
 
     print_summary(options.index, compact(options.index, Bar().reporter.stage))

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from indexer.commands.common import add_images_option, add_index, say_lost
+from indexer.commands.console.lost import say_lost
+from indexer.commands.options.shared import add_images_option, add_index
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

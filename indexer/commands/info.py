@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from indexer.commands.common import add_index
+from indexer.commands.options.shared import add_index
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

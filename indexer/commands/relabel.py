@@ -2,8 +2,8 @@
 
 import argparse
 
-from indexer.commands.common import add_index
-from indexer.commands.source_options import add_column_options, columns_of
+from indexer.commands.options.shared import add_index
+from indexer.commands.options.sources import add_column_options, columns_of
 from indexer.store.remote import parse_location
 
 
@@ -24,7 +24,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from indexer.commands.progress import Bar
+    from indexer.commands.console.progress import Bar
     from indexer.jobs.relabel import relabel
 
     bar = Bar("reading")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from indexer.commands.common import add_index
+from indexer.commands.options.shared import add_index
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -15,8 +15,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from indexer.commands.progress import Bar
-    from indexer.commands.summary import print_summary
+    from indexer.commands.console.progress import Bar
+    from indexer.commands.console.summary import print_summary
     from indexer.jobs.remove import remove
 
     manifest = remove(options.index, options.id, options.path, options.class_, Bar().reporter.stage)

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from indexer.commands.common import add_index
+from indexer.commands.options.shared import add_index
 from indexer.defaults import SELECTIVE_AUC
 from indexer.query.learning.report_text import WRITERS
 

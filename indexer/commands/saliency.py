@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.commands.common import add_layer_options, add_network_options
+from indexer.commands.options.shared import add_layer_options, add_network_options
 from indexer.defaults import METHODS
 from indexer.errors import InvalidRequest, NotFound
 

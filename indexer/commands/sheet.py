@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from indexer.commands.common import add_layer_options, say_lost
+from indexer.commands.console.lost import say_lost
+from indexer.commands.options.shared import add_layer_options
 from indexer.defaults import SHEET_CONTEXT, SHEET_FORMATS, SHEET_TILE
 
 

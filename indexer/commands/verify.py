@@ -2,8 +2,8 @@
 
 import argparse
 
-from indexer.commands.common import add_index, add_network_options
-from indexer.commands.limit_options import add_limit_options, limits_of
+from indexer.commands.options.limits import add_limit_options, limits_of
+from indexer.commands.options.shared import add_index, add_network_options
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -29,8 +29,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _repair(options: argparse.Namespace) -> None:
-    from indexer.commands.progress import Bar
-    from indexer.commands.summary import print_summary
+    from indexer.commands.console.progress import Bar
+    from indexer.commands.console.summary import print_summary
     from indexer.jobs.verify import repair
 
     reporter, limits = Bar().reporter, limits_of(options)

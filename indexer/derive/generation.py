@@ -10,8 +10,8 @@ from indexer.derive.executor import Executor, LocalExecutor
 from indexer.derive.image_table import ImageTable, write_image_table
 from indexer.derive.labels import KEY, Labels, read_labels
 from indexer.derive.layer import write_layer
+from indexer.derive.nearest.vectors import write_vectors
 from indexer.derive.sources import Sources, closing_opened, open_shards, opened
-from indexer.derive.vectors import write_vectors
 from indexer.index import layout
 from indexer.index.manifest import Manifest, publish
 from indexer.store import atomic, durable

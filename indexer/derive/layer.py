@@ -22,7 +22,7 @@ from indexer.derive.neurons import NeuronBlock, block_of, histogram_of
 from indexer.derive.selectivity import Selectivity, Tally
 from indexer.derive.sources import Sources, opened
 from indexer.index import hdf5
-from indexer.index.manifest import LayerInfo
+from indexer.index.configuration import LayerInfo
 from indexer.shards.counting import Counter
 
 KIND = "unitscope layer"

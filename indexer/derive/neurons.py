@@ -7,7 +7,7 @@ import numpy as np
 from indexer.derive.executor import runs
 from indexer.derive.selectivity import Selectivity, Tally
 from indexer.derive.sources import Sources, opened
-from indexer.index.manifest import LayerInfo
+from indexer.index.configuration import LayerInfo
 from indexer.shards.counting import Counter
 from indexer.shards.format import as_kept
 from indexer.shards.histogram import Histogram

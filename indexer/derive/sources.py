@@ -10,7 +10,8 @@ import numpy as np
 from indexer.derive import image_table
 from indexer.errors import DamagedFile
 from indexer.index import hdf5, layout
-from indexer.index.manifest import Configuration, Manifest, ShardInfo
+from indexer.index.configuration import Configuration
+from indexer.index.manifest import Manifest, ShardInfo
 from indexer.shards.pool import ShardPool
 from indexer.shards.reader import Shard, open_listed
 from indexer.store.storage import Location, storage_at

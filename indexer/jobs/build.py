@@ -5,37 +5,39 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from indexer.defaults import MAX_PIXELS, SHARD_SIZE
-from indexer.derive.executor import Executor
-from indexer.derive.generation import derive_and_publish
+from indexer.defaults import FLOAT32, MAX_PIXELS, SHARD_SIZE
 from indexer.derive.image_table import ImageTable
-from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, NotFound, NotReproducible
+from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, NotFound
 from indexer.images.columns import Wanted
-from indexer.images.left_out import none_usable
 from indexer.images.listing import Listing, list_images
-from indexer.index import layout
-from indexer.index.intake import Intake
+from indexer.index.configuration import Configuration
 from indexer.index.loading import PLAIN, Loading
 from indexer.index.lock import writing
-from indexer.index.manifest import FLOAT32, Configuration, Manifest, ShardInfo, read_manifest
+from indexer.index.manifest import Manifest, read_manifest
 from indexer.inputs.dimness import dim
 from indexer.inputs.saying import input_line, size_line
 from indexer.inputs.upscaling import upscaled
+from indexer.jobs.carry_out import carry_out
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
-from indexer.jobs.news import say_moved, say_news, say_other_classes
-from indexer.jobs.plan import Plan, unfinished_plan
+from indexer.jobs.origin.news import say_moved, say_news, say_other_classes
+from indexer.jobs.origin.sources import (
+    Origin,
+    from_a_forgotten_list,
+    list_origin,
+    origin_in,
+    origin_of,
+    refuse_other_origin,
+)
+from indexer.jobs.origin.taking_in import remember, taken_in
+from indexer.jobs.pipeline.write_shards import Engine, index_shards
+from indexer.jobs.plan import Plan, new_plan, unfinished_plan
 from indexer.jobs.remove import path_fingerprint
 from indexer.jobs.reporter import Reporter
-from indexer.jobs.sources import Origin, from_a_forgotten_list, list_origin, origin_in, origin_of, refuse_other_origin
-from indexer.jobs.taking_in import remember, taken_in
-from indexer.jobs.write_shards import Engine, index_shards, run_plan
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
 from indexer.network.models import load_model
 from indexer.network.restore import configuration_of, network_of
 from indexer.receptive_field.layout import Layout
-from indexer.shards.reader import Shard
-from indexer.store import atomic
 from indexer.store.remote import parse_location
 from indexer.store.storage import Location
 
@@ -129,7 +131,7 @@ def build(index: Location, request: BuildRequest, reporter: Reporter | None = No
             _refuse_other(plan.configuration, configuration, f"the unfinished job in {index}")
             plan = replace(plan, intake=plan.intake or origin.intake)
             _say_first(plan, network, reporter)
-            manifest = _carry_out(index, manifest, plan, engine, reporter, request.limits)
+            manifest = carry_out(index, manifest, plan, engine, reporter, request.limits)
         if manifest is not None:
             say_news(index, manifest, Origin(origin.root, manifest.intake), reporter.note)
             return manifest
@@ -137,9 +139,11 @@ def build(index: Location, request: BuildRequest, reporter: Reporter | None = No
         for note in listing.notes:
             reporter.note(note)
         batch = request.batch_size or network.batch_size
-        plan = _plan(None, listing, configuration, network, request.shard_size, batch, origin.intake)
+        plan = new_plan(
+            None, listing, configuration, network.model.categories, request.shard_size, batch, origin.intake
+        )
         _say_first(plan, network, reporter)
-        return _carry_out(index, None, plan, engine, reporter, request.limits)
+        return carry_out(index, None, plan, engine, reporter, request.limits)
 
 
 def _check_origin(index: Location, origin: Origin, reporter: Reporter) -> None:
@@ -206,7 +210,7 @@ def add(
         engine = engine or partial(index_shards, network=network)
         plan = unfinished_plan(index, manifest)
         if plan is not None:
-            manifest = _carry_out(index, manifest, plan, engine, reporter, limits)
+            manifest = carry_out(index, manifest, plan, engine, reporter, limits)
         table = ImageTable(index, manifest.derived["images"])
         intake, listing = taken_in(manifest, table, images, columns, reporter.note)
         say_other_classes(index, table, listing, reporter.note)
@@ -220,10 +224,16 @@ def add(
             manifest = replace(manifest, endings=endings)
             return remember(index, manifest, intake, reporter.stage)
         listing = replace(listing, files=new)
-        plan = _plan(
-            manifest, listing, manifest.configuration, network, manifest.shard_size, manifest.batch_size, intake
+        plan = new_plan(
+            manifest,
+            listing,
+            manifest.configuration,
+            network.model.categories,
+            manifest.shard_size,
+            manifest.batch_size,
+            intake,
         )
-        return _carry_out(index, manifest, plan, engine, reporter, limits)
+        return carry_out(index, manifest, plan, engine, reporter, limits)
 
 
 def _left_out(manifest: Manifest, listing: Listing, again: Collection[str], reporter: Reporter) -> set[str]:
@@ -275,81 +285,3 @@ def _refuse_other(there: Configuration, here: Configuration, subject: str) -> No
     here = here.adopting(there)
     if there.digest != here.digest:
         raise ConfigurationMismatch(f"{subject} has another configuration: " + "; ".join(there.differences(here)))
-
-
-def _plan(
-    manifest: Manifest | None,
-    listing: Listing,
-    configuration: Configuration,
-    network: Network,
-    shard_size: int,
-    batch: int,
-    intake: Intake,
-) -> Plan:
-    numbers = [int(Path(shard.file).stem) for shard in manifest.shards] if manifest else []
-    return Plan(
-        configuration=configuration,
-        image_root=str(listing.root),
-        categories=network.model.categories,
-        first_id=manifest.next_id if manifest else 0,
-        first_shard=max(numbers, default=-1) + 1,
-        shard_size=shard_size,
-        batch_size=batch,
-        skipped=list(listing.skipped),
-        files=listing.files,
-        intake=intake,
-        endings=dict(listing.endings) if intake.folder else {},
-    )
-
-
-def _carry_out(
-    index: Location, manifest: Manifest | None, plan: Plan, engine: Engine, reporter: Reporter, limits: Limits
-) -> Manifest:
-    plan.write(index)
-    reporter.total(len(plan.files))
-    try:
-        shards = run_plan(index, plan, engine, reporter.progress, limits)
-    except NotReproducible:  # then none of the shards written so far can be trusted
-        _forget(index, plan)
-        raise
-    if not any(shard.rows for shard in shards):
-        unusable = _undo(index, shards)
-        if manifest is None:
-            raise NotFound(none_usable(unusable))
-        return replace(manifest, skipped=manifest.skipped_with(unusable))
-    if manifest is None:
-        manifest = Manifest(
-            0, plan.configuration, plan.image_root, 0, plan.shard_size, plan.batch_size, plan.categories
-        )
-    skipped = manifest.skipped_with(plan.skipped)
-    left_out = sorted({*manifest.left_out} - {path_fingerprint(file.path) for file in plan.files})
-    grown = replace(
-        manifest,
-        shards=[*manifest.shards, *shards],
-        next_id=plan.next_id,
-        skipped=skipped,
-        left_out=left_out,
-        intake=plan.intake or manifest.intake,
-        endings=plan.endings or manifest.endings,
-    )
-    published = derive_and_publish(index, grown, reporter.stage, engine if isinstance(engine, Executor) else None)
-    layout.plan_path(index).unlink()
-    return published
-
-
-def _forget(index: Location, plan: Plan) -> None:
-    """Remove everything that an unfinished job has written."""
-    for shard in plan.shards():
-        atomic.remove(index / layout.shard_file(shard.number))  # before the plan, as in `_undo`
-    layout.plan_path(index).unlink()
-
-
-def _undo(index: Location, shards: Sequence[ShardInfo]) -> list[tuple[str, str]]:
-    """Undo a job none of whose images could be used. Returns each image's path and the reason."""
-    skipped = []
-    for info in shards:
-        with Shard(index / info.file, info.file) as shard:
-            skipped += shard.skipped()
-        atomic.remove(index / info.file)  # before the plan: the next job must not take this shard for its own
-    layout.plan_path(index).unlink()
-    return skipped

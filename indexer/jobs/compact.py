@@ -9,8 +9,9 @@ import numpy as np
 from indexer.derive.generation import Report, derive_and_publish
 from indexer.errors import InvalidRequest
 from indexer.index import layout
+from indexer.index.configuration import Configuration
 from indexer.index.lock import writing
-from indexer.index.manifest import Configuration, Manifest, ShardInfo, read_manifest
+from indexer.index.manifest import Manifest, ShardInfo, read_manifest
 from indexer.jobs.plan import unfinished_plan
 from indexer.shards.reader import Shard
 from indexer.shards.records import LayerBatch

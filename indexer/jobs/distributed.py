@@ -5,11 +5,11 @@
    parts of the derivation (it is a `indexer.derive.executor.Executor`); the driver puts them together and publishes.
    The index, the images and the weights must lie where the driver's names lead the workers to them.
 
-A worker (`indexer.jobs.dask_worker`) refuses work of a driver whose code, packages, weights or configuration differ:
-activations would too. Work whose worker is lost is done again by another, as is work that fails for a reason that may
-pass; when the scheduler or the last worker is lost, the driver waits for it to come back and hands out what is missing.
-None of this can change a result: all work is the same functions that one process calls, and a shard is written under a
-name of its own run, whole, and the first to be there stays.
+A worker (`indexer.jobs.cluster.dask_worker`) refuses work of a driver whose code, packages, weights or configuration
+differ: activations would too. Work whose worker is lost is done again by another, as is work that fails for a reason
+that may pass; when the scheduler or the last worker is lost, the driver waits for it to come back and hands out what is
+missing. None of this can change a result: all work is the same functions that one process calls, and a shard is written
+under a name of its own run, whole, and the first to be there stays.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ from typing import Any
 
 from indexer.errors import ConfigurationMismatch, EngineUnavailable, NotInstalled, UnitscopeError
 from indexer.index.manifest import ShardInfo
-from indexer.jobs import pickled_call
-from indexer.jobs.dask_worker import check_versions, checked, index_shard, versions
+from indexer.jobs.cluster import pickled_call
+from indexer.jobs.cluster.dask_worker import check_versions, checked, index_shard, versions
+from indexer.jobs.pipeline.write_shards import Progress, ShardTask
 from indexer.jobs.plan import ShardPlan
-from indexer.jobs.write_shards import Progress, ShardTask
 from indexer.store.storage import Location, storage_at
 
 log = logging.getLogger(__name__)

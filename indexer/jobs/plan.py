@@ -10,13 +10,15 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from indexer.errors import DamagedFile
-from indexer.images.listing import ImageFile
+from indexer.images.listing import ImageFile, Listing
 from indexer.index import layout
+from indexer.index.configuration import Configuration
 from indexer.index.intake import Intake
-from indexer.index.manifest import Configuration, Manifest
+from indexer.index.manifest import Manifest
 from indexer.store import atomic
 from indexer.store.storage import Location
 
@@ -75,6 +77,32 @@ class Plan:
 
 
 _PLAIN = ("image_root", "categories", "first_id", "first_shard", "shard_size", "batch_size", "skipped")
+
+
+def new_plan(
+    manifest: Manifest | None,
+    listing: Listing,
+    configuration: Configuration,
+    categories: list[str],
+    shard_size: int,
+    batch_size: int,
+    intake: Intake,
+) -> Plan:
+    """The plan of a job that indexes a listing. Its ids and shards follow those of ``manifest``, if there is one."""
+    numbers = [int(Path(shard.file).stem) for shard in manifest.shards] if manifest else []
+    return Plan(
+        configuration=configuration,
+        image_root=str(listing.root),
+        categories=categories,
+        first_id=manifest.next_id if manifest else 0,
+        first_shard=max(numbers, default=-1) + 1,
+        shard_size=shard_size,
+        batch_size=batch_size,
+        skipped=list(listing.skipped),
+        files=listing.files,
+        intake=intake,
+        endings=dict(listing.endings) if intake.folder else {},
+    )
 
 
 def read_plan(index: Location) -> Plan | None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from indexer.defaults import FLOAT32
 from indexer.derive.labels import read_labels
 from indexer.derive.sources import open_shards
 from indexer.images.listing import ImageFile
-from indexer.index.manifest import FLOAT32, Manifest, read_manifest
-from indexer.jobs.decode import Decoded, decode
+from indexer.index.manifest import Manifest, read_manifest
+from indexer.jobs.pipeline.decode import Decoded, decode
 from indexer.network.forward import Network
 from indexer.network.restore import network_of
 from indexer.store.remote import parse_location

@@ -16,10 +16,10 @@ from indexer.images.listing import ImageFile, Listing
 from indexer.images.reading import read_file
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
+from indexer.jobs.origin.sources import Say
+from indexer.jobs.origin.taking_in import remember, taken_in
 from indexer.jobs.plan import unfinished_plan
 from indexer.jobs.reporter import Reporter
-from indexer.jobs.sources import Say
-from indexer.jobs.taking_in import remember, taken_in
 from indexer.store.storage import Location
 from indexer.system.cores import cores
 

@@ -138,7 +138,7 @@ def _rebuild(
     plans, changed = _plans(index, manifest, damaged, root)
     if not plans and len(damaged) == len(manifest.shards):
         raise InvalidRequest("no image is as it was when it was indexed; build the index again")
-    from indexer.jobs.write_shards import ShardTask, index_shards
+    from indexer.jobs.pipeline.write_shards import ShardTask, index_shards
 
     network = load()
     for note in network.model.notes:

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from indexer.defaults import FLOAT32
 from indexer.errors import BadActivations, InvalidRequest
-from indexer.index.manifest import FLOAT32
 from indexer.network.layers import check_layers
 from indexer.network.models import LoadedModel
 from indexer.network.passes.hooked_pass import run_pass

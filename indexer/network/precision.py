@@ -24,8 +24,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import fuse_conv_bn_eval
 
+from indexer.defaults import FLOAT32, PRECISIONS
 from indexer.errors import InvalidRequest
-from indexer.index.manifest import FLOAT32, PRECISIONS
 from indexer.receptive_field.graph.tracer import LayerTracer, floating_dtype, output_nodes, plain_copy, weightless
 from indexer.system.user_code import described
 

@@ -3,7 +3,7 @@
 import logging
 
 from indexer.errors import ConfigurationMismatch, ModelUnavailable
-from indexer.index.manifest import Configuration, LayerInfo
+from indexer.index.configuration import Configuration, LayerInfo
 from indexer.network.forward import Network, device_named
 from indexer.network.loading.programs import is_program
 from indexer.network.models import load_model

@@ -4,22 +4,18 @@
 >>> [patch.activation for patch in index.top_patches("features.12", neuron=17, limit=9).items]
 """
 
-from typing import Literal
-
 import numpy as np
 
 from indexer.derive.distribution import DEFAULT_FRACTION
 from indexer.errors import InvalidRequest
-from indexer.query import similarity, top
-from indexer.query.generation import Generation, page_of
+from indexer.query import top
+from indexer.query.generation import page_of
 from indexer.query.layer import Layer, cell_of
-from indexer.query.proposals import SearchPlan
-from indexer.query.records import Firing, ImageRecord, Page, Patch, SimilarImage, SimilarPatch
+from indexer.query.records import Firing, ImageRecord, Page, Patch, PerImage
+from indexer.query.search import Search
 from indexer.shards.format import as_kept
 from indexer.store.remote import parse_location
 from indexer.store.storage import Location
-
-PerImage = Literal["one", "all"]
 
 
 def open(path: str | Location, images: str | Location | None = None) -> "Index":
@@ -39,7 +35,7 @@ def open(path: str | Location, images: str | Location | None = None) -> "Index":
     return Index(parse_location(path), parse_location(images) if images is not None else None)
 
 
-class Index(Generation):
+class Index(Search):
     """An open index: one generation, read-only; every question is a method. Safe to use from several threads."""
 
     # -- a neuron -------------------------------------------------------------------------------------------------
@@ -242,116 +238,3 @@ class Index(Generation):
         """The neurons (n,) whose ``values`` (C,) are not below ``lowest`` (C,), and the percentiles (n,) of these."""
         neurons = np.flatnonzero(as_kept(values) >= lowest)
         return neurons, layer.distribution.percentiles(neurons, values[neurons])
-
-    # -- likeness -------------------------------------------------------------------------------------------------
-
-    def similar(
-        self,
-        layer: str,
-        image: int,
-        y: int,
-        x: int,
-        *,
-        limit: int = 10,
-        offset: int = 0,
-        exact: bool = False,
-        per_image: PerImage = "one",
-    ) -> Page[SimilarPatch]:
-        """The cells whose activation vectors are nearest to that of a cell of an indexed image, itself included."""
-        searched, row = self.layer(layer), self._row(image)
-        cell = searched.check_cell(y, x)
-        vector = self._read_maps(searched, row).reshape(searched.info.channels, -1)[:, cell].astype(np.float32)
-        return self._nearest(searched, vector, limit, offset, exact, per_image, row)
-
-    def nearest(
-        self,
-        layer: str,
-        vector: np.ndarray,
-        *,
-        limit: int = 10,
-        offset: int = 0,
-        exact: bool = False,
-        per_image: PerImage = "one",
-    ) -> Page[SimilarPatch]:
-        """The cells whose activation vectors have the highest cosine with a vector (C,).
-
-        Parameters
-        ----------
-        exact : bool
-            Leave out no cell that might be nearer, instead of trusting what FAISS proposes. Where FAISS knows the
-            rounded vectors of all cells, that costs little more; else every map is read.
-        per_image : {"one", "all"}
-            The nearest cell of each image, or every cell.
-        """
-        return self._nearest(self.layer(layer), vector, limit, offset, exact, per_image, None)
-
-    def _nearest(
-        self,
-        layer: Layer,
-        vector: np.ndarray,
-        limit: int,
-        offset: int,
-        exact: bool,
-        per_image: PerImage,
-        own: int | None,
-    ) -> Page[SimilarPatch]:
-        """As `nearest`; ``own`` is the row of the image that the vector was taken from, if it is of the index."""
-        count, one, plan = limit + offset, per_image == "one", self._search_plan(layer.name)
-        read = lambda row: self._read_maps(layer, row)  # noqa: E731
-        if exact:
-            hits = similarity.nearest_of_all(layer, vector, read, count, plan, one=one)
-        else:
-            hits = similarity.nearest(layer, vector, read, count, plan, one=one, own=own)
-        return self._similar_page(layer, hits, one, limit, offset)
-
-    def search(
-        self,
-        layer: str,
-        weights: dict[int, float],
-        *,
-        limit: int = 10,
-        offset: int = 0,
-        exact: bool = False,
-        per_image: PerImage = "one",
-    ) -> Page[SimilarPatch]:
-        """The cells farthest along a direction: a weighted set of neurons, by the weighted sum of activations."""
-        searched, count, one = self.layer(layer), limit + offset, per_image == "one"
-        direction = np.zeros(searched.info.channels, np.float32)
-        for neuron, weight in weights.items():
-            direction[searched.check_neuron(neuron)] = weight
-        if not np.isfinite(direction).all() or not direction.any():
-            raise InvalidRequest("weights must be finite numbers, at least one of them not 0")
-        read = lambda row: self._read_maps(searched, row)  # noqa: E731
-        if exact:
-            hits = similarity.scan(searched, range(len(self.images)), read, similarity.along(direction), count, one=one)
-        else:
-            hits = similarity.farthest(searched, direction, read, count, self._search_plan(layer), one=one)
-        return self._similar_page(searched, hits, one, limit, offset)
-
-    def nearest_images(self, layer: str, peaks: np.ndarray, limit: int = 10) -> Page[SimilarImage]:
-        """The images whose peaks, negative ones as 0, have the highest cosine with ``peaks`` (C,)."""
-        scored = similarity.nearest_images(self.layer(layer), peaks, limit)
-        records = self._records(np.array([row for row, _ in scored], np.int64))
-        items = [SimilarImage(record, score) for record, (_, score) in zip(records, scored, strict=True)]
-        return Page(items, len(self.images), limit, 0)
-
-    def _search_plan(self, layer: str) -> SearchPlan:
-        about = self.manifest.vectors.get(layer, {})
-        return SearchPlan(about.get("probes"), about.get("candidates"))
-
-    def _similar_page(
-        self, layer: Layer, hits: list[similarity.Scored], one: bool, limit: int, offset: int
-    ) -> Page[SimilarPatch]:
-        shown = hits[offset:]
-        records = self._records(np.array([hit.row for hit in shown], np.int64))
-        items = [
-            SimilarPatch(
-                record, layer.name, *divmod(hit.cell, layer.info.width), hit.score,
-                self._box_of(record, layer, hit.cell),
-            )
-            for hit, record in zip(shown, records, strict=True)
-        ]  # fmt: skip
-        total = len(self.images) * (1 if one else layer.info.cells)
-        if len(hits) < limit + offset:  # all, or all that the lists of FAISS that are looked at hold
-            total = len(hits)
-        return Page(items, total, limit, offset)

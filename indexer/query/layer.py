@@ -10,14 +10,14 @@ import faiss
 import numpy as np
 
 from indexer.derive.distribution import DEFAULT_FRACTION, Distribution
-from indexer.derive.faiss_reader import WrongVectors
 from indexer.derive.layer import CLASS_ARRAYS, KIND, STATISTICS, VERSION
+from indexer.derive.nearest.faiss_reader import WrongVectors
+from indexer.derive.nearest.vectors import grid, read_vectors
+from indexer.derive.nearest.vectors_file import check_vectors
 from indexer.derive.selectivity import Selectivity
-from indexer.derive.vectors import grid, read_vectors
-from indexer.derive.vectors_file import check_vectors
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.index import hdf5
-from indexer.index.manifest import LayerInfo
+from indexer.index.configuration import LayerInfo
 from indexer.query.deadline import check, checked, paused
 from indexer.store.storage import Location, storage_at
 
@@ -47,7 +47,7 @@ class Layer:
     classes : ndarray (N,) int32
         Class of each image, -1 for none.
     grid : ndarray (G,) int64
-        Cells whose vectors FAISS knows, see `indexer.derive.vectors`.
+        Cells whose vectors FAISS knows, see `indexer.derive.nearest.vectors`.
     """
 
     def __init__(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.derive.ivf import NEAREST, every_list, probing
-from indexer.derive.vectors import grid_step
+from indexer.derive.nearest.ivf import NEAREST, every_list, probing
+from indexer.derive.nearest.vectors import grid_step
 from indexer.errors import DamagedFile
 from indexer.query.deadline import check
 from indexer.query.layer import Layer

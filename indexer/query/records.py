@@ -1,11 +1,12 @@
 """The records that questions are answered with."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from indexer.images.geometry import Box
 
 T = TypeVar("T")
+PerImage = Literal["one", "all"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from PIL import UnidentifiedImageError
 
 from indexer.errors import ImageRejected, InvalidRequest, ModelUnavailable, NotInstalled, UnitscopeError
 from indexer.images.geometry import Box
-from indexer.index.manifest import Configuration
+from indexer.index.configuration import Configuration
 from indexer.query import deadline
 from service.errors import NetworkLost
 from service.http.bounded_queue import Gate

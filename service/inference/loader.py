@@ -19,8 +19,8 @@ from indexer.errors import (
 )
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
+from indexer.index.configuration import Configuration
 from indexer.index.loading import PROGRAM_ENDINGS
-from indexer.index.manifest import Configuration
 from service.telemetry import metrics
 
 if TYPE_CHECKING:

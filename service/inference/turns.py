@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from indexer.images.geometry import Box
-from indexer.index.manifest import Configuration
+from indexer.index.configuration import Configuration
 from indexer.query import deadline
 from service.http.bounded_queue import Gate
 from service.inference.loader import ForwardResult, Networks, UnitAddress

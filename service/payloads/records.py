@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from indexer.index.manifest import LayerInfo
+from indexer.index.configuration import LayerInfo
 from indexer.query.concepts import Concept, Selective
 from indexer.query.learning.neurons import NeuronTable
 from indexer.query.lookup import Lookup

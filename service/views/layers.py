@@ -3,8 +3,8 @@
 from typing import Any
 
 from indexer.errors import InvalidRequest
-from indexer.query.index import PerImage
 from indexer.query.learning.neurons import aucs, table
+from indexer.query.records import PerImage
 from service.handlers import Json, Question
 from service.http.paging import DEEPEST, cut, listing, walked, whole
 from service.payloads import records

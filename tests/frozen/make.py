@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 import indexer
-from indexer.derive import vectors
+from indexer.derive.nearest import vectors
 from indexer.jobs.build import BuildRequest, build
 from indexer.jobs.remove import remove
 from tests.frozen.answers import answers_of

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import indexer
-from indexer.derive import faiss_gpu, ivf, rabitq, vectors
-from indexer.derive.faiss_reader import WrongVectors
-from indexer.derive.ivf import MeasuredWay, Trained, choose_way, fill, write_inverted
-from indexer.derive.rabitq import train_codes
+from indexer.derive.nearest import faiss_gpu, ivf, rabitq, vectors
+from indexer.derive.nearest.faiss_reader import WrongVectors
+from indexer.derive.nearest.ivf import MeasuredWay, Trained, choose_way, fill, write_inverted
+from indexer.derive.nearest.rabitq import train_codes
+from indexer.derive.nearest.vectors_file import check_vectors
 from indexer.derive.sources import Sources, closing_opened
-from indexer.derive.vectors_file import check_vectors
 from indexer.index.manifest import read_manifest
 from indexer.jobs.build import build
 from indexer.jobs.compact import compact

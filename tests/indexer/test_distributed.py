@@ -15,17 +15,18 @@ from distributed import Client
 from PIL import Image
 
 from indexer.cli import main
-from indexer.derive import layer, vectors
+from indexer.derive import layer
+from indexer.derive.nearest import vectors
 from indexer.errors import BadActivations, ConfigurationMismatch, EngineUnavailable, NotInstalled
 from indexer.jobs import distributed
 from indexer.jobs.build import add, build
-from indexer.jobs.dask_worker import checked, index_shard, kept_network, versions
+from indexer.jobs.cluster.dask_worker import checked, index_shard, kept_network, versions
 from indexer.jobs.distributed import DaskEngine
 from indexer.jobs.limits import Limits
+from indexer.jobs.pipeline.write_shards import ShardTask, existing_shard, index_shards
 from indexer.jobs.plan import ShardPlan, read_plan
 from indexer.jobs.reporter import Reporter
 from indexer.jobs.verify import verify
-from indexer.jobs.write_shards import ShardTask, existing_shard, index_shards
 from indexer.system.cores import cores
 from tests.conftest import build_request, write_photos
 from tests.indexer.cluster import Cluster, kill

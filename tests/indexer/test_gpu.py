@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import indexer
-from indexer.derive import faiss_gpu, ivf, rabitq
+from indexer.derive.nearest import faiss_gpu, ivf, rabitq
 from indexer.jobs.build import build
 from indexer.network.forward import Network
 from indexer.network.models import load_model

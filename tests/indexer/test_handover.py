@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from indexer.jobs.handover import Handover
+from indexer.jobs.pipeline.handover import Handover
 from tests.waiting import wait_until
 
 DEADLINE = 20

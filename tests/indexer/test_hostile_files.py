@@ -24,11 +24,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import indexer
-from indexer.derive import vectors as flat_or_inverted
-from indexer.derive.faiss_reader import WrongVectors
-from indexer.derive.ivf import fill, train, write_inverted
-from indexer.derive.rabitq import train_codes
-from indexer.derive.vectors_file import check_vectors
+from indexer.derive.nearest import vectors as flat_or_inverted
+from indexer.derive.nearest.faiss_reader import WrongVectors
+from indexer.derive.nearest.ivf import fill, train, write_inverted
+from indexer.derive.nearest.rabitq import train_codes
+from indexer.derive.nearest.vectors_file import check_vectors
 from indexer.errors import DamagedFile, StorageUnavailable, UnitscopeError
 from indexer.index.manifest import read_manifest
 from indexer.jobs.remove import remove
@@ -219,7 +219,7 @@ def test_a_manifest_that_asks_for_too_much_is_refused(own: Path, change: Callabl
 
 @pytest.fixture(scope="module", params=["flat", "inverted", "codes"])
 def vectors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path | None]:
-    """A FAISS index as `indexer.derive.vectors` makes it, and its lists."""
+    """A FAISS index as `indexer.derive.nearest.vectors` makes it, and its lists."""
     made = np.random.default_rng(0).random((COUNT, DIMENSIONS), dtype=np.float32)
     path = tmp_path_factory.mktemp("vectors") / "layer.faiss"
     if request.param != "flat":
@@ -262,7 +262,7 @@ def test_every_cut_is_refused(vectors: tuple[Path, Path | None], tmp_path: Path)
 SEARCH = """
 import sys, numpy as np
 from pathlib import Path
-from indexer.derive.vectors import read_vectors
+from indexer.derive.nearest.vectors import read_vectors
 lists = Path(sys.argv[2]) if sys.argv[2:] else None
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:

@@ -29,11 +29,11 @@ from indexer.errors import (
 from indexer.images import reading
 from indexer.images.preprocessing import Preprocessing
 from indexer.index.manifest import read_manifest
-from indexer.jobs import forwarding, write_shards
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.info import describe, skipped_images
 from indexer.jobs.limits import Limits
+from indexer.jobs.pipeline import forwarding, write_shards
 from indexer.jobs.remove import remove
 from indexer.jobs.verify import repair, verify
 from indexer.network.forward import Network

@@ -14,7 +14,8 @@ import indexer
 from indexer.cli import main
 from indexer.errors import BadActivations, InvalidRequest
 from indexer.images.preprocessing import Preprocessing
-from indexer.index.manifest import Configuration, read_manifest
+from indexer.index.configuration import Configuration
+from indexer.index.manifest import read_manifest
 from indexer.network.forward import Network
 from indexer.network.models import LoadedModel, load_model
 from indexer.network.restore import configuration_of, network_of

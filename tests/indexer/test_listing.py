@@ -7,7 +7,7 @@ import pytest
 from indexer.errors import InvalidRequest
 from indexer.images.listing import ImageFile, list_images
 from indexer.images.preprocessing import Preprocessing
-from indexer.jobs.decode import Skipped, decode
+from indexer.jobs.pipeline.decode import Skipped, decode
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import indexer
-from indexer.derive import ivf, vectors
+from indexer.derive.nearest import ivf, vectors
 from indexer.jobs.build import build
 from indexer.query import similarity
 from indexer.query.index import Index

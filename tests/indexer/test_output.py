@@ -16,9 +16,9 @@ from PIL import Image
 
 import indexer
 from indexer.cli import main
-from indexer.commands.failures import system_line
+from indexer.commands.console.failures import system_line
 from indexer.derive.image_table import ImageTable
-from indexer.derive.vectors import read_vectors
+from indexer.derive.nearest.vectors import read_vectors
 from indexer.index.manifest import read_manifest
 from indexer.jobs.build import build
 from tests.conftest import build_request, write_photos

@@ -22,7 +22,7 @@ from indexer.network.forward import Network
 from indexer.network.layers import check_layers
 from indexer.network.models import load_model
 from indexer.network.passes.replicas import apart
-from indexer.network.passes.trial import Trial
+from indexer.network.trial import Trial
 from indexer.shards.reader import Shard
 from tests import stateful_models as models
 from tests.conftest import random_photo

@@ -12,9 +12,11 @@ from torch import nn
 
 import indexer
 from indexer.cli import main
+from indexer.defaults import PRECISIONS
 from indexer.errors import ConfigurationMismatch, DamagedFile, InvalidRequest
 from indexer.images.reading import read_picture
-from indexer.index.manifest import PRECISIONS, Configuration, read_manifest
+from indexer.index.configuration import Configuration
+from indexer.index.manifest import read_manifest
 from indexer.jobs.build import add, build
 from indexer.jobs.info import describe
 from indexer.jobs.precision_report import ranks_kept

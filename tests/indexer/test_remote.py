@@ -16,10 +16,10 @@ from indexer.errors import IndexBusy, NotAnIndex, NotInstalled, StorageUnavailab
 from indexer.images import reading
 from indexer.index.lock import writing
 from indexer.index.manifest import publish, read_manifest
-from indexer.jobs import forwarding
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.info import describe
+from indexer.jobs.pipeline import forwarding
 from indexer.jobs.remove import remove
 from indexer.jobs.verify import repair, verify
 from indexer.shards import pool

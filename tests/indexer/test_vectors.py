@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import indexer
-from indexer.derive import ivf, vectors
+from indexer.derive.nearest import ivf, vectors
 from indexer.derive.sources import Sources, closing_opened
 from indexer.errors import DamagedFile
 from indexer.jobs.build import build

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import DamagedFile
-from indexer.jobs import write_shards
 from indexer.jobs.build import build
-from indexer.jobs.dask_worker import kept_network
-from indexer.jobs.decode import Decoded, Skipped, decode
+from indexer.jobs.cluster.dask_worker import kept_network
 from indexer.jobs.limits import Limits
+from indexer.jobs.pipeline import write_shards
+from indexer.jobs.pipeline.decode import Decoded, Skipped, decode
+from indexer.jobs.pipeline.write_shards import ShardTask, existing_shard, index_shards
 from indexer.jobs.plan import ShardPlan, read_plan
-from indexer.jobs.write_shards import ShardTask, existing_shard, index_shards
 from indexer.shards.writer import ShardWriter
 from tests.conftest import build_request, write_photos
 

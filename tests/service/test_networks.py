@@ -15,7 +15,7 @@ from PIL import Image
 
 import indexer
 from indexer.errors import ModelUnavailable
-from indexer.index.manifest import Configuration
+from indexer.index.configuration import Configuration
 from service.inference.loader import Networks, UnitAddress
 
 

@@ -62,8 +62,8 @@ PROMISES = {
         f"{HOSTILE}::test_garbled_files_do_no_harm",
     "manifest.json is checked against a schema with bounds before it is used.":
         f"{HOSTILE}::test_a_manifest_that_asks_for_too_much_is_refused",
-    "FAISS files are parsed here first (indexer/derive/vectors_file.py): only the three kinds of index that the "
-    "indexer writes are read, and every count, every size and the length of the file must be right to the byte.":
+    "FAISS files are parsed here first (indexer/derive/nearest/vectors_file.py): only the three kinds of index that "
+    "the indexer writes are read, and every count, every size and the length of the file must be right to the byte.":
         f"{HOSTILE}::test_every_cut_is_refused",
     "FAISS itself trusts such numbers: wrong ones make it crash, or allocate memory without bounds.":
         f"{HOSTILE}::test_faiss_can_read_whatever_is_accepted",

@@ -7,8 +7,8 @@ proposes cells; the cells around them are scored from the kept maps.
 
 Up to `FLAT_BYTES` the index is flat float16, exact except for rounding. Beyond, it is an inverted file over float16,
 and beyond `FLOAT16_BYTES` one over codes of one bit for each number. The number of probed lists, and for codes the
-number of candidates, is chosen so that recall@10 is at least `indexer.derive.ivf.RECALL`. Recall is measured against
-exact search while the file is filled.
+number of candidates, is chosen so that recall@10 is at least `indexer.derive.nearest.ivf.RECALL`. Recall is measured
+against exact search while the file is filled.
 """
 
 import functools
@@ -21,11 +21,11 @@ import faiss
 import numpy as np
 
 from indexer.derive.executor import Executor, in_order, runs
-from indexer.derive.faiss_names import faiss_name
-from indexer.derive.ivf import Part, fill, read_inverted, train, training_vectors, write_index, write_inverted
-from indexer.derive.rabitq import train_codes
+from indexer.derive.nearest.faiss_names import faiss_name
+from indexer.derive.nearest.ivf import Part, fill, read_inverted, train, training_vectors, write_index, write_inverted
+from indexer.derive.nearest.rabitq import train_codes
 from indexer.derive.sources import Sources, opened
-from indexer.index.manifest import LayerInfo
+from indexer.index.configuration import LayerInfo
 from indexer.store.storage import Location, storage_at
 from indexer.system.threads import in_threads
 

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from indexer.errors import NotFinite
-from indexer.jobs.decode import Decoded, Skipped
+from indexer.jobs.pipeline.decode import Decoded, Skipped
 from indexer.network.forward import Network
-from indexer.network.passes.trial import IMAGES, Trial
+from indexer.network.trial import IMAGES, Trial
 from indexer.shards import reduce_gpu
 from indexer.shards.records import IndexedImage, LayerBatch
 from indexer.shards.reduce import reduce_maps
@@ -81,7 +81,7 @@ class Passes:
 
 
 class Checks:
-    """Compares passes, before the first batch of a job and then now and then; see `indexer.network.passes.trial`."""
+    """Compares passes, before the first batch of a job and then now and then; see `indexer.network.trial`."""
 
     def __init__(self, network: Network, forwards: ThreadPoolExecutor, batch_size: int) -> None:
         self._network, self._forwards, self._images = network, forwards, min(IMAGES, batch_size)

@@ -2,8 +2,8 @@
 
 1. A pool decodes ahead.
 2. The calling thread gathers batches and starts forward passes, several at once, in a second pool.
-3. It hands the passes over, in order, to a thread for each shard (`indexer.jobs.handover`). That thread opens the
-   shard, writes the passes as they end, and gives the shard its name. A fourth pool counts and compresses for it.
+3. It hands the passes over, in order, to a thread for each shard (`indexer.jobs.pipeline.handover`). That thread opens
+   the shard, writes the passes as they end, and gives the shard its name. A fourth pool counts and compresses for it.
 
 Both queues, of images and of passes, are bounded, so memory does not depend on the number of images.
 """
@@ -19,11 +19,12 @@ from typing import Protocol
 from indexer.defaults import MAX_PIXELS
 from indexer.errors import DamagedFile
 from indexer.index import layout
-from indexer.index.manifest import Configuration, ShardInfo
-from indexer.jobs.decode import Decoded, Skipped, decode_ahead
-from indexer.jobs.forwarding import Passes, StartedPass, Tables, batches, tables_of
-from indexer.jobs.handover import Handover
+from indexer.index.configuration import Configuration
+from indexer.index.manifest import ShardInfo
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
+from indexer.jobs.pipeline.decode import Decoded, Skipped, decode_ahead
+from indexer.jobs.pipeline.forwarding import Passes, StartedPass, Tables, batches, tables_of
+from indexer.jobs.pipeline.handover import Handover
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.network.forward import Network
 from indexer.network.passes.threads import forward_pool, passes_at_once

@@ -6,8 +6,8 @@ node to a neighbour on the same level. So every neighbour must be a node of the 
 
 import numpy as np
 
-from indexer.derive.faiss_reader import Reader, WrongVectors
-from indexer.derive.rabitq import NEIGHBOURS
+from indexer.derive.nearest.faiss_reader import Reader, WrongVectors
+from indexer.derive.nearest.rabitq import NEIGHBOURS
 
 _MOST_LEVELS = 32
 _MOST_SEARCHED = 1 << 12

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TextIO
 
-from indexer.commands.failures import system_line
+from indexer.commands.console.failures import system_line
 from indexer.images import remarks
 
 _CLOSED = 141

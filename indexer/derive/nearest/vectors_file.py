@@ -1,4 +1,4 @@
-"""Checks that a file is a FAISS index as `indexer.derive.vectors` writes it, whole and of the right size.
+"""Checks that a file is a FAISS index as `indexer.derive.nearest.vectors` writes it, whole and of the right size.
 
 FAISS trusts the files that it reads. A file that claims wrong sizes makes it allocate without bounds, or crash the
 process. So every number of the structure is read and checked here first. FAISS then reads only vectors and ids, whose
@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from indexer.derive.faiss_reader import Reader, WrongVectors
-from indexer.derive.graph_file import check_graph
+from indexer.derive.nearest.faiss_reader import Reader, WrongVectors
+from indexer.derive.nearest.graph_file import check_graph
 
 _FP16: Final = 4
 _INNER_PRODUCT: Final = 0

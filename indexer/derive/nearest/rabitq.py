@@ -14,8 +14,8 @@ from contextlib import contextmanager
 import faiss
 import numpy as np
 
-from indexer.derive import faiss_gpu
-from indexer.derive.ivf import Trained, list_count, spread
+from indexer.derive.nearest import faiss_gpu
+from indexer.derive.nearest.ivf import Trained, list_count, spread
 
 FACTORS = (1, 2, 3, 5, 10)
 """How many candidates may be asked for, as multiples of the cells that are wanted."""

@@ -10,7 +10,7 @@ from indexer.images.columns import Wanted
 from indexer.images.listing import Listing, list_images
 from indexer.index.intake import Intake
 from indexer.index.manifest import Manifest
-from indexer.jobs.sources import (
+from indexer.jobs.origin.sources import (
     Origin,
     Say,
     check_root,

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from indexer.commands.output import tell
+from indexer.commands.console.output import tell
 from indexer.jobs.reporter import Reporter
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from indexer.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from indexer.jobs.write_shards import Engine
+    from indexer.jobs.pipeline.write_shards import Engine
 
 
 def add_engine_options(command: argparse.ArgumentParser) -> None:

@@ -1,12 +1,8 @@
 """Options that several commands share."""
 
 import argparse
-from typing import TYPE_CHECKING
 
 from indexer.store.remote import parse_location
-
-if TYPE_CHECKING:
-    from indexer.pictures.lost import LostOriginals
 
 
 def add_index(command: argparse.ArgumentParser) -> None:
@@ -36,9 +32,3 @@ def add_network_options(command: argparse.ArgumentParser) -> None:
 
 def add_device_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", help="cpu, cuda, cuda:1, …; default: a GPU if there is one")
-
-
-def say_lost(lost: "LostOriginals", options: argparse.Namespace) -> None:
-    """Say how many originals placeholders stand for, if there are any."""
-    if summary := lost.summary(str(options.index)):
-        print(summary)

@@ -14,8 +14,8 @@ from typing import Any
 import faiss
 import numpy as np
 
-from indexer.derive import faiss_gpu
-from indexer.derive.faiss_names import faiss_name
+from indexer.derive.nearest import faiss_gpu
+from indexer.derive.nearest.faiss_names import faiss_name
 
 RECALL = 0.95
 NEAREST = 10

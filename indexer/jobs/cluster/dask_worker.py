@@ -16,9 +16,10 @@ import faiss
 
 import indexer
 from indexer.errors import ConfigurationMismatch
-from indexer.index.manifest import Configuration, ShardInfo
+from indexer.index.configuration import Configuration
+from indexer.index.manifest import ShardInfo
+from indexer.jobs.pipeline.write_shards import ShardTask, existing_shard, index_shards
 from indexer.jobs.plan import ShardPlan
-from indexer.jobs.write_shards import ShardTask, existing_shard, index_shards
 from indexer.network.forward import Network
 from indexer.network.restore import configuration_of, network_of
 from indexer.system.malloc import keep_freed_memory
