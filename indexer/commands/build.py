@@ -3,6 +3,7 @@
 import argparse
 
 from indexer.commands.console.output import tell
+from indexer.commands.options.categories import add_categories_option, categories_of
 from indexer.commands.options.engine import add_engine_options, engine_of
 from indexer.commands.options.limits import add_limit_options, limits_of
 from indexer.commands.options.model import add_model_options, loading_of, preprocessing_of
@@ -39,6 +40,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--batch-size", type=int, help="images in a forward pass; default: a size that suits the device"
     )
+    add_categories_option(command, "those that come with the weights")
     add_device_option(command)
     add_source_options(command)
     add_limit_options(command)
@@ -71,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
         follow_links=options.follow_links,
         max_pixels=options.max_pixels,
         layouts=parse_layouts(options.layout),
+        categories=categories_of(options),
     )
     if weights == NO_WEIGHTS and not is_own(options.model):  # a person's own network may have loaded weights itself
         tell("unitscope: RANDOM weights (--weights none): this network has learned nothing")
@@ -80,6 +83,10 @@ def run(options: argparse.Namespace) -> int:
     finally:
         bar.close()
     print_summary(options.out, manifest)
+    if manifest.output == "":
+        print(
+            "  the network's output is not among the layers, so its answers are not known; its last module holds them"
+        )
     for layer in manifest.configuration.layers:
         print(f"  {layer.name}: receptive field {layer.field.words}")
     if options.precision != FLOAT32:

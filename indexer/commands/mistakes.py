@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from indexer.commands.common import add_index
+from indexer.commands.options.shared import add_index
 
 if TYPE_CHECKING:
     from indexer.query.learning.mistakes import Mistake

@@ -2,6 +2,7 @@
 
 import argparse
 
+from indexer.commands.options.categories import add_categories_option, categories_of
 from indexer.commands.options.shared import add_index
 from indexer.commands.options.sources import add_column_options, columns_of
 from indexer.store.remote import parse_location
@@ -17,6 +18,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="a list; default: the place that the index takes its images from",
     )
     add_column_options(command)
+    add_categories_option(command, "those that the index has")
     command.add_argument(
         "--quick", action="store_true",
         help="read only files whose path or size has changed; misses files of equal size that exchanged their names",
@@ -27,9 +29,10 @@ def run(options: argparse.Namespace) -> int:
     from indexer.commands.console.progress import Bar
     from indexer.jobs.relabel import relabel
 
+    categories = categories_of(options)
     bar = Bar("reading")
     try:
-        done = relabel(options.index, options.images, columns_of(options), options.quick, bar.reporter)
+        done = relabel(options.index, options.images, columns_of(options), options.quick, bar.reporter, categories)
     finally:
         bar.close()
     print(

@@ -69,6 +69,9 @@ class Manifest:
         Where the images come from.
     endings : dict of str to int
         How many files of the folder were left out because of each ending; see `indexer.images.folder.Found`.
+    output : str or None
+        The layer whose output the network returns; "" if none of the indexed layers is; None in an index of an older
+        program, where that is not known.
     relabelled : int
         The number of images whose path or class differs from their shard's; "labels" in ``derived`` lists them.
     """
@@ -90,6 +93,7 @@ class Manifest:
     left_out: list[str] = field(default_factory=list)
     intake: Intake = PLAIN_INTAKE
     endings: dict[str, int] = field(default_factory=dict)
+    output: str | None = None
     relabelled: int = 0
 
     def skipped_with(self, others: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
@@ -102,6 +106,8 @@ class Manifest:
             "images", "derived", "checksums", "vectors")}  # fmt: skip
         # Left out when empty, so that older programs can read the index.
         body |= {name: value for name in ("left_out", "endings", "relabelled") if (value := getattr(self, name))}
+        if self.output is not None:
+            body["output"] = self.output
         if self.intake != PLAIN_INTAKE:
             body["intake"] = self.intake.to_json()
         return {

@@ -101,6 +101,7 @@ SCHEMA: Final = _or_with(
     left_out=_list({"type": "string", "pattern": "^[0-9a-f]{32}$"}),
     intake=_INTAKE,
     endings={"type": "object", "additionalProperties": _COUNT},
+    output={"type": "string", "maxLength": 512},
     relabelled=_COUNT,
 )
 _VALIDATOR: Final = jsonschema_rs.Draft202012Validator(SCHEMA, mask="the value")

@@ -14,6 +14,7 @@ from indexer.index.configuration import Configuration
 from indexer.index.loading import PLAIN, Loading
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
+from indexer.inputs.categories import check_categories
 from indexer.inputs.dimness import dim
 from indexer.inputs.saying import input_line, size_line
 from indexer.inputs.upscaling import upscaled
@@ -36,6 +37,7 @@ from indexer.jobs.reporter import Reporter
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
 from indexer.network.models import load_model
+from indexer.network.output import output_layer
 from indexer.network.restore import configuration_of, network_of
 from indexer.receptive_field.layout import Layout
 from indexer.store.remote import parse_location
@@ -78,6 +80,8 @@ class BuildRequest:
         Follow symbolic links, even out of the image root.
     max_pixels : int
         Skip images with more pixels.
+    categories : sequence of str, optional
+        The names of the network's outputs; by default those that come with its weights.
     """
 
     images: Location
@@ -98,6 +102,7 @@ class BuildRequest:
     max_pixels: int = MAX_PIXELS
     layouts: Mapping[str, Layout] | None = None
     loading: Loading = PLAIN
+    categories: Sequence[str] | None = None
 
 
 def build(index: Location, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
@@ -139,11 +144,18 @@ def build(index: Location, request: BuildRequest, reporter: Reporter | None = No
         for note in listing.notes:
             reporter.note(note)
         batch = request.batch_size or network.batch_size
-        plan = new_plan(
-            None, listing, configuration, network.model.categories, request.shard_size, batch, origin.intake
-        )
+        output, categories = _answers(request, network)
+        plan = new_plan(None, listing, configuration, categories, request.shard_size, batch, origin.intake, output)
         _say_first(plan, network, reporter)
         return carry_out(index, None, plan, engine, reporter, request.limits)
+
+
+def _answers(request: BuildRequest, network: Network) -> tuple[str, list[str]]:
+    """The layer that holds the network's output, "" if none does, and the names of the outputs."""
+    output = output_layer(network) or ""
+    if request.categories is not None and output:
+        check_categories(list(request.categories), output, network.shapes[output][0])
+    return output, network.model.categories if request.categories is None else list(request.categories)
 
 
 def _check_origin(index: Location, origin: Origin, reporter: Reporter) -> None:
@@ -228,10 +240,11 @@ def add(
             manifest,
             listing,
             manifest.configuration,
-            network.model.categories,
+            manifest.categories,
             manifest.shard_size,
             manifest.batch_size,
             intake,
+            manifest.output,
         )
         return carry_out(index, manifest, plan, engine, reporter, limits)
 

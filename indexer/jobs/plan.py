@@ -52,6 +52,8 @@ class Plan:
     """The intake of the index after the job; None in a plan of an older program."""
     endings: dict[str, int] = field(default_factory=dict)
     """The same as in the manifest."""
+    output: str | None = None
+    """The same as in the manifest."""
 
     @property
     def next_id(self) -> int:
@@ -69,6 +71,7 @@ class Plan:
     def write(self, index: Location) -> None:
         header = {key: getattr(self, key) for key in _PLAIN}
         header |= {"intake": self.intake.to_json() if self.intake else None, "endings": self.endings}
+        header |= {"output": self.output}
         header |= {"format": FORMAT, "version": VERSION, "configuration": self.configuration.to_json()}
         lines = ({"path": file.path, "class": file.class_} for file in self.files)
         with atomic.publishing(layout.plan_path(index)) as partial, partial.open("w", encoding="ascii") as written:
@@ -87,6 +90,7 @@ def new_plan(
     shard_size: int,
     batch_size: int,
     intake: Intake,
+    output: str | None,
 ) -> Plan:
     """The plan of a job that indexes a listing. Its ids and shards follow those of ``manifest``, if there is one."""
     numbers = [int(Path(shard.file).stem) for shard in manifest.shards] if manifest else []
@@ -101,6 +105,7 @@ def new_plan(
         skipped=list(listing.skipped),
         files=listing.files,
         intake=intake,
+        output=output,
         endings=dict(listing.endings) if intake.folder else {},
     )
 
@@ -125,6 +130,7 @@ def read_plan(index: Location) -> Plan | None:
                 files=[_file(json.loads(line)) for line in lines],
                 intake=Intake.from_json(data["intake"]) if data.get("intake") else None,
                 endings=data.get("endings", {}),
+                output=data.get("output"),
                 **({key: data[key] for key in _PLAIN} | {"skipped": [(path, why) for path, why in data["skipped"]]}),
             )
     except FileNotFoundError:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -16,6 +16,7 @@ from indexer.images.listing import ImageFile, Listing
 from indexer.images.reading import read_file
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
+from indexer.inputs.categories import check_categories
 from indexer.jobs.origin.sources import Say
 from indexer.jobs.origin.taking_in import remember, taken_in
 from indexer.jobs.plan import unfinished_plan
@@ -42,6 +43,7 @@ def relabel(
     columns: Wanted | None = None,
     quick: bool = False,
     reporter: Reporter | None = None,
+    categories: Sequence[str] | None = None,
 ) -> Relabelled:
     """Update the classes of images, and the paths of moved images, to what they are now; then derive the index anew.
 
@@ -59,6 +61,8 @@ def relabel(
         Read only files whose path or size is not that of an indexed image. This misses images of equal size that
         exchanged their names.
     reporter : Reporter, optional
+    categories : sequence of str, optional
+        The names of the network's outputs from now on.
 
     Raises
     ------
@@ -77,11 +81,26 @@ def relabel(
         reporter.total(matching.to_read)
         changed, moved, classes = _changes(table, matching.rows(), listing.classes)
         _say_rest(table, matching, reporter.note)
-        if not changed:
+        renamed = manifest if categories is None else with_categories(manifest, list(categories))
+        if not changed and renamed == manifest:
             return Relabelled(remember(index, manifest, intake, reporter.stage), 0, 0)
         labels = Labels(read_labels(index, manifest).changed | changed)
-        manifest = replace(manifest, intake=intake)
+        manifest = replace(renamed, intake=intake)
         return Relabelled(derive_and_publish(index, manifest, reporter.stage, labels=labels), moved, classes)
+
+
+def with_categories(manifest: Manifest, names: list[str]) -> Manifest:
+    """The manifest with other names of the network's outputs.
+
+    Raises
+    ------
+    InvalidRequest
+        They are not as many as the outputs, if it is known which layer holds these.
+    """
+    for layer in manifest.configuration.layers:
+        if layer.name == manifest.output:
+            check_categories(names, layer.name, layer.channels)
+    return replace(manifest, categories=names)
 
 
 def _changes(

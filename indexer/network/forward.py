@@ -207,7 +207,23 @@ class Network:
                 f"{self.shapes[layer]} at first; name a layer of one shape"
             )
 
-    def _forward(self, pixels: np.ndarray, see: Callable[[str, torch.Tensor], bool]) -> None:
+    def to_the_end(self, pixels: np.ndarray) -> tuple[dict[str, torch.Tensor], object]:
+        """Copies of all layers' maps (B, C, H, W), and what the network's ``forward`` returns.
+
+        Raises
+        ------
+        BadActivations, UserCodeFailed
+        """
+        maps: dict[str, torch.Tensor] = {}
+
+        def keep(layer: str, output: torch.Tensor) -> bool:
+            maps.setdefault(layer, output.clone())
+            return False
+
+        returned = self._forward(pixels, keep)
+        return maps, returned
+
+    def _forward(self, pixels: np.ndarray, see: Callable[[str, torch.Tensor], bool]) -> object:
         """Run a pass; ``see`` gets each layer's maps and says whether they were the last that are wanted."""
 
         def seen(layer: str, output: object) -> bool:
@@ -220,7 +236,7 @@ class Network:
             self._own_stream(),
         ):
             batch = torch.from_numpy(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-            run_pass(module, self.model.preprocessing.normalise(batch), self.traces, seen)
+            return run_pass(module, self.model.preprocessing.normalise(batch), self.traces, seen)
 
     def _own_stream(self) -> AbstractContextManager[object]:
         """Within it this thread's work is queued beside that of other threads, where the device has queues."""

@@ -240,7 +240,7 @@ def test_no_output_and_no_match(small_index: Path, tmp_path: Path) -> None:
         confusion(index)  # 1000 categories, "birds" and "boats" are none of them
     photos = write_colours(tmp_path / "photos", 6, {"a": ("red", 2), "b": ("blue", 2)})
     with indexer.open(build_planted(photos, tmp_path / "index")) as index:
-        with pytest.raises(NotFound, match="4 has 3 neurons, the index has 2 classes"):
+        with pytest.raises(NotFound, match="number of an output of 4; relabel --categories"):
             confusion(index)  # three outputs, two classes, no categories
         assert report(index)["confusion"] is None
 

@@ -195,5 +195,5 @@ def test_an_index_without_its_output(small_index: Path, bare: Path) -> None:
         for ask in (answers_of, mistakes, scores):
             with pytest.raises(NotFound, match="no class of the index is the name"):
                 ask(index)
-    with indexer.open(bare) as index, pytest.raises(NotFound, match="output is not known"):
-        answer_on(index, int(index.images.id[0]))
+    with indexer.open(bare) as index:  # no names, no classes
+        assert answer_on(index, int(index.images.id[0])).answers[0].name in ("0", "1", "2")

@@ -170,7 +170,7 @@ def test_trend(client: ConformingClient, folder: Path, index: Index) -> None:
         ("/v1/indexes/plain/layers/1/classes", 422, "at least 2 classes; this index has none"),
         ("/v1/indexes/plain/layers/1/likeness", 422, "at least 2 classes"),
         ("/v1/indexes/plain/layers/1/neurons?state=dense", 422, "state=dense needs images of at least 2 classes"),
-        ("/v1/indexes/plain/confusion", 404, "4 has 3 neurons, the index has 0 classes"),
+        ("/v1/indexes/plain/confusion", 404, "no class of the index is the name or the number of an output of 4"),
         (f"{LAYER}/neurons?state=asleep", 422, "must be one of dead, dense"),
         (f"{LAYER}/neurons?class=cars", 404, "no class 'cars'"),
         (f"{LAYER}/classes/cars", 404, "no class 'cars'"),

@@ -25,8 +25,8 @@ class _Ended(BaseException):
 
 def run_pass(
     module: nn.Module, batch: torch.Tensor, layers: Iterable[str], seen: Callable[[str, object], bool]
-) -> None:
-    """Run a module on a batch.
+) -> object:
+    """Run a module on a batch; give what it returns, None where the pass ended before.
 
     Parameters
     ----------
@@ -44,12 +44,13 @@ def run_pass(
     # Of nn.Module, because the method of a TorchScript module refuses; the hook runs all the same.
     handles = [nn.Module.register_forward_hook(module.get_submodule(layer), running.hook(layer)) for layer in layers]
     images, _, height, width = batch.shape
+    returned: object = None
     try:
         with of_user(
             f"the network, given {images} images of height {height} and width {width},",
             _ONE_AT_A_TIME if images > 1 else "",
         ):
-            module(batch)
+            returned = module(batch)
     except _Ended:
         pass
     except UserCodeFailed:
@@ -60,6 +61,7 @@ def run_pass(
             handle.remove()
     if running.error is not None:
         raise running.error
+    return returned
 
 
 class _Pass:

@@ -10,7 +10,7 @@ import numpy as np
 from indexer.errors import InvalidRequest, NotFound
 from indexer.query.deadline import checked
 from indexer.query.index import Index
-from indexer.query.learning.outputs import NAME, Outputs, output_layer, outputs_of
+from indexer.query.learning.outputs import NAME, Outputs, categories_of, output_layer, outputs_of
 from indexer.query.records import ImageRecord
 
 LOGITS, PROBABILITIES, LOG_PROBABILITIES = "logits", "probabilities", "log-probabilities"
@@ -176,7 +176,7 @@ def outputs_or_names(index: Index) -> Outputs:
         if layer is None:
             raise
         channels = index.layer(layer).info.channels
-        names = list(index.manifest.categories) or [str(number) for number in range(channels)]
+        names = categories_of(index, channels) or [str(number) for number in range(channels)]
         return Outputs(layer, NAME, names, np.full(channels, -1))
 
 
@@ -206,8 +206,9 @@ def probabilities_of(values: np.ndarray, kind: str) -> np.ndarray:
         return exact
     if kind == LOG_PROBABILITIES:
         return np.exp(exact)
-    raised = np.exp(exact - exact.max(axis=0))
-    return raised / raised.sum(axis=0)
+    raised: np.ndarray = np.exp(exact - exact.max(axis=0))
+    raised /= raised.sum(axis=0)
+    return raised
 
 
 def _add_up(values: np.ndarray) -> bool:

@@ -45,9 +45,8 @@ class Outputs:
 def outputs_of(index: Index) -> Outputs:
     """The outputs of an index's network.
 
-    The output layer is the last layer of one cell with as many channels as the model has categories, or, where these
-    are not known, as there are classes. A class stands for the output whose category has its name (in any case; ``-``
-    for ``/``), or whose number is its name, or, where categories are not known, in order, as torchvision's
+    A class stands for the output whose category has its name (in any case; ``-`` for ``/``), or whose number is its
+    name, or, where categories are not known and there are as many classes as outputs, in order, as torchvision's
     ``ImageFolder`` counts classes. A name that two categories or two classes share matches nothing.
 
     Raises
@@ -58,15 +57,25 @@ def outputs_of(index: Index) -> Outputs:
     layer = output_layer(index)
     if layer is None:
         raise NotFound(_not_indexed(index))
-    categories, classes = index.manifest.categories, index.classes
-    matched, code = _matched(classes, categories, index.layer(layer).info.channels)
+    channels = index.layer(layer).info.channels
+    categories, classes = categories_of(index, channels), index.classes
+    matched, code = _matched(classes, categories, channels)
     if not (code >= 0).any():
-        raise NotFound(f"no class of the index is the name or the number of an output of {layer}")
+        hint = "" if categories else "; relabel --categories FILE gives the outputs names"
+        raise NotFound(f"no class of the index is the name or the number of an output of {layer}{hint}")
     return Outputs(layer, matched, _names(classes, categories, matched, code), code)
 
 
 def output_layer(index: Index) -> str | None:
-    """The layer that holds the model's answers, if it is indexed."""
+    """The layer that holds the model's answers, if it is indexed.
+
+    An index says which layer the network returns. One of an older program does not; there it is taken to be the last
+    layer of one cell with as many channels as the model has categories, or, if these are not known, as there are
+    classes.
+    """
+    if index.manifest.output is not None:
+        layer = index.layers.get(index.manifest.output)
+        return index.manifest.output if layer and layer.info.cells == 1 and layer.info.channels > 1 else None
     width = len(index.manifest.categories) or len(index.classes)
     fitting = [name for name, layer in index.layers.items() if layer.info.cells == 1 and layer.info.channels == width]
     return fitting[-1] if fitting and width > 1 else None
@@ -80,11 +89,19 @@ def classes_of(index: Index, layer: str) -> np.ndarray:
     channels = index.layer(layer).info.channels
     if layer != output_layer(index):
         return np.full(channels, -1)
-    return _matched(index.classes, index.manifest.categories, channels)[1]
+    return _matched(index.classes, categories_of(index, channels), channels)[1]
+
+
+def categories_of(index: Index, outputs: int) -> list[str]:
+    """The names of the outputs; none where the known names are not as many."""
+    names = index.manifest.categories
+    return list(names) if len(names) == outputs else []
 
 
 def _not_indexed(index: Index) -> str:
     vectors = [name for name, layer in index.layers.items() if layer.info.cells == 1]
+    if index.manifest.output is not None:
+        return "the model's output is not indexed: none of the layers is what it returns; index its last module too"
     if not index.manifest.categories and vectors:
         channels = index.layer(vectors[-1]).info.channels
         return (
@@ -104,7 +121,7 @@ def _matched(classes: Sequence[str], categories: Sequence[str], channels: int) -
         return NAME, by_name
     numbers = [str(int(name)) if name.isascii() and name.isdigit() and len(name) < 10 else "" for name in classes]
     by_number = _by_key(numbers, [str(number) for number in range(channels)])
-    if (by_number >= 0).any() or categories:
+    if (by_number >= 0).any() or categories or len(classes) != channels:
         return NUMBER, by_number
     return ORDER, np.arange(channels)
 

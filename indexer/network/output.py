@@ -1,0 +1,33 @@
+"""Which of the layers that are looked at holds what the network returns."""
+
+import numpy as np
+import torch
+
+from indexer.errors import UserCodeFailed
+from indexer.network.forward import Network
+
+_SEED = 0
+
+
+def output_layer(network: Network) -> str | None:
+    """The last layer whose output is what ``forward`` returns for an image of noise, value by value.
+
+    Returns
+    -------
+    str or None
+        None where no layer's output is returned, or something other than a tensor.
+    """
+    noise = np.random.default_rng(_SEED).integers(0, 256, (1, *network.model.preprocessing.input_size, 3), np.uint8)
+    try:
+        maps, returned = network.to_the_end(noise)
+    except UserCodeFailed:  # behind the last layer that is looked at, so that indexing may still work
+        return None
+    if not isinstance(returned, torch.Tensor) or not returned.numel():
+        return None
+    same = [layer for layer, output in maps.items() if _is_same(output, returned)]
+    return same[-1] if same else None
+
+
+def _is_same(output: torch.Tensor, returned: torch.Tensor) -> bool:
+    """Whether two tensors hold equal values in equal order, be it as (1, C, 1, 1) and (1, C)."""
+    return output.numel() == returned.numel() and bool((output.flatten() == returned.flatten()).all())
