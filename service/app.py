@@ -6,7 +6,7 @@
 import re
 import secrets
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -104,7 +104,7 @@ def _services(settings: Settings, network: str | None) -> Services:
     return Services(
         settings=settings,
         contract=contract,
-        reference=page.page(contract),
+        reference=cache(partial(page.page, contract)),
         catalog=Catalog(_directory(settings), open_index, settings.check_seconds),
         answers=Answers(settings.answer_bytes),
         tags=Tags(TAGS_KEPT),

@@ -54,7 +54,7 @@ class Services:
     answers: Answers
     tags: Tags
     explorer: Explorer
-    reference: str
+    reference: Callable[[], str]
     upload_gate: Gate
     drawing_gate: Gate
     passes: Passes

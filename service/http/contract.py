@@ -11,7 +11,7 @@ import keyword
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -123,7 +123,7 @@ class JsonBody:
 
 
 class Contract:
-    """The document and its operations.
+    """The document and its operations; nothing of it changes.
 
     Attributes
     ----------
@@ -151,7 +151,9 @@ class Contract:
     def load(cls) -> "Contract":
         """From the installed package, or from the source tree around it."""
         packaged = resources.files("service") / FILE
-        return cls(packaged.read_bytes() if packaged.is_file() else (Path(__file__).parents[2] / FILE).read_bytes())
+        return _parsed(
+            packaged.read_bytes() if packaged.is_file() else (Path(__file__).parents[2] / FILE).read_bytes()
+        )
 
     def validator(self, schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
         """A validator of a schema whose references stand in the document."""
@@ -229,3 +231,8 @@ def _refuse_constant(name: str) -> None:
 
 def _pointer(path: list[str | int]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+@lru_cache(maxsize=1)  # half a second of work, the same for every application of a process
+def _parsed(text: bytes) -> Contract:
+    return Contract(text)

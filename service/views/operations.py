@@ -45,7 +45,7 @@ def get_contract(services: Services) -> Response:
 
 
 def get_reference(services: Services) -> Response:
-    reference = services.reference
+    reference = services.reference()
     response = Response(reference.encode(), content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = styled_policy(STYLE)
     return etags.finish(request, response, etags.tag(reference), etags.REVALIDATE)
