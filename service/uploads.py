@@ -3,7 +3,7 @@
 A question may be asked twice, of two generations (`service.indexes.catalog`), so everything here can be read again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from flask import Request
@@ -50,8 +50,8 @@ def uploaded_files(request: Request, *, single: bool) -> Iterator[bytes]:
         yield _content(file)
 
 
-def forward_upload(question: Question, layer: str | None) -> ForwardResult:
-    """Send the file of a request through the network, up to one layer or through all.
+def forward_upload(question: Question, layers: Sequence[str] | None) -> ForwardResult:
+    """Send the file of a request through the network, up to the last of some layers or through all.
 
     Raises
     ------
@@ -59,11 +59,10 @@ def forward_upload(question: Question, layer: str | None) -> ForwardResult:
         No such layer; raised before the network has worked for it.
     ContractViolation, ModelUnavailable, ImageRejected
     """
-    if layer is not None:
+    for layer in layers or ():
         question.index.layer(layer)
-    wanted = None if layer is None else [layer]
     with question.services.passes.turn() as network:
-        return network.forward(question.index.manifest.configuration, uploaded_file(question.request), wanted)
+        return network.forward(question.index.manifest.configuration, uploaded_file(question.request), layers)
 
 
 def _content(file: FileStorage) -> bytes:

@@ -6,7 +6,12 @@ import numpy as np
 
 from indexer.query.index import Index
 from indexer.query.layer import Layer
+from indexer.query.learning.answers import Answered, answered, outputs_or_names
+from indexer.query.learning.outputs import output_layer
 from indexer.query.records import Firing, SimilarImage, SimilarPatch
+
+ANSWERS = 5
+"""How many of the highest outputs a lookup gives."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,8 @@ class Lookup:
         The layer whose nearest patches and images are given.
     y, x : int
         The cell that the patches are near to.
+    answer : Answered or None
+        What the network answers, where its output is indexed.
     """
 
     layer: str
@@ -27,6 +34,7 @@ class Lookup:
     firing: list[Firing]
     patches: list[SimilarPatch]
     images: list[SimilarImage]
+    answer: Answered | None
 
 
 def look_up(
@@ -44,7 +52,7 @@ def look_up(
 
     Without a layer, neurons of all layers are given, and the nearest patches and images are those of the last layer.
     Without a cell, patches are near to the cell of the first neuron that fires in that layer. If none fires, it is the
-    cell with the longest activation vector.
+    cell with the longest activation vector. `layers_for` says which maps are needed.
 
     Raises
     ------
@@ -54,6 +62,10 @@ def look_up(
     near = index.layer(layer or list(index.layers)[-1])
     own = maps[near.name]
     asked = {near.name: own} if layer else maps
+    output = output_layer(index)
+    answer = None
+    if output is not None:
+        answer = answered(index, outputs_or_names(index), maps[output][:, 0, 0], ANSWERS)
     firing = index.neurons_firing_on(asked, width, height, fraction=fraction, limit=limit).items
     if cell is None:
         first = firing
@@ -66,7 +78,22 @@ def look_up(
     vector = own[:, y, x]
     patches = index.nearest(near.name, vector, limit=limit).items if vector.any() else []
     images = index.nearest_images(near.name, own.max(axis=(1, 2)), limit).items
-    return Lookup(near.name, y, x, firing, patches, images)
+    return Lookup(near.name, y, x, firing, patches, images, answer)
+
+
+def layers_for(index: Index, layer: str | None) -> list[str] | None:
+    """The layers whose maps a lookup needs: one layer and the network's output; None for all.
+
+    Raises
+    ------
+    NotFound
+        No such layer.
+    """
+    if layer is None:
+        return None
+    index.layer(layer)
+    output = output_layer(index)
+    return [layer] if output in (None, layer) else [layer, output]
 
 
 def _most_active(layer: Layer, maps: np.ndarray) -> tuple[int, int]:

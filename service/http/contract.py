@@ -151,9 +151,7 @@ class Contract:
     def load(cls) -> "Contract":
         """From the installed package, or from the source tree around it."""
         packaged = resources.files("service") / FILE
-        return _parsed(
-            packaged.read_bytes() if packaged.is_file() else (Path(__file__).parents[2] / FILE).read_bytes()
-        )
+        return _parsed(packaged.read_bytes() if packaged.is_file() else (Path(__file__).parents[2] / FILE).read_bytes())
 
     def validator(self, schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
         """A validator of a schema whose references stand in the document."""

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from indexer.query.learning.answers import Answer, ImageAnswer
+from indexer.query.learning.answers import Answer, Answered, ImageAnswer
 from indexer.query.learning.mistakes import Mistake
 from indexer.query.learning.scores import ClassScore, Scores
 from indexer.query.records import ImageRecord
@@ -16,13 +16,17 @@ def on_image(links: Links, result: ImageAnswer) -> Json:
     """The answer on an indexed image."""
     return {
         **_of(result.image),
-        "layer": result.layer,
-        "kind": result.kind,
-        "answers": [_answer(links, result.layer, answer) for answer in result.answers],
-        "own": None if result.own is None else _answer(links, result.layer, result.own),
+        **said(links, result.said),
+        "own": None if result.own is None else _answer(links, result.said.layer, result.own),
         "rank": result.rank,
         "links": _image_links(links, result.image),
     }
+
+
+def said(links: Links, result: Answered) -> Json:
+    """The highest outputs on some picture."""
+    answers = [_answer(links, result.layer, answer) for answer in result.answers]
+    return {"layer": result.layer, "kind": result.kind, "answers": answers}
 
 
 def mistake(links: Links, record: Mistake) -> Json:

@@ -12,6 +12,7 @@ from indexer.query.point import Spot
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
 from indexer.receptive_field import AxisField, ReceptiveField
 from service.http.paging import listing
+from service.payloads import answers
 from service.payloads.links import Links
 
 Json = dict[str, Any]
@@ -144,6 +145,7 @@ def lookup(links: Links, width: int, height: int, result: Lookup) -> Json:
         "neurons": [upload_firing(links, record) for record in result.firing],
         "patches": [similar_patch(links, record) for record in result.patches],
         "images": [similar_image(links, record) for record in result.images],
+        "answer": None if result.answer is None else answers.said(links, result.answer),
     }
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from indexer.query.layer import cell_of
-from indexer.query.lookup import look_up
+from indexer.query.lookup import layers_for, look_up
 from service.handlers import Json, Question
 from service.payloads import records
 from service.uploads import forward_upload
@@ -11,6 +11,6 @@ from service.uploads import forward_upload
 
 def lookup_image(question: Question, y: int | None, x: int | None, layer: str | None, **options: Any) -> Json:
     cell = cell_of(y, x)
-    result = forward_upload(question, layer)
+    result = forward_upload(question, layers_for(question.index, layer))
     answer = look_up(question.index, result.maps, result.width, result.height, layer=layer, cell=cell, **options)
     return records.lookup(question.links, result.width, result.height, answer)

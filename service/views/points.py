@@ -22,7 +22,7 @@ def get_point(
 
 
 def lookup_point(question: Question, x: float, y: float, layer: str | None, fraction: float | None, limit: int) -> Json:
-    result = forward_upload(question, layer)
+    result = forward_upload(question, None if layer is None else [layer])
     spots = at_point_on(
         question.index, result.maps, (result.width, result.height), (x, y), fraction=fraction, limit=limit
     )

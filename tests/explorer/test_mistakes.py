@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    with served(folder) as address:
+    with served(folder, "--model", "tests.own_models:planted") as address:
         yield address
 
 
@@ -47,6 +47,12 @@ def test_where_nothing_is_wrong_the_view_says_so(visit: Visit) -> None:
     page = visit.open("#/index/mistakes?class=0&answered=0")
     expect(page.get_by_role("heading", name="No mistakes")).to_be_visible()
     expect(page.get_by_role("region", name="Classes").get_by_role("row")).to_have_count(4)
+
+
+def test_an_image_of_ones_own_has_an_answer(visit: Visit, folder: Path) -> None:
+    page = visit.open("#/index/lookup")
+    page.locator("input[type=file]").first.set_input_files(next((folder.parent / "photos").rglob("*.png")))
+    expect(page.locator(".answer")).to_contain_text(re.compile(r"The network answers \d \(\d"))
 
 
 def test_an_index_without_answers(browser: Browser, small_index: Path) -> None:

@@ -44,13 +44,13 @@ def test_an_answer_is_the_ranking_of_the_outputs(case: Case) -> None:
     for row, id_ in enumerate(case.index.images.id.tolist()):
         found = answer_on(case.index, id_, limit=2)
         ranking = sorted(range(len(outputs)), key=lambda k: (-outputs[k, row], k))
-        assert [answer.output for answer in found.answers] == ranking[:2]
-        assert [answer.value for answer in found.answers] == [outputs[k, row] for k in ranking[:2]]
+        assert [answer.output for answer in found.said.answers] == ranking[:2]
+        assert [answer.value for answer in found.said.answers] == [outputs[k, row] for k in ranking[:2]]
         certain = softmax(outputs[:, row])
-        assert [answer.probability for answer in found.answers] == pytest.approx([certain[k] for k in ranking[:2]])
+        assert [answer.probability for answer in found.said.answers] == pytest.approx([certain[k] for k in ranking[:2]])
         own = case.codes[row] if 0 <= case.codes[row] < 3 else None
         assert (found.own and found.own.output, found.rank) == (own, None if own is None else ranking.index(own) + 1)
-        assert (found.layer, found.kind) == ("4", LOGITS)
+        assert (found.said.layer, found.said.kind) == ("4", LOGITS)
     with pytest.raises(NotFound):
         answer_on(case.index, 10**6)
     with pytest.raises(InvalidRequest, match="limit must be at least 1"):
@@ -190,10 +190,10 @@ def test_the_command_lists_what_the_library_does(tmp_path: Path, capsys: pytest.
 def test_an_index_without_its_output(small_index: Path, bare: Path) -> None:
     with indexer.open(small_index) as index:  # outputs with names, none of which is a class
         found = answer_on(index, int(index.images.id[0]))
-        assert found.answers[0].name in index.manifest.categories
+        assert found.said.answers[0].name in index.manifest.categories
         assert (found.own, found.rank) == (None, None)
         for ask in (answers_of, mistakes, scores):
             with pytest.raises(NotFound, match="no class of the index is the name"):
                 ask(index)
     with indexer.open(bare) as index:  # no names, no classes
-        assert answer_on(index, int(index.images.id[0])).answers[0].name in ("0", "1", "2")
+        assert answer_on(index, int(index.images.id[0])).said.answers[0].name in ("0", "1", "2")

@@ -94,7 +94,7 @@ def test_categories_are_told_at_build_or_later(photos: Path, tmp_path: Path) -> 
         found = confusion(index)
         assert (found.matched, found.classes, found.unmatched) == ("name", ["cat", "ship"], ["dog"])
         best = int(index.layer("head").peaks[:, 0].argmax())
-        assert answer_on(index, int(index.images.id[0])).answers[0].name == ["ship", "cat", "truck"][best]
+        assert answer_on(index, int(index.images.id[0])).said.answers[0].name == ["ship", "cat", "truck"][best]
     names.write_text("dog\nship\ncat\n", encoding="utf-8-sig")
     before = {file.name: file.read_bytes() for file in (path / "shards").iterdir()}
     assert main(["relabel", str(path), "--categories", str(names)]) == 0
@@ -115,7 +115,7 @@ def test_fewer_classes_than_outputs_are_not_matched_by_order(tmp_path: Path) -> 
     with indexer.open(path) as index:
         with pytest.raises(NotFound, match="relabel --categories FILE gives the outputs names"):
             outputs_of(index)
-        assert answer_on(index, int(index.images.id[0])).answers[0].name in ("0", "1", "2")
+        assert answer_on(index, int(index.images.id[0])).said.answers[0].name in ("0", "1", "2")
 
 
 @pytest.mark.parametrize(

@@ -428,6 +428,20 @@ def test_lookup_of_all_layers_and_of_a_cell(client: ConformingClient, photo_fold
         assert client.post(f"{BASE}/lookup?{query}", data=data, content_type="image/png").status_code == status
 
 
+@pytest.mark.parametrize("query", ["", f"&layer={LAYER}", f"&layer={LAYERS[-1]}"])
+def test_an_upload_is_answered_as_the_same_image_in_the_index(
+    client: ConformingClient, photo_folder: Path, query: str
+) -> None:
+    for record in client.get(f"{BASE}/images?limit=3").json["items"]:
+        data = (photo_folder / record["path"]).read_bytes()
+        uploaded = client.post(f"{BASE}/lookup?limit=1{query}", data=data, content_type="image/png").json["answer"]
+        indexed = client.get(record["links"]["answer"]).json
+        assert (uploaded["layer"], uploaded["kind"], len(uploaded["answers"])) == (LAYERS[-1], indexed["kind"], 5)
+        assert [one["output"] for one in uploaded["answers"]] == [one["output"] for one in indexed["answers"]]
+        values = [one["value"] for one in uploaded["answers"]]
+        assert values == pytest.approx([one["value"] for one in indexed["answers"]], rel=1e-4)
+
+
 def test_head_is_get_without_the_body(client: ConformingClient) -> None:
     for url in (BASE, f"{BASE}/images/1/file", f"{BASE}/images", "/openapi.yaml", "/healthz"):
         get, head = client.get(url), client.head(url)

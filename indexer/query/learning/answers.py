@@ -47,15 +47,31 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class ImageAnswer:
-    """What the network answers on one image.
+class Answered:
+    """What the network answers on some picture.
 
     Attributes
     ----------
+    layer : str
+        The output layer.
     kind : str
-        `LOGITS`, `PROBABILITIES` or `LOG_PROBABILITIES`, told from the values of up to 256 images.
+        `LOGITS`, `PROBABILITIES` or `LOG_PROBABILITIES`, told from the values of up to 256 indexed images.
     answers : list of Answer
         The highest first, the first of equals first.
+    """
+
+    layer: str
+    kind: str
+    answers: list[Answer]
+
+
+@dataclass(frozen=True)
+class ImageAnswer:
+    """What the network answers on an indexed image.
+
+    Attributes
+    ----------
+    said : Answered
     own : Answer or None
         The output that the image's class stands for; None if it stands for none.
     rank : int or None
@@ -63,9 +79,7 @@ class ImageAnswer:
     """
 
     image: ImageRecord
-    layer: str
-    kind: str
-    answers: list[Answer]
+    said: Answered
     own: Answer | None
     rank: int | None
 
@@ -141,24 +155,28 @@ def answer_on(index: Index, image: int, limit: int = 5) -> ImageAnswer:
         raise InvalidRequest(f"limit must be at least 1, not {limit}")
     record = index.image(image)
     outputs = outputs_or_names(index)
-    peaks = index.layer(outputs.layer).peaks
-    kind = kind_of(peaks)
     row = int(np.searchsorted(index.images.id, image))
-    values = np.asarray(peaks[:, row])
-    probabilities = probabilities_of(values[:, None], kind)[:, 0]
-    ranking = np.argsort(-values, kind="stable")
-
-    def answer(output: int) -> Answer:
-        return Answer(
-            output, outputs.names[output], class_named(index, outputs, output), float(values[output]),
-            float(probabilities[output]),
-        )  # fmt: skip
-
+    values = np.asarray(index.layer(outputs.layer).peaks[:, row])
+    whole = answered(index, outputs, values, len(values))
+    said = Answered(whole.layer, whole.kind, whole.answers[:limit])
     own = int(outputs.output_of(len(index.classes))[index.images.class_code[row]])
-    return ImageAnswer(
-        record, outputs.layer, kind, [answer(output) for output in ranking[:limit].tolist()],
-        None if own < 0 else answer(own), None if own < 0 else int(np.flatnonzero(ranking == own)[0]) + 1,
-    )  # fmt: skip
+    if own < 0:
+        return ImageAnswer(record, said, None, None)
+    rank = 1 + next(n for n, answer in enumerate(whole.answers) if answer.output == own)
+    return ImageAnswer(record, said, whole.answers[rank - 1], rank)
+
+
+def answered(index: Index, outputs: Outputs, values: np.ndarray, limit: int) -> Answered:
+    """The highest of the output layer's values (C,) on one picture."""
+    kind = kind_of(index.layer(outputs.layer).peaks)
+    probabilities = probabilities_of(values[:, None], kind)[:, 0]
+    ranking = np.argsort(-values, kind="stable")[:limit].tolist()
+    answers = [
+        Answer(output, outputs.names[output], class_named(index, outputs, output), float(values[output]),
+               float(probabilities[output]))
+        for output in ranking
+    ]  # fmt: skip
+    return Answered(outputs.layer, kind, answers)
 
 
 def outputs_or_names(index: Index) -> Outputs:

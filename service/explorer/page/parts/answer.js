@@ -1,16 +1,21 @@
-/** What the network answers on an indexed image. */
+/** What the network answers on an image. */
 
 import { percent } from '../lib/format.js';
 import { useJson } from '../lib/hooks.js';
 import { to } from '../lib/names.js';
 import { html } from './html.js';
 
-/** A line under an image's title; nothing until the answer is there. */
+const SHOWN = 3;
+
+/** The answer on an indexed image, fetched from `url`; nothing until it is there. */
 export function Answer({ index, url }) {
   const { data } = useJson(url);
   if (!data) return null;
   const verdict = data.rank === null ? '' : data.rank === 1 ? ', its class' : `, not its class (rank ${data.rank}, ${percent(data.own.probability)})`;
-  return html`<p class="answer">The network answers ${' '}
-    ${data.answers.slice(0, 3).map((answer, n) => html`${n ? ', then ' : ''}<a key=${answer.output}
-      href=${to.neuron(index, data.layer, answer.output)}>${answer.name}</a> (${percent(answer.probability)}${n ? '' : verdict})`)}</p>`;
+  return html`<${Said} index=${index} said=${data} verdict=${verdict} />`;
 }
+
+/** The highest outputs in a line; `verdict` follows the first. */
+export const Said = ({ index, said, verdict = '' }) => html`<p class="answer">The network answers${' '}
+  ${said.answers.slice(0, SHOWN).map((answer, n) => html`${n ? ', then ' : ''}<a key=${answer.output}
+    href=${to.neuron(index, said.layer, answer.output)}>${answer.name}</a> (${percent(answer.probability)}${n ? '' : verdict})`)}</p>`;

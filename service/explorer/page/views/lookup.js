@@ -5,6 +5,7 @@ import { useAnswer, useJson } from '../lib/hooks.js';
 import { api, tellingLayer } from '../lib/names.js';
 import { uploadedSource } from '../lib/sources.js';
 import { useUpload } from '../lib/upload.js';
+import { Said } from '../parts/answer.js';
 import { Chooser } from '../parts/drop.js';
 import { html, useMemo, useState } from '../parts/html.js';
 import { SimilarCard } from '../parts/patch-card.js';
@@ -46,7 +47,7 @@ function Looked({ index, upload, layers, layer, query, url }) {
     ${found.data.images.map((one) => html`<${ImageCard} key=${one.image} index=${index} image=${one} score=${one.score} />`)}</ul></section>
     <section><h2>Nearest patches to its strongest cell</h2><ul class="patches patches-small">
     ${found.data.patches.map((one) => html`<${SimilarCard} key=${one.image} index=${index} patch=${one} />`)}</ul></section>`;
-  return html`${title}<${Workbench} index=${index} layers=${layers} layer=${layer} image=${image} source=${source} query=${query}
+  return html`${title}${first.answer && html`<${Said} index=${index} said=${first.answer} />`}<${Workbench} index=${index} layers=${layers} layer=${layer} image=${image} source=${source} query=${query}
     aside=${near} />`;
 }
 
