@@ -7,7 +7,6 @@
    showed, the field is the hull of the bands that change it.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from indexer.receptive_field.field import AxisField, LayerTrace, ReceptiveField
 from indexer.receptive_field.maps import maps_of
@@ -24,8 +24,9 @@ from indexer.receptive_field.measuring.runner import Runner
 from indexer.receptive_field.measuring.straight import StraightThrough
 
 IMAGES = 2
-SECONDS = 3.0
-"""How long the gradients of all layers may take; with less, neighbouring rows are measured together."""
+WORK = 2e10
+"""Floating point operations for the gradients of all layers, some seconds of two cores. Where the rows of the maps need
+more, neighbouring ones are measured together. A bound in seconds would give another field each time."""
 BANDS, CHECKS = 32, 6
 _LEAST = 1e-30
 """Of the largest gradient: what has less influence shows in no float32 activation, a masked place for one."""
@@ -128,28 +129,26 @@ def _empty(maps: torch.Tensor) -> _Axes:
 def _by_gradients(run: Runner, traces: Mapping[str, LayerTrace]) -> tuple[dict[str, _Axes], int]:
     """What each row and column of each layer's map sees, and how many were measured at a time at most."""
     found: dict[str, _Axes] = {}
-    coarse, seconds = 1, SECONDS / IMAGES / len(traces)
+    coarse = 1
     for seed in range(IMAGES):
         image = run.noise(1, seed).requires_grad_()
-        with torch.enable_grad(), StraightThrough():
+        with torch.enable_grad(), FlopCounterMode(display=False) as counter, StraightThrough():
             outputs = run(image * 1.0)
+        most = max(4, int(WORK / IMAGES / len(traces) / max(counter.get_total_flops(), image.numel())))
         for layer, trace in traces.items():
             maps = maps_of(outputs[layer][0], trace)
             if maps is None or not maps.requires_grad:
                 found.pop(layer, None)
                 continue
             axes = found.setdefault(layer, _empty(maps))
-            coarse = max(coarse, _add_gradients(axes, maps, image, seed, seconds))
+            coarse = max(coarse, _add_gradients(axes, maps, image, seed, most))
     return found, coarse
 
 
-def _add_gradients(axes: _Axes, maps: torch.Tensor, image: torch.Tensor, seed: int, seconds: float) -> int:
+def _add_gradients(axes: _Axes, maps: torch.Tensor, image: torch.Tensor, seed: int, most: int) -> int:
     generator = torch.Generator().manual_seed(seed)
     weights = torch.rand(maps.shape, generator=generator, dtype=maps.dtype).to(maps.device) + 0.5
     weighted = maps * weights
-    began = time.perf_counter()
-    _gradient(weighted.sum(), image)
-    most = max(4, int(seconds / max(time.perf_counter() - began, 1e-4)))
     cells = sum(weighted.shape[2:])
     together = -(-cells // most)
     for name, axis in (("y", 2), ("x", 3)):
