@@ -33,6 +33,8 @@ def test_a_confused_pair_leads_to_its_images_and_their_answers(
         worst = confusion(index).confused()[0]
     with visiting(browser, address, **device) as visit:
         page = visit.open("#/index/classes?what=confusion")
+        table = page.get_by_role("region", name="Confusion in numbers")
+        expect(table.get_by_role("link", name=str(worst.images), exact=True).first).to_be_visible()
         page.get_by_role("link", name=re.compile(f"^{worst.images} images?,")).first.click()
         expect(page.get_by_role("heading", name=f"answered as {worst.answered}")).to_be_visible()
         expect(page.locator(".patch")).to_have_count(worst.images)

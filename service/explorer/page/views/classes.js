@@ -94,6 +94,17 @@ function alikeTogether(matrix) {
   return order;
 }
 
+const TABLED = 20;
+
+/** The matrix with names and numbers; a number leads to its images. */
+const ConfusionTable = ({ index, classes, matrix, elsewhere }) => html`<div class="table-frame" tabindex="0" role="region"
+  aria-label="Confusion in numbers"><table>
+  <thead><tr><th>class ↓ answered →</th>${classes.map((name) => html`<th key=${name} scope="col">${name}</th>`)}<th>others</th></tr></thead>
+  <tbody>${classes.map((name, row) => html`<tr key=${name}><th scope="row"><a href=${to.class(index, name)}>${name}</a></th>
+    ${classes.map((answered, column) => html`<td key=${answered}>${row === column || !matrix[row][column] ? count(matrix[row][column])
+      : html`<a href=${to.mistakes(index, { class: name, answered })}>${count(matrix[row][column])}</a>`}</td>`)}
+    <td>${count(elsewhere[row])}</td></tr>`)}</tbody></table></div>`;
+
 function Confusion({ index, layer, query }) {
   const { data, error, retry } = useJson(api.confusion(index));
   const totals = useMemo(() => data?.matrix.map((row, i) => row.reduce((sum, times) => sum + times, data.elsewhere[i])), [data]);
@@ -111,6 +122,7 @@ function Confusion({ index, layer, query }) {
       answers. <a href=${to.mistakes(index)}>All mistakes</a></p>
     ${data.matched === 'order' && html`<p class="quiet">The network's categories are not known, so classes were matched with its
       outputs by their order. If a class was renamed, added or left out since training, these figures are false.</p>`}
+    ${classes.length <= TABLED && html`<${ConfusionTable} index=${index} classes=${classes} matrix=${matrix} elsewhere=${data.elsewhere} />`}
     ${data.unmatched.length > 0 && html`<p class="quiet">${count(data.unmatched.length)} classes match no output of the
       network; their images do not count.</p>`}
     ${data.most_confused.length > 0 && html`<h2>Most confused</h2><ol class="pairs">${data.most_confused.slice(0, PAIRS).map((pair) =>
