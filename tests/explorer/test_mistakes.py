@@ -20,18 +20,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
+def answering(folder: Path) -> Iterator[str]:
+    """Where an index is served whose network answers with classes, and errs."""
     with served(folder, "--model", "tests.own_models:planted") as address:
         yield address
 
 
 @pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_a_confused_pair_leads_to_its_images_and_their_answers(
-    browser: Browser, address: str, folder: Path, device: dict
+    browser: Browser, answering: str, folder: Path, device: dict
 ) -> None:
     with indexer.open(folder) as index:
         worst = confusion(index).confused()[0]
-    with visiting(browser, address, **device) as visit:
+    with visiting(browser, answering, **device) as visit:
         page = visit.open("#/index/classes?what=confusion")
         table = page.get_by_role("region", name="Confusion in numbers")
         expect(table.get_by_role("link", name=str(worst.images), exact=True).first).to_be_visible()
@@ -45,20 +46,21 @@ def test_a_confused_pair_leads_to_its_images_and_their_answers(
         expect(page.locator(".answer")).to_contain_text("not its class (rank ")
 
 
-def test_where_nothing_is_wrong_the_view_says_so(visit: Visit) -> None:
-    page = visit.open("#/index/mistakes?class=0&answered=0")
-    expect(page.get_by_role("heading", name="No mistakes")).to_be_visible()
-    expect(page.get_by_role("region", name="Classes").get_by_role("row")).to_have_count(4)
+def test_where_nothing_is_wrong_the_view_says_so(browser: Browser, answering: str) -> None:
+    with visiting(browser, answering, **DESKTOP) as visit:
+        page = visit.open("#/index/mistakes?class=0&answered=0")
+        expect(page.get_by_role("heading", name="No mistakes")).to_be_visible()
+        expect(page.get_by_role("region", name="Classes").get_by_role("row")).to_have_count(4)
 
 
-def test_an_image_of_ones_own_has_an_answer(visit: Visit, folder: Path) -> None:
-    page = visit.open("#/index/lookup")
-    page.locator("input[type=file]").first.set_input_files(next((folder.parent / "photos").rglob("*.png")))
-    expect(page.locator(".answer")).to_contain_text(re.compile(r"The network answers \d \(\d"))
+def test_an_image_of_ones_own_has_an_answer(browser: Browser, answering: str, folder: Path) -> None:
+    with visiting(browser, answering, **DESKTOP) as visit:
+        page = visit.open("#/index/lookup")
+        page.locator("input[type=file]").first.set_input_files(next((folder.parent / "photos").rglob("*.png")))
+        expect(page.locator(".answer")).to_contain_text(re.compile(r"The network answers \d \(\d"))
 
 
-def test_an_index_without_answers(browser: Browser, small_index: Path) -> None:
-    with served(small_index) as address, visiting(browser, address, **DESKTOP) as visit:
-        page = visit.open("#/small/mistakes")
-        expect(page.get_by_role("heading", name="The network's answers are not known")).to_be_visible()
-        visit.expect_error("404")
+def test_an_index_without_answers(visit: Visit) -> None:
+    page = visit.open("#/small/mistakes")
+    expect(page.get_by_role("heading", name="The network's answers are not known")).to_be_visible()
+    visit.expect_error("404")
