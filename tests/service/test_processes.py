@@ -83,9 +83,10 @@ def test_torch_is_loaded_before_it_is_needed_unless_told_otherwise(
         (network,) = service.children("inference_worker")
         return "libtorch" in Path(f"/proc/{network}/maps").read_text()
 
+    patient = {"UNITSCOPE_FORWARD_WAIT": "120"}  # a busy machine may take more than 10 s to load torch
     with (
-        running(tmp_path / "log", str(small_index), UNITSCOPE_PRELOAD="true") as service,
-        running(tmp_path / "later", str(small_index), UNITSCOPE_PRELOAD="false") as later,
+        running(tmp_path / "log", str(small_index), UNITSCOPE_PRELOAD="true", **patient) as service,
+        running(tmp_path / "later", str(small_index), UNITSCOPE_PRELOAD="false", **patient) as later,
     ):
         wait_until(lambda: has_torch(service))
         assert not has_torch(later)
