@@ -52,7 +52,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 def served(folder: Path, *flags: str) -> Iterator[str]:
     """Where `python -m service` answers about a folder, while it lasts."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "service", str(folder), "--port", "0", *flags],
+        [sys.executable, "-m", "service", str(folder), "--port", "0", "--forward-wait", "120", *flags],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     try:
