@@ -38,9 +38,10 @@ def run(options: argparse.Namespace) -> int:
         page = mistakes(index, class_=options.class_, answered=options.answered, sort=options.sort, limit=options.limit)
         if options.format == "text":
             about = scores(index)
+            outputs = about.judged.answers.outputs
             print(
                 f"{about.accuracy:.1%} of {about.images} images are answered with their class, matched with "
-                f"{about.answers.outputs.layer} by {about.answers.outputs.matched}; expected calibration error "
+                f"{outputs.layer} by {outputs.matched}; expected calibration error "
                 f"{about.calibration_error:.3f}"
             )
             print(f"{page.total} mistakes; {len(page.items)} of them:")

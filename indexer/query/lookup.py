@@ -6,12 +6,9 @@ import numpy as np
 
 from indexer.query.index import Index
 from indexer.query.layer import Layer
-from indexer.query.learning.answers import Answered, answered, outputs_or_names
-from indexer.query.learning.outputs import output_layer
+from indexer.query.learning.answers import ANSWERS, Answered, answered
+from indexer.query.learning.outputs import named_outputs, output_layer
 from indexer.query.records import Firing, SimilarImage, SimilarPatch
-
-ANSWERS = 5
-"""How many of the highest outputs a lookup gives."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ def look_up(
     output = output_layer(index)
     answer = None
     if output is not None:
-        answer = answered(index, outputs_or_names(index), maps[output][:, 0, 0], ANSWERS)
+        answer = answered(index, named_outputs(index), maps[output][:, 0, 0], ANSWERS)
     firing = index.neurons_firing_on(asked, width, height, fraction=fraction, limit=limit).items
     if cell is None:
         first = firing

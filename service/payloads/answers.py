@@ -44,11 +44,11 @@ def mistake(links: Links, record: Mistake) -> Json:
 
 def scores(links: Links, result: Scores) -> Json:
     """How good the answers are."""
-    outputs = result.answers.outputs
+    outputs = result.judged.answers.outputs
     return {
         "layer": outputs.layer,
         "matched": outputs.matched,
-        "kind": result.answers.kind,
+        "kind": result.judged.kind,
         "images": result.images,
         "accuracy": result.accuracy,
         "top5": result.top5,

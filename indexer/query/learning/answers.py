@@ -3,18 +3,22 @@
 Answers come from the peaks of the output layer, which an index keeps in float32.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from indexer.errors import InvalidRequest, NotFound
+from indexer.errors import InvalidRequest
 from indexer.query.deadline import checked
 from indexer.query.index import Index
-from indexer.query.learning.outputs import NAME, Outputs, categories_of, output_layer, outputs_of
+from indexer.query.learning.outputs import Outputs, named_outputs, outputs_of
 from indexer.query.records import ImageRecord
 
 LOGITS, PROBABILITIES, LOG_PROBABILITIES = "logits", "probabilities", "log-probabilities"
 """What the values of an output layer are."""
+
+ANSWERS = 5
+"""How many of the highest outputs are given unless told otherwise."""
 
 _BLOCK = 1024
 _LOOKED_AT = 256
@@ -91,26 +95,37 @@ class Answers:
     Attributes
     ----------
     outputs : Outputs
-    kind : str
-        What the values are.
     rows : ndarray (n,) int64
         Rows of the image table.
     code, own : ndarray (n,) int64
         The class of each image, and the output that it stands for.
     answer : ndarray (n,) int64
         The output with the highest value, the first of equals.
+    """
+
+    outputs: Outputs
+    rows: np.ndarray
+    code: np.ndarray
+    own: np.ndarray
+    answer: np.ndarray
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Answers with their certainty, and where the right ones stand.
+
+    Attributes
+    ----------
+    kind : str
+        What the values are.
     rank : ndarray (n,) int64
         Where ``own`` stands among all outputs, from 1; 1 is a right answer.
     confidence, own_confidence : ndarray (n,) float64
         Probabilities of ``answer`` and of ``own``.
     """
 
-    outputs: Outputs
+    answers: Answers
     kind: str
-    rows: np.ndarray
-    code: np.ndarray
-    own: np.ndarray
-    answer: np.ndarray
     rank: np.ndarray
     confidence: np.ndarray
     own_confidence: np.ndarray
@@ -125,24 +140,38 @@ def answers_of(index: Index) -> Answers:
         There is no output layer, or no class stands for an output.
     """
     outputs = outputs_of(index)
-    peaks = index.layer(outputs.layer).peaks
-    kind = kind_of(peaks)
-    output_of_class = outputs.output_of(len(index.classes))
-    own = output_of_class[index.images.class_code]
+    own = outputs.output_of(len(index.classes))[index.images.class_code]
     rows = np.flatnonzero(own >= 0)
-    parts = [
-        judge(np.asarray(peaks[:, part]), own[part], kind)
-        for part in checked([rows[first : first + _BLOCK] for first in range(0, len(rows), _BLOCK)])
-    ]
-    empty = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0))
-    joined = [np.concatenate(columns) for columns in zip(*(parts or [empty]), strict=True)]
-    return Answers(outputs, kind, rows, np.asarray(index.images.class_code[rows]), own[rows], *joined)
+    answer = np.concatenate([values.argmax(axis=0) for _, values in _blocks(index, outputs, rows)])
+    return Answers(outputs, rows, np.asarray(index.images.class_code[rows]), own[rows], answer)
 
 
-def answer_on(index: Index, image: int, limit: int = 5) -> ImageAnswer:
-    """What the network answers on an indexed image.
+def judged_answers(index: Index) -> Judged:
+    """`answers_of` with certainty and ranks, which take a softmax and a comparison for every value.
 
-    It needs the output layer, and no class that stands for an output.
+    Raises
+    ------
+    NotFound
+        As `answers_of`.
+    """
+    answers = answers_of(index)
+    kind = kind_of(index.layer(answers.outputs.layer).peaks)
+    blocks = _blocks(index, answers.outputs, answers.rows)
+    parts = [judge(values, answers.own[part], kind) for part, values in blocks]
+    _, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Judged(answers, kind, *columns)
+
+
+def _blocks(index: Index, outputs: Outputs, rows: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """The output layer's values (C, n) on some images, a block at a time."""
+    peaks = index.layer(outputs.layer).peaks
+    for first in checked(range(0, len(rows), _BLOCK)):
+        part = slice(first, first + _BLOCK)
+        yield part, np.asarray(peaks[:, rows[part]])
+
+
+def answer_on(index: Index, image: int, limit: int = ANSWERS) -> ImageAnswer:
+    """What the network answers on an indexed image, whether a class stands for an output or not.
 
     Raises
     ------
@@ -153,17 +182,16 @@ def answer_on(index: Index, image: int, limit: int = 5) -> ImageAnswer:
     """
     if limit < 1:
         raise InvalidRequest(f"limit must be at least 1, not {limit}")
-    record = index.image(image)
-    outputs = outputs_or_names(index)
-    row = int(np.searchsorted(index.images.id, image))
+    record, row = index.image(image), index.images.find_id(image)
+    outputs = named_outputs(index)
     values = np.asarray(index.layer(outputs.layer).peaks[:, row])
-    whole = answered(index, outputs, values, len(values))
-    said = Answered(whole.layer, whole.kind, whole.answers[:limit])
+    ranking = answered(index, outputs, values, len(values))
+    said = replace(ranking, answers=ranking.answers[:limit])
     own = int(outputs.output_of(len(index.classes))[index.images.class_code[row]])
     if own < 0:
         return ImageAnswer(record, said, None, None)
-    rank = 1 + next(n for n, answer in enumerate(whole.answers) if answer.output == own)
-    return ImageAnswer(record, said, whole.answers[rank - 1], rank)
+    rank = 1 + next(n for n, answer in enumerate(ranking.answers) if answer.output == own)
+    return ImageAnswer(record, said, ranking.answers[rank - 1], rank)
 
 
 def answered(index: Index, outputs: Outputs, values: np.ndarray, limit: int) -> Answered:
@@ -177,25 +205,6 @@ def answered(index: Index, outputs: Outputs, values: np.ndarray, limit: int) -> 
         for output in ranking
     ]  # fmt: skip
     return Answered(outputs.layer, kind, answers)
-
-
-def outputs_or_names(index: Index) -> Outputs:
-    """The outputs, also where no class stands for one.
-
-    Raises
-    ------
-    NotFound
-        The model's output is not indexed.
-    """
-    try:
-        return outputs_of(index)
-    except NotFound:
-        layer = output_layer(index)
-        if layer is None:
-            raise
-        channels = index.layer(layer).info.channels
-        names = categories_of(index, channels) or [str(number) for number in range(channels)]
-        return Outputs(layer, NAME, names, np.full(channels, -1))
 
 
 def class_named(index: Index, outputs: Outputs, output: int) -> str | None:

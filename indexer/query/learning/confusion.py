@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.query.index import Index
-from indexer.query.learning.answers import Answers, answers_of
-from indexer.query.similarity import highest
+from indexer.query.learning.answers import answers_of
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,11 @@ class Confusion:
         """
         share = self.matrix / np.maximum(self.images[:, None], 1)
         wrong = self.matrix * ~np.eye(len(self.classes), dtype=bool)
-        ranking = highest((wrong + share * (wrong > 0) / 2).ravel(), wrong.size if limit is None else limit)
-        cells = [divmod(int(n), len(self.classes)) for n in ranking]
+        a, b = np.nonzero(wrong)
+        ranking = np.lexsort((-share[a, b], -wrong[a, b]))[:limit]
         return [
-            Confused(self.classes[a], self.classes[b], int(wrong[a, b]), float(share[a, b]))
-            for a, b in cells
-            if wrong[a, b]
+            Confused(self.classes[row], self.classes[column], int(wrong[row, column]), float(share[row, column]))
+            for row, column in zip(a[ranking].tolist(), b[ranking].tolist(), strict=True)
         ]
 
 
@@ -87,11 +85,7 @@ def confusion(index: Index) -> Confusion:
     NotFound
         There is no output layer, or no class stands for an output.
     """
-    return confusion_of(index, answers_of(index))
-
-
-def confusion_of(index: Index, answers: Answers) -> Confusion:
-    """The confusion of answers that are known already."""
+    answers = answers_of(index)
     outputs = answers.outputs
     codes = np.unique(outputs.code[outputs.code >= 0])
     row_of = np.full(len(index.classes) + 1, -1)  # the last for -1

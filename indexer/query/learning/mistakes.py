@@ -7,7 +7,7 @@ import numpy as np
 from indexer.errors import InvalidRequest, NotFound
 from indexer.query.generation import page_of
 from indexer.query.index import Index
-from indexer.query.learning.answers import Answers, answers_of, class_named
+from indexer.query.learning.answers import Judged, class_named, judged_answers
 from indexer.query.learning.outputs import Outputs
 from indexer.query.records import ImageRecord, Page
 
@@ -67,29 +67,30 @@ def mistakes(
     """
     if sort not in SORTS:
         raise InvalidRequest(f"sort must be one of {', '.join(SORTS)}, not {sort!r}")
-    answers = answers_of(index)
-    wanted = answers.rank > 1
+    judged = judged_answers(index)
+    answers, wanted = judged.answers, judged.rank > 1
     if class_ is not None:
         wanted &= answers.code == index.images.code_of(class_)
     if answered is not None:
         wanted &= answers.answer == _output_named(index, answers.outputs, answered)
     numbers = np.flatnonzero(wanted)
     if sort != "image":
-        keys = answers.confidence if sort == "confidence" else answers.rank
+        keys = judged.confidence if sort == "confidence" else judged.rank
         numbers = numbers[np.argsort(-keys[numbers], kind="stable")]
     shown = page_of(numbers, limit, offset)
-    return Page([_mistake(index, answers, number) for number in shown.tolist()], len(numbers), limit, offset)
+    return Page([_mistake(index, judged, number) for number in shown.tolist()], len(numbers), limit, offset)
 
 
-def _mistake(index: Index, answers: Answers, number: int) -> Mistake:
+def _mistake(index: Index, judged: Judged, number: int) -> Mistake:
+    answers = judged.answers
     output = int(answers.answer[number])
     return Mistake(
         index.image(int(index.images.id[answers.rows[number]])),
         answers.outputs.names[output],
         class_named(index, answers.outputs, output),
-        float(answers.confidence[number]),
-        float(answers.own_confidence[number]),
-        int(answers.rank[number]),
+        float(judged.confidence[number]),
+        float(judged.own_confidence[number]),
+        int(judged.rank[number]),
     )
 
 

@@ -43,7 +43,22 @@ class Outputs:
 
 
 def outputs_of(index: Index) -> Outputs:
-    """The outputs of an index's network.
+    """The outputs of an index's network, of which at least one is what a class stands for.
+
+    Raises
+    ------
+    NotFound
+        There is no output layer, or no class stands for an output.
+    """
+    outputs = named_outputs(index)
+    if not (outputs.code >= 0).any():
+        hint = "" if categories_of(index, len(outputs.code)) else "; relabel --categories FILE gives the outputs names"
+        raise NotFound(f"no class of the index is the name or the number of an output of {outputs.layer}{hint}")
+    return outputs
+
+
+def named_outputs(index: Index) -> Outputs:
+    """The outputs of an index's network, whether classes stand for them or not.
 
     A class stands for the output whose category has its name (in any case; ``-`` for ``/``), or whose number is its
     name, or, where categories are not known and there are as many classes as outputs, in order, as torchvision's
@@ -52,7 +67,7 @@ def outputs_of(index: Index) -> Outputs:
     Raises
     ------
     NotFound
-        There is no such layer, or no class stands for an output.
+        There is no output layer.
     """
     layer = output_layer(index)
     if layer is None:
@@ -60,9 +75,6 @@ def outputs_of(index: Index) -> Outputs:
     channels = index.layer(layer).info.channels
     categories, classes = categories_of(index, channels), index.classes
     matched, code = _matched(classes, categories, channels)
-    if not (code >= 0).any():
-        hint = "" if categories else "; relabel --categories FILE gives the outputs names"
-        raise NotFound(f"no class of the index is the name or the number of an output of {layer}{hint}")
     return Outputs(layer, matched, _names(classes, categories, matched, code), code)
 
 

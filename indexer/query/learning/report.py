@@ -41,7 +41,7 @@ def report(index: Index, auc: float = SELECTIVE_AUC) -> Json:
     InvalidRequest
         From the classes: `auc` is out of its range.
     """
-    counts, answers = index.class_counts(), answers_of(index)
+    counts, answers = index.class_counts(), confusion_or_none(index)
     found: Json = {
         "index": index.name,
         "generation": index.generation,
@@ -105,7 +105,7 @@ def _summary_of(found: Confusion) -> Json:
     }
 
 
-def answers_of(index: Index) -> Confusion | None:
+def confusion_or_none(index: Index) -> Confusion | None:
     """What the network answers, where that is known and there is something to confuse: two classes."""
     try:
         return confusion(index) if len(index.classes) > 1 else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.query.index import Index
-from indexer.query.learning.answers import Answers, answers_of
+from indexer.query.learning.answers import Judged, judged_answers
 
 BINS = 15
 TOP = 5
@@ -67,7 +67,7 @@ class Scores:
         Those that stand for an output, by name.
     """
 
-    answers: Answers
+    judged: Judged
     images: int
     accuracy: float
     top5: float
@@ -84,22 +84,22 @@ def scores(index: Index) -> Scores:
     NotFound
         The model's output is not indexed, or no image's class stands for an output.
     """
-    answers = answers_of(index)
-    right = answers.rank == 1
-    bins = reliability(answers.confidence, right)
+    judged = judged_answers(index)
+    right = judged.rank == 1
+    bins = reliability(judged.confidence, right)
     off = [
         row.images * abs(row.accuracy - row.confidence)
         for row in bins
         if row.accuracy is not None and row.confidence is not None
     ]
     return Scores(
-        answers,
+        judged,
         len(right),
         float(right.mean()),
-        float((answers.rank <= TOP).mean()),
+        float((judged.rank <= TOP).mean()),
         float(sum(off) / len(right)),
         bins,
-        _of_classes(index, answers),
+        _of_classes(index, judged),
     )
 
 
@@ -118,15 +118,15 @@ def reliability(confidence: np.ndarray, right: np.ndarray) -> list[Bin]:
     ]  # fmt: skip
 
 
-def _of_classes(index: Index, answers: Answers) -> list[ClassScore]:
+def _of_classes(index: Index, judged: Judged) -> list[ClassScore]:
+    output_of = judged.answers.outputs.output_of(len(index.classes)).tolist()
     return [
-        _of_class(index.classes[int(answers.outputs.code[output])], answers, output)
-        for output in np.argsort(answers.outputs.code, kind="stable").tolist()
-        if answers.outputs.code[output] >= 0
+        _of_class(name, judged, output) for name, output in zip(index.classes, output_of, strict=False) if output >= 0
     ]
 
 
-def _of_class(name: str, answers: Answers, output: int) -> ClassScore:
+def _of_class(name: str, judged: Judged, output: int) -> ClassScore:
+    answers = judged.answers
     own, said = answers.own == output, answers.answer == output
     return ClassScore(
         name,
@@ -134,7 +134,7 @@ def _of_class(name: str, answers: Answers, output: int) -> ClassScore:
         int(said.sum()),
         _share(own & said, own),
         _share(own & said, said),
-        _share(own & (answers.rank <= TOP), own),
+        _share(own & (judged.rank <= TOP), own),
     )
 
 

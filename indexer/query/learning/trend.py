@@ -5,7 +5,7 @@ from typing import Any
 
 from indexer.errors import InvalidRequest
 from indexer.query.index import Index
-from indexer.query.learning.report import answers_of, mean_best_auc
+from indexer.query.learning.report import confusion_or_none, mean_best_auc
 
 SERIES = ("dead", "dense", "selective", "mean_best_auc")
 Json = dict[str, Any]
@@ -60,5 +60,5 @@ def _shares(index: Index, name: str) -> Json:
 
 
 def _accuracy(index: Index) -> float | None:
-    answers = answers_of(index)
+    answers = confusion_or_none(index)
     return None if answers is None else answers.accuracy
