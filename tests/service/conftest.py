@@ -1,6 +1,7 @@
 """Fixtures of the service's tests: applications over real indexes, with clients that hold them to the contract."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,14 @@ def make_app(directory: Path, **settings: Any) -> Application:
     return app
 
 
+@contextmanager
+def served(directory: Path) -> Iterator[ConformingClient]:
+    """A client of an application over a directory, which is closed in the end."""
+    app = make_app(directory)
+    yield app.test_client()
+    app.services.catalog.close()
+
+
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Serve a directory; gives a client. What was opened is closed after the test."""
@@ -39,9 +48,8 @@ def serve() -> Iterator[Serve]:
 @pytest.fixture(scope="session")
 def client(small_index: Path) -> Iterator[ConformingClient]:
     """Serves `small_index`, which is called "small"."""
-    app = make_app(small_index)
-    yield app.test_client()
-    app.services.catalog.close()
+    with served(small_index) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

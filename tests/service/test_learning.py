@@ -16,7 +16,7 @@ from indexer.query.learning.report import report
 from indexer.query.learning.trend import trend
 from tests.planted import build_planted, numbered, write_colours
 from tests.service.conforming import ConformingClient
-from tests.service.conftest import make_app
+from tests.service.conftest import served
 from tests.service.test_answers import bare, links_of, pages
 
 BASE = "/v1/indexes/before"
@@ -37,9 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[ConformingClient]:
-    app = make_app(folder)
-    yield app.test_client()
-    app.services.catalog.close()
+    with served(folder) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from indexer.query.learning.mistakes import mistakes
 from indexer.query.learning.scores import scores
 from tests.planted import build_planted, numbered, write_colours
 from tests.service.conforming import ConformingClient
-from tests.service.conftest import make_app
+from tests.service.conftest import served
 from tests.service.test_answers import pages
 from tests.service.test_learning import follow, without_links
 
@@ -31,9 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[ConformingClient]:
-    app = make_app(folder)
-    yield app.test_client()
-    app.services.catalog.close()
+    with served(folder) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +107,7 @@ def test_what_cannot_be_answered(client: ConformingClient, url: str, status: int
 
 
 def test_where_the_output_is_not_indexed(small_index: Path) -> None:
-    app = make_app(small_index)
-    client = app.test_client()
-    assert "mistakes" not in client.get("/v1/indexes/small").json["links"]
-    assert client.get("/v1/indexes/small/mistakes").status_code == 404
-    assert client.get("/v1/indexes/small/images/1/answer").json["own"] is None
-    app.services.catalog.close()
+    with served(small_index) as client:
+        assert "mistakes" not in client.get("/v1/indexes/small").json["links"]
+        assert client.get("/v1/indexes/small/mistakes").status_code == 404
+        assert client.get("/v1/indexes/small/images/1/answer").json["own"] is None

@@ -8,7 +8,7 @@ import pytest
 from indexer.jobs.build import build
 from tests.conftest import build_request, write_photos
 from tests.service.conforming import ConformingClient
-from tests.service.conftest import make_app
+from tests.service.conftest import served
 
 NAMES = (os.fsdecode(b"caf\xe9"), "a b&c=d?e#f", "50%", "ä∕ö", "x..", "+")
 
@@ -19,9 +19,8 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Any:
     photos = write_photos(folder / "photos", seed=5, count=len(NAMES) * 2, classes=NAMES)
     request = build_request(photos, model="tests.own_models:small", layers=("0", "5"), preprocessing={})
     build(folder / "index", request)
-    app = make_app(folder / "index")
-    yield app.test_client()
-    app.services.catalog.close()
+    with served(folder / "index") as client:
+        yield client
 
 
 def follow(client: ConformingClient, link: str) -> Any:
