@@ -11,6 +11,7 @@ from indexer.errors import ImageRejected
 from indexer.images.listing import ImageFile
 from indexer.images.meaning import Meaning, is_deep_grey, values_of
 from indexer.images.reading import DECODER_ERRORS, open_picture, read_file
+from indexer.inputs.sample import sample
 from indexer.store.storage import Location
 
 _LOOKED_AT: Final = 16
@@ -38,10 +39,10 @@ class Dim:
 
 def dim(root: Location, files: Sequence[ImageFile], value_range: tuple[float, float] | None) -> Dim | None:
     """Look at the values of some images, spread over all; where a range is told, there is nothing to ask."""
-    if value_range is not None or not files:
+    if value_range is not None:
         return None
     found, looked_at = [], 0
-    for file in files[:: -(-len(files) // _LOOKED_AT)]:
+    for file in sample(files, _LOOKED_AT):
         highest = _highest(root / file.path)
         looked_at += highest is not None
         if highest and highest < _DIM:
@@ -60,7 +61,5 @@ def _highest(path: Location) -> int | None:
                 return _FULL
             image.load()
             return int(values_of(image).max())
-    except (*DECODER_ERRORS, ImageRejected):  # the job itself says what is wrong with a file
-        return None
-    except Image.DecompressionBombError:
+    except (*DECODER_ERRORS, ImageRejected, Image.DecompressionBombError):  # the job says what is wrong with a file
         return None

@@ -10,6 +10,7 @@ from PIL import Image
 from indexer.images.listing import ImageFile
 from indexer.images.preprocessing import Preprocessing
 from indexer.images.reading import FORMATS
+from indexer.inputs.sample import sample
 from indexer.store.storage import Location, storage_at
 
 LIMIT: Final = 2.0
@@ -42,9 +43,8 @@ class Upscaled:
 def upscaled(root: Location, files: Sequence[ImageFile], preprocessing: Preprocessing) -> Upscaled | None:
     """Look at the sizes of some images, spread over all; files that are no images are passed over."""
     most = _LOOKED_AT_REMOTE if storage_at(root).costs_requests else _LOOKED_AT
-    sample = files[:: -(-len(files) // most)] if files else []
     found, looked_at = [], 0
-    for file in sample:
+    for file in sample(files, most):
         size = _size(root / file.path)
         if size is None:
             continue
