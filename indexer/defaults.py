@@ -21,6 +21,9 @@ Method = Literal["guided-backprop", "gradient", "integrated-gradients", "occlusi
 METHODS: Final[tuple[str, ...]] = get_args(Method)
 """Of attribution."""
 
+MISTAKE_SORTS: Final = ("confidence", "rank", "image")
+"""Orders of mistakes; see `indexer.query.learning.mistakes`."""
+
 SHEET_FORMATS: Final = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 SHEET_TILE: Final = 112
 SHEET_CONTEXT: Final = 0.1

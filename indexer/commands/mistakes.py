@@ -7,11 +7,11 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from indexer.commands.options.shared import add_index
+from indexer.defaults import MISTAKE_SORTS
 
 if TYPE_CHECKING:
     from indexer.query.learning.mistakes import Mistake
 
-_SORTS: Final = ("confidence", "rank", "image")
 _COLUMNS: Final = ("image", "path", "class", "answered", "confidence", "own_confidence", "rank")
 
 
@@ -21,8 +21,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--answered", help="only images answered so: the class or the name of an output")
     command.add_argument(
         "--sort",
-        choices=_SORTS,
-        default=_SORTS[0],
+        choices=MISTAKE_SORTS,
+        default=MISTAKE_SORTS[0],
         help="the most certain answers first, the lowest right answers first, or by id (%(default)s by default)",
     )
     command.add_argument("--limit", type=int, default=50, help="at most so many (%(default)s)")

@@ -137,12 +137,15 @@ class Network:
 
     def _takes_batches(self) -> bool:
         """Whether two images pass where one did."""
-        pair = np.random.default_rng(0).integers(0, 256, (2, *self.model.preprocessing.input_size, 3), np.uint8)
         try:
-            self.run(pair, lambda layer, maps: None)
+            self.run(self.noise(2), lambda layer, maps: None)
         except (BadActivations, InvalidRequest):
             return False
         return True
+
+    def noise(self, images: int) -> np.ndarray:
+        """Pixels (images, h, w, 3) uint8 that are the same each time, for a pass that only tries the network."""
+        return np.random.default_rng(0).integers(0, 256, (images, *self.model.preprocessing.input_size, 3), np.uint8)
 
     def stacked(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
         """Some images' pixels (h, w, 3) uint8 as one batch, in memory from which the network's device copies fast."""

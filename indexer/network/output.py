@@ -1,12 +1,9 @@
 """Which of the layers that are looked at holds what the network returns."""
 
-import numpy as np
 import torch
 
 from indexer.errors import UserCodeFailed
 from indexer.network.forward import Network
-
-_SEED = 0
 
 
 def output_layer(network: Network) -> str | None:
@@ -17,9 +14,8 @@ def output_layer(network: Network) -> str | None:
     str or None
         None where no layer's output is returned, or something other than a tensor.
     """
-    noise = np.random.default_rng(_SEED).integers(0, 256, (1, *network.model.preprocessing.input_size, 3), np.uint8)
     try:
-        maps, returned = network.to_the_end(noise)
+        maps, returned = network.to_the_end(network.noise(1))
     except UserCodeFailed:  # behind the last layer that is looked at, so that indexing may still work
         return None
     if not isinstance(returned, torch.Tensor) or not returned.numel():

@@ -34,7 +34,7 @@ def like(links: Links, layer: str, class_: str, other: str, likeness: float) -> 
     return {"class": other, "likeness": likeness, "links": own}
 
 
-def answers(links: Links, result: Json) -> Json:
+def confusion(links: Links, result: Json) -> Json:
     """What the network answers, as `of_confusion` says it, with links to the images behind it."""
     confused = [{**row, "links": _confused_links(links, row)} for row in result["most_confused"]]
     return {**result, "most_confused": confused, "links": {"mistakes": links.mistakes(), "scores": links.scores()}}
@@ -49,7 +49,7 @@ def report(links: Links, result: Json) -> Json:
     about = result["confusion"]
     return {
         **result,
-        "confusion": None if about is None else answers(links, about),
+        "confusion": None if about is None else confusion(links, about),
         "layers": [_report_layer(links, layer) for layer in result["layers"]],
         "links": {"index": links.index},
     }

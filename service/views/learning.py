@@ -62,7 +62,7 @@ def get_likeness(question: Question, layer: str) -> Json:
 
 
 def get_confusion(question: Question) -> Json:
-    return learning.answers(question.links, of_confusion(confusion(question.index)))
+    return learning.confusion(question.links, of_confusion(confusion(question.index)))
 
 
 def get_report(question: Question, auc: float, format: str) -> Json | Document:

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from indexer.defaults import MISTAKE_SORTS as SORTS
 from indexer.errors import InvalidRequest, NotFound
 from indexer.query.generation import page_of
 from indexer.query.index import Index
 from indexer.query.learning.answers import Judged, class_named, judged_answers
 from indexer.query.learning.outputs import Outputs
 from indexer.query.records import ImageRecord, Page
-
-SORTS = ("confidence", "rank", "image")
 
 
 @dataclass(frozen=True)
