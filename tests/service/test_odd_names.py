@@ -1,12 +1,14 @@
 """Classes and files whose names are not UTF-8, or mean something in an address, over HTTP."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from indexer.jobs.build import build
 from tests.conftest import build_request, write_photos
+from tests.planted import build_planted, write_colours
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import served
 
@@ -56,3 +58,14 @@ def test_every_question_about_a_class_knows_it(odd: ConformingClient) -> None:
         patches = follow(odd, f"{layer}/neurons/{answer['neurons'][0]['neuron']}/patches?class={sent}")["items"]
         assert {patch["class"] for patch in patches} <= {named["class"]}
     assert odd.get(f"{layer}/neurons?class=none").status_code == 404
+
+
+def test_what_is_confused_with_such_a_class_is_found(tmp_path: Path) -> None:
+    """Classes stand for outputs in order here."""
+    colours = {name: (colour, 8) for name, colour in zip(NAMES[:3], ("green", "red", "blue"), strict=True)}
+    index = build_planted(write_colours(tmp_path / "photos", 1, colours, noise=90), tmp_path / "index", {0: 0.5})
+    with served(index) as client:
+        confused = follow(client, "/v1/indexes/index/confusion")["most_confused"]
+        assert any(NAMES[0] == row["answered"] for row in confused)
+        for row in confused:
+            assert follow(client, row["links"]["mistakes"])["total"] == row["images"]

@@ -1,5 +1,6 @@
 """Images whose answer is not their class."""
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +96,7 @@ def _mistake(index: Index, judged: Judged, number: int) -> Mistake:
 
 def _output_named(index: Index, outputs: Outputs, name: str) -> int:
     """The output of a name: that of a class first, then that of a category, which must be the only one."""
-    if name in index.classes:
+    with contextlib.suppress(NotFound):
         output = int(outputs.output_of(len(index.classes))[index.images.code_of(name)])
         if output >= 0:
             return output
