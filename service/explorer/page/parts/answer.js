@@ -1,4 +1,4 @@
-/** What the network answers on an image. */
+/** What the network answers on an image, and how far that can be trusted. */
 
 import { percent } from '../lib/format.js';
 import { useJson } from '../lib/hooks.js';
@@ -19,3 +19,7 @@ export function Answer({ index, url }) {
 export const Said = ({ index, said, verdict = '' }) => html`<p class="answer">The network answers${' '}
   ${said.answers.slice(0, SHOWN).map((answer, n) => html`${n ? ', then ' : ''}<a key=${answer.output}
     href=${to.neuron(index, said.layer, answer.output)}>${answer.name}</a> (${percent(answer.probability)}${n ? '' : verdict})`)}</p>`;
+
+/** A warning where classes were matched with outputs by nothing but their order. */
+export const MatchedBy = ({ way }) => way === 'order' && html`<p class="quiet">The network's categories are not known, so classes
+  were matched with its outputs by their order. If a class was renamed, added or left out since training, these figures are false.</p>`;

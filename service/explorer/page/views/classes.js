@@ -5,6 +5,7 @@ import { useJson } from '../lib/hooks.js';
 import { withQuery } from '../lib/api.js';
 import { api, tellingLayer, to } from '../lib/names.js';
 import { change } from '../lib/route.js';
+import { MatchedBy } from '../parts/answer.js';
 import { Choice, Segmented } from '../parts/controls.js';
 import { html, useCallback, useMemo } from '../parts/html.js';
 import { Matrix } from '../parts/matrix.js';
@@ -120,8 +121,7 @@ function Confusion({ index, layer, query }) {
     read=${(row, column) => `${classes[row]} answered as ${classes[column]}: ${matrix[row][column]} of ${totals[row]}`}>
     <p>${percent(data.accuracy)} of ${count(data.images)} images are answered with their class. Rows are classes, columns
       answers. <a href=${to.mistakes(index)}>All mistakes</a></p>
-    ${data.matched === 'order' && html`<p class="quiet">The network's categories are not known, so classes were matched with its
-      outputs by their order. If a class was renamed, added or left out since training, these figures are false.</p>`}
+    <${MatchedBy} way=${data.matched} />
     ${classes.length <= TABLED && html`<${ConfusionTable} index=${index} classes=${classes} matrix=${matrix} elsewhere=${data.elsewhere} />`}
     ${data.unmatched.length > 0 && html`<p class="quiet">${count(data.unmatched.length)} classes match no output of the
       network; their images do not count.</p>`}

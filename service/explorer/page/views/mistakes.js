@@ -5,6 +5,7 @@ import { useJson, useList } from '../lib/hooks.js';
 import { withQuery } from '../lib/api.js';
 import { api, to } from '../lib/names.js';
 import { change } from '../lib/route.js';
+import { MatchedBy } from '../parts/answer.js';
 import { Choice } from '../parts/controls.js';
 import { html } from '../parts/html.js';
 import { Picture } from '../parts/picture.js';
@@ -48,8 +49,7 @@ function Mistakes({ index, query, scores }) {
           </ul><${More} list=${list} shown=${list.items.length} what="mistakes"
             onMore=${() => change({ depth: depth + 2 * PAGE }, { replace: true })} />`}
     <${Classes} index=${index} classes=${scores.classes} />
-    ${scores.matched === 'order' && html`<p class="quiet">The network's categories are not known, so classes were matched with its
-      outputs by their order. If a class was renamed, added or left out since training, these figures are false.</p>`}`;
+    <${MatchedBy} way=${scores.matched} />`;
 }
 
 const right = (one) => Math.round(one.images * (one.recall ?? 0));
