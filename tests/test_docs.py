@@ -31,3 +31,10 @@ def test_every_room_has_a_line_on_the_map() -> None:
         rooms = sorted(path.parent.relative_to(ROOT) for path in ROOT.glob(f"{house}/*/**/__init__.py"))
         assert rooms
         assert [room for room in rooms if f"| `{room}/` |" not in page] == []
+
+
+def test_every_page_is_in_the_contents_of_the_site() -> None:
+    contents = (ROOT / "docs" / "index.md").read_text()
+    listed = {line for block in re.findall(r"```{toctree}(.*?)```", contents, re.DOTALL) for line in block.splitlines()}
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    assert pages - listed == set()

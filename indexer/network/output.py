@@ -16,7 +16,7 @@ def output_layer(network: Network) -> str | None:
     """
     try:
         maps, returned = network.to_the_end(network.noise(1))
-    except UserCodeFailed:  # behind the last layer that is looked at, so that indexing may still work
+    except UserCodeFailed:  # code behind the last layer; indexing stops before it, and so may still work
         return None
     if not isinstance(returned, torch.Tensor) or not returned.numel():
         return None
