@@ -36,6 +36,7 @@ COMMANDS: Final = (
     _here("remove", "hide images from every answer; add leaves them out"),
     _here("compact", "erase removed images from disk"),
     _here("verify", "compare every file with its checksum"),
+    _here("upgrade", "rewrite an index of an older format, without running the network"),
     _here("info", "describe an index"),
     _here("relabel", "update corrected classes and the paths of moved files, without running the network"),
     _here("report", "say what the neurons of an index have learned"),

@@ -11,6 +11,7 @@ from indexer.index.configuration import LayerInfo
 from indexer.shards.counting import Counter
 from indexer.shards.format import as_kept
 from indexer.shards.histogram import Histogram
+from indexer.shards.packing import packed
 from indexer.system.threads import in_threads
 
 _PORTION, _PORTION_BYTES = 16, 1 << 22
@@ -44,7 +45,7 @@ def histogram_of(sources: Sources, layer: LayerInfo, first: int, end: int) -> Hi
     for shard, rows, _ in opened(sources).live(first, end):
         counted.merge(shard.histogram(layer.name))
         for row in np.setdiff1d(np.arange(shard.rows), rows).tolist():
-            removed.add(shard.maps(layer.name, row)[None])
+            removed.count([packed(shard.maps(layer.name, row))])
     return counted.histogram().subtract(removed.histogram())
 
 

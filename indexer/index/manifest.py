@@ -15,7 +15,9 @@ from indexer.index.manifest_schema import fault_of
 from indexer.store.storage import Location, storage_at
 
 FORMAT = "unitscope index"
-VERSION = 1
+VERSION = 3
+OLDER = (1,)
+"""Versions that ``upgrade`` rewrites. Version 1 had shards of version 2; since version 3 both count alike."""
 _MAX_BYTES = 1 << 28
 
 
@@ -165,8 +167,27 @@ def read_manifest(index: Location) -> Manifest:
     NotAnIndex
         The folder holds no manifest.
     DamagedFile
-        The file is not a manifest, or is of a newer format.
+        The file is not a manifest, or is of another format.
     """
+    data = _read(index)
+    if (version := data.get("version")) == VERSION:
+        return _parsed(data)
+    advice = "; upgrade rewrites it: python -m indexer upgrade INDEX" if version in OLDER else ""
+    raise DamagedFile(layout.MANIFEST, f"has format version {version}, this program reads version {VERSION}{advice}")
+
+
+def read_older_manifest(index: Location) -> Manifest | None:
+    """The manifest of an index that ``upgrade`` rewrites; None if it has today's format.
+
+    Raises
+    ------
+    NotAnIndex, DamagedFile
+    """
+    data = _read(index)
+    return _parsed(data) if data.get("version") in OLDER else None
+
+
+def _read(index: Location) -> dict[str, Any]:
     path = layout.manifest_path(index)
     try:
         status = path.stat()
@@ -179,10 +200,10 @@ def read_manifest(index: Location) -> Manifest:
         raise DamagedFile(layout.MANIFEST, "is not JSON; restore it or build the index again") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise DamagedFile(layout.MANIFEST, "is not the manifest of a unitscope index")
-    if data.get("version") != VERSION:
-        raise DamagedFile(
-            layout.MANIFEST, f"has format version {data.get('version')}, this program reads version {VERSION}"
-        )
+    return data
+
+
+def _parsed(data: dict[str, Any]) -> Manifest:
     try:
         if fault := fault_of(data):
             raise DamagedFile(layout.MANIFEST, f"lacks or garbles a field ({fault})")
@@ -232,4 +253,4 @@ def publish(index: Location, manifest: Manifest) -> None:
 def _comes_next(index: Location, generation: int) -> bool:
     if generation == 1 and not layout.manifest_path(index).exists():
         return True
-    return read_manifest(index).generation == generation - 1
+    return (read_older_manifest(index) or read_manifest(index)).generation == generation - 1

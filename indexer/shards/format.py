@@ -7,9 +7,18 @@
     images/bytes (n,) int64; images/sha256 (n, 32) uint8
     skipped/path, skipped/reason (m,) UTF-8
     originals/data uint8, originals/end (n,) int64            only with keep_images
-    layers/LAYER/maps (n, C, H, W) float16, Zstandard         attribute saturated: values clipped to +-65504
+    layers/LAYER                                 attributes height, width, saturated: values clipped to +-65504
+    layers/LAYER/present (n, C, ceil(H*W/8)) uint8, Zstandard
+        a bit for each cell in row order, the lowest first: 1 where the bits of the activation's float16 are not all 0
+    layers/LAYER/values (V,) float16             these activations, by image, neuron and cell; see below
+    layers/LAYER/ends (n,) int64                 where the values of each image end
     layers/LAYER/peaks (C, n) float32, layers/LAYER/peak_cells (C, n) uint32
-    layers/LAYER/histogram/keys (M,) uint32, .../counts (M,) int64
+    layers/LAYER/histogram/present (C, 8192) uint8, Zstandard
+        a bit for each float16 in ascending order (`indexer.shards.histogram.recode`): 1 where the neuron took it
+    layers/LAYER/histogram/counts (M,) int64, shuffled, Zstandard       how often, by neuron and float16
+
+A chunk of ``values`` is shuffled and compressed only if the image in which it ends has few zeros. Any other chunk holds
+the float16 as they are, with both of its bits in HDF5's filter mask set, so it can be read in part, or mapped.
 """
 
 from typing import Final
@@ -17,26 +26,23 @@ from typing import Final
 import numpy as np
 
 KIND: Final = "unitscope shard"
-VERSION: Final = 2
+VERSION: Final = 3
 ZSTD_FILTER: Final = 32015
 ZSTD_LEVEL: Final = 1
 HALF_MAX: Final = 65504.0
 """Largest float16."""
 
-_CHUNK_BYTES = 128 * 1024
+VALUES_CHUNK: Final = 1 << 16
+"""Values in a chunk: 128 KiB."""
+_PRESENT_BYTES = 1 << 14
 
 
-def chunk_shape(channels: int, height: int, width: int) -> tuple[int, int, int, int]:
-    """Images, channels, height and width of one compressed chunk of maps.
+def present_chunk(channels: int, width: int) -> tuple[int, int, int]:
+    """Images, neurons and bytes of one compressed chunk of presence bits.
 
-    Questions read one image at a time. So a chunk holds as many channels as fit of one image, if the image's maps fill
-    a chunk. Images share a chunk only if their maps are too small for that, as a classifier's are.
+    Questions read one image at a time. So images share a chunk only if their bits are too few to compress well.
     """
-    map_bytes = 2 * height * width
-    if channels * map_bytes >= _CHUNK_BYTES // 2:
-        parts = -(-channels * map_bytes // (2 * _CHUNK_BYTES))
-        return 1, -(-channels // parts), height, width
-    return min(64, _CHUNK_BYTES // (channels * map_bytes)), channels, height, width
+    return min(64, max(1, _PRESENT_BYTES // (channels * width))), channels, width
 
 
 def as_kept(activations: np.ndarray) -> np.ndarray:

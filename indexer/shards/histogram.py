@@ -11,9 +11,12 @@ recoded so that keys sort as values do.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
+ZERO: Final = 0x8000
+"""The code of 0."""
 _TABLED = 1 << 12  # from so many entries a neuron on, a table is faster than sorting
 
 

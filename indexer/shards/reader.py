@@ -11,10 +11,13 @@ from indexer.errors import DamagedFile
 from indexer.index import hdf5
 from indexer.index.manifest import ShardInfo
 from indexer.shards import format as shard_format
-from indexer.shards.chunks import ChunkReader
 from indexer.shards.histogram import Histogram
+from indexer.shards.histogram_file import read_histogram
+from indexer.shards.maps_reader import MapsReader
 from indexer.shards.records import IndexedImage
 from indexer.store.storage import Location, storage_at
+
+READ_ERRORS = (KeyError, OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError)
 
 
 def open_listed(path: Location, info: ShardInfo) -> "Shard":
@@ -47,15 +50,17 @@ class Shard:
         How many images it holds.
     """
 
+    VERSION = shard_format.VERSION
+
     def __init__(self, path: Location, name: str | None = None) -> None:
         self.name = name or path.name
-        self._h5 = hdf5.open_file(path, self.name, shard_format.KIND, shard_format.VERSION)
+        self._h5 = hdf5.open_file(path, self.name, shard_format.KIND, self.VERSION)
         files = ExitStack()
         files.enter_context(self._h5)
         self._close = weakref.finalize(self, files.close)
         self._read_range = files.enter_context(storage_at(path).ranges())
         self._lock = threading.Lock()
-        self._readers: dict[str, ChunkReader] = {}
+        self._readers: dict[str, MapsReader] = {}
         self._rows: dict[str, hdf5.StoredRows] = {}
         try:
             self.ids = self._column("id", np.int64)
@@ -128,14 +133,17 @@ class Shard:
 
     def histogram(self, layer: str) -> Histogram:
         """The histogram of a layer over this shard's images."""
-        keys = self._get(f"layers/{layer}/histogram/keys")
         channels = self._reader(layer).shape[1]
-        return Histogram(channels, keys, self._get(f"layers/{layer}/histogram/counts"))
+        with self._lock:
+            try:
+                return read_histogram(self._h5[f"layers/{layer}/histogram"], channels)
+            except READ_ERRORS as error:
+                raise DamagedFile(self.name, f"the histogram of layer {layer!r} cannot be read ({error})") from error
 
     def saturated(self, layer: str) -> int:
         """How many activations of a layer were clipped to the range of float16."""
         with self._lock:
-            return int(hdf5.get_attribute(self._h5[f"layers/{layer}/maps"], "saturated") or 0)
+            return int(hdf5.get_attribute(self._h5[f"layers/{layer}"], "saturated") or 0)
 
     def maps(self, layer: str, row: int) -> np.ndarray:
         """All maps (C, H, W) float16 of a layer on one image."""
@@ -154,13 +162,12 @@ class Shard:
         """
         self._reader(layer).check()
 
-    def _reader(self, layer: str) -> ChunkReader:
+    def _reader(self, layer: str) -> MapsReader:
         reader = self._readers.get(layer)
         if reader is None:
             with self._lock:
                 try:
-                    dataset = hdf5.own_dataset(self._h5, f"layers/{layer}/maps")
-                    reader = ChunkReader(dataset, self._read_range, self._lock, self.name)
+                    reader = MapsReader(self._h5, layer, self._read_range, self._lock, self.name)
                     if reader.shape[0] != self.rows:
                         raise ValueError("maps of other images than are listed")
                 except (KeyError, RuntimeError, TypeError, ValueError, OSError) as error:
@@ -186,12 +193,12 @@ class Shard:
                 if name not in self._rows:
                     self._rows[name] = hdf5.StoredRows.of(hdf5.own_dataset(self._h5, name))
             return self._rows[name].read(self._read_range, rows)
-        except (KeyError, OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        except READ_ERRORS as error:
             raise DamagedFile(self.name, f"{name!r} cannot be read ({error})") from error
 
     def _get(self, name: str) -> np.ndarray:
         with self._lock:
             try:
                 return hdf5.read_all(hdf5.own_dataset(self._h5, name))
-            except (KeyError, OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+            except READ_ERRORS as error:
                 raise DamagedFile(self.name, f"{name!r} cannot be read ({error})") from error

@@ -1,8 +1,11 @@
 """The records that a shard holds: one for an image, and one for a layer's activations on a batch of images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from indexer.shards.packing import PackedMaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class LayerBatch:
 
     Attributes
     ----------
-    maps : ndarray (B, C, H, W) float16
+    maps : sequence of PackedMaps
+        Of each image, float16.
     peaks : ndarray (B, C) float32
         Highest activation of each neuron on each image, before rounding to float16.
     peak_cells : ndarray (B, C) uint32
@@ -42,7 +46,7 @@ class LayerBatch:
         How many activations were clipped to the range of float16.
     """
 
-    maps: np.ndarray
+    maps: Sequence[PackedMaps]
     peaks: np.ndarray
     peak_cells: np.ndarray
     saturated: int

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 
 from indexer.errors import NotFinite
+from indexer.shards import kernels
 from indexer.shards.format import HALF_MAX
 from indexer.shards.histogram import recode
+from indexer.shards.packing import packed, reduced_and_packed
 from indexer.shards.records import LayerBatch
 
 _INFINITE = 0x7C00  # the bits of float16's infinity
@@ -22,6 +24,23 @@ def reduce_maps(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBa
         NaN or infinity; names the layer and the first such image.
     """
     maps = maps.to(torch.float32)
+    return _in_one_pass(maps) or _step_by_step(layer, maps, paths)
+
+
+def _in_one_pass(maps: torch.Tensor) -> LayerBatch | None:
+    """The batch, if the maps lie channels last in memory and every activation is in float16's range."""
+    images, channels, height, width = maps.shape
+    channels_last = maps.is_contiguous(memory_format=torch.channels_last) and not maps.is_contiguous()
+    if not (kernels.REDUCES and channels_last):
+        return None
+    rows = maps.permute(0, 2, 3, 1).reshape(images, height * width, channels).numpy()
+    peaks, cells = np.empty((images, channels), np.float32), np.empty((images, channels), np.uint32)
+    packing = [reduced_and_packed(*image) for image in zip(rows, peaks, cells, strict=True)]
+    whole = [image for image in packing if image is not None]
+    return LayerBatch(whole, peaks, cells, saturated=0) if len(whole) == images else None
+
+
+def _step_by_step(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBatch:
     peaks = maps.amax(dim=(2, 3))
     half, saturated = _halved(maps), 0
     if not _is_plain(half, peaks):
@@ -32,7 +51,7 @@ def reduce_maps(layer: str, maps: torch.Tensor, paths: Sequence[str]) -> LayerBa
             half = _halved(maps.clamp(-HALF_MAX, HALF_MAX))
     halves = half.numpy()
     cells = _first_argmax(maps.numpy(), peaks.numpy(), halves)
-    return LayerBatch(halves, peaks.numpy(), cells.astype(np.uint32), saturated)
+    return LayerBatch([packed(image) for image in halves], peaks.numpy(), cells.astype(np.uint32), saturated)
 
 
 def _halved(maps: torch.Tensor) -> torch.Tensor:

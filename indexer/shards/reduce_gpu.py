@@ -19,6 +19,7 @@ import torch
 
 from indexer.shards.format import HALF_MAX
 from indexer.shards.histogram import Histogram
+from indexer.shards.packing import packed
 from indexer.shards.records import LayerBatch
 from indexer.shards.reduce import refuse_non_finite
 
@@ -121,7 +122,8 @@ class PendingBatch:
             self.copied.synchronize()
         refuse_non_finite(layer, self.peaks, self.lowest, paths)
         cells = self.cells.numpy().astype(np.uint32)
-        return LayerBatch(self.half.numpy(), self.peaks.numpy(), cells, int(self.saturated))
+        maps = [packed(image) for image in self.half.numpy()]
+        return LayerBatch(maps, self.peaks.numpy(), cells, int(self.saturated))
 
     def take_back(self, table: CountTable | None) -> None:
         """Take the batch out of the counts again, because some of its images cannot be used."""

@@ -19,9 +19,11 @@ import numpy as np
 
 from indexer.index import hdf5
 from indexer.shards import format as shard_format
-from indexer.shards.chunks import ChunkWriter, write_shuffled
 from indexer.shards.counting import Counter
 from indexer.shards.histogram import Histogram
+from indexer.shards.histogram_file import write_histogram
+from indexer.shards.maps_writer import MapsWriter
+from indexer.shards.packing import PackedMaps
 from indexer.shards.records import IndexedImage, LayerBatch
 
 _COUNTED_AHEAD = 2  # layers whose finished histograms wait in memory while another layer is written
@@ -69,11 +71,11 @@ class ShardWriter:
     def add(self, images: Sequence[IndexedImage], layers: dict[str, LayerBatch]) -> None:
         """Append a batch; its images become rows in their order."""
         self._images.extend(images)
-        counted = [self._workers.submit(self._layers[name].count, layers[name].maps) for name in layers]
+        counting = [self._workers.submit(self._layers[name].count, batch.maps) for name, batch in layers.items()]
         for name, batch in layers.items():
             self._layers[name].add(batch)
-        for future in counted:
-            future.result()
+        for counted in counting:
+            counted.result()
 
     def skip(self, path: str, reason: str) -> None:
         """Note an image that could not be used."""
@@ -139,19 +141,19 @@ class _LayerWriter:
     saturated: int = 0
 
     def __post_init__(self) -> None:
-        self.chunks = ChunkWriter(self.group, "maps", self.shape, self.workers)
+        self.maps = MapsWriter(self.group, self.shape, self.workers)
         self.counter = Counter(self.shape[0])
         self.peaks, self.peak_cells = _RowBlocks(self.shape[0], np.float32), _RowBlocks(self.shape[0], np.uint32)
 
     def add(self, batch: LayerBatch) -> None:
-        self.chunks.add(batch.maps)
+        self.maps.add(batch.maps)
         self.peaks.add(batch.peaks)
         self.peak_cells.add(batch.peak_cells)
         self.saturated += batch.saturated
 
-    def count(self, maps: np.ndarray) -> None:
+    def count(self, maps: Sequence[PackedMaps]) -> None:
         if self.counted_elsewhere is None:
-            self.counter.add(maps)
+            self.counter.count(maps)
 
     def counted(self) -> Histogram:
         """The histogram of all maps that were added. The memory of the counter is freed."""
@@ -162,13 +164,12 @@ class _LayerWriter:
         return histogram
 
     def close(self) -> None:
-        self.chunks.close().attrs["saturated"] = self.saturated
+        self.maps.close(self.saturated)
         for name, rows in (("peaks", self.peaks), ("peak_cells", self.peak_cells)):
             self.group.create_dataset(name, data=np.ascontiguousarray(rows.all().T))
 
     def write(self, histogram: Histogram) -> None:
-        for name, values in (("keys", histogram.keys), ("counts", histogram.counts)):
-            write_shuffled(self.group, f"histogram/{name}", values, self.workers)
+        write_histogram(self.group.create_group("histogram"), histogram, self.workers)
 
 
 def _write_images(group: h5py.Group, images: Sequence[IndexedImage]) -> None:

@@ -1,6 +1,8 @@
 """Indexes that earlier formats wrote are read, or upgraded, and answer as they did; see tests/frozen/README.md."""
 
+import itertools
 import json
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,15 @@ import pytest
 from PIL import Image
 
 import indexer
+from indexer.cli import main
+from indexer.derive.nearest import vectors
+from indexer.errors import DamagedFile, InvalidRequest
+from indexer.jobs import upgrade as upgrading
 from indexer.jobs.build import add
+from indexer.jobs.upgrade import upgrade
 from indexer.jobs.verify import verify
 from tests.frozen.answers import answers_of
+from tests.frozen.make import FAISS_BYTES
 
 FROZEN = Path(__file__).parents[1] / "frozen"
 FORMATS = sorted(path.name for path in FROZEN.glob("format-*"))
@@ -30,11 +38,21 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def frozen(format_: Path, kind: str, tmp_path: Path) -> Path:
-    """A frozen index, unpacked."""
+def unpacked(format_: Path, kind: str, tmp_path: Path) -> Path:
+    """A frozen index."""
     with tarfile.open(format_ / "indexes.tar.xz") as packed:
         packed.extractall(tmp_path, filter="data")
     return tmp_path / kind
+
+
+@pytest.fixture
+def frozen(unpacked: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A frozen index, upgraded, with a FAISS file of its kind."""
+    flat, float16 = FAISS_BYTES[kind]
+    monkeypatch.setattr(vectors, "FLAT_BYTES", flat)
+    monkeypatch.setattr(vectors, "FLOAT16_BYTES", float16)
+    upgrade(unpacked)
+    return unpacked
 
 
 def assert_same(found: Any, frozen: Any, at: str = "answers") -> None:
@@ -84,3 +102,69 @@ def test_a_frozen_index_takes_new_images_and_keeps_what_it_knew(format_: Path, f
         for layer in index.layers:
             old, new = index.activation_maps(twin.id, layer), index.activation_maps(again.id, layer)
             np.testing.assert_allclose(new.astype(float), old.astype(float), rtol=2e-3, atol=2e-3)
+
+
+OLD = pytest.mark.parametrize(("format_", "kind"), [(FROZEN / "format-2", "codes")], indirect=True)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@OLD
+def test_an_old_index_says_how_it_is_upgraded(unpacked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DamagedFile, match="format version 1, this program reads version 3; upgrade rewrites it"):
+        indexer.open(unpacked)
+    assert main(["info", str(unpacked)]) != 0
+    assert "python -m indexer upgrade INDEX" in capsys.readouterr().err
+    assert main(["upgrade", str(unpacked)]) == 0
+    assert "generation 3, 7 images" in capsys.readouterr().out
+    before = files_of(unpacked)
+    assert main(["upgrade", str(unpacked)]) == 0
+    assert "nothing was changed" in capsys.readouterr().out
+    assert files_of(unpacked) == before
+
+
+@OLD
+@pytest.mark.parametrize("step", ["rewritten", "derive_and_publish"])
+def test_an_upgrade_that_is_interrupted_is_taken_up_again(
+    unpacked: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is published nothing has changed; then the files are those of a run that nothing befell."""
+    whole = unpacked.parent / "whole"
+    shutil.copytree(unpacked, whole)
+    upgrade(whole)
+    before, calls = files_of(unpacked), itertools.count()
+    real = getattr(upgrading, step)
+
+    def fail(*arguments: object) -> object:
+        if step == "derive_and_publish" or next(calls) == 1:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(upgrading, step, fail)
+    with pytest.raises(KeyboardInterrupt):
+        upgrade(unpacked)
+    assert before.items() <= files_of(unpacked).items()
+    monkeypatch.setattr(upgrading, step, real)
+    written = next((unpacked / "shards").glob("*2.h5"))
+    made = written.stat().st_mtime_ns
+    upgrade(unpacked)
+    assert written.stat().st_mtime_ns == made, "a shard that was written whole is kept"
+    assert files_of(unpacked) == files_of(whole)
+
+
+@OLD
+def test_what_an_upgrade_refuses(unpacked: Path) -> None:
+    shard = next((unpacked / "shards").iterdir())
+    data = shard.read_bytes()
+    shard.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(DamagedFile, match=rf"{shard.name}: is damaged; repair the index with the program that made it"):
+        upgrade(unpacked)
+    shard.write_bytes(data)
+    (unpacked / "plan.jsonl").write_text("{}")
+    with pytest.raises(InvalidRequest, match=r"unfinished job .* deleting plan\.jsonl"):
+        upgrade(unpacked)
+    (unpacked / "plan.jsonl").unlink()
+    upgrade(unpacked)
+    assert verify(unpacked) == []

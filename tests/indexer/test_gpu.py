@@ -15,10 +15,11 @@ from indexer.network.forward import Network
 from indexer.network.models import load_model
 from indexer.shards import reduce_gpu
 from indexer.shards.counting import Counter
+from indexer.shards.packing import packed
 from indexer.shards.reader import Shard
 from indexer.shards.reduce import reduce_maps
 from tests.conftest import build_request, write_photos
-from tests.indexer.test_reduce import maps_of
+from tests.indexer.test_reduce import halves_of, maps_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
@@ -55,10 +56,11 @@ def test_a_batch_is_reduced_as_on_the_cpu(seed: int) -> None:
     table = reduce_gpu.CountTable(5, GPU)
     found = reduce_gpu.start(maps.to(GPU), table).batch("layer", ["image"] * 6)
     expected = reduce_maps("layer", maps, ["image"] * 6)
-    for name in ("maps", "peaks", "peak_cells", "saturated"):
+    np.testing.assert_array_equal(halves_of(found), halves_of(expected))
+    for name in ("peaks", "peak_cells", "saturated"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
     counter = Counter(5)
-    counter.add(expected.maps)
+    counter.count(expected.maps)
     np.testing.assert_array_equal(table.histogram().keys, counter.histogram().keys)
     np.testing.assert_array_equal(table.histogram().counts, counter.histogram().counts)
 
@@ -90,7 +92,7 @@ def test_a_shard_of_a_gpu_agrees_with_itself(built: Path) -> None:
                 at_peak = np.take_along_axis(flat, cells.T[:, :, None].astype(np.int64), 2)[:, :, 0]
                 np.testing.assert_array_equal(at_peak, flat.max(axis=2))
                 counter = Counter(maps.shape[1])
-                counter.add(maps)
+                counter.count([packed(image) for image in maps])
                 np.testing.assert_array_equal(shard.histogram(layer).keys, counter.histogram().keys)
                 np.testing.assert_array_equal(shard.histogram(layer).counts, counter.histogram().counts)
 

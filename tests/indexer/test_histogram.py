@@ -9,6 +9,7 @@ from indexer.shards import counting as module
 from indexer.shards import histogram
 from indexer.shards.counting import Counter
 from indexer.shards.histogram import Histogram, decode, recode
+from indexer.shards.packing import packed
 
 
 def maps_of(seed: int, images: int, channels: int = 5, height: int = 3, width: int = 7) -> np.ndarray:
@@ -25,7 +26,7 @@ def maps_of(seed: int, images: int, channels: int = 5, height: int = 3, width: i
 def counted(maps: np.ndarray, batch: int) -> Histogram:
     counter = Counter(maps.shape[1])
     for first in range(0, len(maps), batch):
-        counter.add(maps[first : first + batch])
+        counter.count([packed(image) for image in maps[first : first + batch]])
     return counter.histogram()
 
 
@@ -71,18 +72,28 @@ def test_batches_merging_and_subtracting(seed: int, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(("gathered", "most"), [(1, 1 << 32), (40_000, 1 << 32), (1 << 24, 1 << 32), (1, 2000)])
-def test_large_maps_are_counted_as_small_ones_are(
-    seed: int, gathered: int, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Large maps go through a table, gathered or one by one, that grows and is emptied before a count overflows."""
+def test_large_maps_are_counted_as_small_ones_are(seed: int) -> None:
+    """Large maps go through a table, also when some are counted after a histogram was asked for."""
     maps = np.abs(maps_of(seed, images=9, height=23, width=29))
-    maps[4:] = maps_of(seed + 1, images=5, height=23, width=29)  # only later negative, so the table grows downwards
-    small = maps.reshape(*maps.shape[:2], 23 * 29, 1)[:, :, :500], maps.reshape(*maps.shape[:2], 23 * 29, 1)[:, :, 500:]
-    expected = Histogram.merge([counted(part, 4) for part in small])
-    monkeypatch.setattr(module, "_GATHERED", gathered)
-    monkeypatch.setattr(module, "_MOST", most)
+    maps[4:] = maps_of(seed + 1, images=5, height=23, width=29)
+    small = maps.reshape(*maps.shape[:2], 23 * 29, 1)
+    parts = [small[:, :, first : first + 100] for first in range(0, 23 * 29, 100)]
+    expected = Histogram.merge([counted(part, 4) for part in parts])
     assert same(counted(maps, batch=2), expected)
+    counter = Counter(maps.shape[1])
+    for part in (maps[:5], maps[5:]):
+        counter.count([packed(image) for image in part])
+        found = counter.histogram()
+    assert same(found, expected)
+
+
+def test_more_than_a_table_can_count() -> None:
+    maps = np.full((9, 2, 256, 256), 1.5, np.float16)
+    maps[:, 1] = np.float16([0.0, -0.0, -7.0, 3.0] * (1 << 14)).reshape(256, 256)
+    expected = {(0, 1.5): 9 << 16, (1, 0.0): 9 << 15, (1, -7.0): 9 << 14, (1, 3.0): 9 << 14}
+    found = counted(maps, batch=4)
+    keys = zip(found.neurons.tolist(), found.values.tolist(), strict=True)
+    assert dict(zip(keys, found.counts.tolist(), strict=True)) == expected
 
 
 @pytest.mark.parametrize("seed", range(4))

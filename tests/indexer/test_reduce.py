@@ -11,8 +11,9 @@ import torch
 
 from indexer.errors import BadActivations, NotFinite
 from indexer.network.passes.threads import batch_size
-from indexer.shards import reduce_gpu
+from indexer.shards import kernels, reduce_gpu
 from indexer.shards.counting import Counter
+from indexer.shards.packing import packed
 from indexer.shards.records import LayerBatch
 from indexer.shards.reduce import reduce_maps
 
@@ -38,15 +39,34 @@ def maps_of(seed: int) -> np.ndarray:
     return maps
 
 
+def halves_of(batch: LayerBatch) -> np.ndarray:
+    """The maps (6, 5, 7, 11) float16 of a batch."""
+    return np.stack([image.halves for image in batch.maps]).reshape(6, 5, 7, 11)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("reduces", [False, True])
+@pytest.mark.parametrize("shape", [(6, 5, 7, 11), (2, 33, 9, 8), (3, 16, 1, 1), (1, 1, 40, 3)])
+def test_one_pass_and_step_by_step(
+    seed: int, reduces: bool, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fits float16 and lies channels last is reduced in one pass, where the processor can."""
+    monkeypatch.setattr(kernels, "REDUCES", reduces and kernels.REDUCES)
+    maps = np.random.default_rng(seed).normal(0, 3, shape).astype(np.float32)
+    batch = reduce_maps("layer", torch.from_numpy(maps).contiguous(memory_format=torch.channels_last), [])
+    halves = np.stack([image.halves for image in batch.maps]).reshape(shape)
+    np.testing.assert_array_equal(halves, maps.astype(np.float16))
+    np.testing.assert_array_equal(batch.peaks, maps.max(axis=(2, 3)))
+    np.testing.assert_array_equal(batch.peak_cells, maps.reshape(*shape[:2], -1).argmax(axis=2))
+
+
 @both_ways
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_a_batch_is_reduced_as_one_would_by_hand(reduce: Reduce, seed: int, layout: torch.memory_format) -> None:
     maps = maps_of(seed)
     batch = reduce("layer", torch.from_numpy(maps).contiguous(memory_format=layout), ["image"] * 6)
-    assert batch.maps.dtype == np.float16
-    assert batch.maps.flags.c_contiguous
-    np.testing.assert_array_equal(batch.maps, np.clip(maps, -65504, 65504).astype(np.float16))
+    np.testing.assert_array_equal(halves_of(batch), np.clip(maps, -65504, 65504).astype(np.float16))
     assert batch.saturated == (np.abs(maps) > 65504).sum()
     for image in range(6):
         for neuron in range(5):
@@ -71,7 +91,7 @@ def test_parts_of_a_batch_are_reduced_as_all_of_it(monkeypatch: pytest.MonkeyPat
     table = reduce_gpu.CountTable(5, CPU)
     batch, expected = reduce_gpu.start(maps, table).batch("layer", ["image"] * 6), reduce_maps("layer", maps, [])
     np.testing.assert_array_equal(batch.peak_cells, expected.peak_cells)
-    counted(table, [expected.maps])
+    counted(table, [halves_of(expected)])
 
 
 @pytest.mark.parametrize("most", [1 << 31, 1500])
@@ -106,7 +126,7 @@ def test_a_batch_that_is_refused_is_not_counted(bad: float) -> None:
 def counted(table: reduce_gpu.CountTable, batches: list[np.ndarray]) -> None:
     counter = Counter(5)
     for maps in batches:
-        counter.add(maps)
+        counter.count([packed(image) for image in maps])
     found, expected = table.histogram(), counter.histogram()
     assert found.keys.dtype == np.uint32
     np.testing.assert_array_equal(found.keys, expected.keys)

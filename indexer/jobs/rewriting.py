@@ -1,0 +1,60 @@
+"""A shard -> another file with some of its images, without running the network."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from indexer.index import layout
+from indexer.index.configuration import Configuration
+from indexer.index.manifest import ShardInfo
+from indexer.shards.packing import packed
+from indexer.shards.reader import Shard
+from indexer.shards.records import LayerBatch
+from indexer.shards.writer import ShardWriter
+from indexer.store import atomic
+from indexer.store.storage import Location
+from indexer.system.cores import cores
+
+_ROWS_AT_ONCE = 32
+
+
+def rewritten(
+    index: Location, configuration: Configuration, info: ShardInfo, old: Shard, rows: Sequence[int], number: int
+) -> ShardInfo:
+    """Write these rows of an open shard as the shard of another number.
+
+    Raises
+    ------
+    DamagedFile
+        The old one cannot be read.
+    """
+    file = layout.shard_file(number)
+    layers = {layer.name: (layer.channels, layer.height, layer.width) for layer in configuration.layers}
+    attributes = {**old.attributes, "number": number}
+    for name in ("format", "version"):  # the writer marks the file itself
+        attributes.pop(name, None)
+    with (
+        ThreadPoolExecutor(cores()) as pool,
+        atomic.publishing(index / file) as partial,
+        ShardWriter(partial, layers, attributes, configuration.keep_images, pool) as writer,
+    ):
+        _copy(old, writer, rows, list(layers), configuration.keep_images)
+        kept, skipped = writer.close()
+    return ShardInfo(file, kept, atomic.file_sha256(index / file), info.first_id, info.end_id, skipped)
+
+
+def _copy(old: Shard, writer: ShardWriter, rows: Sequence[int], layers: list[str], keep_images: bool) -> None:
+    table = old.images()
+    peaks = {layer: old.peaks(layer) for layer in layers}
+    for path, reason in old.skipped():
+        writer.skip(path, reason)
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows[first : first + _ROWS_AT_ONCE]
+        images = [replace(table[row], data=old.original(row) if keep_images else None) for row in part]
+        batches = {}
+        for layer in layers:
+            maps = [packed(old.maps(layer, row)) for row in part]
+            values, cells = peaks[layer]
+            saturated = 0 if first else old.saturated(layer)  # counted for the whole shard, not for each image
+            batches[layer] = LayerBatch(maps, values[:, part].T.copy(), cells[:, part].T.copy(), saturated)
+        writer.add(images, batches)

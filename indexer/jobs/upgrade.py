@@ -1,0 +1,72 @@
+"""Rewrite an index of an older format in today's, without running the network."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from indexer.derive.generation import Report, derive_and_publish
+from indexer.errors import DamagedFile, InvalidRequest
+from indexer.index import layout
+from indexer.index.lock import writing
+from indexer.index.manifest import Manifest, ShardInfo, read_manifest, read_older_manifest
+from indexer.jobs.compact import delete_unlisted
+from indexer.jobs.rewriting import rewritten
+from indexer.shards.older_reader import OlderShard
+from indexer.shards.reader import Shard
+from indexer.store import atomic
+from indexer.store.storage import Location
+
+
+def upgrade(index: Location, report: Report = lambda stage: None) -> Manifest | None:
+    """Write all shards again, derive everything from them, publish, and delete the old shards.
+
+    Until the new generation is published, the old one is as it was. A run that was interrupted is taken up again by the
+    next: shards that were written whole are kept. An index of today's format is left alone: returns None.
+
+    Raises
+    ------
+    InvalidRequest
+        An unfinished job of the older program is there.
+    NotAnIndex, IndexBusy, DamagedFile
+    """
+    with writing(index):
+        older = read_older_manifest(index)
+        if older is None:
+            read_manifest(index)
+            return None
+        if layout.plan_path(index).exists():
+            raise InvalidRequest(
+                f"an unfinished job of an older program is there; finish it with that program, or give it up by "
+                f"deleting {layout.PLAN}"
+            )
+        first = 1 + max((int(Path(shard.file).stem) for shard in older.shards), default=-1)
+        shards = []
+        for number, info in enumerate(older.shards, start=first):
+            report(info.file)
+            shards.append(_upgraded(index, older, info, number))
+        manifest = derive_and_publish(index, replace(older, shards=shards), report)
+        delete_unlisted(index, manifest)
+        return manifest
+
+
+def _upgraded(index: Location, manifest: Manifest, info: ShardInfo, number: int) -> ShardInfo:
+    if (existing := _existing(index, manifest, info, number)) is not None:
+        return existing
+    if atomic.file_sha256(index / info.file) != info.sha256:
+        raise DamagedFile(info.file, "is damaged; repair the index with the program that made it, then upgrade it")
+    with OlderShard(index / info.file, info.file) as old:
+        rows: Sequence[int] = range(old.rows)
+        return rewritten(index, manifest.configuration, info, old, rows, number)
+
+
+def _existing(index: Location, manifest: Manifest, info: ShardInfo, number: int) -> ShardInfo | None:
+    """The shard of this number, if an earlier run has written it."""
+    file = layout.shard_file(number)
+    try:
+        with Shard(index / file, file) as shard:
+            expected = {"configuration": manifest.configuration.digest, "number": number, "end_id": info.end_id}
+            if shard.rows != info.rows or any(shard.attributes.get(name) != value for name, value in expected.items()):
+                return None
+            return replace(info, file=file, sha256=atomic.file_sha256(index / file))
+    except DamagedFile:
+        return None

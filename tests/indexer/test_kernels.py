@@ -1,0 +1,125 @@
+"""The compiled loops equal slow twins in numpy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.shards import kernels
+from indexer.shards.histogram import recode
+from indexer.shards.packing import packed, unpacked
+
+SHAPES = [(1, 1), (3, 7), (5, 8), (4, 33), (37, 130), (129, 31)]
+"""Neurons and cells: fewer and more than a byte, a cache line and a block has."""
+both = pytest.mark.parametrize(("shape", "seed"), [(shape, seed) for shape in SHAPES for seed in range(3)])
+
+
+def halves_of(shape: tuple[int, int], seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    halves = (rng.normal(0, 3, shape) * (rng.random(shape) < 0.1 + 0.4 * seed)).astype(np.float16)
+    halves.reshape(-1)[:: 1 + halves.size // 3] = [-0.0, 65504, 6e-8, -65504][
+        : len(halves.reshape(-1)[:: 1 + halves.size // 3])
+    ]
+    return halves
+
+
+@both
+def test_packing(shape: tuple[int, int], seed: int) -> None:
+    halves = halves_of(shape, seed)
+    image = packed(halves[:, :, None])
+    bits = halves.view(np.uint16)
+    np.testing.assert_array_equal(image.present, np.packbits(bits != 0, axis=1, bitorder="little"))
+    np.testing.assert_array_equal(image.values, bits[bits != 0])
+    np.testing.assert_array_equal(image.ends, np.cumsum((bits != 0).sum(axis=1)))
+    np.testing.assert_array_equal(image.halves.view(np.uint16), bits)
+
+
+def test_bits_without_values_are_refused() -> None:
+    image = packed(halves_of((4, 33), 1)[:, :, None])
+    with pytest.raises(ValueError, match="activations are not zero"):
+        unpacked(image.present, image.values[1:].view(np.float16), 33)
+
+
+@both
+def test_counting(shape: tuple[int, int], seed: int) -> None:
+    halves = halves_of(shape, seed)
+    image = packed(halves[:, :, None])
+    table = np.full((shape[0], 1 << 16), 65530, np.uint16)  # so that some entries pass 65,535
+    table[:, 0x8000:] = 0
+    before = table.astype(np.int64)
+    passed = np.empty(len(image.values), np.uint32)
+    count = 0
+    for _ in range(7):
+        found = kernels.count(image.values, image.ends, table, passed)
+        for key in passed[:found].tolist():
+            before[key >> 16, key & 0xFFFF] -= 1 << 16
+        count += found
+    expected = np.zeros(before.shape, np.int64)
+    np.add.at(expected, (np.repeat(np.arange(shape[0]), np.diff(image.ends, prepend=0)), image.values), 7)
+    np.testing.assert_array_equal(table, before + expected)
+    assert count == np.count_nonzero(before != np.where(np.arange(1 << 16) < 0x8000, 65530, 0))
+
+
+@both
+def test_entries_in_the_order_of_values(shape: tuple[int, int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = (rng.integers(1, 9, (shape[0], 1 << 16)) * (rng.random((shape[0], 1 << 16)) < 0.01)).astype(np.uint16)
+    table[:, 0] = 0  # zeros are counted apart
+    table[0, 0x8000], zeros = 5, rng.integers(0, 3, shape[0])
+    keys, counts = np.empty(table.size, np.uint32), np.empty(table.size, np.int64)
+    found = kernels.entries(table, zeros, keys, counts)
+    expected: dict[int, int] = {}
+    for neuron, bits in zip(*np.nonzero(table), strict=True):
+        key = int(neuron) << 16 | int(recode(np.array([bits], np.uint16).view(np.float16))[0])
+        expected[key] = expected.get(key, 0) + int(table[neuron, bits])
+    for neuron in np.flatnonzero(zeros).tolist():
+        expected[neuron << 16 | 0x8000] = expected.get(neuron << 16 | 0x8000, 0) + int(zeros[neuron])
+    assert dict(zip(keys[:found].tolist(), counts[:found].tolist(), strict=True)) == expected
+    assert (np.diff(keys[:found].astype(np.int64)) > 0).all()
+
+
+@pytest.mark.skipif(not kernels.REDUCES, reason="this processor does not round to float16 by itself")
+@both
+def test_reducing(shape: tuple[int, int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    maps = np.ascontiguousarray((1 + rng.integers(-40, 40, shape) / 8192).astype(np.float32).T)  # ties once rounded
+    maps[0, 0] = 2.0 ** -rng.integers(10, 30)  # also where float16 has fewer bits
+    halves, peaks, cells = np.empty(shape, np.uint16), np.empty(shape[0], np.float32), np.empty(shape[0], np.uint32)
+    assert kernels.reduce(maps, halves, peaks, cells)
+    np.testing.assert_array_equal(halves, maps.T.astype(np.float16).view(np.uint16))
+    np.testing.assert_array_equal(peaks, maps.max(axis=0))
+    np.testing.assert_array_equal(cells, maps.argmax(axis=0))
+    for bad in (np.nan, np.inf, -np.inf, 65520, -70000):
+        broken = maps.copy()
+        broken[rng.integers(shape[1]), rng.integers(shape[0])] = bad
+        assert not kernels.reduce(broken, halves, peaks, cells)
+
+
+def test_they_compile_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """A package that only root may write, and a user without a home."""
+    package = tmp_path / "indexer"
+    for name in ("__init__.py", "errors.py", "shards/__init__.py", "shards/kernels.py"):
+        target = package / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((Path(kernels.__file__).parents[1] / name).read_bytes())
+    code = (
+        "import tempfile\n"  # with which numba tries whether it can write; the superuser can everywhere
+        "def refuse(*arguments, **more): raise PermissionError(13, 'Permission denied')\n"
+        "tempfile.TemporaryFile = refuse\n"
+        "from indexer.shards import kernels; import numpy as np\n"
+        "bits = np.array([[0, 5, 0]], np.uint16)\n"
+        "ends = np.empty(1, np.int64)\n"
+        "print(kernels.pack(bits, np.empty((1, 1), np.uint8), np.empty(4, np.uint16), ends), ends)\n"
+    )
+    blocked = tmp_path / "nothing"
+    blocked.write_text("")
+    environment = {
+        "PYTHONPATH": str(tmp_path),
+        "HOME": str(blocked),
+        "XDG_CACHE_HOME": str(blocked / "cache"),
+        "PATH": "",
+    }
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "1 [1]\n"), ended.stderr
