@@ -13,7 +13,8 @@ def writing(index: Location, *, new: bool = False) -> AbstractContextManager[Non
     Parameters
     ----------
     new : bool
-        Whether the folder may hold no index yet. Otherwise it must hold one, and a folder without one stays untouched.
+        Whether the folder may hold no index of today's format yet. Otherwise it must hold one, and a folder without one
+        stays untouched.
 
     Raises
     ------

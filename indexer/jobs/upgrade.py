@@ -29,10 +29,12 @@ def upgrade(index: Location, report: Report = lambda stage: None) -> Manifest | 
         An unfinished job of the older program is there.
     NotAnIndex, IndexBusy, DamagedFile
     """
-    with writing(index):
+    if read_older_manifest(index) is None:
+        read_manifest(index)
+        return None
+    with writing(index, new=True):
         older = read_older_manifest(index)
-        if older is None:
-            read_manifest(index)
+        if older is None:  # another process has upgraded it meanwhile
             return None
         if layout.plan_path(index).exists():
             raise InvalidRequest(

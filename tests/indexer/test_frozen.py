@@ -118,7 +118,7 @@ def test_an_old_index_says_how_it_is_upgraded(unpacked: Path, capsys: pytest.Cap
     assert main(["info", str(unpacked)]) != 0
     assert "python -m indexer upgrade INDEX" in capsys.readouterr().err
     assert main(["upgrade", str(unpacked)]) == 0
-    assert "generation 3, 7 images" in capsys.readouterr().out
+    assert "generation 3, 8 images" in capsys.readouterr().out
     before = files_of(unpacked)
     assert main(["upgrade", str(unpacked)]) == 0
     assert "nothing was changed" in capsys.readouterr().out
