@@ -2,8 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+import indexer
 
 ROOT = Path(__file__).parent.parent
 CODE = re.compile(r"`([^`\n]+)`")
@@ -38,3 +42,14 @@ def test_every_page_is_in_the_contents_of_the_site() -> None:
     listed = {line for block in re.findall(r"```{toctree}(.*?)```", contents, re.DOTALL) for line in block.splitlines()}
     pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
     assert pages - listed == set()
+
+
+def test_the_files_are_read_as_their_page_says(small_index: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "files.md").read_text(), re.DOTALL)
+    assert code.count("INDEX/") == 1
+    read: dict[str, Any] = {}
+    exec(code.replace("INDEX/", f"{small_index}/"), read)
+    with indexer.open(small_index) as index:
+        image = index.find_images(limit=1).items[0]
+        np.testing.assert_array_equal(read["maps"].astype(np.float32), index.activation_maps(image.id, "features.12"))
+    assert capsys.readouterr().out.startswith(f"{image.path} (512, ")

@@ -24,7 +24,7 @@ from indexer.network.forward import Network
 from indexer.network.restore import configuration_of, network_of
 from indexer.system.malloc import keep_freed_memory
 
-_DECIDING = ("torch", "torchvision", "numpy", "pillow", "h5py", "zstandard")
+_DECIDING = ("torch", "torchvision", "numpy", "pillow", "h5py", "zstandard", "numba")
 """Packages whose versions may change a bit of an activation, or of a file."""
 
 
