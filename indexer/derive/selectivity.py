@@ -5,6 +5,10 @@ Only images with a class count here.
 - *AUC* of a neuron and a class: the area under the ROC curve when peaks tell the class's images from those of all other
   classes. This is the probability that an image of the class has a higher peak than an image of another class, with
   ties counting half (Mann-Whitney). It is exact, computed from ranks.
+- *AUC at least*: the lower end of its one-sided 95 % confidence interval, were the images drawn by lot. It is Wilson's
+  (1927) bound for a proportion, with as many trials as the smaller of both groups has images, because the variance of
+  an AUC A is at most A (1 - A) over that number (Birnbaum and Klose 1957). So a class of few images, which some of many
+  neurons tell from the rest by chance, is not a neuron's best class.
 - *Selectivity index* (Morcos et al. 2018, "On the importance of single directions for generalization"):
   (m - r) / (m + r), with m the highest class mean and r the mean of the other classes' means. Means are of peaks, and a
   peak below 0 counts as 0, as behind a ReLU. So the index runs from 0 (no preference) to 1 (positive on one class
@@ -28,8 +32,10 @@ ENTROPY_DEPTH = 100
 
 ENOUGH_IMAGES = 5
 """A neuron is selective if it tells some class of at least so many images from the rest with an AUC of at least
-`SELECTIVE_AUC`. For smaller classes, neurons reach that AUC by chance. Nor is a smaller class ever a neuron's best
-class, unless all classes are smaller."""
+`SELECTIVE_AUC`. For smaller classes, neurons reach that AUC by chance."""
+
+_Z = 1.6448536
+"""The 95 % quantile of the normal distribution."""
 
 DENSE_CLASSES = 0.9
 """A neuron is dense if it fires on images of at least this share of the classes ..."""
@@ -88,27 +94,33 @@ class Selectivity:
 
     @cached_property
     def best(self) -> np.ndarray:
-        """The class (C,) int64 with the highest AUC, the first among equals; -1 for a neuron whose AUCs are all 0.5.
-
-        If some classes have at least `ENOUGH_IMAGES` images, only these count.
-        """
+        """The class (C,) int64 whose AUC is at least the highest, the first among equals; -1 where all AUCs are 0.5."""
         if len(self.images) < 2:
             return np.full(self.auc.shape[1], -1)
-        known = np.where(self._large[:, None], self.auc, -1)
-        return np.where((self.auc == 0.5).all(axis=0), -1, known.argmax(axis=0))
+        return np.where((self.auc == 0.5).all(axis=0), -1, self.at_least.argmax(axis=0))
 
     @cached_property
     def best_auc(self) -> np.ndarray:
         """The AUC (C,) float64 for the best class; NaN for fewer than two classes."""
-        if len(self.images) < 2:
-            return np.full(self.auc.shape[1], np.nan)
-        highest: np.ndarray = self.auc[self._large].max(axis=0).astype(np.float64)
-        return highest
+        return self._of_best(self.auc)
 
     @cached_property
-    def _large(self) -> np.ndarray:
-        large = self.images >= ENOUGH_IMAGES
-        return large if large.any() else ~large
+    def best_at_least(self) -> np.ndarray:
+        """What that AUC is at least, (C,) float64."""
+        return self._of_best(self.at_least)
+
+    @cached_property
+    def at_least(self) -> np.ndarray:
+        """What each AUC is at least, (K, C) float64."""
+        trials = np.minimum(self.images, self.images.sum() - self.images)[:, None]
+        return wilson_bound(self.auc.astype(np.float64), trials)
+
+    def _of_best(self, values: np.ndarray) -> np.ndarray:
+        """The value (C,) of each neuron for its best class, where AUCs are all 0.5 for any."""
+        if len(self.images) < 2:
+            return np.full(values.shape[1], np.nan)
+        of_best: np.ndarray = np.take_along_axis(values, np.maximum(self.best, 0)[None], axis=0)[0].astype(np.float64)
+        return of_best
 
     def states(self, dead: np.ndarray) -> np.ndarray:
         """The state (C,) of each neuron, see `STATES`; ``dead`` (C,) bool."""
@@ -218,6 +230,16 @@ def auc_by_class(descending: np.ndarray, codes: np.ndarray, images: np.ndarray) 
     pairs = images * (len(descending) - images)
     auc: np.ndarray = np.divide(wins, pairs, out=np.full(len(images), np.nan), where=pairs > 0)
     return auc
+
+
+def wilson_bound(share: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """The lower end of the one-sided 95 % interval of a share of so many trials (Wilson 1927, "Probable inference, the
+    law of succession, and statistical inference"), elementwise.
+    """
+    square = _Z * _Z
+    spread = _Z * np.sqrt(share * (1 - share) * trials + square / 4)
+    bound: np.ndarray = (share * trials + square / 2 - spread) / (trials + square)
+    return bound
 
 
 def selectivity_index(means: np.ndarray) -> float:

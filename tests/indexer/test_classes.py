@@ -6,16 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 from scipy.stats import pearsonr, zscore
 from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
+from torchvision.models import ResNet18_Weights
 
 import indexer
 from indexer.errors import InvalidRequest, NotFound
+from indexer.inputs.wordnet import IDS, counts_as_imagenet
 from indexer.query.index import Index
 from indexer.query.learning import classes, neurons
 from indexer.query.learning.compare import compare
 from indexer.query.learning.confusion import confusion
 from indexer.query.learning.correlation import correlations
+from indexer.query.learning.outputs import matched
 from indexer.query.learning.report import report
 from indexer.query.learning.report_text import to_html, to_markdown
 from indexer.query.learning.trend import trend
@@ -205,7 +209,7 @@ def test_confusion(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("categories", "names", "matched", "left"),
+    ("categories", "names", "way", "left"),
     [
         (["Red", "green", "BLUE"], ["blue", "green", "red"], "name", []),
         (["red", "green", "red"], ["green", "red", "yellow"], "name", ["red", "yellow"]),
@@ -214,7 +218,7 @@ def test_confusion(case: Case) -> None:
     ],
 )
 def test_classes_are_matched_with_outputs(
-    tmp_path: Path, categories: list[str], names: list[str], matched: str, left: list[str]
+    tmp_path: Path, categories: list[str], names: list[str], way: str, left: list[str]
 ) -> None:
     photos = write_colours(
         tmp_path / "photos", 5, dict(zip(names, [("red", 4), ("green", 4), ("blue", 4)], strict=True))
@@ -222,17 +226,47 @@ def test_classes_are_matched_with_outputs(
     with indexer.open(build_planted(photos, tmp_path / "index")) as index:
         index.manifest.categories[:] = categories
         found = confusion(index)
-        assert (found.matched, found.unmatched) == (matched, left)
+        assert (found.matched, found.unmatched) == (way, left)
         answers = np.array(index.layer("4").peaks).argmax(axis=0)
         meaning = {
             "name": [category.lower() for category in categories], "number": ["0", "1", "2"], "order": sorted(names),
-        }[matched]  # fmt: skip
+        }[way]  # fmt: skip
         for k, name in enumerate(found.classes):
             own = answers[index.images.class_code == index.classes.index(name)]
             said = [meaning[answer] for answer in own]
             assert found.matrix[k].tolist() == [said.count(other) for other in found.classes]
             assert found.elsewhere[k] == sum(one not in found.classes for one in said)
             assert found.images[k] == len(own)
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (["n01440764", "n01443537_goldfish"], {0: 0, 1: 1}),
+        (["n01440764", "great white shark"], {0: 0, 2: 1}),
+        (["n02012849_crane", "n03126707_crane"], {134: 0, 517: 1}),  # the bird and the machine
+        (["crane", "tench"], {0: 1, 517: 0}),
+        (["n01440764", "n01440764_tench"], {}),
+        (["n99999999_tench", "goldfish"], {0: 0, 1: 1}),
+        (["n01440764x", "x_n01443537"], {}),
+    ],
+)
+def test_folders_of_imagenet_stand_for_outputs(classes: list[str], expected: dict[int, int]) -> None:
+    categories = ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
+    found = matched(classes, categories, 1000)[1]
+    assert {int(output): int(found[output]) for output in np.flatnonzero(found >= 0)} == expected
+
+
+def test_wordnet_ids_without_imagenets_categories() -> None:
+    """There the ids say nothing, and the names behind them are what counts."""
+    way, found = matched(["n01440764_red", "n01443537", "blue"], ["blue", "green", "red"], 3)
+    assert (way, found.tolist()) == ("wordnet", [2, -1, 0])
+
+
+def test_wordnet_ids_are_those_that_timm_knows() -> None:
+    path = Path(timm.__file__).parent / "data" / "_info" / "imagenet_synsets.txt"
+    assert list(IDS) == path.read_text().split()
+    assert counts_as_imagenet(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 def test_no_output_and_no_match(small_index: Path, tmp_path: Path) -> None:

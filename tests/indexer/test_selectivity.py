@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import entropy
+from scipy.stats import entropy, norm
 from sklearn.metrics import roc_auc_score
 
 import indexer
-from indexer.derive.selectivity import ENTROPY_DEPTH, Selectivity, selectivity_of
+from indexer.derive.selectivity import ENTROPY_DEPTH, Selectivity, selectivity_of, wilson_bound
 from indexer.query.index import Index
 from tests.planted import build_planted, write_colours
 
@@ -93,7 +93,7 @@ def test_states_by_hand() -> None:
 
 
 def test_a_class_of_few_images_makes_no_neuron_selective() -> None:
-    """Its only image has the highest peak of both neurons, by chance; the best class is one of those with enough."""
+    """Its only image has the highest peak of both neurons, by chance; the best class is a larger one."""
     rng = np.random.default_rng(3)
     classes = np.array([0] + [1] * 40 + [2] * 40, np.int32)
     peaks = rng.random((2, 81)).astype(np.float32)
@@ -102,12 +102,44 @@ def test_a_class_of_few_images_makes_no_neuron_selective() -> None:
     assert found.auc[0].tolist() == [1, 1]
     assert set(found.best.tolist()) <= {1, 2}
     assert found.best_auc == pytest.approx(found.auc[1:].max(axis=0))
+    assert (found.best_at_least > found.at_least[0]).all()
     assert "selective" not in found.states(np.zeros(2, bool))
 
 
 def test_only_classes_of_few_images() -> None:
     found = compute(np.array([[3, 2, 1]], np.float32), np.array([0, 1, 1], np.int32))
     assert (found.best.tolist(), found.best_auc.tolist()) == ([0], [1])
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.9, 1])
+@pytest.mark.parametrize("trials", [1, 4, 60])
+def test_what_a_share_is_at_least_by_scipy(share: float, trials: int) -> None:
+    """Wilson's bound is where a normal test of that share would just not be refused."""
+    found = float(wilson_bound(np.array(share), np.array(trials)))
+    if share == 0:
+        assert found == pytest.approx(0, abs=1e-12)
+    else:
+        deviation = (share - found) / np.sqrt(found * (1 - found) / trials)
+        assert deviation == pytest.approx(norm.ppf(0.95), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_best_class_is_the_one_whose_auc_is_at_least_the_highest(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    classes = np.repeat(np.arange(4, dtype=np.int32), [2, 6, 40, 90])
+    peaks = rng.random((9, len(classes))).astype(np.float32)
+    peaks[:3] += 0.9 * (classes == rng.integers(4))
+    found = compute(peaks, classes)
+    for neuron in range(9):
+        bounds = []
+        for k, images in enumerate([2, 6, 40, 90]):
+            trials = min(images, len(classes) - images)
+            grid = np.linspace(1e-9, 1 - 1e-9, 200_001)  # the lowest true share that would not be refused
+            kept = (found.auc[k, neuron] - grid) <= norm.ppf(0.95) * np.sqrt(grid * (1 - grid) / trials)
+            bounds.append(grid[kept].min())
+        assert found.at_least[:, neuron] == pytest.approx(bounds, abs=1e-5)
+        assert found.best[neuron] == int(np.argmax(bounds))
+        assert found.best_auc[neuron] == pytest.approx(found.auc[found.best[neuron], neuron])
 
 
 @pytest.fixture(scope="module", params=[4, 5])

@@ -33,7 +33,7 @@ class Confusion:
     layer : str
         The output layer.
     matched : str
-        How classes were matched with outputs: "name", "number" or "order".
+        How classes were matched with outputs: "name", "wordnet", "number" or "order".
     classes : list of str
         Those that stand for an output, sorted.
     unmatched : list of str

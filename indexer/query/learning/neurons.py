@@ -20,7 +20,7 @@ from indexer.query.records import Page
 
 SORTS = (
     "neuron", "maximum", "mean", "std", "positive_cells", "positive_images", "firing_cells", "firing_images",
-    "selectivity", "auc", "entropy",
+    "selectivity", "auc", "auc_at_least", "entropy",
 )  # fmt: skip
 
 
@@ -32,7 +32,8 @@ class NeuronTable:
     ----------
     columns : dict of str to ndarray (C,)
         Those of `Index.neuron_statistics`, and ``state`` (see `indexer.derive.selectivity.STATES`), ``best`` (code of
-        the class with the highest AUC, -1 for none), ``auc`` (that AUC), ``selectivity`` and ``entropy``.
+        the class whose AUC is at least the highest, -1 for none), ``auc`` (that AUC), ``auc_at_least``,
+        ``selectivity`` and ``entropy``.
     classes : sequence of str
         Names by code.
     """
@@ -46,7 +47,7 @@ class NeuronTable:
         return {**values, "best_class": self.class_of(neuron)}
 
     def class_of(self, neuron: int) -> str | None:
-        """The class with the neuron's highest AUC."""
+        """The neuron's best class."""
         code = int(self.columns["best"][neuron])
         return None if code < 0 else self.classes[code]
 
@@ -66,7 +67,7 @@ class NeuronTable:
         state : str, optional
             Only neurons in this state.
         class_ : str, optional
-            Only neurons with their highest AUC for this class.
+            Only neurons whose best class this is.
         dead : bool, optional
             Only dead neurons, or only the others.
 
@@ -106,6 +107,7 @@ def table(index: Index, layer: str) -> NeuronTable:
         "state": neurons.states,
         "best": about.best,
         "auc": about.best_auc,
+        "auc_at_least": about.best_at_least,
         "selectivity": about.index,
         "entropy": about.entropy,
     }
@@ -115,9 +117,10 @@ def table(index: Index, layer: str) -> NeuronTable:
 def worth_showing(neurons: NeuronTable, count: int) -> list[int]:
     """At most ``count`` living neurons that say most about a layer, where there is no room for all.
 
-    The best for each class, by AUC, then the others by AUC; without classes those with the highest activations.
+    The best for each class, by what its AUC is at least, then the others; without classes those with the highest
+    activations.
     """
-    sort = "auc" if len(neurons.classes) > 1 else "maximum"
+    sort = "auc_at_least" if len(neurons.classes) > 1 else "maximum"
     ranking = neurons.ranked(sort, descending=True, dead=False).tolist()
     best = {neurons.class_of(neuron): neuron for neuron in reversed(ranking)}
     first = {neuron for name, neuron in best.items() if name is not None}
@@ -125,12 +128,19 @@ def worth_showing(neurons: NeuronTable, count: int) -> list[int]:
 
 
 def aucs(index: Index, layer: str, neuron: int, limit: int = 20) -> list[dict[str, Any]]:
-    """The classes that a neuron tells from the rest best: ``class``, ``images``, ``auc``; none without two classes."""
+    """The classes that a neuron tells from the rest best, by what their AUC is at least; none without two classes.
+
+    Each with ``class``, ``images``, ``auc`` and ``at_least``.
+    """
     neurons = index.layer(layer)
-    column = neurons.selectivity.auc[:, neurons.check_neuron(neuron)]
-    ranking = np.argsort(-column, kind="stable")[:limit].tolist() if len(column) > 1 else []
-    images = neurons.selectivity.images
-    return [{"class": index.classes[k], "images": int(images[k]), "auc": float(column[k])} for k in ranking]
+    about, column = neurons.selectivity, neurons.check_neuron(neuron)
+    bounds = about.at_least[:, column]
+    ranking = np.argsort(-bounds, kind="stable")[:limit].tolist() if len(bounds) > 1 else []
+    return [
+        {"class": index.classes[k], "images": int(about.images[k]), "auc": float(about.auc[k, column]),
+         "at_least": float(bounds[k])}
+        for k in ranking
+    ]  # fmt: skip
 
 
 def correlated(index: Index, layer: str, neuron: int, limit: int = 20, offset: int = 0) -> Page[tuple[int, float]]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.errors import NotFound
+from indexer.inputs.wordnet import IDS, counts_as_imagenet, parsed
 from indexer.query.index import Index
 
-NAME, NUMBER, ORDER = "name", "number", "order"
+NAME, WORDNET, NUMBER, ORDER = "name", "wordnet", "number", "order"
 """How classes can be matched with outputs."""
 
 
@@ -22,7 +23,7 @@ class Outputs:
     layer : str
         The output layer.
     matched : str
-        `NAME`, `NUMBER` or `ORDER`.
+        `NAME`, `WORDNET`, `NUMBER` or `ORDER`.
     names : list of str
         What each output is called: its category, or, where categories are not known, its class or its number.
     code : ndarray (C,) int64
@@ -60,8 +61,9 @@ def outputs_of(index: Index) -> Outputs:
 def named_outputs(index: Index) -> Outputs:
     """The outputs of an index's network, whether classes stand for them or not.
 
-    A class stands for the output whose category has its name (in any case; ``-`` for ``/``), or whose number is its
-    name, or, where categories are not known and there are as many classes as outputs, in order, as torchvision's
+    A class stands for the output whose category has its name (in any case; ``-`` for ``/``) or its WordNet id
+    (``n01440764``, ``n01440764_tench``; the name behind it counts where the id does not), or whose number is its name,
+    or, where categories are not known and there are as many classes as outputs, in order, as torchvision's
     ``ImageFolder`` counts classes. A name that two categories or two classes share matches nothing.
 
     Raises
@@ -74,8 +76,8 @@ def named_outputs(index: Index) -> Outputs:
         raise NotFound(_not_indexed(index))
     channels = index.layer(layer).info.channels
     categories, classes = categories_of(index, channels), index.classes
-    matched, code = _matched(classes, categories, channels)
-    return Outputs(layer, matched, _names(classes, categories, matched, code), code)
+    way, code = matched(classes, categories, channels)
+    return Outputs(layer, way, _names(classes, categories, way, code), code)
 
 
 def output_layer(index: Index) -> str | None:
@@ -101,7 +103,7 @@ def classes_of(index: Index, layer: str) -> np.ndarray:
     channels = index.layer(layer).info.channels
     if layer != output_layer(index):
         return np.full(channels, -1)
-    return _matched(index.classes, categories_of(index, channels), channels)[1]
+    return matched(index.classes, categories_of(index, channels), channels)[1]
 
 
 def categories_of(index: Index, outputs: int) -> list[str]:
@@ -126,9 +128,12 @@ def _not_indexed(index: Index) -> str:
     )
 
 
-def _matched(classes: Sequence[str], categories: Sequence[str], channels: int) -> tuple[str, np.ndarray]:
+def matched(classes: Sequence[str], categories: Sequence[str], channels: int) -> tuple[str, np.ndarray]:
     """How classes were matched, and the class code (channels,) that each output stands for, -1 for none."""
     by_name = _by_key([_key(name) for name in classes], [_key(name) for name in categories])
+    by_id = _by_wordnet_id(classes, categories)
+    if (by_id >= 0).any():
+        return WORDNET, np.where(by_id >= 0, by_id, by_name)
     if (by_name >= 0).any():
         return NAME, by_name
     numbers = [str(int(name)) if name.isascii() and name.isdigit() and len(name) < 10 else "" for name in classes]
@@ -138,6 +143,17 @@ def _matched(classes: Sequence[str], categories: Sequence[str], channels: int) -
     return ORDER, np.arange(channels)
 
 
+def _by_wordnet_id(classes: Sequence[str], categories: Sequence[str]) -> np.ndarray:
+    """For each output (C,) the number of the class that has its WordNet id, or its name behind another's id."""
+    ids, rests = zip(*map(parsed, classes), strict=True) if classes else ((), ())
+    found = np.full(len(categories), -1)
+    if counts_as_imagenet(categories):
+        found = _by_key(ids, IDS)
+        rests = tuple("" if id in IDS else rest for id, rest in zip(ids, rests, strict=True))
+    by_rest = _by_key([_key(rest) for rest in rests], [_key(name) for name in categories])
+    return np.where(found >= 0, found, by_rest)
+
+
 def _by_key(classes: Sequence[str], outputs: Sequence[str]) -> np.ndarray:
     """For each output (C,) the number of the one class with its key, -1 where either key stands twice."""
     shared = {key for keys in (classes, outputs) for key, times in Counter(keys).items() if times > 1}
@@ -145,10 +161,10 @@ def _by_key(classes: Sequence[str], outputs: Sequence[str]) -> np.ndarray:
     return np.array([-1 if key in shared else number.get(key, -1) for key in outputs], np.int64)
 
 
-def _names(classes: Sequence[str], categories: Sequence[str], matched: str, code: np.ndarray) -> list[str]:
+def _names(classes: Sequence[str], categories: Sequence[str], way: str, code: np.ndarray) -> list[str]:
     if categories:
         return list(categories)
-    return [classes[c] if c >= 0 and matched == ORDER else str(number) for number, c in enumerate(code.tolist())]
+    return [classes[c] if c >= 0 and way == ORDER else str(number) for number, c in enumerate(code.tolist())]
 
 
 def _key(name: str) -> str:

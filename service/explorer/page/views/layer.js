@@ -16,6 +16,7 @@ const PAGE = 100;
 /** What the wall is sorted by: its name, how a value reads, and which end comes first. */
 const SORTS = {
   neuron: ['number', () => '', 'asc'],
+  auc_at_least: ['AUC for the best class, at least', (neuron) => `AUC ≥ ${number(neuron.auc_at_least)}`, 'desc'],
   auc: ['AUC for the best class', (neuron) => `AUC ${number(neuron.auc)}`, 'desc'],
   selectivity: ['class selectivity', (neuron) => number(neuron.selectivity), 'desc'],
   entropy: ['entropy of top classes', (neuron) => `${number(neuron.entropy)} bit`, 'asc'],

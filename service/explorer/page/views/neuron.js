@@ -38,7 +38,7 @@ export function NeuronView({ index, layer, neuron, query }) {
 
 function headline(data) {
   const parts = [];
-  if (data.auc !== null && data.best_class !== null) parts.push(`tells ${data.best_class} from the rest with AUC ${number(data.auc)}`);
+  if (data.auc !== null && data.best_class !== null) parts.push(`tells ${data.best_class} from the rest with AUC ${number(data.auc)} (at least ${number(data.auc_at_least)})`);
   parts.push(`fires on ${percent(data.firing_images)} of the images`, `highest activation ${number(data.maximum)}`);
   return parts.join(' · ');
 }
@@ -104,7 +104,7 @@ function About({ index, data, query }) {
       <${Bars} label="AUC by class" rows=${data.aucs.slice(0, 6).map((one) => ({
         key: one.class, label: one.class, value: Math.max(0, 2 * one.auc - 1), text: one.auc.toFixed(3),
         link: to.class(index, one.class, { layer: data.layer }),
-      }))} /><p class="quiet">AUC; a bar begins at chance, 0.5. For a class with few images, it says little.</p></section>`}
+      }))} /><p class="quiet">AUC; a bar begins at chance, 0.5. In the order of what each is at least, given how few images it has.</p></section>`}
     <section><h2>Similar neurons</h2><${Alike} index=${index} layer=${data.layer} alike=${alike} /></section>`;
 }
 
