@@ -230,10 +230,10 @@ def _of_first(change: MapChange, maps: torch.Tensor, rows: int) -> torch.Tensor:
 
 
 def _stirred(maps: torch.Tensor) -> torch.Tensor:
-    """The maps, each value scaled by a number between 0 and 2 that is the same each time, plus a bit for dead ones."""
+    """The maps, each value scaled by a number that is the same each time, and more, so that dead neurons count too."""
     generator = torch.Generator().manual_seed(0)
     factors = 2 * torch.rand(maps.shape[1:], generator=generator).to(maps.device, maps.dtype)
-    return maps * factors + factors * maps.abs().amax() / 4
+    return maps * factors + factors * maps.abs().amax((1, 2, 3), keepdim=True) / 4
 
 
 def rows_of(network: Network) -> int:
