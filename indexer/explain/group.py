@@ -13,15 +13,17 @@ from indexer.defaults import GROUP_IMAGES, WHY_NEURONS
 from indexer.errors import InvalidRequest, NotFound
 from indexer.explain.asked import Asked
 from indexer.explain.means import mean_and_error
-from indexer.explain.outputs import output_named, output_names
+from indexer.explain.outputs import layer_of_outputs, output_named, output_names
 from indexer.explain.pushes import rest_of, shown_of, silencing, sums, value_in, value_of
 from indexer.explain.rest import Rest
 from indexer.explain.sources import Progress, Sources, Stop, never, silent, spread
-from indexer.explain.why import NamedOutput, question
+from indexer.explain.why import NamedOutput, naming, question
 from indexer.network.forward import Network
+from indexer.query.deadline import checked
 from indexer.query.index import Index
-from indexer.query.learning.answers import answers_of
 from indexer.query.learning.outputs import named_outputs
+
+_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -131,18 +133,15 @@ def why_group(
     sources = Sources(index, rest, kept=False)
     outputs, contributions = _contributions(rest, sources, asked, chosen, stop)
     up, down = shown_of(contributions.mean(axis=0), asked.limit)
+    targets = outputs.argmax(axis=1) if asked.for_ is None else np.full(len(outputs), asked.for_)
     effects = np.zeros((len(chosen), len(up) + len(down)))
     for number, row in enumerate(chosen.tolist()):
-        check_stop(stop)
-        target = int(outputs[number].argmax()) if asked.for_ is None else asked.for_
         before, after = silencing(rest, sources.of([row]), [*up, *down], stop)
-        effects[number] = [
-            value_in(each, target, asked.against) - value_in(before, target, asked.against) for each in after
-        ]
+        found = [value_in(each, int(targets[number]), asked.against) for each in (before, *after)]
+        effects[number] = np.array(found[1:]) - found[0]
         progress(number + 1, len(chosen))
     pushing = [_of_neuron(neuron, contributions[:, neuron], effects[:, n]) for n, neuron in enumerate([*up, *down])]
-    names = output_names(index)
-    named = lambda output: None if output is None else NamedOutput(output, names[output])  # noqa: E731
+    named = naming(output_names(index))
     values = [value_in(each, int(target), asked.against) for each, target in zip(outputs, targets, strict=True)]
     return WhyGroup(
         layer, asked.output, sources.way, named(asked.for_), named(asked.against), len(chosen), len(rows),
@@ -171,10 +170,10 @@ def _rows(index: Index, class_: str | None, answered: str | None, images: Sequen
 
 
 def _answered_rows(index: Index, output: int) -> np.ndarray:
-    """The images that the network answers so, of all whose class stands for an output."""
-    answers = answers_of(index)
-    found: np.ndarray = answers.rows[answers.answer == output]
-    return found
+    """The images whose highest output is this one, the first of equals."""
+    values = index.layer(layer_of_outputs(index)).peaks_by_image
+    parts = (np.asarray(values[first : first + _BLOCK]) for first in checked(range(0, len(values), _BLOCK)))
+    return np.flatnonzero(np.concatenate([part.argmax(axis=1) for part in parts]) == output)
 
 
 def _asked(

@@ -7,7 +7,7 @@
 `why` does all three for an indexed image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,11 @@ class NamedOutput:
 
     output: int
     name: str
+
+
+def naming(names: Sequence[str]) -> Callable[[int | None], NamedOutput | None]:
+    """Gives outputs their names; None has none."""
+    return lambda output: None if output is None else NamedOutput(output, names[output])
 
 
 @dataclass(frozen=True)
@@ -109,13 +114,12 @@ def explained(index: Index, asked: Asked, said: Said, width: int, height: int) -
     names = output_names(index)
     info = index.layer(asked.layer).info
     placement = index.manifest.configuration.preprocessing.placement(width, height)
-    named = lambda output: NamedOutput(output, names[output])  # noqa: E731
     return Why(
         asked.layer,
         asked.output,
-        named(said.for_),
-        None if asked.against is None else named(asked.against),
-        named(said.answer),
+        NamedOutput(said.for_, names[said.for_]),
+        naming(names)(asked.against),
+        NamedOutput(said.answer, names[said.answer]),
         said,
         [names[each.answer_without] for each in (*said.up, *said.down)],
         _centres(cell_centres(info.field.y, info.height, placement.y.cropped), placement.y, said.block),
