@@ -3,7 +3,8 @@
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,6 +155,17 @@ class Networks:
                     f"the network of this index fails when it is asked for method={method}; the log of the service "
                     "says why"
                 ) from error
+
+    @contextmanager
+    def lent(self, configuration: Configuration) -> "Iterator[Network]":
+        """The network of an index, for work that takes long; nobody else uses it meanwhile.
+
+        Raises
+        ------
+        ModelUnavailable
+        """
+        with self._lock:
+            yield self._network(configuration)
 
     def _network(self, configuration: Configuration) -> "Network":
         key = configuration.digest
