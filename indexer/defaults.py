@@ -30,3 +30,12 @@ SHEET_CONTEXT: Final = 0.1
 
 PAGE_NEURONS: Final = 16
 PAGE_COLUMNS: Final = 8
+
+EDITS: Final = ("silence", "scale", "clamp", "mean")
+"""What can be done to a neuron; see `indexer.explain.edits`."""
+IMPORTANCE_IMAGES: Final = 100
+"""On how many images silencing each neuron is tried."""
+WHY_NEURONS: Final = 10
+"""How many neurons for, and how many against, an answer are shown."""
+GROUP_IMAGES: Final = 32
+"""How many images of a group are explained."""

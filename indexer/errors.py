@@ -57,6 +57,10 @@ class TookTooLong(UnitscopeError):
     """A question that was not answered within the time that it was given."""
 
 
+class Stopped(UnitscopeError):
+    """Work that was ended from outside before it was done."""
+
+
 class ModelUnavailable(UnitscopeError):
     """The network of an index cannot be loaded here, so nothing new can be sent through it."""
 

@@ -11,13 +11,14 @@
 import logging
 import math
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from indexer.defaults import FLOAT32
 from indexer.errors import BadActivations, InvalidRequest
@@ -73,6 +74,8 @@ class Network:
         Receptive field and dimensions of each layer, in the order asked for.
     shapes : dict of str to (int, int, int)
         Channels, height and width of each layer's maps.
+    kept : dict
+        What others work out from the network, by keys of their own, and keep for as long as it is.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Network:
         on_device = ready.to(self.device).to(memory_format=torch.channels_last)
         self._replicas = Replicas(on_device)
         self._streams = threading.local()
+        self.kept: dict[object, Any] = {}
         self.shapes = self._probe()
 
     def _probe(self) -> dict[str, tuple[int, int, int]]:
@@ -232,14 +236,19 @@ class Network:
         def seen(layer: str, output: object) -> bool:
             return see(layer, as_maps(layer, output, self.traces[layer]))
 
-        with (
-            self._replicas.borrowed() as module,
-            torch.inference_mode(),
-            computing(self.precision, self.device),
-            self._own_stream(),
-        ):
-            batch = torch.from_numpy(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-            return run_pass(module, self.model.preprocessing.normalise(batch), self.traces, seen)
+        with self.borrowed() as module, torch.inference_mode():
+            return run_pass(module, self.normalised(pixels), self.traces, seen)
+
+    @contextmanager
+    def borrowed(self) -> Iterator[nn.Module]:
+        """The module, or a copy, for one pass of this thread in the network's precision; waits until one is free."""
+        with self._replicas.borrowed() as module, computing(self.precision, self.device), self._own_stream():
+            yield module
+
+    def normalised(self, pixels: np.ndarray) -> torch.Tensor:
+        """What the module takes, (B, 3, h, w) float32 on its device, for pixels (B, h, w, 3) uint8."""
+        batch = torch.from_numpy(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        return self.model.preprocessing.normalise(batch)
 
     def _own_stream(self) -> AbstractContextManager[object]:
         """Within it this thread's work is queued beside that of other threads, where the device has queues."""

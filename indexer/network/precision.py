@@ -12,7 +12,6 @@
 ==================  ===================================================================================================
 """
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -26,7 +25,7 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from indexer.defaults import FLOAT32, PRECISIONS
 from indexer.errors import InvalidRequest
-from indexer.receptive_field.graph.tracer import LayerTracer, floating_dtype, output_nodes, plain_copy, weightless
+from indexer.receptive_field.graph.tracer import LayerTracer, output_nodes, plain_copy, traced
 from indexer.system.user_code import described
 
 _CONVOLUTIONS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -91,7 +90,7 @@ def fold_batch_norms(module: nn.Module, layers: Sequence[str], input_size: tuple
     Left as they are: a pair either half of which runs several times or is shared, a convolution whose output is that of
     a layer that is asked for, and every norm of a module that torch.fx cannot trace.
     """
-    tracer = _traced(module, input_size)
+    tracer = traced(module, input_size)
     pairs = [] if tracer is None else _foldable(module, tracer, layers)
     for pair in pairs:
         _put(module, pair.convolution, fuse_conv_bn_eval(_convolution(module, pair), _norm(module, pair)))
@@ -104,18 +103,6 @@ class _Pair(NamedTuple):
 
     convolution: str
     norm: str
-
-
-def _traced(module: nn.Module, input_size: tuple[int, int]) -> LayerTracer | None:
-    """A tracer that has followed the module; None where torch.fx cannot."""
-    tracer = LayerTracer(torch.empty(1, 3, *input_size, dtype=floating_dtype(module), device="meta"))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tracer.trace(weightless(module))
-    except Exception:  # tracing runs the model's own code
-        return None
-    return tracer
 
 
 def _foldable(module: nn.Module, tracer: LayerTracer, layers: Sequence[str]) -> list[_Pair]:

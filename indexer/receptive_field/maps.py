@@ -23,3 +23,19 @@ def maps_of(output: object, trace: LayerTrace) -> torch.Tensor | None:
             tokens = output[:, layout.prefix :]
             return tokens.reshape(len(output), layout.rows, layout.columns, output.shape[2]).permute(0, 3, 1, 2)
     return None
+
+
+def output_of(maps: torch.Tensor, trace: LayerTrace) -> torch.Tensor | None:
+    """The inverse of `maps_of`: a layer's output whose maps (B, C, H, W) are these.
+
+    None where the maps do not hold all of it, as where a layout leaves out tokens that come before.
+    """
+    dims = list(trace.dims)
+    match sorted(dims):
+        case ["C", "N"]:
+            return maps[:, :, 0, 0].permute(["NC".index(role) for role in dims])
+        case ["C", "N", "x", "y"]:
+            return maps.permute(["NCyx".index(role) for role in dims])
+        case ["C", "N", "token"] if trace.layout is not None and not trace.layout.prefix:
+            return maps.flatten(2).transpose(1, 2)
+    return None

@@ -1,11 +1,12 @@
 """How often the network answers a class with another, where its output is one of the indexed layers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from indexer.query.index import Index
-from indexer.query.learning.answers import answers_of
+from indexer.query.learning.answers import Answers, answers_of
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class Confusion:
         """Share of the images whose answer is their class."""
         return float(np.trace(self.matrix) / self.images.sum())
 
+    @property
+    def recalls(self) -> list[float | None]:
+        """Share (K,) of each class's images that are answered with it; None for a class without images."""
+        right = np.diagonal(self.matrix).tolist()
+        return [n / images if images else None for n, images in zip(right, self.images.tolist(), strict=True)]
+
     def confused(self, limit: int | None = None) -> list[Confused]:
         """Which class is answered as which other, by how many images, most first, then by share.
 
@@ -85,16 +92,20 @@ def confusion(index: Index) -> Confusion:
     NotFound
         There is no output layer, or no class stands for an output.
     """
-    answers = answers_of(index)
+    return confusion_of(index.classes, answers_of(index))
+
+
+def confusion_of(classes: Sequence[str], answers: Answers) -> Confusion:
+    """`confusion` of any answers, with the classes of their index."""
     outputs = answers.outputs
     codes = np.unique(outputs.code[outputs.code >= 0])
-    row_of = np.full(len(index.classes) + 1, -1)  # the last for -1
+    row_of = np.full(len(classes) + 1, -1)  # the last for -1
     row_of[codes] = np.arange(len(codes))
     truth, answer = row_of[answers.code], row_of[outputs.code[answers.answer]]
     cells = truth * (len(codes) + 1) + answer % (len(codes) + 1)
     counts = np.bincount(cells, minlength=len(codes) * (len(codes) + 1)).reshape(len(codes), -1)
-    names = [index.classes[code] for code in codes.tolist()]
-    unmatched = [name for code, name in enumerate(index.classes) if code not in set(codes.tolist())]
+    names = [classes[code] for code in codes.tolist()]
+    unmatched = [name for code, name in enumerate(classes) if code not in set(codes.tolist())]
     return Confusion(
         outputs.layer, outputs.matched, names, unmatched, counts.sum(axis=1), counts[:, :-1], counts[:, -1]
     )

@@ -1,6 +1,7 @@
 """A model's graph, traced on a copy that holds no weights."""
 
 import operator
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import Any
@@ -11,7 +12,7 @@ from torch import fx, nn
 from indexer.receptive_field.flow.masks import mark_mask
 from indexer.receptive_field.graph.copies import is_ours, is_torchs, plain_copy, weightless
 
-__all__ = ["LayerTracer", "floating_dtype", "is_leaf", "output_nodes", "plain_copy", "weightless"]
+__all__ = ["LayerTracer", "floating_dtype", "is_leaf", "output_nodes", "plain_copy", "traced", "weightless"]
 
 
 class _Caller(nn.Module):
@@ -163,6 +164,21 @@ class LayerTracer(fx.Tracer):
         if node.op == "call_method":
             return getattr(args[0], str(node.target))(*args[1:], **kwargs)
         return node.target(*args, **kwargs) if callable(node.target) else args[0]
+
+
+def traced(model: nn.Module, input_size: tuple[int, int], images: int = 1) -> LayerTracer | None:
+    """A tracer that has followed a model, given so many images of this height and width; None where torch.fx cannot.
+
+    No other thread may run a model meanwhile, because torch.fx replaces `nn.Module.__call__` while it traces.
+    """
+    tracer = LayerTracer(torch.empty(images, 3, *input_size, dtype=floating_dtype(model), device="meta"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tracer.trace(weightless(model))
+    except Exception:  # tracing runs the model's own code
+        return None
+    return tracer
 
 
 def is_leaf(module: nn.Module) -> bool:
