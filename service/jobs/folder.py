@@ -27,14 +27,17 @@ def results_folder(settings: Settings) -> Path | None:
 
 
 def check_own(root: Path, settings: Settings) -> None:
-    """Refuse the cache folder if somebody else can write to it: anyone may make folders where temporary files are.
+    """Make the cache folder, or refuse it if somebody else can write to it.
+
+    Anyone may make folders where temporary files are.
 
     Raises
     ------
     PermissionError
     """
-    if settings.results is not None or not root.parent.exists():
+    if settings.results is not None:
         return
+    root.parent.mkdir(mode=0o700, exist_ok=True)
     status = root.parent.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise PermissionError(

@@ -1,11 +1,11 @@
 """Runs jobs in a thread of this process, for a WSGI server that was not started by ``python -m service``.
 
-The thread begins with the first job. It has no priority of its own and no bound of memory, as a process has.
+The thread lasts while there are jobs. It has no priority of its own and no bound of memory, as a process has, and uses
+the same networks as uploads, which wait for it.
 """
 
 import logging
 import threading
-from typing import Final
 
 from service.indexes.catalog import Catalog
 from service.inference.loader import Networks
@@ -17,9 +17,6 @@ from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS: Final = 5.0
-"""How often to look for jobs that another service has taken, or that wait for a generation."""
-
 
 class LocalRunner:
     """See the module's description."""
@@ -27,27 +24,33 @@ class LocalRunner:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._lock = threading.Lock()
-        self._work = threading.Event()
+        self._woken = False
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
         """There is a new job."""
         with self._lock:
+            self._woken = True
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name="jobs", daemon=True)
                 self._thread.start()
-        self._work.set()
 
     def _loop(self) -> None:
-        while True:
-            self._work.wait(_LOOK_SECONDS)
-            self._work.clear()
+        while self._goes_on():
             try:
                 while self._runner.run_next():
                     pass
                 self._runner.tidy()
             except OSError as error:
                 log.error("jobs cannot be looked for", exc_info=error)
+
+    def _goes_on(self) -> bool:
+        """Whether there was a new job since the last look; where there was none, the thread ends."""
+        with self._lock:
+            woken, self._woken = self._woken, False
+            if not woken:
+                self._thread = None
+            return woken
 
 
 def jobs_run_here(settings: Settings, catalog: Catalog, networks: Networks) -> Jobs:

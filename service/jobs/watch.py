@@ -36,10 +36,18 @@ class Watch:
         Whether this process is told to end.
     on_stuck : callable (reason)
         Called where the job does not end although it should.
+    grace : float
+        How many seconds it has for that.
     """
 
     def __init__(
-        self, store: Store, id_: str, seconds: float, leaving: Callable[[], bool], on_stuck: Callable[[Reason], None]
+        self,
+        store: Store,
+        id_: str,
+        seconds: float,
+        leaving: Callable[[], bool],
+        on_stuck: Callable[[Reason], None],
+        grace: float = GRACE_SECONDS,
     ) -> None:
         self.started = time.time()
         self.reason: Reason | None = None
@@ -47,6 +55,7 @@ class Watch:
         self._seconds = seconds
         self._leaving = leaving
         self._on_stuck = on_stuck
+        self._grace = grace
         self._steps: tuple[int | None, int | None] = (None, None)
         self._told_at = 0.0
         self._ended = threading.Event()
@@ -79,7 +88,7 @@ class Watch:
             if self.reason is None:
                 self.reason = self._why_end(now - began)
                 self._told_at = now
-            elif now - self._told_at > GRACE_SECONDS:
+            elif now - self._told_at > self._grace:
                 self._on_stuck(self.reason)
             with suppress(OSError):  # the folder may be full or gone; the job shows that when it ends
                 if self._steps != written and now - written_at > _PROGRESS_SECONDS:

@@ -165,7 +165,7 @@ def test_more_than_may_wait_are_sent_away(serve: Serve, folder: Path, tmp_path: 
         answer = app.test_client().post(IMPORTANCE, json={"images": number + 1})
         if answer.status_code == 503:
             assert int(answer.headers["Retry-After"]) >= 1
-            assert answer.json["detail"] == "3 jobs wait, as many as --job-queue allows; try again later"
+            assert answer.json["detail"] == "3 jobs wait already, as many as --job-queue allows; try again later"
         return answer.status_code
 
     with ThreadPoolExecutor(50) as pool:
