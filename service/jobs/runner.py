@@ -152,6 +152,7 @@ class Runner:
             return Outcome("failed", f"its result cannot be written ({error.strerror}); see --results", started)
         size, allowed = self._store.size(request.id), self._settings.results_bytes
         if size > allowed:
+            self._store.drop_result(request.id)
             return Outcome("failed", f"its result has {size} bytes, and --results-bytes allows {allowed}", started)
         return Outcome("done", None, started)
 

@@ -69,12 +69,11 @@ class Store:
 
     def result(self, id_: str) -> Any:
         """The result of a job that is done; None where it is not there, or damaged, which is then removed."""
-        path = self._folder(id_) / RESULT
         try:
-            return sealed.read(path)
+            return sealed.read(self._folder(id_) / RESULT)
         except sealed.Damaged:
             log.warning("the result of job %s is damaged; it is removed, and the job counts as lost", id_)
-            path.unlink(missing_ok=True)
+            self.drop_result(id_)
             return None
 
     def touched_at(self, id_: str) -> float:
@@ -128,6 +127,9 @@ class Store:
     def put_result(self, id_: str, body: Any) -> None:
         sealed.write(self._folder(id_) / RESULT, body)
 
+    def drop_result(self, id_: str) -> None:
+        (self._folder(id_) / RESULT).unlink(missing_ok=True)
+
     def end(self, id_: str, outcome: Outcome) -> None:
         """Say how a job ended, unless somebody has said so."""
         sealed.create(self._folder(id_) / OUTCOME, outcome.to_json())
@@ -144,7 +146,7 @@ class Store:
         outcome = self._read(id_, OUTCOME, Outcome)
         if outcome is not None:
             sealed.write(self._folder(id_) / OUTCOME, replace(outcome, erased=True).to_json())
-            (self._folder(id_) / RESULT).unlink(missing_ok=True)
+            self.drop_result(id_)
 
     def delete(self, id_: str) -> None:
         """Remove a job and all its files. Only within `alone`."""
