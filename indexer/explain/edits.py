@@ -86,7 +86,7 @@ class EditedMaps:
         for edit in self._of[SILENCE]:
             edited[:, edit.neuron] = 0
         for edit in self._of[SCALE]:
-            edited[:, edit.neuron] *= edit.value
+            edited[:, edit.neuron] *= edit.value or 0.0
         for edit in self._of[CLAMP]:
             edited[:, edit.neuron].clamp_(max=edit.value)
         for edit in self._of[MEAN]:

@@ -4,7 +4,6 @@ Morcos et al. 2018, "On the importance of single directions for generalization";
 importance of individual units in CNNs via ablation".
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from indexer.defaults import IMPORTANCE_IMAGES
 from indexer.errors import InvalidRequest, NotFound
 from indexer.explain.edits import silenced
+from indexer.explain.means import mean_and_error
 from indexer.explain.outputs import layer_of_outputs
 from indexer.explain.rest import Rest, rest_behind
 from indexer.explain.sources import Progress, Sources, Stop, check_stop, never, silent, spread
@@ -171,14 +171,8 @@ def _active(rest: Rest, source: np.ndarray, neurons: Sequence[int]) -> list[int]
 
 def _of_neuron(neuron: int, right: np.ndarray, value: np.ndarray, answer: np.ndarray) -> NeuronImportance:
     """From columns before and after (n, 2)."""
-    accuracy, accuracy_error = _mean(right[:, 1].astype(np.float64) - right[:, 0])
-    own, own_error = _mean(value[:, 1] - value[:, 0])
+    accuracy, accuracy_error = mean_and_error(right[:, 1].astype(np.float64) - right[:, 0])
+    own, own_error = mean_and_error(value[:, 1] - value[:, 0])
     return NeuronImportance(
         neuron, accuracy, accuracy_error, own, own_error, int((answer[:, 0] != answer[:, 1]).sum())
     )  # fmt: skip
-
-
-def _mean(changes: np.ndarray) -> tuple[float, float | None]:
-    """A mean and its standard error, which one value does not have."""
-    error = float(changes.std(ddof=1) / math.sqrt(len(changes))) if len(changes) > 1 else None
-    return float(changes.mean()), error

@@ -14,9 +14,9 @@ def layer_of_outputs(index: Index) -> str:
         It is not indexed.
     """
     recorded = index.manifest.output
-    if recorded in index.layers and index.layer(recorded).info.cells == 1:
+    if recorded is not None and recorded in index.layers and index.layer(recorded).info.cells == 1:
         return recorded
-    return output_layer(index) or named_outputs(index).layer  # which says what is missing
+    return output_layer(index) or named_outputs(index).layer  # which raises
 
 
 def output_names(index: Index) -> list[str]:

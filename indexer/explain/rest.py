@@ -93,8 +93,7 @@ class Rest:
         """
         if self.start is None:
             return pixels
-        own = lambda layer, maps: maps.to("cpu", torch.float32, copy=True).contiguous().numpy()  # noqa: E731
-        return self.network.run(pixels, own, [self.start])[self.start]
+        return self.network.run(pixels, lambda layer, maps: _array(maps), [self.start])[self.start]
 
     def outputs(self, source: np.ndarray, change: MapChange | None = None) -> np.ndarray:
         """The outputs (B, O) float32 with the layer's maps changed.

@@ -135,7 +135,8 @@ class WhatIf:
 
     def as_dict(self) -> dict[str, Any]:
         """Names, numbers and lists; classes are called ``class``."""
-        return renamed(asdict(self))
+        data: dict[str, Any] = renamed(asdict(self))
+        return data
 
 
 def renamed(value: Any) -> Any:
