@@ -103,7 +103,7 @@ def confusion_of(classes: Sequence[str], answers: Answers) -> Confusion:
     row_of[codes] = np.arange(len(codes))
     truth, answer = row_of[answers.code], row_of[outputs.code[answers.answer]]
     cells = truth * (len(codes) + 1) + answer % (len(codes) + 1)
-    counts = np.bincount(cells, minlength=len(codes) * (len(codes) + 1)).reshape(len(codes), -1)
+    counts = np.bincount(cells, minlength=len(codes) * (len(codes) + 1)).reshape(len(codes), len(codes) + 1)
     names = [classes[code] for code in codes.tolist()]
     unmatched = [name for code, name in enumerate(classes) if code not in set(codes.tolist())]
     return Confusion(
