@@ -75,8 +75,8 @@ function ChangedImages({ index, data }) {
   const list = useList(withQuery(data.links.changed, { turned }), PAGE, depth);
   if (!total) return html`<section><h2>Changed answers</h2><p class="quiet">No answer changes.</p></section>`;
   return html`<section><h2>Changed answers</h2>
-    <div class="controls"><${Segmented} label="Which" value=${turned} onChange=${(value) => { setTurned(value); setDepth(PAGE); }}
-      options=${[['', `all ${count(total)}`], ['wrong', `right before: ${count(wrong)}`], ['right', `right now: ${count(right)}`], ['other', `neither: ${count(other)}`]]} /></div>
+    <div class="controls"><${Segmented} label="Answers that turned" value=${turned} onChange=${(value) => { setTurned(value); setDepth(PAGE); }}
+      options=${[['', `all ${count(total)}`], ['wrong', `wrong ${count(wrong)}`], ['right', `right ${count(right)}`], ['other', `other ${count(other)}`]]} /></div>
     <ul class="patches">${list.items.map((one) => html`<${ChangedCard} key=${one.image} index=${index} one=${one} />`)}</ul>
     <${More} list=${list} shown=${list.items.length} what="images" onMore=${() => setDepth(depth + 2 * PAGE)} /></section>`;
 }

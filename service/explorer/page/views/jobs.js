@@ -32,15 +32,15 @@ export function JobsView({ query }) {
 }
 
 const Table = ({ jobs, again }) => html`<div class="table-frame" tabindex="0" role="region" aria-label="Jobs"><table class="jobs">
-  <thead><tr><th>what</th><th>index</th><th>state</th><th>asked for</th><th><span class="unseen">actions</span></th></tr></thead>
+  <thead><tr><th>what</th><th>state</th><th><span class="unseen">end</span></th><th>index</th><th>asked for</th></tr></thead>
   <tbody>${jobs.map((job) => html`<tr key=${job.job}>
     <th scope="row"><${Title} job=${job} /></th>
-    <td><a href=${to.index(job.index)}>${job.index}</a> <span class="quiet">generation ${job.generation}</span></td>
     <td><span class="job-state" data-job=${job.state}>${job.cancelling ? 'ending' : job.state}</span> <${JobProgress} job=${job} />
       ${job.detail && html`<span class="quiet job-detail">${job.detail}</span>`}
       ${job.state === 'done' && job.current === false && html`<span class="quiet job-detail">of an older generation</span>`}</td>
-    <td><time datetime=${job.created}>${new Date(job.created).toLocaleString()}</time></td>
-    <td><${EndButton} job=${job} label=${`${job.kind}: ${jobWords(job)}`} onEnd=${again} /></td></tr>`)}</tbody></table></div>`;
+    <td><${EndButton} job=${job} label=${`${job.kind}: ${jobWords(job)}`} onEnd=${again} /></td>
+    <td><a href=${to.index(job.index)}>${job.index}</a> <span class="quiet">generation ${job.generation}</span></td>
+    <td><time datetime=${job.created}>${new Date(job.created).toLocaleString()}</time></td></tr>`)}</tbody></table></div>`;
 
 const VIEWS = {
   'what-if': (job) => to.whatIf(job.index, { job: job.job }),
