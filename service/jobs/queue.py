@@ -106,11 +106,12 @@ class Jobs:
         JobsUnavailable
         """
         with self._folder() as store, store.alone():
-            if job.state in ENDED:
-                store.delete(job.id)
-                return None
-            store.cancel(job.id)
-            return store.job(job.id)
+            now = store.job(job.id)  # it may have ended, or been asked for again, since it was looked at
+            if now is not None and now.state not in ENDED:
+                store.cancel(job.id)
+                return store.job(job.id)
+            store.delete(job.id)
+            return None
 
     def counts(self) -> dict[str, int]:
         """How many jobs there are in each state; none where that cannot be seen."""

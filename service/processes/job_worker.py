@@ -77,10 +77,13 @@ class JobWorker:
             stamp = _stamp(store.root)
             if stamp != seen or time.monotonic() - looked_at > _LOOK_SECONDS:
                 seen, looked_at = stamp, time.monotonic()
-                if runner is None and store.ids():  # until then, this process stays small
-                    runner = self._runner(store)
-                if runner is not None:
-                    self._run_all(runner)
+                try:
+                    if runner is None and store.ids():  # until then, this process stays small
+                        runner = self._runner(store)
+                    if runner is not None:
+                        self._run_all(runner)
+                except OSError as error:
+                    log.error("jobs cannot be looked for: %s", error.strerror)
             self._ending.wait(_POLL_SECONDS)
 
     def _runner(self, store: Store) -> "Runner":
@@ -94,12 +97,9 @@ class JobWorker:
         return Runner(store, catalog, networks, settings, self._ending.is_set, lambda: os._exit(_STUCK_STATUS))
 
     def _run_all(self, runner: "Runner") -> None:
-        try:
-            while not self._ending.is_set() and runner.run_next():
-                pass
-            runner.tidy()
-        except OSError as error:
-            log.error("jobs cannot be looked for: %s", error)
+        while not self._ending.is_set() and runner.run_next():
+            pass
+        runner.tidy()
 
 
 def _stamp(root: Path) -> str:

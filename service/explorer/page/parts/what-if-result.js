@@ -57,11 +57,12 @@ function Recalls({ index, data }) {
 /** The cells of the confusion matrix that change most. */
 function Pairs({ data }) {
   const names = data.classes.map((one) => one.class);
-  const cells = names.flatMap((name, row) => names.map((answered, column) => ({
-    name, answered, before: data.confusion_before[row][column], after: data.confusion_after[row][column],
-  })));
-  const moved = cells.filter((cell) => cell.name !== cell.answered && cell.before !== cell.after)
-    .sort((a, b) => Math.abs(b.after - b.before) - Math.abs(a.after - a.before)).slice(0, PAIRS);
+  const moved = [];
+  data.confusion_before.forEach((counts, row) => counts.forEach((before, column) => {
+    const after = data.confusion_after[row][column];
+    if (row !== column && before !== after) moved.push({ name: names[row], answered: names[column], before, after });
+  }));
+  moved.sort((a, b) => Math.abs(b.after - b.before) - Math.abs(a.after - a.before)).splice(PAIRS);
   return html`<section><h2>Confusion</h2>
     ${moved.length ? html`<ol class="pairs">${moved.map(({ name, answered, before, after }) => html`<li key=${`${name} ${answered}`}>
       ${name} → ${answered} <span class="quiet">${count(before)} before, ${count(after)} after</span></li>`)}</ol>`
