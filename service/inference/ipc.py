@@ -20,6 +20,7 @@ import numpy as np
 from PIL import UnidentifiedImageError
 
 from indexer.errors import ImageRejected, InvalidRequest, ModelUnavailable, NotInstalled, UnitscopeError
+from indexer.explain.asked import Asked, Said
 from indexer.images.geometry import Box
 from indexer.index.configuration import Configuration
 from indexer.query import deadline
@@ -120,6 +121,21 @@ class RemoteNetwork:
         head, (block,) = self._ask(question, as_block(pixels))
         return _array(block, head["shape"])
 
+    def explain(self, configuration: Configuration, asked: Asked, pixels: np.ndarray) -> Said:
+        question = {
+            "question": "explain",
+            "configuration": configuration.text,
+            "asked": asked.as_dict(),
+            "shape": pixels.shape,
+        }
+        head, _ = self._ask(question, as_block(pixels))
+        return Said.from_dict(head["said"])
+
+    def explain_file(self, configuration: Configuration, asked: Asked, data: bytes) -> tuple[int, int, Said]:
+        question = {"question": "explain-file", "configuration": configuration.text, "asked": asked.as_dict()}
+        head, _ = self._ask(question, data)
+        return head["width"], head["height"], Said.from_dict(head["said"])
+
     def _ask(self, question: dict[str, Any], block: bytes | memoryview) -> Message:
         with _lost():
             send(self._connection, question, [block])
@@ -188,7 +204,23 @@ def _attribute(
     return {"shape": values.shape}, [as_block(values)]
 
 
-_ANSWERS: Final = {"see": _forward, "attribute": _attribute}
+def _explain(
+    networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes
+) -> tuple[dict[str, Any], list[memoryview]]:
+    pixels = np.frombuffer(block, np.uint8).reshape(question["shape"])
+    return {"said": networks.explain(configuration, Asked(**question["asked"]), pixels).as_dict()}, []
+
+
+def _explain_file(
+    networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes
+) -> tuple[dict[str, Any], list[memoryview]]:
+    width, height, said = networks.explain_file(configuration, Asked(**question["asked"]), block)
+    return {"width": width, "height": height, "said": said.as_dict()}, []
+
+
+_ANSWERS: Final = {
+    "see": _forward, "attribute": _attribute, "explain": _explain, "explain-file": _explain_file
+}  # fmt: skip
 
 
 def _array(block: bytes, shape: list[int]) -> np.ndarray:

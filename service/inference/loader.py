@@ -18,6 +18,7 @@ from indexer.errors import (
     UnitscopeError,
     UserCodeFailed,
 )
+from indexer.explain.asked import Asked, Said
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
 from indexer.index.configuration import Configuration
@@ -166,6 +167,48 @@ class Networks:
         """
         with self._lock:
             yield self._network(configuration)
+
+    def explain(self, configuration: Configuration, asked: Asked, pixels: np.ndarray) -> Said:
+        """Which neurons pushed an output up or down; see `indexer.explain.pushes.explain`.
+
+        Parameters
+        ----------
+        pixels : ndarray (h, w, 3) uint8
+            As `Preprocessing.pixels` gives them.
+
+        Raises
+        ------
+        ModelUnavailable
+        InvalidRequest
+            The network does not allow it.
+        """
+        from indexer.explain.pushes import explain
+
+        with self._lock:
+            network = self._network(configuration)
+            try:
+                return explain(network, asked, pixels)
+            except BadActivations as error:
+                raise InvalidRequest(str(error)) from error
+            except UserCodeFailed as error:
+                _log_failure(configuration, error)
+                raise InvalidRequest(
+                    "the network of this index fails when neurons of this layer are silenced; the log of the service "
+                    "says why"
+                ) from error
+
+    def explain_file(self, configuration: Configuration, asked: Asked, data: bytes) -> tuple[int, int, Said]:
+        """As `explain`, for an image file; gives its width and height too.
+
+        Raises
+        ------
+        ModelUnavailable, InvalidRequest
+        ImageRejected
+            The file is not an image that can be used.
+        """
+        picture = read_picture(data, self._max_pixels, configuration.preprocessing.value_range)
+        pixels = configuration.preprocessing.pixels(picture)
+        return picture.width, picture.height, self.explain(configuration, asked, pixels)
 
     def _network(self, configuration: Configuration) -> "Network":
         key = configuration.digest

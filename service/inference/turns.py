@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from indexer.explain.asked import Asked, Said
 from indexer.images.geometry import Box
 from indexer.index.configuration import Configuration
 from indexer.query import deadline
@@ -36,6 +37,10 @@ class NetworkTurn(Protocol):
     def attribute(
         self, configuration: Configuration, unit: UnitAddress, method: "Method", pixels: np.ndarray, field: Box | None
     ) -> np.ndarray: ...
+
+    def explain(self, configuration: Configuration, asked: Asked, pixels: np.ndarray) -> Said: ...
+
+    def explain_file(self, configuration: Configuration, asked: Asked, data: bytes) -> tuple[int, int, Said]: ...
 
 
 class Passes(Protocol):

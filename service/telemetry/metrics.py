@@ -92,7 +92,7 @@ DRAWINGS_REFUSED = Counter(
 )
 FORWARD_SECONDS = Histogram(
     "unitscope_forward_seconds",
-    "Decoding a picture and sending it through the network (see), or attribution (attribute).",
+    "Decoding a picture and sending it through the network (see), attribution (attribute), or why (explain).",
     ["question"],
     registry=REGISTRY,
     buckets=_LONG,

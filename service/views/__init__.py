@@ -23,6 +23,7 @@ from service.views import (
     operations,
     points,
     search,
+    why,
 )
 
 MakeHandler = Callable[[Operation, Callable[..., Any], Services], Handler]
@@ -57,6 +58,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         images.get_image,
         images.list_firing,
         answers.get_answer,
+        why.get_why,
         answers.list_mistakes,
         answers.get_scores,
         points.get_point,
@@ -88,6 +90,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
     ),
     handlers.ask: (
         lookup.lookup_image,
+        why.lookup_why,
         search.search_direction,
         concepts.find_concept,
         concepts.lookup_concept,

@@ -41,6 +41,13 @@ class Bar:
         if self._bar is not None:
             self._bar.update(images)
 
+    def step(self, done: int, total: int) -> None:
+        """Show that so many of the images are done."""
+        if self._bar is None:
+            self._total(total)
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
+
     def _stage(self, text: str) -> None:
         self.close()
         tell(f"deriving {text}")
