@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from service.jobs.importance import run_importance
 from service.jobs.what_if import run_what_if
+from service.jobs.why import run_why
 from service.jobs.work import Work
 
 
@@ -31,4 +32,5 @@ class Kind:
 KINDS: Final[dict[str, Kind]] = {
     "what-if": Kind(1, run_what_if),
     "importance": Kind(1, run_importance),
+    "why": Kind(1, run_why),
 }

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from indexer.query.index import Index
 from service.payloads.links import Links, index_url
 
 Json = dict[str, Any]
+OF_A_LAYER: Final = ("importance", "why")
+"""Kinds that are asked for at the URL of a layer."""
 
 
 def job_url(script_root: str, job: str) -> str:
@@ -27,12 +29,15 @@ def times(record: Mapping[str, float | None]) -> Json:
 def links(script_root: str, job: str, kind: str, index: str, parameters: Json, *, has_result: bool) -> Json:
     """The URLs of a job; ``again`` is where the same may be asked for again."""
     own, base = job_url(script_root, job), index_url(script_root, index)
-    starts = {"importance": f"{base}/layers/{quote(str(parameters.get('layer')), safe='')}/importance"}
+    if kind in OF_A_LAYER:
+        again = f"{base}/layers/{quote(str(parameters['layer']), safe='')}/{kind}"
+    else:
+        again = f"{base}/{kind}"
     return {
         "self": own,
         "index": base,
         "result": f"{own}/result" if has_result else None,
-        "again": starts.get(kind, f"{base}/{kind}"),
+        "again": again,
     }
 
 
@@ -53,9 +58,27 @@ def changed(links: Links, index: Index, one: Json) -> Json:
 
 def importance(links: Links, result: Json) -> Json:
     """The importance of each neuron of a layer."""
-    neurons = [
-        one | {"links": {"self": links.neuron(result["layer"], one["neuron"]),
-                         "patches": links.patches(result["layer"], one["neuron"])}}
-        for one in result["neurons"]
-    ]  # fmt: skip
-    return result | {"neurons": neurons, "links": {"layer": links.layer(result["layer"])}}
+    return _with_neurons(links, result, "neurons")
+
+
+def why(links: Links, result: Json) -> Json:
+    """The neurons that pushed an output on a group of images."""
+    named = {
+        name: one and one | {"links": {"neuron": links.neuron(result["output"], one["output"])}}
+        for name, one in ((name, result[name]) for name in ("for", "against"))
+    }
+    return _with_neurons(links, result | named, "up", "down")
+
+
+def _with_neurons(links: Links, result: Json, *lists: str) -> Json:
+    """The result with links of its neurons and of their layer."""
+    layer = result["layer"]
+    linked = {
+        name: [
+            one
+            | {"links": {"self": links.neuron(layer, one["neuron"]), "patches": links.patches(layer, one["neuron"])}}
+            for one in result[name]
+        ]
+        for name in lists
+    }
+    return result | linked | {"links": {"layer": links.layer(layer)}}

@@ -43,6 +43,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         jobs.delete_job,
         jobs.start_what_if,
         jobs.start_importance,
+        jobs.start_why,
         job_results.get_job_result,
         job_results.list_changed,
         job_results.get_importance,

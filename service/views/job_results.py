@@ -1,7 +1,7 @@
 """The results of jobs, shown while the generation that they are about is served."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from flask import Response
 
@@ -15,6 +15,8 @@ from service.indexes.generations import OpenGeneration
 from service.jobs.records import Job
 from service.payloads import jobs as payloads
 from service.views.jobs import served_job
+
+_OF_KIND: Final = {"importance": payloads.importance, "why": payloads.why}
 
 
 def get_job_result(services: Services, job: str) -> Response:
@@ -54,10 +56,10 @@ def get_importance(services: Services, index: str, layer: str) -> Response:
 
 def _body(question: Question, job: Job, result: Json) -> Json:
     own = payloads.job_url(question.request.script_root, job.id)
-    if job.request.kind == "importance":
-        body = payloads.importance(question.links, result)
-    else:
+    if job.request.kind == "what-if":
         body = payloads.what_if(question.links, own, result)
+    else:
+        body = _OF_KIND[job.request.kind](question.links, result)
     about = {"job": job.id, "kind": job.request.kind, "index": question.name, "generation": job.request.generation}
     return about | body
 

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from flask import Response, g
-from indexer.explain.edits import Edit, check_edits
-from indexer.explain.outputs import layer_of_outputs
 
 from indexer.errors import InvalidRequest, NotFound, UnitscopeError
+from indexer.explain.edits import Edit, check_edits
+from indexer.explain.outputs import layer_of_outputs, output_named
+from indexer.explain.why import question
 from indexer.query.index import Index
 from service.handlers import Json, Services, as_json
 from service.http import etags
@@ -46,6 +47,40 @@ def start_importance(services: Services, index: str, layer: str, images: int, ne
         _check_answers(held)
 
     return _submit(services, "importance", index, {"layer": layer, "images": images, "neurons": asked}, check)
+
+
+def start_why(
+    services: Services,
+    index: str,
+    layer: str,
+    class_: str | None,
+    answered: str | None,
+    images: list[int] | None,
+    for_: str | None,
+    against: str | None,
+    limit: int,
+    sample: int,
+) -> Response:
+    ids = None if images is None else sorted(int(image) for image in images)
+    if ids is not None and (class_, answered) != (None, None):
+        raise InvalidRequest("give images, or a class and what it is answered as, not both")
+    if ids is None and (class_, answered) == (None, None):
+        raise InvalidRequest("name the group: a class, what images are answered as, or a list of images")
+
+    def check(held: Index) -> None:
+        question(held, layer, for_, against, limit)
+        if class_ is not None:
+            held.images.rows_of_class(class_)
+        if answered is not None:
+            output_named(held, answered)
+        for image in ids or ():
+            held.image(image)
+
+    parameters = {
+        "layer": layer, "class": class_, "answered": answered, "images": ids, "for": for_, "against": against,
+        "limit": limit, "sample": sample,
+    }  # fmt: skip
+    return _submit(services, "why", index, parameters, check)
 
 
 def list_jobs(

@@ -12,6 +12,7 @@ from tests.waiting import wait_until
 INDEX = "/v1/indexes/index"
 WHAT_IF = f"{INDEX}/what-if"
 IMPORTANCE = f"{INDEX}/layers/1/importance"
+WHY = f"{INDEX}/layers/1/why"
 MODEL = "tests.own_models:planted"
 SILENCE_0 = {"layer": "1", "edits": [{"neuron": 0}]}
 

@@ -110,6 +110,14 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
 def mend(path: str, body: dict[str, Any]) -> None:
     if path.endswith("/what-if"):
         mend_what_if(body)
+    elif path.endswith("/why"):
+        body["sample"] = 1
+        if body.get("images") is not None:  # instead of a class and what it is answered as
+            body["images"] = sorted({int(image) % IMAGES for image in body["images"]})
+            body |= {"class": None, "answered": None}
+        else:
+            body |= {"class": CLASSES[0], "answered": None}
+        body |= {"for": "1", "against": None}
     elif path.endswith("/importance"):
         body["images"] = 2  # which takes little time
         body["neurons"] = [int(number) % NEURONS for number in body.get("neurons") or [0]][:1]

@@ -8,6 +8,7 @@ import pytest
 
 import indexer
 from indexer.explain.edits import Edit
+from indexer.explain.group import why_group
 from indexer.explain.importance import importance
 from indexer.explain.what_if import what_if
 from indexer.jobs.remove import remove
@@ -16,7 +17,7 @@ from service.jobs.kinds import KINDS
 from tests.planted import build_planted, numbered, write_colours
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
-from tests.service.jobs import IMPORTANCE, INDEX, MODEL, SILENCE_0, WHAT_IF, Gated, ended, files
+from tests.service.jobs import IMPORTANCE, INDEX, MODEL, SILENCE_0, WHAT_IF, WHY, Gated, ended, files
 from tests.service.test_learning import without_links
 from tests.waiting import wait_until
 
@@ -99,9 +100,29 @@ def test_importance_is_there_once_it_is_measured_and_is_the_librarys(client: Con
     assert client.get(f"{job['links']['self']}/changed").status_code == 404
 
 
+def test_why_of_a_group_is_the_librarys(client: ConformingClient, folder: Path) -> None:
+    asked = client.post(WHY, json={"class": "2", "answered": "0", "sample": 4, "limit": 2})
+    job = ended(client, asked.headers["Location"])
+    assert (job["state"], job["links"]["again"]) == ("done", WHY)
+    result = client.get(job["links"]["result"]).json
+    with indexer.open(folder) as index:
+        network = network_of(index.manifest.configuration, model=MODEL)
+        expected = why_group(index, network, "1", class_="2", answered="0", sample=4, limit=2).as_dict()
+    assert {name: without_links(result[name]) for name in expected} == expected
+    assert client.get(result["for"]["links"]["neuron"]).status_code == 200
+    same = client.post(WHY, json={"images": [3, 1]}).headers["Location"]
+    assert client.post(WHY, json={"images": [1, 3], "limit": 10}).headers["Location"] == same
+    assert ended(client, same)["state"] == "done"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [
+        (WHY, {}, 422, "name the group"),
+        (WHY, {"images": [1], "class": "0"}, 422, "not both"),
+        (WHY, {"images": [99]}, 404, "99"),
+        (WHY, {"answered": "cat"}, 404, "cat"),
+        (WHY, {"class": "0", "for": "1", "against": "1"}, 422, "no difference"),
         (WHAT_IF, {"layer": "9", "edits": []}, 404, "has no layer '9'"),
         (WHAT_IF, {"layer": "1", "edits": [{"neuron": 99}]}, 404, "99"),
         (WHAT_IF, {"layer": "1", "edits": [{"neuron": 0}, {"neuron": 0}]}, 422, "edited twice"),
@@ -135,9 +156,10 @@ def test_the_same_request_is_the_same_job(client: ConformingClient, gated: Gated
     assert ended(client, first.headers["Location"])["state"] == "done"
     runs = gated.runs
     assert client.post(IMPORTANCE, json={"images": 5, "neurons": [1, 2]}).json["state"] == "done"
-    listed = client.get("/v1/jobs?limit=2").json
+    listed = client.get("/v1/jobs").json
     assert listed["total"] == 4
-    assert gated.runs <= 4 >= runs
+    assert {ended(client, job["links"]["self"])["state"] for job in listed["items"]} == {"done"}
+    assert gated.runs == 4 >= runs
 
 
 def test_fifty_at_once_run_once(client: ConformingClient, gated: Gated) -> None:

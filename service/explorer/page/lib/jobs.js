@@ -60,7 +60,13 @@ export function editWords(edits, most = 3) {
 export function jobWords({ kind, parameters }) {
   if (kind === 'what-if') return `${parameters.layer}: ${editWords(parameters.edits)}${parameters.class ? `, images of ${parameters.class}` : ''}`;
   if (kind === 'importance') return `${parameters.layer}, ${many(parameters.images, 'image')}`;
+  if (kind === 'why') return `${parameters.layer}: ${groupWords(parameters)}`;
   return '';
+}
+
+function groupWords({ class: name, answered, images }) {
+  if (images) return many(images.length, 'image');
+  return [name && `images of ${name}`, answered && `answered as ${answered}`].filter(Boolean).join(' ');
 }
 
 /** Edits as a part of a URL: "412:silence,17:scale:0.5". */

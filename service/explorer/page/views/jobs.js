@@ -47,5 +47,6 @@ const VIEWS = {
   importance: (job) => to.importance(job.index, { layer: job.parameters.layer, job: job.job }),
 };
 
-const Title = ({ job }) => html`${VIEWS[job.kind] ? html`<a href=${VIEWS[job.kind](job)}>${job.kind}</a>` : job.kind}
+const Title = ({ job }) => html`${VIEWS[job.kind] || job.links.result
+  ? html`<a href=${VIEWS[job.kind]?.(job) ?? job.links.result}>${job.kind}</a>` : job.kind}
   ${' '}<span class="quiet">${jobWords(job)}</span>`;
