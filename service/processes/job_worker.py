@@ -42,6 +42,7 @@ class JobWorker:
     def __init__(self, given: Inherited) -> None:
         self._given = given
         self._ending = threading.Event()
+        self._runner: Runner | None = None
 
     def run(self) -> None:
         """Run jobs until told to end, or until the supervisor is gone."""
@@ -50,16 +51,8 @@ class JobWorker:
         self._given.lifeline.beat()
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
         root = results_folder(self._given.settings)
-        if root is None:
-            self._ending.wait()
-            return
-        try:
-            check_own(root, self._given.settings)
-        except OSError as error:
-            log.error("no job is run: %s", error.strerror)
-            self._ending.wait()
-            return
-        self._work(Store(root))
+        if root is not None:
+            self._work(Store(root))
 
     def _beat(self) -> None:
         """Say that this process is alive. Where the supervisor is gone, so is the service: a job that runs is lost."""
@@ -71,22 +64,29 @@ class JobWorker:
             time.sleep(_BEAT_SECONDS)
 
     def _work(self, store: Store) -> None:
-        runner: Runner | None = None
         seen, looked_at = "", -_LOOK_SECONDS
         while not self._ending.is_set():
             stamp = _stamp(store.root)
             if stamp != seen or time.monotonic() - looked_at > _LOOK_SECONDS:
                 seen, looked_at = stamp, time.monotonic()
                 try:
-                    if runner is None and store.ids():  # until then, this process stays small
-                        runner = self._runner(store)
-                    if runner is not None:
-                        self._run_all(runner)
+                    self._look(store)
                 except OSError as error:
                     log.error("jobs cannot be looked for: %s", error.strerror)
             self._ending.wait(_POLL_SECONDS)
 
-    def _runner(self, store: Store) -> "Runner":
+    def _look(self, store: Store) -> None:
+        """Run what waits. Until there is a job, this process stays small."""
+        check_own(store.root, self._given.settings)
+        if self._runner is None:
+            if not store.ids():
+                return
+            self._runner = self._make_runner(store)
+        while not self._ending.is_set() and self._runner.run_next():
+            pass
+        self._runner.tidy()
+
+    def _make_runner(self, store: Store) -> "Runner":
         from service.indexes.served import catalog_of
         from service.inference.loader import Networks
         from service.jobs.runner import Runner
@@ -95,11 +95,6 @@ class JobWorker:
         networks = Networks(settings.model, settings.weights, settings.max_pixels, settings.model_args)
         catalog = catalog_of(settings, Path(self._given.network).parent)
         return Runner(store, catalog, networks, settings, self._ending.is_set, lambda: os._exit(_STUCK_STATUS))
-
-    def _run_all(self, runner: "Runner") -> None:
-        while not self._ending.is_set() and runner.run_next():
-            pass
-        runner.tidy()
 
 
 def _stamp(root: Path) -> str:
@@ -114,7 +109,9 @@ def _yield_to_others(most_bytes: int) -> None:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(_KILLED_FIRST))
     # What the process writes to and nobody shares; files that it maps to read do not count.
-    resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
+    _, allowed = resource.getrlimit(resource.RLIMIT_DATA)
+    most = most_bytes if allowed == resource.RLIM_INFINITY else min(most_bytes, allowed)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
