@@ -3,7 +3,7 @@
 from flask import Response, request
 
 from indexer.errors import NotFound, UnitscopeError
-from indexer.query.learning.outputs import outputs_of
+from indexer.query.learning.outputs import output_layer, outputs_of
 from service.handlers import Json, Question, Services, as_json
 from service.http import etags
 from service.http.paging import listing, whole
@@ -33,6 +33,7 @@ def get_index(question: Question) -> Json:
         },
         "preprocessing": configuration.preprocessing.to_json(),
         "layers": [layer_json(question, name) for name in index.layers],
+        "output": output_layer(index),
         "links": {
             "self": links.index,
             "layers": links.layers(),

@@ -17,6 +17,7 @@ VIEWS = {
     f"#/small/images/7?layer={LAYER}&x=60&y=50": "photo",
     f"#/small/classes?layer={LAYER}&a=birds&b=boats": "Classes",
     "#/small/classes/birds": "birds",
+    "#/small/images/9?why=features.12": "photo",
     "#/small/report": "What squeezenet1_1 has learned",
     "#/compare?a=small&b=twin": "Compare",
     "#/small/lookup": "An image of your own",

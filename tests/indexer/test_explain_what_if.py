@@ -14,6 +14,7 @@ from indexer.errors import ImageUnavailable, InvalidRequest, NotFound, Stopped
 from indexer.explain.edits import Edit
 from indexer.explain.group import why_group
 from indexer.explain.importance import importance
+from indexer.explain.outputs import output_named
 from indexer.explain.sources import spread
 from indexer.explain.what_if import Changed, WhatIf, what_if
 from indexer.explain.why import why
@@ -291,3 +292,16 @@ def test_more_categories_than_classes_and_none_that_match(index: Index) -> None:
         why(index, network, 0, "features.12", for_="nonsense")
     with pytest.raises(InvalidRequest, match="holds the network's outputs themselves"):
         why(index, network, 0, "classifier")
+
+
+def test_outputs_are_named_by_number_class_or_category(case: Case) -> None:
+    known = list(case.index.manifest.categories)
+    case.index.manifest.categories[:] = ["cat", "dog", "cat"]
+    try:
+        assert [output_named(case.index, text) for text in ("2", "dog")] == [2, 1]
+        with pytest.raises(InvalidRequest, match="'cat' is the name of the outputs 0, 2; give the number of one"):
+            output_named(case.index, "cat")
+        case.index.manifest.categories[:] = ["zebra", "dog", "cat"]
+        assert output_named(case.index, "zebra") == 0, "it is a class too"
+    finally:
+        case.index.manifest.categories[:] = known

@@ -5,6 +5,7 @@
  * - `point(layer, x, y)`: the cell there and the neurons that fire at it
  * - `similar(layer, cell)`: indexed patches nearest to a cell
  * - `heat(layer, neuron)`: the URL of a picture of where a neuron fires
+ * - `why({layer, for, against, limit})`: the neurons that pushed an output up or down
  */
 
 import { get, send, withQuery } from './api.js';
@@ -29,6 +30,7 @@ export function indexedSource(image) {
     async heat(layer, neuron, known) {
       return withQuery(known?.links.heatmap ?? `${inLayer(layer)}/neurons/${neuron}/heatmap.png`, { size: HEAT_SIZE });
     },
+    why: (asked) => get(withQuery(`${own}/why`, asked)),
   };
 }
 
@@ -62,6 +64,10 @@ export function uploadedSource(url, file, onProgress) {
     async heat(layer, neuron) {
       const asked = withQuery(`${url}/heatmap.png`, { layer, neuron, size: HEAT_SIZE });
       return once(asked, async () => URL.createObjectURL(await send(asked, file, { kind: 'blob' })));
+    },
+    why(parameters) {
+      const asked = withQuery(`${url}/why`, parameters);
+      return once(asked, () => send(asked, file));
     },
   };
 }

@@ -8,9 +8,15 @@ import { indexedSource } from '../lib/sources.js';
 import { Answer } from '../parts/answer.js';
 import { html, useMemo } from '../parts/html.js';
 import { Failure, Loading } from '../parts/states.js';
+import { Why } from '../parts/why.js';
 import { Workbench } from '../parts/workbench.js';
 
 const LARGEST = 1024;
+
+function WhyAnswer({ url, ...props }) {
+  const { data } = useJson(url);
+  return data && html`<${Why} said=${data} own=${data.own} ...${props} />`;
+}
 
 export function ImageView({ index, image, query }) {
   const about = useJson(api.image(index, image));
@@ -27,7 +33,8 @@ export function ImageView({ index, image, query }) {
     <header class="title"><h1>${fileName(data.path)}</h1>
       <p>${data.class === null ? 'no class' : html`<a href=${to.images(index, { class: data.class })}>${data.class}</a>`}
         ${' '}· ${data.width} × ${data.height} px · image ${data.image} · <a href=${data.links.file}>original file</a></p></header>
-    ${layers.data.links.mistakes && html`<${Answer} index=${index} url=${data.links.answer} />`}
+    ${layers.data.output !== null && html`<${Answer} index=${index} url=${data.links.answer} />
+      <${WhyAnswer} index=${index} url=${data.links.answer} layers=${layers.data.layers} source=${source} image=${picture} query=${query} />`}
     <${Workbench} index=${index} layers=${layers.data.layers} source=${source} image=${picture} query=${query}
       layer=${query.get('layer') ?? tellingLayer(layers.data.layers)} />`;
 }

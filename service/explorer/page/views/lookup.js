@@ -10,6 +10,7 @@ import { Chooser } from '../parts/drop.js';
 import { html, useMemo, useState } from '../parts/html.js';
 import { SimilarCard } from '../parts/patch-card.js';
 import { Failure, Loading } from '../parts/states.js';
+import { Why } from '../parts/why.js';
 import { Workbench } from '../parts/workbench.js';
 import { ImageCard } from './images.js';
 
@@ -47,7 +48,8 @@ function Looked({ index, upload, layers, layer, query, url }) {
     ${found.data.images.map((one) => html`<${ImageCard} key=${one.image} index=${index} image=${one} score=${one.score} />`)}</ul></section>
     <section><h2>Nearest patches to its strongest cell</h2><ul class="patches patches-small">
     ${found.data.patches.map((one) => html`<${SimilarCard} key=${one.image} index=${index} patch=${one} />`)}</ul></section>`;
-  return html`${title}${first.answer && html`<${Said} index=${index} said=${first.answer} />`}<${Workbench} index=${index} layers=${layers} layer=${layer} image=${image} source=${source} query=${query}
+  return html`${title}${first.answer && html`<${Said} index=${index} said=${first.answer} />
+    <${Why} index=${index} layers=${layers} said=${first.answer} source=${source} image=${image} query=${query} />`}<${Workbench} index=${index} layers=${layers} layer=${layer} image=${image} source=${source} query=${query}
     aside=${near} />`;
 }
 
