@@ -47,6 +47,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         job_results.get_job_result,
         job_results.list_changed,
         job_results.get_importance,
+        job_results.get_group_why,
     ),
     handlers.answer: (
         indexes.get_index,

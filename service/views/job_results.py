@@ -36,11 +36,21 @@ def list_changed(services: Services, job: str, turned: str | None, limit: int, o
 
 
 def get_importance(services: Services, index: str, layer: str) -> Response:
+    return _newest(services, "importance", index, layer)
+
+
+def get_group_why(services: Services, index: str, layer: str) -> Response:
+    return _newest(services, "why", index, layer)
+
+
+def _newest(services: Services, kind: str, index: str, layer: str) -> Response:
+    """The result of the last job of a kind about a layer of the present generation."""
+
     def newest(held: OpenGeneration) -> Job | None:
         held.index.layer(layer)
         done = (
             job for job in services.jobs.all()
-            if job.state == "done" and (job.request.kind, job.request.index) == ("importance", index)
+            if job.state == "done" and (job.request.kind, job.request.index) == (kind, index)
             and job.request.state == held.state and job.request.parameters["layer"] == layer
         )  # fmt: skip
         return max(done, key=lambda job: (job.ended or 0, job.id), default=None)
@@ -48,8 +58,7 @@ def get_importance(services: Services, index: str, layer: str) -> Response:
     job = services.catalog.ask(index, newest)
     if job is None:
         raise NotFound(
-            f"the importance of the neurons of {layer} has not been measured on this generation; POST to this URL "
-            "starts a job that does"
+            f"no job of the kind {kind} about {layer} is done on this generation; POST to this URL starts one"
         )
     return _answer(services, job, _body)
 

@@ -49,7 +49,7 @@ def decode(context: Any, response: Any) -> str:
 def map_case(context: Any, case: Any) -> Any:
     if case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE:
         if case.operation.method.lower() != "delete":
-            aim(case.path_parameters or {})
+            aim(case.operation.path, case.path_parameters or {})
         if isinstance(case.query, dict):
             aim_query(case.operation.path, case.query)
         if isinstance(case.body, dict) and case.media_type == "application/json":
@@ -60,14 +60,16 @@ def map_case(context: Any, case: Any) -> Any:
     return case
 
 
-def aim(path: dict[str, Any]) -> None:
+def aim(whole: str, path: dict[str, Any]) -> None:
     """Names and numbers that the index has."""
     choices = {"index": [INDEX], "layer": LAYERS, "class": CLASSES}
     if "job" in path and JOB:
         path["job"] = JOB
     sizes = {"neuron": NEURONS, "image": IMAGES, "y": HEIGHT, "x": WIDTH}
     for name, value in path.items():
-        if name in choices:
+        if name == "layer" and whole.endswith("/why"):  # not the outputs themselves
+            path[name] = LAYERS[0]
+        elif name in choices:
             path[name] = choices[name][len(str(value)) % len(choices[name])]
         elif name in sizes and isinstance(value, int):
             path[name] = value % sizes[name]
@@ -90,6 +92,9 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
     for name in ("layer", "layer_b"):
         if name in query:
             query[name] = LAYERS[len(str(query[name])) % len(LAYERS)]
+    if path.endswith("/why"):  # which is about a layer before the outputs, and two outputs that differ
+        query |= {"layer": LAYERS[0], "for": "1"}
+        drop(query, "against")
     if ("y" in query) != ("x" in query):  # a cell is both or neither
         drop(query, "y", "x")
     if "iou" in query:  # goes with all cells of an image

@@ -101,6 +101,7 @@ def test_importance_is_there_once_it_is_measured_and_is_the_librarys(client: Con
 
 
 def test_why_of_a_group_is_the_librarys(client: ConformingClient, folder: Path) -> None:
+    assert "POST to this URL" in client.get(WHY).json["detail"]
     asked = client.post(WHY, json={"class": "2", "answered": "0", "sample": 4, "limit": 2})
     job = ended(client, asked.headers["Location"])
     assert (job["state"], job["links"]["again"]) == ("done", WHY)
@@ -110,6 +111,7 @@ def test_why_of_a_group_is_the_librarys(client: ConformingClient, folder: Path) 
         expected = why_group(index, network, "1", class_="2", answered="0", sample=4, limit=2).as_dict()
     assert {name: without_links(result[name]) for name in expected} == expected
     assert client.get(result["for"]["links"]["neuron"]).status_code == 200
+    assert client.get(WHY).json == result
     same = client.post(WHY, json={"images": [3, 1]}).headers["Location"]
     assert client.post(WHY, json={"images": [1, 3], "limit": 10}).headers["Location"] == same
     assert ended(client, same)["state"] == "done"
