@@ -92,7 +92,7 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
     for name in ("layer", "layer_b"):
         if name in query:
             query[name] = LAYERS[len(str(query[name])) % len(LAYERS)]
-    if path.endswith("/why"):  # which is about a layer before the outputs, and two outputs that differ
+    if path.endswith("/why") and "layer" in query:  # not the outputs; two that differ
         query |= {"layer": LAYERS[0], "for": "1"}
         drop(query, "against")
     if ("y" in query) != ("x" in query):  # a cell is both or neither
