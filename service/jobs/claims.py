@@ -7,6 +7,7 @@ another machine whose file system may not hand locks on, a process that was sile
 
 import os
 import socket
+import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,7 @@ SILENT_SECONDS: Final = 30.0
 def take(folder: Path) -> int | None:
     """Claim a job; gives the descriptor that holds the claim until it is closed. None where it is claimed already."""
     held = None
-    claim = {"host": socket.gethostname(), "process": os.getpid(), "boot": _boot()}
+    claim = {"host": socket.gethostname(), "process": os.getpid(), "boot": _boot(), "started": time.time()}
     try:
         with creating(folder / CLAIM) as partial:
             partial.write_bytes(sealed.pack(claim))
@@ -47,12 +48,13 @@ def is_alive(folder: Path, clock: Path) -> bool:
         A file on the same file system that may be touched, whose time is then that of the file system.
     """
     held = locks.is_held(folder / CLAIM)
-    if held or (held is not None and _claim(folder).get("boot") == _boot()):
+    if held or (held is not None and read(folder).get("boot") == _boot()):
         return held
     return _silence(folder, clock) < SILENT_SECONDS
 
 
-def _claim(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> dict[str, Any]:
+    """Who has claimed a job, and when; empty where that cannot be told."""
     try:
         return sealed.read(folder / CLAIM) or {}
     except sealed.Damaged:

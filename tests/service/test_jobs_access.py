@@ -11,7 +11,7 @@ from service.jobs.kinds import KINDS
 from service.settings import Settings, WrongSetting
 from tests.planted import build_planted, numbered, write_colours
 from tests.service.conforming import CONTRACT, ConformingClient
-from tests.service.conftest import Serve
+from tests.service.conftest import Serve, served
 from tests.service.jobs import IMPORTANCE, MODEL, SILENCE_0, WHAT_IF, Gated, ended
 
 LOOKUP = "/v1/indexes/index/lookup?layer=1&limit=1"
@@ -117,6 +117,14 @@ def asked_as(client: ConformingClient, folder: Path, host: str, origin: str | No
     ]
 
 
+@pytest.fixture(scope="module")
+def named(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConformingClient]:
+    """A service that knows a few names."""
+    names = {"hosts": ("photos.example", "*.below.example"), "origins": ("https://dashboard.example",)}
+    with served(folder, model=MODEL, results=tmp_path_factory.mktemp("results"), **names) as client:
+        yield client
+
+
 KNOWN, UNKNOWN = [200, 200, 202, 404], [403] * 4
 
 
@@ -141,15 +149,11 @@ KNOWN, UNKNOWN = [200, 200, 202, 404], [403] * 4
     ],
 )  # fmt: skip
 def test_changes_need_a_known_host_and_origin(
-    serve: Serve, folder: Path, tmp_path: Path, host: str, origin: str | None, statuses: list[int]
+    named: ConformingClient, folder: Path, host: str, origin: str | None, statuses: list[int]
 ) -> None:
-    client = serve(
-        folder, model=MODEL, results=tmp_path / "results", hosts=("photos.example", "*.below.example"),
-        origins=("https://dashboard.example",),
-    )  # fmt: skip
-    assert asked_as(client, folder, host, origin) == statuses
+    assert asked_as(named, folder, host, origin) == statuses
     headers = {"Host": host} | ({} if origin is None else {"Origin": origin})
-    assert client.get("/v1/indexes/index", headers=headers).status_code == 200
+    assert named.get("/v1/indexes/index", headers=headers).status_code == 200
 
 
 def test_any_host_may_be_let_in_and_origins_still_count(serve: Serve, folder: Path, tmp_path: Path) -> None:

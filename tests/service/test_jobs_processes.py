@@ -61,67 +61,55 @@ def until(service: Service, url: str, *states: str) -> dict[str, Any]:
     return wait_until(lambda: job if (job := seen(service, url))["state"] in states else None)
 
 
-def test_any_of_several_services_that_share_a_folder_answers_for_all(folder: Path, tmp_path: Path, gate: Path) -> None:
-    """One has no process for jobs; the other runs them below everything else, in bounded memory, and cancels."""
-    with (
-        service(folder, tmp_path, "one", "--jobs", "0") as one,
-        service(folder, tmp_path, "other", "--job-bytes", "3000000000") as other,
-    ):
+def test_services_that_share_a_folder_tell_the_same_of_jobs_whatever_is_killed(
+    folder: Path, tmp_path: Path, gate: Path
+) -> None:
+    """One service has no process for jobs; others run them, below everything else and in bounded memory."""
+    before = files(folder)
+    with service(folder, tmp_path, "one", "--jobs", "0") as one:
         assert one.children("job_worker") == []
-        (process,) = other.children("job_worker")
-        assert os.getpriority(os.PRIO_PROCESS, process) == 19
-        assert "Max data size             3000000000" in Path(f"/proc/{process}/limits").read_text()
-        url = asked(one)
-        assert asked(other) == url
-        for each in (one, other):
-            assert until(each, url, "running")["started"]
-        waiting = asked(one, {"layer": "1", "edits": []})
-        assert (one.ask(waiting, "DELETE").status_code, seen(other, waiting)["state"]) == (202, "cancelled")
+        with service(folder, tmp_path, "other", "--job-bytes", "3000000000") as other:
+            (process,) = other.children("job_worker")
+            assert os.getpriority(os.PRIO_PROCESS, process) == 19
+            assert "Max data size             3000000000" in Path(f"/proc/{process}/limits").read_text()
+            url = asked(one)
+            assert asked(other) == url
+            for each in (one, other):
+                assert until(each, url, "running")["started"]
+            waiting = asked(one, {"layer": "1", "edits": []})
+            assert (one.ask(waiting, "DELETE").status_code, seen(other, waiting)["state"]) == (202, "cancelled")
+            a_killed_job_process_is_told_of(one, other, url)
+            gate.unlink()
+            assert asked(one) == url
+            for each in (one, other):
+                assert until(each, url, "done", "failed", "lost")["state"] == "done"
+            results = [each.ask(f"{url}/result") for each in (one, other)]
+            assert results[0].get_data() == results[1].get_data()
+            assert results[0].headers["ETag"] == results[1].headers["ETag"]
+            gate.touch()
+            cut = asked(one, {"layer": "1", "edits": [{"neuron": 1}]})
+            until(one, cut, "running")
+            waiting = asked(other, {"layer": "1", "edits": []})
+            other.end(signal.SIGKILL)
+        lost = until(one, cut, "lost")
+        assert lost["detail"] == "the process that ran it has ended; ask again to run it again"
+        assert one.ask(f"{url}/result").get_data() == results[0].get_data()
         gate.unlink()
-        for each in (one, other):
-            assert until(each, url, "done")["job"] == url.split("/")[-1]
-        results = [each.ask(f"{url}/result") for each in (one, other)]
-        assert results[0].get_data() == results[1].get_data()
-        assert results[0].headers["ETag"] == results[1].headers["ETag"]
-        assert other.ask(url, "DELETE").status_code == 204
-        assert one.ask(url).status_code == 404
-        assert (one.end(), other.end()) == (0, 0)
+        with service(folder, tmp_path, "next") as another:
+            assert asked(one, {"layer": "1", "edits": [{"neuron": 1}]}) == cut
+            for job in (waiting, cut):
+                assert until(another, job, "done", "failed", "lost")["state"] == "done"
+            assert another.ask(url, "DELETE").status_code == 204
+            assert one.ask(url).status_code == 404
+            assert another.end() == 0
+    assert files(folder) == before
 
 
-def test_a_killed_job_process_is_told_of_and_the_next_one_takes_over(folder: Path, tmp_path: Path, gate: Path) -> None:
-    with service(folder, tmp_path, "log") as killed:
-        url = asked(killed)
-        until(killed, url, "running")
-        (process,) = killed.children("job_worker")
-        os.kill(process, signal.SIGKILL)
-        lost = until(killed, url, "lost", "failed", "done")
+def a_killed_job_process_is_told_of(one: Service, other: Service, url: str) -> None:
+    (process,) = other.children("job_worker")
+    os.kill(process, signal.SIGKILL)
+    for each in (one, other):
+        lost = until(each, url, "lost", "failed", "done")
         assert (lost["state"], lost["links"]["result"]) == ("lost", None)
         assert "ask again" in lost["detail"]
-        gate.unlink()
-        assert asked(killed) == url
-        assert until(killed, url, "done", "failed", "lost")["state"] == "done"
-        assert 'role="jobs",way="signal"' in killed.ask("/metrics").get_data(as_text=True)
-
-
-def test_a_killed_service_says_so_afterwards_and_loses_nothing_stored(folder: Path, tmp_path: Path, gate: Path) -> None:
-    before = files(folder)
-    with service(folder, tmp_path, "first") as first:
-        gate.unlink()
-        stored = asked(first, {"layer": "1", "edits": []})
-        until(first, stored, "done")
-        result = first.ask(f"{stored}/result").get_data()
-        (process,) = first.children("job_worker")
-        os.kill(process, signal.SIGKILL)  # with the network that it has loaded
-        gate.touch()
-        cut = asked(first)
-        until(first, cut, "running")
-        waiting = asked(first, {"layer": "1", "edits": [{"neuron": 1}]})
-        first.end(signal.SIGKILL)
-    with service(folder, tmp_path, "second") as second:
-        assert until(second, cut, "lost")["detail"].startswith("the process that ran it has ended")
-        assert second.ask(f"{stored}/result").get_data() == result
-        gate.unlink()
-        assert until(second, waiting, "done", "failed", "lost")["state"] == "done"
-        assert asked(second) == cut
-        assert until(second, cut, "done", "failed", "lost")["state"] == "done"
-    assert files(folder) == before
+    wait_until(lambda: 'role="jobs",way="signal"' in other.ask("/metrics").get_data(as_text=True))
