@@ -21,11 +21,12 @@ ARG EXTRAS=
 RUN make install VENV=/opt/unitscope DEVICE="${DEVICE}" EXTRAS="${EXTRAS}" EDITABLE=
 
 FROM python:3.11-slim-bookworm
-RUN useradd --system --create-home --uid 10001 unitscope
+RUN useradd --system --create-home --uid 10001 unitscope && install --directory --owner=10001 /results
 COPY --from=build /opt/unitscope /opt/unitscope
 ENV PATH="/opt/unitscope/bin:${PATH}" \
     PYTHONUNBUFFERED=1 \
     UNITSCOPE_DIRECTORY=/data \
+    UNITSCOPE_RESULTS=/results \
     UNITSCOPE_HOST=0.0.0.0 \
     UNITSCOPE_PORT=8000
 USER 10001

@@ -11,6 +11,7 @@ from typing import Final
 
 from indexer.store.storage import storage_at
 from indexer.system.cores import usable_cores
+from service.jobs.folder import results_folder
 from service.processes.sockets import addresses, fits, listen, listen_at
 from service.settings import PROG, Settings
 from service.telemetry import logs
@@ -100,6 +101,10 @@ def _supervise(settings: Settings, arguments: Sequence[str], folder: Path, ready
             environment | dict.fromkeys(THREAD_VARIABLES, str(settings.forward_threads)),
         ),
     ]  # fmt: skip
+
+    if settings.jobs and results_folder(settings) is not None:
+        behind = environment | dict.fromkeys(THREAD_VARIABLES, str(max(1, usable_cores() - 1)))
+        roles.append(Role("jobs", "service.processes.job_worker", settings.jobs, _HEARTBEAT_SECONDS, [], behind))
 
     def answering() -> None:
         urls = addresses(sockets)

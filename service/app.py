@@ -14,9 +14,6 @@ from typing import IO, Any
 import flask
 from flask import Flask, Response, g
 
-import indexer
-from indexer.store.cache import Cache
-from indexer.store.storage import Location, storage_at
 from service.access.policy import Admission
 from service.explorer import Explorer
 from service.handlers import Services
@@ -27,12 +24,12 @@ from service.http.etags import Tags
 from service.http.flights import Flights
 from service.http.headers import Browsers
 from service.http.response_cache import Answers
-from service.indexes.catalog import Catalog
-from service.indexes.quarantine import Examined
-from service.indexes.served_index import OpenIndex
+from service.indexes.served import catalog_of
 from service.inference.ipc import RemotePasses
 from service.inference.loader import Networks
 from service.inference.turns import LocalPasses, Passes
+from service.jobs.local import jobs_run_here
+from service.jobs.queue import Jobs
 from service.reference import page
 from service.settings import Settings
 from service.telemetry import metrics
@@ -91,13 +88,14 @@ def create_app(settings: Settings, network: str | None = None) -> Application:
 
 def _services(settings: Settings, network: str | None) -> Services:
     shared = Path(network).parent if network else None
-    open_index: OpenIndex = partial(indexer.open, images=settings.images)
-    if settings.examine:
-        open_index = Examined(open_index, shared)
+    catalog = catalog_of(settings, shared)
     gate = Gate(settings.forward_passes, settings.forward_queue, settings.forward_wait, "uploads", metrics.REFUSED)
     passes: Passes
+    jobs = Jobs(settings)
     if network is None:
-        passes = LocalPasses(Networks(settings.model, settings.weights, settings.max_pixels, settings.model_args), gate)
+        networks = Networks(settings.model, settings.weights, settings.max_pixels, settings.model_args)
+        passes = LocalPasses(networks, gate)
+        jobs = jobs_run_here(settings, catalog, networks)
     else:
         passes = RemotePasses(network, gate, settings.forward_wait, settings.forward_seconds)
     contract = Contract.load()
@@ -105,7 +103,8 @@ def _services(settings: Settings, network: str | None) -> Services:
         settings=settings,
         contract=contract,
         reference=cache(partial(page.page, contract)),
-        catalog=Catalog(_directory(settings), open_index, settings.check_seconds),
+        catalog=catalog,
+        jobs=jobs,
         answers=Answers(settings.answer_bytes),
         tags=Tags(TAGS_KEPT),
         explorer=Explorer.load(),
@@ -119,11 +118,6 @@ def _services(settings: Settings, network: str | None) -> Services:
         drawings=Flights(),
         bodies=Flights(),
     )  # fmt: skip
-
-
-def _directory(settings: Settings) -> Location:
-    """What is served; copies of remote files lie where the settings of this application say."""
-    return storage_at(settings.directory).copied_to(Cache(settings.cache, settings.cache_bytes))
 
 
 def _name_request() -> None:

@@ -82,6 +82,22 @@ class NotAllowed(UnitscopeError):
     """A token that does not allow this request."""
 
 
+class HostUnknown(UnitscopeError):
+    """A request that would change something, under a name or from a page that is not known."""
+
+
+class OnlyFromHere(UnitscopeError):
+    """A request that only this machine may make, as the service has no tokens."""
+
+
+class JobsUnavailable(UnitscopeError):
+    """Jobs cannot be taken or looked at: there is no folder for their results. The message names the setting."""
+
+
+class ResultGone(UnitscopeError):
+    """A result of a generation that is no longer served; the message says how to get one of the present one."""
+
+
 class TooManyRequests(TryLater):
     """A client has used its allowance up."""
 

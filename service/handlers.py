@@ -33,6 +33,7 @@ from service.http.response_cache import Answers, Finished
 from service.indexes.catalog import Catalog
 from service.indexes.generations import OpenGeneration
 from service.inference.turns import Passes
+from service.jobs.queue import Jobs
 from service.payloads.links import Links
 from service.payloads.versions import Versions
 from service.settings import Settings
@@ -51,6 +52,7 @@ class Services:
     settings: Settings
     contract: Contract
     catalog: Catalog
+    jobs: Jobs
     answers: Answers
     tags: Tags
     explorer: Explorer
@@ -128,7 +130,7 @@ def answer(operation: Operation, view: Callable[..., Json | Document], services:
             etag = etags.tag(held.state, services.contract.digest, request.path, sorted(arguments.items()))
 
             def make() -> Finished:
-                body = view(_question(request, name, held, services), **arguments)
+                body = view(question_of(request, name, held, services), **arguments)
                 return _finished(request, body, arguments, held.index.generation)
 
             return _kept(request, services, etag, [held.serial], make)
@@ -151,7 +153,7 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
 
             def make() -> Finished:
                 questions = [
-                    _question(request, name, held, services) for name, held in zip(names, generations, strict=True)
+                    question_of(request, name, held, services) for name, held in zip(names, generations, strict=True)
                 ]
                 return _finished(request, view(questions, **arguments), arguments)
 
@@ -183,7 +185,7 @@ def picture(operation: Operation, view: Callable[..., Picture], services: Servic
         name, version = arguments.pop("index"), arguments.pop("version")
 
         def from_generation(held: OpenGeneration) -> Response:
-            drawing = view(_question(request, name, held, services), **arguments)
+            drawing = view(question_of(request, name, held, services), **arguments)
             etag = etags.tag(operation.id, drawing.version, drawing.key)
             control = etags.FOR_EVER if version == drawing.version else etags.REVALIDATE
             services.tags.put(_spelling(request), Tagged(etag, control, held.serial))
@@ -226,7 +228,7 @@ def ask(operation: Operation, view: Callable[..., Json | Response], services: Se
 
         def from_generation(held: OpenGeneration) -> Finished:
             def make() -> Finished:
-                body = view(_question(request, name, held, services), **arguments)
+                body = view(question_of(request, name, held, services), **arguments)
                 return _finished_once(body if isinstance(body, Response) else as_json(body))
 
             if operation.json_body is None:
@@ -271,6 +273,7 @@ def _finished_once(response: Response) -> Finished:
     return Finished(response.get_data(), (("Content-Type", response.headers["Content-Type"]),))
 
 
-def _question(request: Request, name: str, held: OpenGeneration, services: Services) -> Question:
+def question_of(request: Request, name: str, held: OpenGeneration, services: Services) -> Question:
+    """All that a view needs of an open generation."""
     versions = Versions(held.index, held.network, held.state)
     return Question(name, held.index, versions, Links(request.script_root, name, versions), services, request)

@@ -23,6 +23,8 @@ _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://\S+")
 """Kubernetes and Docker set the variable NAME_PORT to this form for a service called NAME. It is not a setting."""
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
+_HOST = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
+
 
 class WrongSetting(ValueError):
     """A setting has a value that is not allowed. The message names the setting and the value, and what is allowed."""
@@ -66,6 +68,14 @@ def _origins(text: str) -> tuple[str, ...]:
         if not _ORIGIN.fullmatch(origin):
             raise WrongSetting(f"must be origins such as https://host:port, separated by commas, not {origin!r}")
     return origins
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise WrongSetting(f"must be names such as photos.example or *.example, separated by commas, not {host!r}")
+    return hosts
 
 
 def _arguments(text: str) -> tuple[tuple[str, str], ...]:
@@ -188,6 +198,12 @@ class Settings:
         "The origins whose pages may read answers (CORS), such as `https://host:port`, separated by commas.",
         (),
     )
+    hosts: tuple[str, ...] = _setting(
+        _hosts,
+        "The names under which clients reach the service, beside its addresses and `--host`, separated by commas; "
+        "`*.example` stands for all below it, `*` for any. A POST or DELETE under another name gets a 403.",
+        (),
+    )
     tokens: Path | None = _setting(
         Path, "A file of token hashes, see `python -m service.tokens`. With it, requests under /v1 need a token.", None
     )
@@ -199,6 +215,26 @@ class Settings:
     )
     examine: bool = _setting(
         _boolean, "Whether a separate process reads a new index first, so that its files cannot harm the service.", True
+    )
+
+    results: Path | None = _setting(
+        Path,
+        "The folder for the results of jobs; services that share it share their jobs. By default one in the folder for "
+        "temporary files if only this machine can reach the service, and none otherwise.",
+        None,
+    )
+    results_bytes: int = _setting(
+        _number(1 << 20, 2**60), "How many bytes these results may take; the oldest make room for new ones.", 1 << 30
+    )
+    jobs: int = _setting(
+        _number(0, 16), "How many processes run jobs; with 0, another service that shares `--results` runs them.", 1
+    )
+    job_queue: int = _setting(
+        _number(1, 1000), "How many jobs may wait; the service answers requests for further ones with 503.", 20
+    )
+    job_seconds: float = _setting(_number(1, 86400, float), "How many seconds a job may run before it fails.", 3600.0)
+    job_bytes: int = _setting(
+        _number(1 << 28, 2**60), "How many bytes of memory a process that runs jobs may take.", 4 << 30
     )
 
     def __post_init__(self) -> None:

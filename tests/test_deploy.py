@@ -57,7 +57,7 @@ def test_what_selects_pods_finds_some() -> None:
         spec = document.get("spec", {})
         selector = spec.get("selector") or spec.get("podSelector") or {}
         wanted = selector.get("matchLabels", selector)
-        assert document["kind"] in ("Job", "Secret") or wanted in labels
+        assert document["kind"] in ("Job", "Secret", "PersistentVolumeClaim") or wanted in labels
 
 
 def test_ports_are_those_of_the_pods() -> None:
@@ -74,6 +74,30 @@ def test_settings_are_settings_of_the_service() -> None:
         for pod in pods() for container in pod["spec"]["containers"] for variable in container.get("env", ())
     }  # fmt: skip
     assert {name for name in given if name.startswith("UNITSCOPE_")} <= KNOWN
+
+
+def test_all_replicas_share_one_folder_for_results_that_they_may_write_to() -> None:
+    [deployment] = [
+        document for document in KUBERNETES
+        if document["kind"] == "Deployment" and document["metadata"]["name"] == "unitscope"
+    ]  # fmt: skip
+    spec = deployment["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    set_ = {variable["name"]: variable["value"] for variable in container["env"]}
+    folder = set_[environment_name("results")]
+    [mount] = [mount for mount in container["volumeMounts"] if mount["mountPath"] == folder]
+    [volume] = [volume for volume in spec["volumes"] if volume["name"] == mount["name"]]
+    [claim] = [document for document in KUBERNETES if document["kind"] == "PersistentVolumeClaim"]
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert (claim["spec"]["accessModes"], mount.get("readOnly", False)) == (["ReadWriteMany"], False)
+    service = COMPOSE["services"]["service"]
+    folder = service["environment"][environment_name("results")]
+    [name] = [volume.removesuffix(f":{folder}") for volume in service["volumes"] if volume.endswith(f":{folder}")]
+    assert name in COMPOSE["volumes"]
+    for given in (set_, service["environment"]):  # as they are on the command line
+        known = [(name, text) for name, text in given.items() if name.startswith("UNITSCOPE_")]
+        for name, text in known:
+            Settings.__dataclass_fields__[name.removeprefix("UNITSCOPE_").lower()].metadata["parse"](text)
 
 
 def test_services_put_nothing_into_the_environment_of_pods() -> None:

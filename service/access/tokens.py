@@ -1,6 +1,7 @@
 """Bearer tokens: a file of their hashes, and the command that makes one.
 
-1. ``python -m service.tokens add FILE NAME [--upload]`` prints a new token, once, and appends its hash to the file.
+1. ``python -m service.tokens add FILE NAME [--upload] [--run] [--write]`` prints a new token, once, and appends its
+   hash to the file.
 2. ``python -m service INDEX --tokens FILE`` then asks every request under /v1 for one of them.
 
 A line of the file is a name, its roles (``-`` for none) and a sha256 in hexadecimal; taking a line away takes the token
@@ -22,7 +23,10 @@ from typing import Final
 from service.errors import NotAllowed, NotAuthenticated
 
 UPLOAD: Final = "upload"
-ROLES: Final = (UPLOAD,)
+READ: Final = "read"
+RUN: Final = "run"
+WRITE: Final = "write"
+ROLES: Final = (UPLOAD, READ, RUN, WRITE)
 _NO_ROLES: Final = "-"
 _LINE: Final = re.compile(r"(\S{1,100}) (\S+) ([0-9a-f]{64})")
 _BEARER: Final = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]{1,256})", re.IGNORECASE)
@@ -34,11 +38,16 @@ class WrongTokens(ValueError):
 
 @dataclass(frozen=True)
 class Token:
-    """The owner's name, the roles that it has beyond asking, and its sha256."""
+    """The owner's name, the roles that its line gives it, and its sha256."""
 
     name: str
     roles: frozenset[str]
     digest: bytes
+
+    @property
+    def powers(self) -> frozenset[str]:
+        """All that it may do: every token may read, and one that may write may run."""
+        return self.roles | {READ} | ({RUN} if WRITE in self.roles else set())
 
     def check(self, roles: frozenset[str]) -> None:
         """Refuse a request that needs other roles.
@@ -48,8 +57,10 @@ class Token:
         NotAllowed
             It lacks one of the roles.
         """
-        if not roles <= self.roles:
-            raise NotAllowed(f"the token of {self.name} may not be used for this; it lacks {', '.join(roles)}")
+        if missing := roles - self.powers:
+            raise NotAllowed(
+                f"the token of {self.name} may not be used for this; it lacks {', '.join(sorted(missing))}"
+            )
 
 
 def read_tokens(file: Path) -> tuple[Token, ...]:
@@ -176,9 +187,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("file", type=Path, metavar="FILE", help="the file that --tokens names")
     command.add_argument("name", metavar="NAME", help="whose token it is, for the log")
     command.add_argument("--upload", action="store_true", help="it may send images too, not only ask")
+    command.add_argument("--run", action="store_true", help="it may run jobs, and cancel its own")
+    command.add_argument("--write", action="store_true", help="it may run jobs, and cancel and delete those of others")
     given = parser.parse_args(arguments)
     try:
-        print(add(given.file, given.name, (UPLOAD,) if given.upload else ()))
+        print(add(given.file, given.name, tuple(role for role in (UPLOAD, RUN, WRITE) if vars(given)[role])))
     except WrongTokens as error:
         print(f"unitscope: {error}", file=sys.stderr)
         return 2

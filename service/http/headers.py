@@ -14,7 +14,7 @@ PAGE_POLICY: Final = "; ".join([
 
 READABLE: Final = "ETag, Link, Retry-After, X-Request-Id, Location, Allow"
 SENDABLE: Final = "Authorization, Content-Type, If-None-Match, X-Request-Id"
-METHODS: Final = "GET, HEAD, POST"
+METHODS: Final = "GET, HEAD, POST, DELETE"
 PREFLIGHT_SECONDS: Final = "600"
 
 

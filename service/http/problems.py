@@ -28,10 +28,14 @@ from service.errors import (
     Busy,
     ContractViolation,
     GenerationReplaced,
+    HostUnknown,
     IndexUnavailable,
+    JobsUnavailable,
     LengthMissing,
     NotAllowed,
     NotAuthenticated,
+    OnlyFromHere,
+    ResultGone,
     TooManyRequests,
     TryLater,
     UnsupportedBody,
@@ -56,11 +60,14 @@ class Kind:
 
 NOT_AUTHENTICATED = Kind("not-authenticated", 401, "A token is needed")
 NOT_ALLOWED = Kind("not-allowed", 403, "The token may not be used for this")
+HOST_UNKNOWN = Kind("host-unknown", 403, "The host or the origin is not known here")
+ONLY_FROM_HERE = Kind("only-from-here", 403, "Only this machine may do this")
 NOT_FOUND = Kind("not-found", 404, "Not found")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "Method not allowed")
 IMAGE_CHANGED = Kind("image-changed", 409, "The original has changed")
 GENERATION_REPLACED = Kind("generation-replaced", 409, "Another generation is served")
 IMAGE_GONE = Kind("image-gone", 410, "The original is gone")
+RESULT_GONE = Kind("result-gone", 410, "The result is of another generation")
 LENGTH_REQUIRED = Kind("length-required", 411, "The length is missing")
 TOO_LARGE = Kind("too-large", 413, "Too large")
 UNSUPPORTED = Kind("unsupported-media-type", 415, "Unsupported media type")
@@ -71,6 +78,7 @@ INTERNAL = Kind("internal-error", 500, "The service failed")
 NOT_INSTALLED = Kind("not-installed", 501, "Not installed here")
 NO_INDEX = Kind("index-unavailable", 503, "The index is not available")
 NO_MODEL = Kind("model-unavailable", 503, "The network is not available")
+NO_JOBS = Kind("jobs-unavailable", 503, "Jobs cannot be run here")
 BUSY = Kind("busy", 503, "Too many requests of this kind are waiting")
 TOOK_TOO_LONG = Kind("took-too-long", 504, "The question took too long")
 BAD_REQUEST = Kind("bad-request", 400, "Bad request")
@@ -85,6 +93,10 @@ _BY_ERROR: Final[tuple[tuple[type[UnitscopeError], Kind], ...]] = (
     (UnsupportedBody, UNSUPPORTED),
     (NotAuthenticated, NOT_AUTHENTICATED),
     (NotAllowed, NOT_ALLOWED),
+    (HostUnknown, HOST_UNKNOWN),
+    (OnlyFromHere, ONLY_FROM_HERE),
+    (ResultGone, RESULT_GONE),
+    (JobsUnavailable, NO_JOBS),
     (TooManyRequests, TOO_MANY),
     (ModelUnavailable, NO_MODEL),
     (NotInstalled, NOT_INSTALLED),

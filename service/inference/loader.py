@@ -3,7 +3,8 @@
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -155,6 +156,17 @@ class Networks:
                     f"the network of this index fails when it is asked for method={method}; the log of the service "
                     "says why"
                 ) from error
+
+    @contextmanager
+    def lent(self, configuration: Configuration) -> "Iterator[Network]":
+        """The network of an index, for work that takes long; nobody else uses it meanwhile.
+
+        Raises
+        ------
+        ModelUnavailable
+        """
+        with self._lock:
+            yield self._network(configuration)
 
     def explain(self, configuration: Configuration, asked: Asked, pixels: np.ndarray) -> Said:
         """Which neurons pushed an output up or down; see `indexer.explain.pushes.explain`.

@@ -100,6 +100,12 @@ class Links:
     def scores(self) -> str:
         return f"{self.index}/scores"
 
+    def what_if(self) -> str:
+        return f"{self.index}/what-if"
+
+    def importance(self, layer: str) -> str:
+        return f"{self.layer(layer)}/importance"
+
     def classes(self) -> str:
         return f"{self.index}/classes"
 

@@ -8,7 +8,7 @@ Labels come from short, fixed lists: routes as openapi.yaml writes them, never p
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -32,9 +32,10 @@ FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 NO_ROUTE: Final = "none"
 OTHER_METHOD: Final = "other"
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 _SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _LONG: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
+_LONGEST: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600)
 
 if FOLDER in os.environ:  # before any metric is made
     # The function is asked at every count.
@@ -103,6 +104,10 @@ NETWORK_CACHE = Counter(
 GENERATIONS = Counter(
     "unitscope_generations_opened", "Generations of indexes opened, by each process.", registry=REGISTRY
 )
+JOBS_ENDED = Counter("unitscope_jobs_ended", "Jobs that were run to an end.", ["kind", "state"], registry=REGISTRY)
+JOB_SECONDS = Histogram(
+    "unitscope_job_seconds", "From the beginning of a job to its end.", ["kind"], registry=REGISTRY, buckets=_LONGEST
+)
 PROCESSES = Gauge(
     "unitscope_processes", "Processes that are up.", ["role"], registry=REGISTRY, multiprocess_mode="livesum"
 )
@@ -139,17 +144,30 @@ class IndexFigures(Collector):
         yield from (self._ready, self._generation, self._images, self._bytes)
 
 
-def render(indexes: IndexFigures) -> bytes:
-    """All metrics, in the text format."""
+class JobFigures(Collector):
+    """Jobs by state, counted for each scrape: the folder of results is the same for all services that share it."""
+
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        self._jobs = GaugeMetricFamily("unitscope_jobs", "Jobs in the folder of results, by state.", labels=["state"])
+        for state, count in counts.items():
+            self._jobs.add_metric([state], count)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield self._jobs
+
+
+def render(*looked_up: Collector) -> bytes:
+    """All metrics, in the text format, with those that are looked up for each scrape."""
     if FOLDER not in os.environ:
         own = generate_latest(REGISTRY)
     else:
         shared = CollectorRegistry()
         multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
         own = generate_latest(shared)
-    of_indexes = CollectorRegistry(auto_describe=False)
-    of_indexes.register(indexes)
-    return own + generate_latest(of_indexes)
+    others = CollectorRegistry(auto_describe=False)
+    for collector in looked_up:
+        others.register(collector)
+    return own + generate_latest(others)
 
 
 def close() -> None:

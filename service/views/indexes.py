@@ -54,7 +54,8 @@ def _answer_links(question: Question) -> Json:
         outputs_of(question.index)
     except NotFound:
         return {}
-    return {"mistakes": question.links.mistakes(), "scores": question.links.scores()}
+    links = question.links
+    return {"mistakes": links.mistakes(), "scores": links.scores(), "what_if": links.what_if()}
 
 
 def _summary(services: Services, name: str) -> Json:

@@ -34,7 +34,8 @@ def get_metrics(services: Services) -> Response:
             figures.add(name, *services.catalog.ask(name, _figures))
         except UnitscopeError:
             figures.add_unavailable(name)
-    response = Response(metrics.render(figures), content_type=metrics.MEDIA_TYPE)
+    jobs = metrics.JobFigures(services.jobs.counts())
+    response = Response(metrics.render(figures, jobs), content_type=metrics.MEDIA_TYPE)
     response.headers["Cache-Control"] = etags.NEVER
     return response
 

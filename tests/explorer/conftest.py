@@ -70,7 +70,7 @@ def address(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("served")
     for name in ("small", "twin"):
         (folder / name).symlink_to(small_index)
-    with served(folder) as address:
+    with served(folder, "--results", str(folder / "results")) as address:
         yield address
 
 

@@ -21,6 +21,8 @@ VIEWS = {
     "#/small/report": "What squeezenet1_1 has learned",
     "#/compare?a=small&b=twin": "Compare",
     "#/small/lookup": "An image of your own",
+    f"#/small/what-if?layer={LAYER}&edits=9:silence,12:scale:0.5": "What if",
+    "#/jobs": "Jobs",
 }
 FIRST_VIEW_BYTES = 150_000
 

@@ -24,9 +24,9 @@ def make_app(directory: Path, **settings: Any) -> Application:
 
 
 @contextmanager
-def served(directory: Path) -> Iterator[ConformingClient]:
+def served(directory: Path, **settings: Any) -> Iterator[ConformingClient]:
     """A client of an application over a directory, which is closed in the end."""
-    app = make_app(directory)
+    app = make_app(directory, **settings)
     yield app.test_client()
     app.services.catalog.close()
 
@@ -46,16 +46,17 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture(scope="session")
-def client(small_index: Path) -> Iterator[ConformingClient]:
+def client(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConformingClient]:
     """Serves `small_index`, which is called "small"."""
-    with served(small_index) as client:
+    with served(small_index, results=tmp_path_factory.mktemp("results")) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-def live_url(small_index: Path) -> Iterator[str]:
+def live_url(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where `small_index` is served over a socket."""
-    with running(Settings(directory=small_index)) as ((host, port), _):
+    results = tmp_path_factory.mktemp("results")
+    with running(Settings(directory=small_index, results=results, job_queue=1000)) as ((host, port), _):
         yield f"http://{host}:{port}"
 
 

@@ -55,7 +55,8 @@ class Service:
     def places(self) -> dict[str, int]:
         """Process ids of all children, by the name of the place that each fills."""
         found = {}
-        for process in self.children("request_worker") + self.children("inference_worker"):
+        modules = ("request_worker", "inference_worker", "job_worker")
+        for process in [process for module in modules for process in self.children(module)]:
             with contextlib.suppress(OSError, IndexError):
                 environment = Path(f"/proc/{process}/environ").read_text()
                 found[environment.split("UNITSCOPE_PROCESS=")[1].split("\0")[0]] = process

@@ -18,6 +18,8 @@ from schemathesis import GenerationMode
 INDEX = os.environ["SCHEMATHESIS_INDEX"]
 LAYERS = os.environ["SCHEMATHESIS_LAYERS"].split(",")
 CLASSES = os.environ["SCHEMATHESIS_CLASSES"].split(",")
+JOB = os.environ.get("SCHEMATHESIS_JOB", "")
+"""A job that has a result. It is looked at, and not ended."""
 NEURONS, IMAGES, HEIGHT, WIDTH = 64, 30, 5, 7
 """The index must have as many in each of its layers, but for cells of classifiers, which have one."""
 
@@ -46,23 +48,28 @@ def decode(context: Any, response: Any) -> str:
 @schemathesis.hook
 def map_case(context: Any, case: Any) -> Any:
     if case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE:
-        aim(case.path_parameters or {})
+        if case.operation.method.lower() != "delete":
+            aim(case.operation.path, case.path_parameters or {})
         if isinstance(case.query, dict):
             aim_query(case.operation.path, case.query)
         if isinstance(case.body, dict) and case.media_type == "application/json":
-            mend_question(case.body)
+            mend(case.operation.path, case.body)
         elif isinstance(case.body, dict):
             several = case.operation.path.endswith("/concept/lookup")
             case.body["image"] = PICTURES[:1] if several else PICTURES[0]
     return case
 
 
-def aim(path: dict[str, Any]) -> None:
+def aim(whole: str, path: dict[str, Any]) -> None:
     """Names and numbers that the index has."""
     choices = {"index": [INDEX], "layer": LAYERS, "class": CLASSES}
+    if "job" in path and JOB:
+        path["job"] = JOB
     sizes = {"neuron": NEURONS, "image": IMAGES, "y": HEIGHT, "x": WIDTH}
     for name, value in path.items():
-        if name in choices:
+        if name == "layer" and whole.endswith("/why"):  # not the outputs themselves
+            path[name] = LAYERS[0]
+        elif name in choices:
             path[name] = choices[name][len(str(value)) % len(choices[name])]
         elif name in sizes and isinstance(value, int):
             path[name] = value % sizes[name]
@@ -73,6 +80,8 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
         query |= {"a": CLASSES[0], "b": CLASSES[1]}
     elif path == "/v1/compare":
         query |= {"a": INDEX, "b": INDEX}
+    elif path == "/v1/jobs" and "index" in query:
+        query["index"] = INDEX
     elif "index" in query:
         query["index"] = [INDEX] * len(query["index"])
     elif path.endswith("/point"):  # which lies on the picture
@@ -83,6 +92,9 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
     for name in ("layer", "layer_b"):
         if name in query:
             query[name] = LAYERS[len(str(query[name])) % len(LAYERS)]
+    if path.endswith("/why") and "layer" in query:  # not the outputs; two that differ
+        query |= {"layer": LAYERS[0], "for": "1"}
+        drop(query, "against")
     if ("y" in query) != ("x" in query):  # a cell is both or neither
         drop(query, "y", "x")
     if "iou" in query:  # goes with all cells of an image
@@ -98,6 +110,37 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
             del query[name]
     elif edges:
         query |= {"left": 1, "top": 2, "right": 30, "bottom": 31, "layer": LAYERS[0]}
+
+
+def mend(path: str, body: dict[str, Any]) -> None:
+    if path.endswith("/what-if"):
+        mend_what_if(body)
+    elif path.endswith("/why"):
+        body["sample"] = 1
+        if body.get("images") is not None:  # instead of a class and what it is answered as
+            body["images"] = sorted({int(image) % IMAGES for image in body["images"]})
+            body |= {"class": None, "answered": None}
+        else:
+            body |= {"class": CLASSES[0], "answered": None}
+        body |= {"for": "1", "against": None}
+    elif path.endswith("/importance"):
+        body["images"] = 2  # which takes little time
+        body["neurons"] = [int(number) % NEURONS for number in body.get("neurons") or [0]][:1]
+    else:
+        mend_question(body)
+
+
+def mend_what_if(body: dict[str, Any]) -> None:
+    body["layer"] = LAYERS[0]
+    body["edits"] = body["edits"][:1]  # several may name one neuron
+    for edit in body["edits"]:
+        edit["neuron"] %= NEURONS
+        if edit.get("how") in ("scale", "clamp"):
+            edit["value"] = edit.get("value") or 0.5
+        else:
+            drop(edit, "value")
+    if body.get("class") is not None:
+        body["class"] = CLASSES[0]
 
 
 def mend_question(body: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ PROSE = PAGE.partition("## How hostile requests are answered")[0]
 SERVER, SAFETY, ADMISSION = "service/test_server.py", "service/test_safety.py", "service/test_admission.py"
 HOSTILE, READING, UPLOADS = "indexer/test_hostile_files.py", "indexer/test_reading.py", "service/test_uploads.py"
 REQUESTS = "service/test_hostile_requests.py"
+ACCESS, JOBS = "service/test_jobs_access.py", "service/test_jobs_http.py"
 EACH_REQUEST = f"{REQUESTS}::test_each_gets_what_the_table_says"
 
 PROMISES = {
@@ -48,6 +49,28 @@ PROMISES = {
         f"{ADMISSION}::test_strangers_are_told_no_names_and_no_files",
     "The log has the name of the token that was used, never the token.":
         f"{ADMISSION}::test_the_log_says_whose_token_asked",
+    "Who may run jobs. With --tokens, a token with the role run may run jobs and end its own; one with write may end "
+    "those of others, too.":
+        f"{ACCESS}::test_only_the_token_that_made_a_job_or_one_with_write_ends_it",
+    "A token without roles may only read.":
+        f"{ACCESS}::test_jobs_are_run_with_the_role_for_it",
+    "Without --tokens, only requests from the machine itself run or end jobs (403 for others).":
+        f"{ACCESS}::test_without_tokens_jobs_are_for_this_machine_alone",
+    "Every client that may read an index sees all jobs about it and their results.":
+        f"{ACCESS}::test_only_the_token_that_made_a_job_or_one_with_write_ends_it",
+    "Pages of strangers. A browser can be made to send requests to a service that only its owner reaches, by a link or "
+    "by a name that leads to the service's address (DNS rebinding). So whatever is not GET, HEAD or OPTIONS gets 403 "
+    "under a host that is not known, and from an origin that is not the service's own. Known are all addresses, "
+    "localhost, --host and the names of --hosts; of origins, the service's own, those of --origins, and pages of the "
+    "names of --hosts. A request without Origin does not come from a page.":
+        f"{ACCESS}::test_changes_need_a_known_host_and_origin",
+    "Results of jobs are made of an index and are shown to whoever may read it. They are bound to a generation: as "
+    "soon as another is served, which may lack a removed image, they are answered with 410, and their files are erased "
+    "soon after.":
+        f"{JOBS}::test_a_removed_image_is_hidden_at_once_and_its_results_are_erased",
+    "Whoever can write to the folder of results can forge results; the default folder is refused unless it is this "
+    "user's alone.":
+        f"{JOBS}::test_a_loopback_service_has_a_folder_of_its_own",
     "A client that opens connections and says nothing holds nobody up: when others wait, the connections that were "
     "idle longest are closed.":
         "service/test_descriptors.py::test_idle_connections_leave_room_for_others",

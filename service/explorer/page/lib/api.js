@@ -48,9 +48,10 @@ const authorization = () => (token() === null ? {} : { Authorization: `Bearer ${
 let calls = [];
 const watchers = new Set();
 
-function record(method, url) {
+/** `body` is what is sent as JSON; null sends none, or a form with an image. */
+function record(method, url, body = null) {
   if (!calls.some((call) => call.url === url && call.method === method)) {
-    calls = [...calls, { method, url }];
+    calls = [...calls, { method, url, body }];
     watchers.forEach((watch) => watch(calls));
   }
 }
@@ -79,8 +80,9 @@ async function problemOf(response) {
   }
 }
 
-async function fetched(url) {
-  const response = await fetch(url, { headers: authorization() }).catch(() => { throw new Problem(SILENT); });
+async function fetched(url, options = {}) {
+  const headers = { ...authorization(), ...options.headers };
+  const response = await fetch(url, { ...options, headers }).catch(() => { throw new Problem(SILENT); });
   if (!response.ok) throw await problemOf(response);
   return response;
 }
@@ -98,6 +100,25 @@ export function get(url) {
   answer.catch(() => memory.delete(url));
   if (memory.size > KEPT) memory.delete(memory.keys().next().value);
   return answer;
+}
+
+/** The JSON at a URL as it is now, for what changes while one looks. */
+export function getFresh(url) {
+  record('GET', url);
+  return ask(url);
+}
+
+/** Send JSON; gives the answer's JSON. */
+export async function postJson(url, body) {
+  record('POST', url, body);
+  const headers = { 'Content-Type': 'application/json' };
+  return (await fetched(url, { method: 'POST', body: JSON.stringify(body), headers })).json();
+}
+
+/** Ask for the end of a resource. */
+export async function remove(url) {
+  record('DELETE', url);
+  await fetched(url, { method: 'DELETE' });
 }
 
 /** A picture as a blob: its URL in an <img> could not carry a token. */

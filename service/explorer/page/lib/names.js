@@ -21,6 +21,10 @@ export const api = {
   images: (index) => path('indexes', index, 'images'),
   image: (index, image) => path('indexes', index, 'images', String(image)),
   lookup: (index) => path('indexes', index, 'lookup'),
+  whatIf: (index) => path('indexes', index, 'what-if'),
+  importance: (index, layer) => path('indexes', index, 'layers', layer, 'importance'),
+  jobs: () => path('jobs'),
+  job: (job) => path('jobs', job),
   compare: () => path('compare'),
 };
 
@@ -40,6 +44,9 @@ export const to = {
   mistakes: (index, query) => href([index, 'mistakes'], query),
   report: (index) => href([index, 'report']),
   compare: (query) => href(['compare'], query),
+  whatIf: (index, query) => href([index, 'what-if'], query),
+  importance: (index, query) => href([index, 'importance'], query),
+  jobs: (query) => href(['jobs'], query),
 };
 
 /** The deepest layer whose maps still have several cells, or the last layer: its neurons tell most about an image. */

@@ -16,8 +16,8 @@ export function Shell({ index, crumbs, place, children }) {
   const entries = index
     ? [['layers', 'Layers', to.index(index)], ['images', 'Images', to.images(index)],
        ['classes', 'Classes', to.classes(index)], ['mistakes', 'Mistakes', to.mistakes(index)], ['report', 'Report', to.report(index)],
-       ['compare', 'Compare', to.compare({ a: index })]]
-    : [['home', 'Indexes', to.home()], ['compare', 'Compare', to.compare()]];
+       ['compare', 'Compare', to.compare({ a: index })], ['what-if', 'What if', to.whatIf(index)], ['jobs', 'Jobs', to.jobs({ index })]]
+    : [['home', 'Indexes', to.home()], ['compare', 'Compare', to.compare()], ['jobs', 'Jobs', to.jobs()]];
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to content</a>
     <header class="top">
@@ -47,8 +47,8 @@ function Calls() {
   if (!calls.length) return null;
   return html`<footer class="calls"><details>
     <summary>How this page was made: ${calls.length} ${calls.length === 1 ? 'call' : 'calls'} to the API</summary>
-    <ul>${calls.map(({ method, url }) => html`<li key=${method + url}>
-      <button class="call" onClick=${() => copy(asCurl(method, url), 'the call as a curl command')}
+    <ul>${calls.map(({ method, url, body }) => html`<li key=${method + url}>
+      <button class="call" onClick=${() => copy(asCurl(method, url, body), 'the call as a curl command')}
         aria-label=${`Copy ${method} ${url} as a curl command`}><b>${method}</b> <code>${url}</code></button></li>`)}</ul>
     <p class="quiet">Click a call to copy it for the command line. <a href="openapi.yaml">openapi.yaml</a> describes all
       calls.</p>
@@ -57,4 +57,7 @@ function Calls() {
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-const asCurl = (method, url) => `curl ${method === 'POST' ? '-F image=@photo.jpg ' : ''}${quoted(absolute(url))}`;
+function asCurl(method, url, body) {
+  const sent = body !== null ? `--json ${quoted(JSON.stringify(body))} ` : method === 'POST' ? '-F image=@photo.jpg ' : '';
+  return `curl ${method === 'DELETE' ? '-X DELETE ' : ''}${sent}${quoted(absolute(url))}`;
+}

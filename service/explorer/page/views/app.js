@@ -17,13 +17,21 @@ const VIEWS = {
   home: () => import('./home.js').then((module) => module.HomeView),
   image: () => import('./image.js').then((module) => module.ImageView),
   images: () => import('./images.js').then((module) => module.ImagesView),
+  importance: () => import('./importance.js').then((module) => module.ImportanceView),
   index: () => import('./index.js').then((module) => module.IndexView),
+  jobs: () => import('./jobs.js').then((module) => module.JobsView),
   layer: () => import('./layer.js').then((module) => module.LayerView),
   lookup: () => import('./lookup.js').then((module) => module.LookupView),
   neuron: () => import('./neuron.js').then((module) => module.NeuronView),
   mistakes: () => import('./mistakes.js').then((module) => module.MistakesView),
   report: () => import('./report.js').then((module) => module.ReportView),
+  'what-if': () => import('./what-if.js').then((module) => module.WhatIfView),
 };
+
+/** Views of an index that have no parts. */
+const ALONE = ['mistakes', 'what-if', 'importance'];
+/** Views of all indexes; an index of such a name has its other views only. */
+const OF_ALL = ['compare', 'jobs'];
 
 const found = (view, place, crumbs, props = {}) => ({ view, place, crumbs, props });
 
@@ -31,7 +39,8 @@ const found = (view, place, crumbs, props = {}) => ({ view, place, crumbs, props
 function resolve([index, kind, name, part, number, ...more]) {
   if (index === undefined) return found('home', 'home', []);
   if (index === 'compare' && kind === undefined) return found('compare', 'compare', [['Compare', to.compare()]]);
-  const extra = more.length > 0 || (kind !== 'layers' && part !== undefined) || (kind === 'mistakes' && name !== undefined);
+  if (index === 'jobs' && kind === undefined) return found('jobs', 'jobs', [['Jobs', to.jobs()]]);
+  const extra = more.length > 0 || (kind !== 'layers' && part !== undefined) || (ALONE.includes(kind) && name !== undefined);
   if (extra) return null;
   if (kind === undefined) return found('index', 'layers', []);
   if (kind === 'layers' && name !== undefined) return inLayer(index, name, part, number);
@@ -41,6 +50,8 @@ function resolve([index, kind, name, part, number, ...more]) {
   if (kind === 'classes' && name === undefined) return found('classes', 'classes', [['Classes', to.classes(index)]]);
   if (kind === 'classes') return found('class', 'classes', classCrumbs(index, name), { name });
   if (kind === 'mistakes') return found('mistakes', 'mistakes', [['Mistakes', to.mistakes(index)]]);
+  if (kind === 'what-if') return found('what-if', 'what-if', [['What if', to.whatIf(index)]]);
+  if (kind === 'importance') return found('importance', 'what-if', [['Importance', to.importance(index)]]);
   if (kind === 'report') return found('report', 'report', [['Report', to.report(index)]]);
   return null;
 }
@@ -63,7 +74,7 @@ const NOT_FETCHED = { title: 'A part of this page did not arrive', detail: 'The 
 export function App() {
   const route = useRoute();
   const shown = resolve(route.segments) ?? found(null, null, []);
-  const index = route.segments[0] === 'compare' && route.segments.length === 1 ? null : route.segments[0] ?? null;
+  const index = OF_ALL.includes(route.segments[0]) && route.segments.length === 1 ? null : route.segments[0] ?? null;
   const crumbs = index ? [[index, to.index(index)], ...shown.crumbs] : shown.crumbs;
   const before = useRef(route.path);
   const parts = useRef(route.path);

@@ -25,6 +25,7 @@ export function NeuronView({ index, layer, neuron, query }) {
       <div><h1>Neuron ${neuron} <small>of <a href=${to.layer(index, layer)}>${layer}</a></small></h1>
         <p><${State} state=${data.state} /> ${headline(data)}</p></div>
       <nav class="beside" aria-label="Neighbouring neurons">
+        <a class="button" href=${to.whatIf(index, { layer, edits: `${neuron}:silence` })}>What if it were silent?</a>
         ${neuron > 0 && html`<a class="button" rel="prev" href=${to.neuron(index, layer, neuron - 1)}>← ${neuron - 1}</a>`}
         ${size !== null && neuron < size - 1 && html`<a class="button" rel="next" href=${to.neuron(index, layer, neuron + 1)}>
           ${neuron + 1} →</a>`}

@@ -1,0 +1,36 @@
+"""The kinds of jobs.
+
+A kind is a function from its `Work` to a result of JSON. To add one: write the function in a file of this folder, and
+put it into `KINDS`; a view then checks a request and hands it to `service.jobs.queue.Jobs.submit`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from service.jobs.importance import run_importance
+from service.jobs.what_if import run_what_if
+from service.jobs.why import run_why
+from service.jobs.work import Work
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of jobs.
+
+    Attributes
+    ----------
+    version : int
+        Counts up when the same question gets another result: older ones are then not found any more.
+    run : callable (Work) -> dict
+    """
+
+    version: int
+    run: Callable[[Work], dict[str, Any]]
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "what-if": Kind(1, run_what_if),
+    "importance": Kind(1, run_importance),
+    "why": Kind(1, run_why),
+}

@@ -1,0 +1,47 @@
+"""Keeps the folder of results within its bounds, and erases what may no longer be shown."""
+
+import logging
+import time
+from contextlib import suppress
+from typing import Final
+
+from indexer.errors import UnitscopeError
+from service.indexes.catalog import Catalog
+from service.jobs.records import ENDED
+from service.jobs.store import Store
+
+log = logging.getLogger(__name__)
+
+MOST_ENDED: Final = 500
+"""Jobs that have ended and are kept, whatever their size."""
+_STALE_SECONDS: Final = 3600.0
+
+
+def erase_outdated(store: Store, catalog: Catalog) -> None:
+    """Erase results of generations that have been replaced: they may show images that were removed."""
+    for job in store.jobs():
+        if job.state != "done" or job.erased:
+            continue
+        with suppress(UnitscopeError):  # not served here, or not open now
+            present, state = catalog.ask(job.request.index, lambda held: (held.index.generation, held.state))
+            if state != job.request.state and present > job.request.generation:
+                store.erase(job.id)
+                log.info("the result of job %s is erased: it is of generation %d", job.id, job.request.generation)
+
+
+def make_room(store: Store, most_bytes: int) -> None:
+    """Remove the jobs that ended the longest ago, until what is left fits."""
+    with store.alone():
+        ended = [job.id for job in store.jobs() if job.state in ENDED]
+        ended.sort(key=store.touched_at)
+        sizes = {id_: store.size(id_) for id_ in store.ids()}
+        total = sum(sizes.values())
+        for count, id_ in enumerate(ended):
+            if total <= most_bytes and len(ended) - count <= MOST_ENDED:
+                break
+            store.delete(id_)
+            total -= sizes[id_]
+            log.info("job %s is removed to make room", id_)
+        for id_ in sizes.keys() - set(ended):
+            if store.job(id_) is None and time.time() - store.touched_at(id_) > _STALE_SECONDS:
+                store.delete(id_)

@@ -1,0 +1,84 @@
+"""Jobs and their results as JSON."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from indexer.query.index import Index
+from service.payloads.links import Links, index_url
+
+Json = dict[str, Any]
+OF_A_LAYER: Final = ("importance", "why")
+"""Kinds that are asked for at the URL of a layer."""
+
+
+def job_url(script_root: str, job: str) -> str:
+    """The URL of a job."""
+    return f"{quote(script_root)}/v1/jobs/{job}"
+
+
+def times(record: Mapping[str, float | None]) -> Json:
+    """Seconds since 1970 as dates of RFC 3339."""
+    return {
+        name: None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+        for name, seconds in record.items()
+    }
+
+
+def links(script_root: str, job: str, kind: str, index: str, parameters: Json, *, has_result: bool) -> Json:
+    """The URLs of a job; ``again`` is where the same may be asked for again."""
+    own, base = job_url(script_root, job), index_url(script_root, index)
+    if kind in OF_A_LAYER:
+        again = f"{base}/layers/{quote(str(parameters['layer']), safe='')}/{kind}"
+    else:
+        again = f"{base}/{kind}"
+    return {
+        "self": own,
+        "index": base,
+        "result": f"{own}/result" if has_result else None,
+        "again": again,
+    }
+
+
+def what_if(links: Links, own: str, result: Json) -> Json:
+    """The result of a what-if; the images whose answer changed are counted, and a list of their own."""
+    turned = [one["turned"] for one in result["changed"]]
+    counts = {way: turned.count(way) for way in ("wrong", "right", "other")}
+    body = result | {"changed": {"total": len(turned), **counts}}
+    return body | {"links": {"layer": links.layer(result["layer"]), "changed": f"{own}/changed"}}
+
+
+def changed(links: Links, index: Index, one: Json) -> Json:
+    """An image whose answer changed."""
+    record = index.image(one["image"])
+    urls = {"image": links.image(record), "picture": links.picture(record), "answer": links.answer(record)}
+    return one | {"links": urls}
+
+
+def importance(links: Links, result: Json) -> Json:
+    """The importance of each neuron of a layer."""
+    return _with_neurons(links, result, "neurons")
+
+
+def why(links: Links, result: Json) -> Json:
+    """The neurons that pushed an output on a group of images."""
+    named = {
+        name: one and one | {"links": {"neuron": links.neuron(result["output"], one["output"])}}
+        for name, one in ((name, result[name]) for name in ("for", "against"))
+    }
+    return _with_neurons(links, result | named, "up", "down")
+
+
+def _with_neurons(links: Links, result: Json, *lists: str) -> Json:
+    """The result with links of its neurons and of their layer."""
+    layer = result["layer"]
+    linked = {
+        name: [
+            one
+            | {"links": {"self": links.neuron(layer, one["neuron"]), "patches": links.patches(layer, one["neuron"])}}
+            for one in result[name]
+        ]
+        for name in lists
+    }
+    return result | linked | {"links": {"layer": links.layer(layer)}}

@@ -1,0 +1,199 @@
+"""Jobs: asked for, listed, looked at, ended."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from flask import Response, g
+
+from indexer.errors import InvalidRequest, NotFound, UnitscopeError
+from indexer.explain.edits import Edit, check_edits
+from indexer.explain.outputs import layer_of_outputs, output_named
+from indexer.explain.why import question
+from indexer.query.index import Index
+from service.handlers import Json, Services, as_json
+from service.http import etags
+from service.http.current import current_request
+from service.http.paging import cut, link_header, listing
+from service.indexes.generations import OpenGeneration
+from service.jobs.kinds import KINDS
+from service.jobs.records import Job, Request
+from service.payloads import jobs as payloads
+
+_ACCEPTED: Final = 202
+
+
+def start_what_if(
+    services: Services, index: str, layer: str, edits: list[Json], class_: str | None, exact: bool
+) -> Response:
+    asked = [_edit(edit) for edit in edits]
+
+    def check(held: Index) -> None:
+        check_edits(asked, held.layer(layer))
+        _check_answers(held)
+        if class_ is not None:
+            held.images.rows_of_class(class_)
+
+    in_order = sorted(asked, key=lambda edit: edit.neuron)  # whose order does not matter
+    parameters = {"layer": layer, "edits": [edit.as_dict() for edit in in_order], "class": class_, "exact": exact}
+    return _submit(services, "what-if", index, parameters, check)
+
+
+def start_importance(services: Services, index: str, layer: str, images: int, neurons: list[int] | None) -> Response:
+    asked = None if neurons is None else sorted(int(neuron) for neuron in neurons)
+
+    def check(held: Index) -> None:
+        for neuron in asked or ():
+            held.layer(layer).check_neuron(neuron)
+        _check_answers(held)
+
+    return _submit(services, "importance", index, {"layer": layer, "images": images, "neurons": asked}, check)
+
+
+def start_why(
+    services: Services,
+    index: str,
+    layer: str,
+    class_: str | None,
+    answered: str | None,
+    images: list[int] | None,
+    for_: str | None,
+    against: str | None,
+    limit: int,
+    sample: int,
+) -> Response:
+    ids = None if images is None else sorted(int(image) for image in images)
+    if ids is not None and (class_, answered) != (None, None):
+        raise InvalidRequest("give images, or a class and what it is answered as, not both")
+    if ids is None and (class_, answered) == (None, None):
+        raise InvalidRequest("name the group: a class, what images are answered as, or a list of images")
+
+    def check(held: Index) -> None:
+        question(held, layer, for_, against, limit)
+        if class_ is not None:
+            held.images.rows_of_class(class_)
+        if answered is not None:
+            output_named(held, answered)
+        for image in ids or ():
+            held.image(image)
+
+    parameters = {
+        "layer": layer, "class": class_, "answered": answered, "images": ids, "for": for_, "against": against,
+        "limit": limit, "sample": sample,
+    }  # fmt: skip
+    return _submit(services, "why", index, parameters, check)
+
+
+def list_jobs(
+    services: Services, index: str | None, kind: str | None, state: str | None, limit: int, offset: int
+) -> Response:
+    served, request = set(services.catalog.names()), current_request()
+    wanted = {"index": index, "kind": kind, "state": state}
+    found = [
+        job
+        for job in services.jobs.all()
+        if job.request.index in served
+        and all(value in (None, own) for own, value in zip(_filters(job), wanted.values(), strict=True))
+    ]
+    states = dict(_states(services, {job.request.index for job in found}))
+    body = listing(cut(found, limit, offset), lambda job: _json(services, job, states.get(job.request.index)))
+    response = _fresh(as_json(body))
+    response.headers["Link"] = link_header(request, body, None)
+    return response
+
+
+def get_job(services: Services, job: str) -> Response:
+    return _fresh(as_json(_shown(services, served_job(services, job))))
+
+
+def delete_job(services: Services, job: str) -> Response:
+    found = served_job(services, job)
+    services.admission.check_end(current_request(), found.request.owner)
+    left = services.jobs.end(found)
+    if left is None:
+        return _fresh(Response(status=204))
+    response = _fresh(as_json(_shown(services, left)))
+    response.status_code = _ACCEPTED
+    return response
+
+
+def served_job(services: Services, id_: str) -> Job:
+    """A job about an index that is served here.
+
+    Raises
+    ------
+    NotFound
+    """
+    job = services.jobs.get(id_)
+    if job.request.index not in services.catalog.names():
+        raise NotFound(f"job {id_} is about an index that is not served here")
+    return job
+
+
+def _submit(services: Services, kind: str, index: str, parameters: Json, check: Callable[[Index], None]) -> Response:
+    def from_generation(held: OpenGeneration) -> tuple[Job, str]:
+        check(held.index)
+        version, number = KINDS[kind].version, held.index.generation
+        asked = Request(kind, version, index, held.state, number, parameters, g.get("token"))
+        return services.jobs.submit(asked), held.state
+
+    with services.time():
+        job, state = services.catalog.ask(index, from_generation)
+    response = _fresh(as_json(_json(services, job, state)))
+    response.status_code = _ACCEPTED
+    response.headers["Location"] = payloads.job_url(current_request().script_root, job.id)
+    return response
+
+
+def _edit(given: Json) -> Edit:
+    value = given.get("value")
+    return Edit(int(given["neuron"]), given.get("how", "silence"), None if value is None else float(value))
+
+
+def _check_answers(index: Index) -> None:
+    """Refuse to ask what becomes of the answers of a network that has none.
+
+    Raises
+    ------
+    NotFound, InvalidRequest
+    """
+    layer = layer_of_outputs(index)
+    if index.layer(layer).info.channels == 1:
+        raise InvalidRequest(f"the network has one output, layer {layer}, so there are no answers to compare")
+
+
+def _filters(job: Job) -> tuple[str, str, str]:
+    return job.request.index, job.request.kind, job.state
+
+
+def _states(services: Services, names: set[str]) -> Iterator[tuple[str, str]]:
+    """The state of each index that can be opened now."""
+    for name in names:
+        try:
+            yield name, services.catalog.ask(name, lambda held: held.state)
+        except UnitscopeError:
+            continue
+
+
+def _shown(services: Services, job: Job) -> Json:
+    return _json(services, job, dict(_states(services, {job.request.index})).get(job.request.index))
+
+
+def _json(services: Services, job: Job, state: str | None) -> Json:
+    """A job; ``state`` is that of its index now, None where that is not known."""
+    request, asked = current_request(), job.request
+    current = None if state is None else state == asked.state
+    return {
+        "job": job.id, "kind": asked.kind, "index": asked.index, "generation": asked.generation, "current": current,
+        "parameters": asked.parameters, "state": job.state, "detail": job.detail, "done": job.done, "total": job.total,
+        "cancelling": job.cancelling, "may_end": services.admission.may_end(request, asked.owner),
+        **payloads.times({"created": asked.created, "started": job.started, "ended": job.ended}),
+        "links": payloads.links(
+            request.script_root, job.id, asked.kind, asked.index, asked.parameters,
+            has_result=job.state == "done" and bool(current),
+        ),
+    }  # fmt: skip
+
+
+def _fresh(response: Response) -> Response:
+    response.headers["Cache-Control"] = etags.NEVER
+    return response
