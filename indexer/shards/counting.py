@@ -62,7 +62,7 @@ class Counter:
             self._table = np.zeros((self.channels, _CODES), np.uint16)
         from indexer.shards import kernels  # here, because reading derived files does not need it
 
-        full = np.empty(len(image.values) // _CODES + self.channels, np.uint32)
+        full = np.empty(len(image.values), np.uint32)  # each may be the one that makes its entry full
         passed = kernels.count(image.values, image.ends, self._table, full)
         if passed:
             self._full.append(full[:passed].copy())
