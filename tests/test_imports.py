@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 LIBRARIES = {"numpy", "torch", "torchvision", "faiss", "h5py", "PIL", "flask", "waitress"}
-TORCH = {"torch", "torchvision"}
+TORCH = {"torch", "torchvision", "numba"}
 
 
 @pytest.mark.parametrize(

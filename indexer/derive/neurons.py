@@ -11,7 +11,6 @@ from indexer.index.configuration import LayerInfo
 from indexer.shards.counting import Counter
 from indexer.shards.format import as_kept
 from indexer.shards.histogram import Histogram
-from indexer.shards.packing import packed
 from indexer.system.threads import in_threads
 
 _PORTION, _PORTION_BYTES = 16, 1 << 22
@@ -41,6 +40,8 @@ class NeuronBlock:
 
 def histogram_of(sources: Sources, layer: LayerInfo, first: int, end: int) -> Histogram:
     """The histogram over those images of shards ``first`` to ``end`` that are not removed."""
+    from indexer.shards.packer import packed  # here, because reading derived files does not need its compiled loops
+
     counted, removed = Counter(layer.channels), Counter(layer.channels)
     for shard, rows, _ in opened(sources).live(first, end):
         counted.merge(shard.histogram(layer.name))

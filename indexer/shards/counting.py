@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from indexer.shards import kernels
 from indexer.shards.histogram import ZERO, Histogram, recode
 from indexer.shards.packing import PackedMaps
 
@@ -61,7 +60,9 @@ class Counter:
     def _tabulate(self, image: PackedMaps) -> None:
         if not len(self._table):
             self._table = np.zeros((self.channels, _CODES), np.uint16)
-        full = np.empty(len(image.values) // _CODES + self.channels, np.uint32)
+        from indexer.shards import kernels  # here, because reading derived files does not need it
+
+        full = np.empty(len(image.values), np.uint32)  # each may be the one that makes its entry full
         passed = kernels.count(image.values, image.ends, self._table, full)
         if passed:
             self._full.append(full[:passed].copy())
@@ -71,6 +72,8 @@ class Counter:
         if not len(self._table):
             neurons = np.flatnonzero(self._zeros)
             return Histogram(self.channels, (neurons << 16 | ZERO).astype(np.uint32), self._zeros[neurons])
+        from indexer.shards import kernels
+
         most = np.count_nonzero(self._table) + self.channels
         keys, counts = np.empty(most, np.uint32), np.empty(most, np.int64)
         found = kernels.entries(self._table, self._zeros, keys, counts)

@@ -85,7 +85,7 @@ def count(values: np.ndarray, ends: np.ndarray, table: np.ndarray, full: np.ndar
         Where each neuron's values end.
     table : ndarray (C, 65536) uint16
         Counted up: how often each neuron had each value, modulo 65,536.
-    full : ndarray (V // 65536 + C,) or longer, uint32
+    full : ndarray (V,) uint32
         Filled from the start: the neuron in the upper and the value in the lower 16 bits of each entry of the table
         that has passed 65,535.
 

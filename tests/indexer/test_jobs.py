@@ -575,8 +575,8 @@ def test_damaged_derived_files(index: Path, name: str, damage: Callable, cause: 
         ("", "is not JSON"),
         ("{", "is not JSON"),
         ("[]", "not the manifest"),
-        ('{"format": "unitscope index", "version": 2}', "format version 2, this program reads version 1"),
-        ('{"format": "unitscope index", "version": 1}', "lacks or garbles a field"),
+        ('{"format": "unitscope index", "version": 4}', "format version 4, this program reads version 3$"),
+        ('{"format": "unitscope index", "version": 3}', "lacks or garbles a field"),
     ],
 )
 def test_a_damaged_manifest(index: Path, text: str, cause: str) -> None:

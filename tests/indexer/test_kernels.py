@@ -9,7 +9,8 @@ import pytest
 
 from indexer.shards import kernels
 from indexer.shards.histogram import recode
-from indexer.shards.packing import packed, unpacked
+from indexer.shards.packer import packed
+from indexer.shards.packing import unpacked
 
 SHAPES = [(1, 1), (3, 7), (5, 8), (4, 33), (37, 130), (129, 31)]
 """Neurons and cells: fewer and more than a byte, a cache line and a block has."""

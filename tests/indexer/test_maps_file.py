@@ -18,7 +18,7 @@ from indexer.shards.histogram import Histogram
 from indexer.shards.histogram_file import read_histogram, write_histogram
 from indexer.shards.maps_reader import MapsReader
 from indexer.shards.maps_writer import MapsWriter
-from indexer.shards.packing import packed
+from indexer.shards.packer import packed
 
 ROWS = 61
 SHAPES = [(5, 3, 4), (40, 32, 48), (300, 13, 9), (70, 1, 1)]
