@@ -52,7 +52,7 @@ KINDS: dict[str, Make] = {
     "PQ, 32 bytes": by_name("IVF{lists},PQ32"),
     "RaBitQ, not turned": by_name("IVF{lists},RaBitQ"),
     "RaBitQ, 2 bits, turned": by_name("RR{numbers},IVF{lists},RaBitQ2"),
-    "as indexed: RaBitQ, turned, graph": lambda sample, count: train_codes(sample, count, sample[:1]).index,
+    "as indexed: RaBitQ, turned, graph": lambda sample, count: train_codes(sample, list_count(count), sample[:1]).index,
 }
 
 
@@ -81,7 +81,7 @@ def _blocks(vectors: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 def measure(kind: str, vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray) -> Iterator[dict[str, Any]]:
     """A row for each number of probes, asked one query at a time on one thread."""
-    wanted = min(len(vectors), training_vectors(len(vectors)))
+    wanted = min(len(vectors), training_vectors(list_count(len(vectors))))
     chosen = np.sort(np.random.default_rng(0).choice(len(vectors), wanted, replace=False))
     started = time.perf_counter()
     index = KINDS[kind](vectors[chosen].astype(np.float32), len(vectors))

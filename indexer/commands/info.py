@@ -34,6 +34,10 @@ def _print(about: dict[str, Any]) -> None:
             print("layers:")
             for layer in value:
                 print(f"  {layer['name']}: {layer['shape']}, receptive field {_words(layer)}")
+        elif name == "bytes":
+            print(f"bytes: {value['total']:,}, {value['an_image']:,} an image")
+            for kind, of_kind in value["kinds"].items():
+                print(f"  {kind}: {of_kind['bytes']:,}, {of_kind['an_image']:,} an image")
         else:
             print(f"{name}: {value}")
 

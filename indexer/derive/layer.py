@@ -5,7 +5,8 @@
     peaks (C, N) float32, peak_cells (C, N) uint32     a row for each neuron, a column for each image of the image table
     peaks_by_image (N, C) float32                      the same peaks, a row for each image
     order (C, N) uint32                                images by descending peak, then by id
-    histogram/keys (M,) uint32, histogram/cumulative (M,) int64
+    histogram/codes (M,) uint16, histogram/ends (C,) int64, histogram/cumulative (M,) uint32 or uint64
+                                                       see `indexer.derive.distribution.Distribution`
     statistics/NAME (C,)                               see `STATISTICS`
     class_means (K, C) float32                         mean peak by class
     classes/NAME                                       the other fields of `indexer.derive.selectivity.Selectivity`
@@ -26,7 +27,7 @@ from indexer.index.configuration import LayerInfo
 from indexer.shards.counting import Counter
 
 KIND = "unitscope layer"
-VERSION = 2
+VERSION = 3
 STATISTICS = {
     "maximum": "highest activation",
     "mean": "mean activation",
@@ -71,8 +72,8 @@ def write_layer(path: Path, layer: LayerInfo, sources: Sources, executor: Execut
             selectivity[block.first] = block.selectivity
         _write_by_image(file.create_dataset("peaks_by_image", (images, layer.channels), np.float32), layer, sources)
         _write_selectivity(file, _joined(layer.channels, selectivity))
-        file.create_dataset("histogram/keys", data=distribution.keys)
-        file.create_dataset("histogram/cumulative", data=distribution.cumulative)
+        for name in ("codes", "ends", "cumulative"):
+            file.create_dataset(f"histogram/{name}", data=getattr(distribution, name))
         for name, values in {**statistics, **_of_distribution(distribution, firing_from)}.items():
             file.create_dataset(f"statistics/{name}", data=np.asarray(values, np.float64))
 

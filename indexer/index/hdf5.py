@@ -229,6 +229,27 @@ def map_arrays(path: Location, name: str, kind: str, version: int) -> dict[str, 
         return _map(local, name, file)
 
 
+def stored_bytes(path: Location, name: str, kind: str, version: int) -> dict[str, int]:
+    """How many bytes of a file each of its datasets takes, by path.
+
+    Raises
+    ------
+    DamagedFile
+    """
+    sizes: dict[str, int] = {}
+
+    def visit(key: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes[key] = item.id.get_storage_size()
+
+    with open_file(path, name, kind, version) as file:
+        try:
+            file.visititems(visit)
+        except _READER_ERRORS as error:
+            raise DamagedFile(name, f"cannot be read ({error})") from error
+    return sizes
+
+
 def _map(path: Path, name: str, file: h5py.File) -> dict[str, np.ndarray]:
     data = np.memmap(path, np.uint8, "r")  # one mapping, and so one descriptor, for all datasets
     arrays: dict[str, np.ndarray] = {}

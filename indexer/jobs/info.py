@@ -6,6 +6,7 @@ from indexer.derive.image_table import ImageTable
 from indexer.derive.sources import open_shards
 from indexer.index import layout
 from indexer.index.manifest import Manifest, read_manifest
+from indexer.jobs.space import bytes_by_kind
 from indexer.store.storage import Location
 
 
@@ -41,8 +42,7 @@ def describe(index: Location) -> dict[str, Any]:
         "left_out_by_ending": manifest.endings,
         "relabelled": manifest.relabelled,
         "shards": len(manifest.shards),
-        "bytes": {"shards": _bytes(index, [shard.file for shard in manifest.shards]),
-                  "derived": _bytes(index, list(manifest.derived.values()))},
+        "bytes": _bytes(index, manifest),
         "unfinished_job": layout.plan_path(index).exists(),
     }  # fmt: skip
 
@@ -73,5 +73,11 @@ def saturated_activations(index: Location, manifest: Manifest) -> dict[str, int]
     return counts
 
 
-def _bytes(index: Location, files: list[str]) -> int:
-    return sum((index / file).stat().st_size for file in files if (index / file).exists())
+def _bytes(index: Location, manifest: Manifest) -> dict[str, Any]:
+    kinds = bytes_by_kind(index, manifest)
+    images = max(1, manifest.images)
+    return {
+        "total": sum(kinds.values()),
+        "an_image": round(sum(kinds.values()) / images),
+        "kinds": {kind: {"bytes": size, "an_image": round(size / images)} for kind, size in kinds.items()},
+    }

@@ -21,7 +21,8 @@ from indexer.index.configuration import LayerInfo
 from indexer.query.deadline import check, checked, paused
 from indexer.store.storage import Location, storage_at
 
-_ARRAYS = ("peaks", "peak_cells", "order", "histogram/keys", "histogram/cumulative", "class_means")
+_HISTOGRAM = ("codes", "ends", "cumulative")
+_ARRAYS = ("peaks", "peak_cells", "order", "class_means", *(f"histogram/{name}" for name in _HISTOGRAM))
 
 
 class Layer:
@@ -63,13 +64,11 @@ class Layer:
         for name, shape in (shapes | {"peaks_by_image": (images, info.channels)}).items():
             if arrays[name].shape != shape:
                 raise DamagedFile(file, f"{name} has shape {arrays[name].shape}, not {shape}")
-        if arrays["histogram/keys"].shape != arrays["histogram/cumulative"].shape:
-            raise DamagedFile(file, "counts other activations than it names")
         self.peaks, self.peak_cells, self.order = arrays["peaks"], arrays["peak_cells"], arrays["order"]
         self.peaks_by_image = arrays["peaks_by_image"]
-        self.distribution = Distribution(
-            info.channels, images * info.cells, arrays["histogram/keys"], arrays["histogram/cumulative"]
-        )
+        self.distribution = Distribution(images * info.cells, *(arrays[f"histogram/{name}"] for name in _HISTOGRAM))
+        if self.distribution.channels != info.channels or not self.distribution.fits:
+            raise DamagedFile(file, "counts other activations than it names")
         self.statistics = {name: arrays[f"statistics/{name}"] for name in STATISTICS}
         self.selectivity = Selectivity(
             means=arrays["class_means"], **{name: arrays[f"classes/{name}"] for name in CLASS_ARRAYS}

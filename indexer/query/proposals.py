@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.derive.nearest.ivf import NEAREST, every_list, probing
+from indexer.derive.nearest.ivf import NEAREST, probing
 from indexer.derive.nearest.vectors import grid_step
 from indexer.errors import DamagedFile
 from indexer.query.deadline import check
@@ -18,10 +18,7 @@ from indexer.query.layer import Layer
 SPARE = 32
 """Cells that are proposed beyond those that are wanted."""
 _ROUNDING = 1e-3
-"""How far a cosine from FAISS may be off: numbers are rounded by 2^-11 of themselves, sums by far less.
-
-The vectors have length 1; in lists FAISS keeps the difference from a mean, which has length 2 at most.
-"""
+"""How far a cosine from FAISS may be off: numbers are rounded by 2^-11 of themselves, sums by far less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +48,16 @@ def bounds_cosines(layer: Layer, plan: SearchPlan) -> bool:
     return True
 
 
-def all_that_may_be_nearest(
-    layer: Layer, vector: np.ndarray, count: int, plan: SearchPlan, one: bool
-) -> np.ndarray | None:
+def all_that_may_be_nearest(layer: Layer, vector: np.ndarray, count: int, one: bool) -> np.ndarray | None:
     """Positions in the FAISS index of all cells that may be among the nearest; None where that is about every cell.
 
     FAISS gives more and more cells, until the last of them is too far away to be among the nearest. So are then all
     that it has not given.
     """
     index = layer.vectors()
-    probes = every_list(index) if plan.probes else None
     wanted = 8 * count + SPARE
     while wanted < index.ntotal:
-        proposals = propose(layer, vector, wanted, probes)
+        proposals = propose(layer, vector, wanted, None)
         lowest = proposals.lowest_among_best(count, one)
         if len(proposals.scores) and proposals.scores[-1] < lowest:
             return proposals.positions[proposals.scores >= lowest]
@@ -71,11 +65,11 @@ def all_that_may_be_nearest(
     return None
 
 
-def by_rounded(layer: Layer, vector: np.ndarray, count: int, plan: SearchPlan, one: bool) -> np.ndarray:
+def by_rounded(layer: Layer, vector: np.ndarray, count: int, one: bool) -> np.ndarray:
     """Positions in the FAISS index of the cells that may be the nearest, as the scores of rounded vectors tell."""
     step = grid_step(layer.info.height, layer.info.width)
     wanted = (2 * count + SPARE) * step * step
-    proposals = _propose_images(layer, vector, wanted, count if one else 0, plan.probes)
+    proposals = _propose_images(layer, vector, wanted, count if one else 0, None)
     if step > 1:  # the cells between those that FAISS knows may be better
         return proposals.positions
     # Whole images: another cell of an image that is among the best may be its best one.

@@ -113,7 +113,10 @@ def nearest(
     nor one near to it.
     """
     score = cosine_to(vector)
-    proposed = (by_rounded if plan.candidates is None else by_codes)(layer, vector, count, plan, one)
+    if plan.candidates is None:
+        proposed = by_rounded(layer, vector, count, one)
+    else:
+        proposed = by_codes(layer, vector, count, plan, one)
     cells = cells_around(layer, proposed)
     if own is not None:
         cells = np.union1d(cells, own * layer.info.cells + np.arange(layer.info.cells))
@@ -128,7 +131,7 @@ def nearest_of_all(
     Every map is read, unless FAISS's scores tell of most cells that they are not among the nearest.
     """
     score = cosine_to(vector)
-    positions = all_that_may_be_nearest(layer, vector, count, plan, one) if bounds_cosines(layer, plan) else None
+    positions = all_that_may_be_nearest(layer, vector, count, one) if bounds_cosines(layer, plan) else None
     if positions is None:
         return scan(layer, range(layer.peaks.shape[1]), read_maps, score, count, one=one)
     return _score_cells(layer, cells_around(layer, positions), read_maps, score, count, one)

@@ -18,8 +18,12 @@ from tests.frozen.answers import answers_of
 
 CLASSES = ("kingfisher", "lighthouse", "")
 REMOVED = "kingfisher/photo 3.png"
-FAISS_BYTES = {"flat": (1 << 29, 1 << 31), "inverted": (1000, 1 << 31), "codes": (1000, 2000)}
-"""Bytes up to which FAISS files are flat, and up to which they hold float16: so that a small index has each kind."""
+FAISS_BYTES = {
+    "flat": {"FLAT_BYTES": 1 << 26},
+    "inverted": {"FLAT_BYTES": 1000, "FALLBACK_BYTES": 0},
+    "codes": {"FLAT_BYTES": 1000, "FEW_LISTS_BYTES": 2000, "FALLBACK_BYTES": 0},
+}
+"""Sizes of `indexer.derive.nearest.vectors` with which a small index has each kind of FAISS file."""
 
 
 def write_pictures(folder: Path) -> None:
@@ -71,8 +75,9 @@ def main(out: Path) -> None:
         pictures, indexes = Path(temporary, "pictures"), Path(temporary, "indexes")
         indexes.mkdir()
         write_pictures(pictures)
-        for kind, (flat, float16) in FAISS_BYTES.items():
-            vectors.FLAT_BYTES, vectors.FLOAT16_BYTES = flat, float16
+        for kind, sizes in FAISS_BYTES.items():
+            for name, size in sizes.items():
+                setattr(vectors, name, size)
             write_index(pictures, indexes / kind)
             with indexer.open(indexes / kind) as index:
                 text = json.dumps(answers_of(index), separators=(",", ":"))

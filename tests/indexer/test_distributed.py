@@ -119,10 +119,10 @@ def test_adding(cluster: Cluster, photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flat_bytes", "float16_bytes", "kind", "part"),
+    ("flat_bytes", "few_lists_bytes", "kind", "part"),
     [
-        (1 << 29, 1 << 31, "flat float16", "codes_of"),
-        (0, 1 << 31, "IVF128, float16", "filled_part"),
+        (1 << 26, 1 << 30, "flat float16", "codes_of"),
+        (0, 1 << 30, "IVF16_HNSW32, RaBitQ", "filled_part"),
         (0, 0, "IVF128_HNSW32, RaBitQ", "filled_part"),
     ],
 )
@@ -131,7 +131,7 @@ def test_parts_of_derived_files_are_made_by_workers(
     photos: Path,
     tmp_path: Path,
     flat_bytes: int,
-    float16_bytes: int,
+    few_lists_bytes: int,
     kind: str,
     part: str,
     monkeypatch,
@@ -139,7 +139,8 @@ def test_parts_of_derived_files_are_made_by_workers(
     monkeypatch.setattr(layer, "BLOCK_NEURONS", 2)
     monkeypatch.setattr(layer, "RUN_SHARDS", 4)
     monkeypatch.setattr(vectors, "FLAT_BYTES", flat_bytes)
-    monkeypatch.setattr(vectors, "FLOAT16_BYTES", float16_bytes)
+    monkeypatch.setattr(vectors, "FEW_LISTS_BYTES", few_lists_bytes)
+    monkeypatch.setattr(vectors, "FALLBACK_BYTES", 0)
     monkeypatch.setattr(vectors, "PART_BYTES", 3_000)
     build(tmp_path / "here", build_request(photos, **TINY))
     engine = DaskEngine(cluster.address)

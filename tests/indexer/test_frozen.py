@@ -48,9 +48,8 @@ def unpacked(format_: Path, kind: str, tmp_path: Path) -> Path:
 @pytest.fixture
 def frozen(unpacked: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A frozen index, upgraded, with a FAISS file of its kind."""
-    flat, float16 = FAISS_BYTES[kind]
-    monkeypatch.setattr(vectors, "FLAT_BYTES", flat)
-    monkeypatch.setattr(vectors, "FLOAT16_BYTES", float16)
+    for name, size in FAISS_BYTES[kind].items():
+        monkeypatch.setattr(vectors, name, size)
     upgrade(unpacked)
     return unpacked
 

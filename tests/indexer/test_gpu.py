@@ -104,13 +104,13 @@ def test_answers_are_those_of_the_cpu(built: Path) -> None:
             np.testing.assert_allclose([p.activation for p in found], [p.activation for p in expected], rtol=1e-4)
 
 
-@pytest.mark.parametrize("train", [ivf.train, rabitq.train_codes])
-def test_lists_of_a_gpu_hold_everything_near(train) -> None:
+@pytest.mark.parametrize("lists_of", [rabitq.few_lists, ivf.list_count])
+def test_lists_of_a_gpu_hold_everything_near(lists_of) -> None:
     assert faiss.get_num_gpus()
     rng = np.random.default_rng(5)
     vectors = rng.normal(size=(20_000, 48)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    trained = train(vectors, len(vectors), vectors[:50])
+    trained = rabitq.train_codes(vectors, lists_of(len(vectors)), vectors[:50])
     parts = [faiss.clone_index(trained.index) for _ in range(2)]
     parts[0].add_with_ids(vectors, np.arange(20_000))
     adding = faiss_gpu.Adding(parts[1])

@@ -1,5 +1,7 @@
 """Streamed = whole, merged = whole, and every reading of a histogram equals numpy on the values themselves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -132,8 +134,62 @@ def test_thresholds_and_percentiles(seed: int, fraction: float) -> None:
     mean, std = distribution.moments()
     np.testing.assert_allclose(mean, by_neuron.mean(axis=1))
     np.testing.assert_allclose(std, by_neuron.std(axis=1), atol=1e-9)
-    values, counts = distribution.of_neuron(1)
-    np.testing.assert_array_equal(np.repeat(values, counts), np.sort(by_neuron[1]) + 0.0)
+    for neuron, own in enumerate(by_neuron):
+        values, counts = distribution.of_neuron(neuron)
+        np.testing.assert_array_equal(np.repeat(values, counts), np.sort(own) + 0.0)
+    assert distribution.fits
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_questions_about_one_neuron_or_many(seed: int) -> None:
+    maps = maps_of(seed, images=9)
+    distribution = Distribution.of(counted(maps, batch=4))
+    by_neuron = maps.transpose(1, 0, 2, 3).reshape(maps.shape[1], -1).astype(np.float64)
+    rng = np.random.default_rng(seed)
+    values = rng.choice(by_neuron.ravel(), 200) + rng.choice([-0.05, 0, 0.05], 200)
+    kept = np.clip(values, -65504, 65504).astype(np.float16).astype(np.float64)
+    for neurons in (rng.integers(0, 5, 200), *(np.full(200, neuron) for neuron in range(5))):
+        below = (by_neuron[neurons] < kept[:, None]).sum(axis=1)
+        np.testing.assert_array_equal(distribution.below(neurons, values), below)
+        np.testing.assert_allclose(distribution.percentiles(neurons, values), 100 * below / by_neuron.shape[1])
+    assert distribution.below(np.empty(0, np.int64), np.empty(0)).shape == (0,)
+
+
+def test_a_neuron_of_many_activations_and_one_without() -> None:
+    """Counts beyond 32 bits, which only a histogram has that was merged from very many shards."""
+    codes = [int(code) for code in recode(np.float16([-1, 0, 2]))]
+    keys = np.uint32([5 << 16 | code for code in codes])
+    alone = Histogram(6, keys, np.array([1 << 33, 1, 6 * (1 << 34) - (1 << 33) - 1]))
+    whole = Distribution.of(alone)
+    assert (whole.size, whole.channels, whole.ends.tolist()) == (1 << 34, 6, [0, 0, 0, 0, 0, 3])
+    keys = np.uint32([neuron << 16 | code for neuron in range(2) for code in codes])
+    big = Distribution.of(Histogram(2, keys, np.array([1 << 33, 1, 9, 4, (1 << 33) + 1, 5])))
+    assert (big.size, big.cumulative.dtype) == ((1 << 33) + 10, np.uint64)
+    assert big.below(np.arange(2), np.float32([1, 1])).tolist() == [(1 << 33) + 1, (1 << 33) + 5]
+    assert big.thresholds(1.0).tolist() == [-1, -1]
+    assert big.thresholds(0.5).tolist() == [-1, 0]
+    assert [big.of_neuron(neuron)[1].tolist() for neuron in (0, 1)] == [[1 << 33, 1, 9], [4, (1 << 33) + 1, 5]]
+
+
+def test_what_does_not_fit_together_is_told() -> None:
+    whole = Distribution.of(counted(maps_of(0, 9), 4))
+    empty = Distribution.of(Histogram.empty(5))
+    assert whole.fits
+    assert empty.fits
+    changes: list[dict] = [
+        {"size": whole.size + 1}, {"size": 0}, {"codes": whole.codes[:-1]}, {"codes": whole.codes.astype(np.int16)},
+        {"codes": whole.codes[None], "cumulative": whole.cumulative[None]}, {"ends": whole.ends.astype(np.int32)},
+        {"cumulative": whole.cumulative.astype(np.int64)}, {"ends": whole.ends[:0]}, {"ends": whole.ends[None]},
+    ]  # fmt: skip
+    for neuron in range(whole.channels):
+        for name, place in (("cumulative", whole.ends[neuron] - 1), ("ends", neuron)):
+            for value in (0, 2**31):
+                changed = getattr(whole, name).copy()
+                changed[place] = value
+                changes.append({name: changed})
+    for change in changes:
+        assert not replace(whole, **change).fits, change
+    assert not replace(empty, size=7).fits
 
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.01, float("nan")])

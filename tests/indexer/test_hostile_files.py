@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 import indexer
 from indexer.derive.nearest import vectors as flat_or_inverted
 from indexer.derive.nearest.faiss_reader import WrongVectors
-from indexer.derive.nearest.ivf import fill, train, write_inverted
-from indexer.derive.nearest.rabitq import train_codes
+from indexer.derive.nearest.ivf import fill, list_count, write_inverted
+from indexer.derive.nearest.rabitq import few_lists, train_codes
 from indexer.derive.nearest.vectors_file import check_vectors
 from indexer.errors import DamagedFile, StorageUnavailable, UnitscopeError
 from indexer.index.manifest import read_manifest
@@ -114,13 +114,14 @@ def test_garbled_files_do_no_harm(own: Path, kind: str) -> None:
     harmless(own, names)
 
 
-@pytest.mark.parametrize("float16_bytes", [1 << 40, 1000])
+@pytest.mark.parametrize("few_lists_bytes", [1 << 30, 1000])
 @pytest.mark.parametrize("kind", [".faiss", ".lists"])
 def test_garbled_inverted_files_do_no_harm(
-    own: Path, kind: str, float16_bytes: int, monkeypatch: pytest.MonkeyPatch
+    own: Path, kind: str, few_lists_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flat_or_inverted, "FLAT_BYTES", 1000)
-    monkeypatch.setattr(flat_or_inverted, "FLOAT16_BYTES", float16_bytes)
+    monkeypatch.setattr(flat_or_inverted, "FEW_LISTS_BYTES", few_lists_bytes)
+    monkeypatch.setattr(flat_or_inverted, "FALLBACK_BYTES", 0)
     remove(own, ids=[3])
     names = [file for file in read_manifest(own).files if file.endswith(kind)]
     assert names
@@ -217,14 +218,15 @@ def test_a_manifest_that_asks_for_too_much_is_refused(own: Path, change: Callabl
 # -- FAISS ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["flat", "inverted", "codes"])
+@pytest.fixture(scope="module", params=["flat", "few lists", "many lists"])
 def vectors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path | None]:
     """A FAISS index as `indexer.derive.nearest.vectors` makes it, and its lists."""
     made = np.random.default_rng(0).random((COUNT, DIMENSIONS), dtype=np.float32)
     path = tmp_path_factory.mktemp("vectors") / "layer.faiss"
     if request.param != "flat":
         lists = path.with_suffix(".lists")
-        trained = (train if request.param == "inverted" else train_codes)(made, COUNT, made[:64])
+        count = few_lists(COUNT) if request.param == "few lists" else list_count(COUNT)
+        trained = train_codes(made, count, made[:64])
         write_inverted(path, lists, trained, [(0, fill(trained.index, iter([made]), 0, trained.queries))])
         return path, lists
     index = faiss.IndexScalarQuantizer(DIMENSIONS, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)

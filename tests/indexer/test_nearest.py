@@ -47,10 +47,11 @@ def queries(index: Index, layer: Layer, rng: np.random.Generator) -> list[np.nda
 
 @pytest.fixture(scope="module")
 def in_lists(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small index, its vectors in an inverted file of which one list would be probed."""
+    """The small index, its vectors as codes in lists of which one would be probed."""
     path = tmp_path_factory.mktemp("lists") / "index"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vectors, "FLAT_BYTES", 1000)
+        patch.setattr(vectors, "FALLBACK_BYTES", 0)
         patch.setattr(ivf, "RECALL", 0)
         manifest = build(path, build_request(photo_folder))
     assert all((about["probes"], about["type"][:3]) == (1, "IVF") for about in manifest.vectors.values())
@@ -58,7 +59,8 @@ def in_lists(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def asking(index: Index, layer: Layer) -> SearchPlan:
-    return SearchPlan(index.manifest.vectors[layer.name].get("probes"))
+    about = index.manifest.vectors[layer.name]
+    return SearchPlan(about.get("probes"), about.get("candidates"))
 
 
 @pytest.mark.parametrize("kept", ["small_index", "in_lists"])
@@ -77,16 +79,22 @@ def test_no_cell_that_is_nearer_is_left_out(
                 assert found == every[:count]
 
 
-@pytest.mark.parametrize("kept", ["small_index", "in_lists"])
+@pytest.mark.parametrize(
+    ("kept", "asked"),
+    [
+        ("small_index", (similarity.nearest, similarity.nearest_of_all)),
+        ("in_lists", (similarity.nearest,)),  # codes bound nothing, so that all of all maps are read
+    ],
+)
 @pytest.mark.parametrize("one", [True, False])
 def test_few_maps_are_read_where_few_cells_may_be_nearest(
-    request: pytest.FixtureRequest, kept: str, rng: np.random.Generator, one: bool
+    request: pytest.FixtureRequest, kept: str, asked: tuple, rng: np.random.Generator, one: bool
 ) -> None:
     with indexer.open(request.getfixturevalue(kept)) as index:
         layer = index.layer("features.12")
         read: list[int] = []
         near = queries(index, layer, rng)[0]
-        for ask in (similarity.nearest, similarity.nearest_of_all):
+        for ask in asked:
             assert len(ask(layer, near, reading(index, layer, read), 1, asking(index, layer), one=one)) == 1
         assert len(read) < len(index.images) / 2
 
@@ -114,7 +122,7 @@ def test_the_first_of_equal_scores_come_first(seed: int) -> None:
         assert similarity.highest(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
 
 
-@pytest.fixture(scope="module", params=["flat float16", "IVF128, float16", "IVF128_HNSW32, RaBitQ"])
+@pytest.fixture(scope="module", params=["flat float16", "IVF16_HNSW32, RaBitQ", "IVF128_HNSW32, RaBitQ"])
 def noisy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures of noise on whose maps of 23 x 31 no cell is like the next; FAISS knows every second one each way."""
     folder, rng = tmp_path_factory.mktemp("noisy"), np.random.default_rng(7)
@@ -124,8 +132,8 @@ def noisy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with pytest.MonkeyPatch.context() as patch:
         if request.param != "flat float16":
             patch.setattr(vectors, "FLAT_BYTES", 1000)
-        if request.param.endswith("RaBitQ"):
-            patch.setattr(vectors, "FLOAT16_BYTES", 1000)
+        if request.param.startswith("IVF128"):
+            patch.setattr(vectors, "FEW_LISTS_BYTES", 1000)
         manifest = build(folder / "index", build_request(folder / "photos", layers=("features.4",)))
     assert manifest.vectors["features.4"]["type"] == request.param
     assert manifest.vectors["features.4"]["grid_step"] == 2

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import indexer
-from indexer.derive.nearest import ivf, vectors
+from indexer.derive.nearest import ivf, rabitq, vectors
 from indexer.derive.sources import Sources, closing_opened
 from indexer.errors import DamagedFile
-from indexer.jobs.build import build
+from indexer.jobs.build import BuildRequest, build
 from indexer.jobs.compact import compact
 from indexer.jobs.remove import remove
 from indexer.jobs.verify import repair, verify
@@ -80,12 +80,19 @@ def mean_recall(path: Path, layer: str, seed: int) -> float:
     return float(np.mean(shares))
 
 
-@pytest.mark.parametrize(("flat_bytes", "kind"), [(1 << 29, "flat float16"), (1000, "IVF128_HNSW32, RaBitQ")])
+@pytest.mark.parametrize(
+    ("flat_bytes", "few_lists_bytes", "kind"),
+    [
+        (1 << 26, 1 << 30, "flat float16"),
+        (1000, 1 << 30, "IVF16_HNSW32, RaBitQ"),
+        (1000, 1000, "IVF128_HNSW32, RaBitQ"),
+    ],
+)
 def test_a_layer_of_many_cells_is_found_through_its_grid(
-    photos: Path, tmp_path: Path, flat_bytes: int, kind: str, monkeypatch: pytest.MonkeyPatch
+    photos: Path, tmp_path: Path, flat_bytes: int, few_lists_bytes: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vectors, "FLAT_BYTES", flat_bytes)
-    monkeypatch.setattr(vectors, "FLOAT16_BYTES", flat_bytes)
+    monkeypatch.setattr(vectors, "FEW_LISTS_BYTES", few_lists_bytes)
     manifest = build(tmp_path / "index", build_request(photos, layers=("features.4",)))
     about = manifest.vectors["features.4"]
     assert (about["type"], about["grid_step"], about["count"]) == (kind, 2, 24 * 12 * 16)
@@ -93,16 +100,57 @@ def test_a_layer_of_many_cells_is_found_through_its_grid(
         assert mean_recall(tmp_path / "index", "features.4", seed) >= 0.85
 
 
+@pytest.mark.parametrize(("few_lists_bytes", "lists"), [(1 << 30, 16), (1000, 128)])
 def test_a_large_index_is_an_inverted_file_of_measured_recall(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, tmp_path: Path, few_lists_bytes: int, lists: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vectors, "FLAT_BYTES", 1000)
+    monkeypatch.setattr(vectors, "FEW_LISTS_BYTES", few_lists_bytes)
     manifest = build(tmp_path / "index", build_request(photos, layers=("features.7",)))
     about = manifest.vectors["features.7"]
-    assert about["type"] == "IVF128, float16"
+    assert about["type"] == f"IVF{lists}_HNSW32, RaBitQ"
     assert about["recall_at_10"] >= ivf.RECALL
-    assert 1 <= about["probes"] <= 128
+    assert 1 <= about["probes"] <= lists
     assert mean_recall(tmp_path / "index", "features.7", 0) >= 0.9
+
+
+@pytest.mark.parametrize("lists", [2, 4, 8])
+def test_few_vectors_have_fewer_lists(lists: int) -> None:
+    assert rabitq.few_lists(lists**2 // 4) == lists
+    assert rabitq.few_lists(64) == rabitq.few_lists(10**6) == 16
+
+
+@pytest.fixture
+def too_little(monkeypatch: pytest.MonkeyPatch, photos: Path) -> BuildRequest:
+    """What to build so that codes do not reach the recall: few numbers a vector, and no candidates to spare."""
+    monkeypatch.setattr(rabitq, "FACTORS", (1,))
+    return build_request(photos, model="tests.own_models:small", layers=("0",), preprocessing={})
+
+
+def test_where_codes_find_too_little_the_index_is_flat(
+    too_little: BuildRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flat = build(tmp_path / "flat", too_little)
+    monkeypatch.setattr(vectors, "FLAT_BYTES", 1000)
+    after_all = build(tmp_path / "after all", too_little)
+    assert after_all.vectors == flat.vectors
+    assert flat.vectors["0"]["type"] == "flat float16"
+    files = {name: (tmp_path / name / manifest.derived["vectors 0"]).read_bytes()
+             for name, manifest in (("flat", flat), ("after all", after_all))}  # fmt: skip
+    assert files["flat"] == files["after all"]
+    assert {path.suffix for path in (tmp_path / "after all/derived/000001").iterdir()} == {".h5", ".faiss"}
+    assert verify(tmp_path / "after all") == []
+
+
+def test_beyond_what_may_be_flat_a_low_recall_is_said(
+    too_little: BuildRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "FLAT_BYTES", 1000)
+    monkeypatch.setattr(vectors, "FALLBACK_BYTES", 1000)
+    about = build(tmp_path / "index", too_little).vectors["0"]
+    assert about["type"] == "IVF16_HNSW32, RaBitQ"
+    assert 0.1 < about["recall_at_10"] < ivf.RECALL
+    assert about["candidates"] == 1
 
 
 @pytest.mark.parametrize(("wanted", "images"), [(50, 8), (1800, 11), (10**6, 24)])
@@ -134,13 +182,13 @@ LISTS = "derived/000001/features.7.lists"
 def make_small_parts(patch: pytest.MonkeyPatch, kind: str) -> None:
     """From here on an inverted file is merged from eight parts."""
     patch.setattr(vectors, "FLAT_BYTES", 1000)
-    if kind == "codes":
-        patch.setattr(vectors, "FLOAT16_BYTES", 1000)
+    if kind == "many lists":
+        patch.setattr(vectors, "FEW_LISTS_BYTES", 1000)
     patch.setattr(vectors, "_BLOCK_IMAGES", 3)
     patch.setattr(vectors, "PART_BYTES", 3 * 11 * 15 * 256 * 2)
 
 
-@pytest.fixture(scope="module", params=["float16", "codes"])
+@pytest.fixture(scope="module", params=["few lists", "many lists"])
 def built(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     index = tmp_path_factory.mktemp("built") / "index"
     with pytest.MonkeyPatch.context() as patch:

@@ -57,6 +57,13 @@ def test_a_peak_at_no_cell(serve: Serve, own_index: Path, value: int) -> None:
     assert client.get(f"{OWN}/patches?per_image=all").status_code == 200
 
 
-def test_counts_that_end_too_early(serve: Serve, own_index: Path) -> None:
-    file = spoil(own_index, "histogram/cumulative", np.s_[:], 0)
+@pytest.mark.parametrize("places", [np.s_[:], np.s_[-1:]])
+def test_counts_that_end_too_early(serve: Serve, own_index: Path, places: slice) -> None:
+    file = spoil(own_index, "histogram/cumulative", places, 0)
+    check(serve(own_index), OWN, file)
+
+
+@pytest.mark.parametrize(("neuron", "end"), [(NEURON, -1), (NEURON, 2**40), (NEURON, 0), (-1, 2**40), (-1, 5)])
+def test_entries_that_end_elsewhere(serve: Serve, own_index: Path, neuron: int, end: int) -> None:
+    file = spoil(own_index, "histogram/ends", neuron, end)
     check(serve(own_index), OWN, file)

@@ -26,9 +26,9 @@ _CODE_NS, _MAP_NS = 40, 150_000
 _MAPPED = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
 
 
-def training_vectors(count: int) -> int:
-    """How many vectors an index of ``count`` should be trained on."""
-    return _VECTORS_A_LIST * list_count(count)
+def training_vectors(lists: int) -> int:
+    """How many vectors so many lists should be trained on."""
+    return _VECTORS_A_LIST * lists
 
 
 def list_count(count: int) -> int:
@@ -54,7 +54,7 @@ class Trained:
     index: faiss.Index
     queries: np.ndarray
     kind: str
-    factors: tuple[int, ...] = (1,)
+    factors: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -93,22 +93,6 @@ class Part:
     index: np.ndarray
     scores: np.ndarray
     numbers: np.ndarray
-
-
-def train(sample: np.ndarray, count: int, queries: np.ndarray) -> Trained:
-    """An inverted file over float16 for ``count`` vectors, trained on some of them (S, C) float32; see `Trained`."""
-    number = list_count(count)
-    index = faiss.index_factory(sample.shape[1], f"IVF{number},SQfp16", faiss.METRIC_INNER_PRODUCT)
-    on_gpu = faiss_gpu.flat(sample.shape[1])
-    index.clustering_index = on_gpu
-    index.train(spread(sample, number))
-    index.clustering_index = None
-    return Trained(index, queries, f"IVF{number}, float16")
-
-
-def spread(sample: np.ndarray, lists: int) -> np.ndarray:
-    """As many vectors of a sample as so many lists are trained on, from all of it."""
-    return sample[:: max(1, len(sample) // (_VECTORS_A_LIST * lists))]
 
 
 def fill(trained: faiss.Index, blocks: Iterator[np.ndarray], first: int, queries: np.ndarray) -> Part:
@@ -157,8 +141,9 @@ def write_inverted(path: Path, lists: Path, trained: Trained, parts: Iterable[tu
     inverted.nprobe = asking.probes
     faiss.downcast_InvertedLists(inverted.invlists).filename = lists.name  # is written too, and not where it was made
     write_index(index, path)
-    about = {"type": trained.kind, "probes": asking.probes, "recall_at_10": asking.recall}
-    return about if trained.factors == (1,) else {**about, "candidates": asking.candidates}
+    return {
+        "type": trained.kind, "probes": asking.probes, "recall_at_10": asking.recall, "candidates": asking.candidates,
+    }  # fmt: skip
 
 
 def _write_parts(path: Path, parts: Iterable[tuple[int, Part]], queries: int) -> tuple[list[Path], np.ndarray]:
@@ -276,8 +261,3 @@ def probing(index: faiss.Index, probes: int) -> faiss.SearchParameters:
     if isinstance(index, faiss.IndexPreTransform):
         return faiss.SearchParametersPreTransform(index_params=parameters)
     return parameters
-
-
-def every_list(index: faiss.Index) -> int:
-    """How many lists an inverted file has: with so many probes all vectors are looked at."""
-    return int(faiss.extract_index_ivf(index).nlist)

@@ -1,4 +1,4 @@
-"""An inverted file of one bit for each number, for indexes with too many vectors to keep them as float16.
+"""An inverted file of one bit for each number, for more vectors than are kept as float16.
 
 A random rotation first spreads the activations of a few neurons over all numbers of a vector. A code then keeps the
 signs of the vector's difference from the centre of its list, and two lengths (RaBitQ, Gao and Long 2024). Codes only
@@ -6,6 +6,8 @@ propose candidates, more than are wanted; scores from the kept maps decide among
 
 A graph over the centres (HNSW) finds a vector's list. Comparing every vector with every centre would cost more than all
 the rest.
+
+Few vectors are scanned quickly, so few lists do, and training them takes next to no time: `few_lists`.
 """
 
 from collections.abc import Iterator
@@ -15,19 +17,25 @@ import faiss
 import numpy as np
 
 from indexer.derive.nearest import faiss_gpu
-from indexer.derive.nearest.ivf import Trained, list_count, spread
+from indexer.derive.nearest.ivf import Trained, list_count
 
 FACTORS = (1, 2, 3, 5, 10)
 """How many candidates may be asked for, as multiples of the cells that are wanted."""
+FEW_LISTS = 16
 NEIGHBOURS = 32
 _SEARCHED = 32
 """How many of the nearest centres a search of the graph keeps as it goes."""
 _SEED = 1
 
 
-def train_codes(sample: np.ndarray, count: int, queries: np.ndarray) -> Trained:
-    """An inverted file of codes for ``count`` vectors, trained on a sample (S, C) float32 of them; see `Trained`."""
-    dimensions, number = sample.shape[1], list_count(count)
+def few_lists(count: int) -> int:
+    """How many lists an index of ``count`` vectors has if they are soon scanned."""
+    return min(FEW_LISTS, list_count(count))
+
+
+def train_codes(sample: np.ndarray, number: int, queries: np.ndarray) -> Trained:
+    """An inverted file of codes in so many lists, trained on a sample (S, C) float32 of vectors; see `Trained`."""
+    dimensions = sample.shape[1]
     rotation = faiss.RandomRotationMatrix(dimensions, dimensions)
     rotation.init(_SEED)
     lists = faiss.IndexIVFRaBitQ(
@@ -44,7 +52,7 @@ def _centres(sample: np.ndarray, number: int) -> np.ndarray:
     parameters.spherical, parameters.niter = True, 10
     parameters.min_points_per_centroid = 1  # no warning about the bounded sample: recall is measured anyway
     clustering = faiss.Clustering(sample.shape[1], number, parameters)
-    clustering.train(spread(sample, number), faiss_gpu.flat(sample.shape[1]))
+    clustering.train(sample, faiss_gpu.flat(sample.shape[1]))
     centres: np.ndarray = faiss.vector_to_array(clustering.centroids).reshape(number, -1)
     return centres
 

@@ -5,10 +5,10 @@ vector of zeros stays as it is. In a map of at most `CELLS` cells, all cells are
 larger map see nearly the same pixels, so its grid takes every second or third cell in each direction. FAISS only
 proposes cells; the cells around them are scored from the kept maps.
 
-Up to `FLAT_BYTES` the index is flat float16, exact except for rounding. Beyond, it is an inverted file over float16,
-and beyond `FLOAT16_BYTES` one over codes of one bit for each number. The number of probed lists, and for codes the
-number of candidates, is chosen so that recall@10 is at least `indexer.derive.nearest.ivf.RECALL`. Recall is measured
-against exact search while the file is filled.
+Up to `FLAT_BYTES` the index is flat float16, exact except for rounding. Beyond, it is an inverted file of codes of one
+bit for each number, up to `FEW_LISTS_BYTES` of few lists. The numbers of probed lists and of candidates are chosen so
+that recall@10 is at least `indexer.derive.nearest.ivf.RECALL`. Recall is measured against exact search while the file
+is filled. Where no choice reaches it, up to `FALLBACK_BYTES` the index is flat after all.
 """
 
 import functools
@@ -22,20 +22,33 @@ import numpy as np
 
 from indexer.derive.executor import Executor, in_order, runs
 from indexer.derive.nearest.faiss_names import faiss_name
-from indexer.derive.nearest.ivf import Part, fill, read_inverted, train, training_vectors, write_index, write_inverted
-from indexer.derive.nearest.rabitq import train_codes
+from indexer.derive.nearest.ivf import (
+    RECALL,
+    Part,
+    Trained,
+    fill,
+    list_count,
+    read_inverted,
+    training_vectors,
+    write_index,
+    write_inverted,
+)
+from indexer.derive.nearest.rabitq import few_lists, train_codes
 from indexer.derive.sources import Sources, opened
 from indexer.index.configuration import LayerInfo
 from indexer.store.storage import Location, storage_at
 from indexer.system.threads import in_threads
 
 CELLS = 256
-FLAT_BYTES = 1 << 29  # scanned in about 30 ms; for fewer bytes, training lists would take as long as indexing
-FLOAT16_BYTES = 1 << 31
+FLAT_BYTES = 1 << 26  # as float16, whatever is kept; scanned in about 5 ms
+FEW_LISTS_BYTES = 1 << 30  # for fewer bytes, training many lists would take as long as indexing
+FALLBACK_BYTES = 1 << 29  # scanned in about 30 ms
 PART_BYTES = 1 << 27
 _SAMPLE_BYTES = 1 << 29
 _SAMPLED_IMAGES = 4096
-_QUERIES = 256
+_IMAGE_SAMPLES = 4
+"""Fewest vectors that are sampled of an image, if it has as many: reading its maps costs more than taking vectors."""
+_QUERIES, _FEW_QUERIES = 256, 64
 _BLOCK_IMAGES, _BLOCK_VECTORS = 64, 4096
 _PORTION = 8
 
@@ -76,19 +89,34 @@ def write_vectors(path: Path, lists: Path, layer: LayerInfo, sources: Sources, e
     count = opened(sources).images * len(grid(layer.height, layer.width))
     size = count * layer.channels * 2
     if size <= FLAT_BYTES:
-        index = _flat(layer)
-        for codes in in_order(executor.run(codes_of, _parts(sources, layer))):
-            index.add_sa_codes(codes)
-        write_index(index, path)
-        about: dict[str, Any] = {"type": "flat float16"}
+        about = _write_flat(path, layer, sources, executor)
     else:
-        sample = _sample(sources, layer, training_vectors(count))
-        trained = (train if size <= FLOAT16_BYTES else train_codes)(sample, count, _queries(sources, layer))
+        few = size <= FEW_LISTS_BYTES
+        number, queries = (few_lists(count), _FEW_QUERIES) if few else (list_count(count), _QUERIES)
+        sample = _sample(sources, layer, training_vectors(number))
+        trained = train_codes(sample, number, _queries(sources, layer, queries))
         del sample
-        with _shared(trained.index, path, sources, executor) as file:
-            tasks = [(*task, file, trained.queries) for task in _parts(sources, layer)]
-            about = write_inverted(path, lists, trained, executor.run(filled_part, tasks))
+        about = _write_codes(path, lists, layer, sources, executor, trained)
+        if about["recall_at_10"] < RECALL and size <= FALLBACK_BYTES:
+            lists.unlink()
+            about = _write_flat(path, layer, sources, executor)
     return {"metric": "cosine", "count": count, "grid_step": grid_step(layer.height, layer.width), **about}
+
+
+def _write_flat(path: Path, layer: LayerInfo, sources: Sources, executor: Executor) -> dict[str, Any]:
+    index = _flat(layer)
+    for codes in in_order(executor.run(codes_of, _parts(sources, layer))):
+        index.add_sa_codes(codes)
+    write_index(index, path)
+    return {"type": "flat float16"}
+
+
+def _write_codes(
+    path: Path, lists: Path, layer: LayerInfo, sources: Sources, executor: Executor, trained: Trained
+) -> dict[str, Any]:
+    with _shared(trained.index, path, sources, executor) as file:
+        tasks = [(*task, file, trained.queries) for task in _parts(sources, layer)]
+        return write_inverted(path, lists, trained, executor.run(filled_part, tasks))
 
 
 def read_vectors(path: Path, lists: Path | None) -> faiss.Index:
@@ -172,12 +200,13 @@ def _sample(sources: Sources, layer: LayerInfo, wanted: int) -> np.ndarray:
     """
     cells = len(grid(layer.height, layer.width))
     wanted = min(wanted, _SAMPLE_BYTES // (4 * layer.channels))
-    return _drawn(sources, layer, wanted, max(_SAMPLED_IMAGES, -(-wanted // cells)), 0)
+    images = max(min(_SAMPLED_IMAGES, -(-wanted // _IMAGE_SAMPLES)), -(-wanted // cells))
+    return _drawn(sources, layer, wanted, images, 0)
 
 
-def _queries(sources: Sources, layer: LayerInfo) -> np.ndarray:
+def _queries(sources: Sources, layer: LayerInfo, wanted: int) -> np.ndarray:
     """Query vectors (n, C), each from another image. Vectors of zeros are left out, as nothing is near them."""
-    drawn = _drawn(sources, layer, _QUERIES, _QUERIES, 1)
+    drawn = _drawn(sources, layer, wanted, wanted, 1)
     active = drawn.any(axis=1)
     return drawn[active] if active.any() else drawn
 

@@ -40,8 +40,6 @@ def check_vectors(path: Path, lists: Path | None, dimensions: int, count: int) -
             _quantizer(reader, dimensions)
             reader.expect("Q", count * dimensions * 2)
             reader.skip(count * dimensions * 2)
-        elif kind == b"IwSq" and lists is not None:
-            _inverted(reader, lists.stat().st_size, dimensions, count)
         elif kind == b"IxPT" and lists is not None:
             _rotated(reader, lists.stat().st_size, dimensions, count)
         else:
@@ -55,21 +53,6 @@ def _header(reader: Reader, dimensions: int, count: int) -> None:
 
 def _quantizer(reader: Reader, dimensions: int) -> None:
     reader.expect("iifQQQ", _FP16, None, None, dimensions, dimensions * 2, 0)
-
-
-def _inverted(reader: Reader, size: int, dimensions: int, count: int) -> None:
-    """Check an inverted file over float16 whose lists are in a file of ``size`` bytes."""
-    lists = _list_count(reader, dimensions, count)
-    reader.expect("4s", b"IxFI")
-    _header(reader, dimensions, lists)
-    reader.expect("Q", lists * dimensions)
-    reader.skip(lists * dimensions * 4)
-    reader.expect("BQ", 0, 0)  # no map from ids to positions
-    _quantizer(reader, dimensions)
-    reader.expect("Q", dimensions * 2)
-    if reader.take("B") not in ((0,), (1,)):  # whether codes are relative to the centre of their list
-        raise WrongVectors("has a flag that is neither true nor false")
-    _lists(reader, size, lists, dimensions * 2, count)
 
 
 def _rotated(reader: Reader, size: int, dimensions: int, count: int) -> None:
