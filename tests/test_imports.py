@@ -37,6 +37,30 @@ def test_torch_comes_with_the_network() -> None:
     assert done.stdout.split() == ["False", "True"]
 
 
+COMPILER = """
+import sys
+from indexer.receptive_field.trace import trace_layers
+from indexer.system.compiler import kept_out
+from indexer.system.torchvision import torchvision
+traces = trace_layers(torchvision.models.squeezenet1_1(), ["features.12"], (96, 128))
+assert traces["features.12"].field.kind == "exact"
+assert "torch._dynamo" not in sys.modules
+with kept_out():
+    import torch._dynamo  # a stand-in still
+    from torch._dynamo.utils import counters
+    from torch._dynamo import config, disable
+assert sys.modules["torch._dynamo"].__file__ and sys.modules["torch._dynamo.utils"].counters is counters
+assert isinstance(torchvision.ops.roi_align.__globals__["is_compile_supported"]("cpu"), bool)
+assert torch.cat([torch.ones(1, device="meta")] * 2).shape == (2,)  # traced before without the compiler
+assert torch._dynamo.disable is disable
+"""
+
+
+def test_a_network_is_traced_without_torchs_compiler_which_comes_when_it_is_asked_for() -> None:
+    done = subprocess.run([sys.executable, "-c", COMPILER], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_only_the_store_knows_where_a_file_is() -> None:
     """Code outside asks `indexer.store.storage.storage_at`; it never asks which kind of path it has."""
     root = Path(__file__).parents[1]

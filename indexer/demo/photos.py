@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from torchvision.models import SqueezeNet1_1_Weights
 from tqdm import tqdm
 
 from indexer.demo.packages import package_folder
 from indexer.errors import UnitscopeError
 from indexer.store import atomic
+from indexer.system.torchvision import torchvision
 
 
 class SourceUnavailable(UnitscopeError):
@@ -60,7 +60,7 @@ _SCIKIT_LEARN: dict[str, tuple[str, ...]] = {"plants-flowers": ("flower.jpg",), 
 
 
 def _foolbox(workspace: Path) -> list[Photo]:
-    categories = SqueezeNet1_1_Weights.IMAGENET1K_V1.meta["categories"]
+    categories = torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.meta["categories"]
     files = sorted((package_folder("foolbox") / "data").glob("imagenet_*.jpg"))
     return [_file(categories[int(file.stem.rpartition("_")[2])].replace("/", "-"), file) for file in files]
 

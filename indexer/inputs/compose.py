@@ -3,16 +3,17 @@
 Understood are those that a network is tested with; anything else is refused by its name.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
 from torch import nn
-from torchvision.transforms import Compose, v2
 
 from indexer.errors import InvalidRequest
 from indexer.inputs.told import EXAMPLE, Told
+from indexer.system.torchvision import torchvision
 
 _ROOMS: Final = ("torchvision", "timm")
 _TORCH_RESIZES: Final = ("bilinear", "bicubic")
@@ -21,7 +22,7 @@ _ROUNDING: Final = "the Compose resizes tensors; Pillow does it here, which may 
 
 def is_compose(given: object) -> bool:
     """Whether something is a chain of steps, or a single one of torchvision's."""
-    return isinstance(given, (Compose, v2.Compose, nn.Sequential)) or _name(given) in _STEPS
+    return isinstance(given, (*_chains(), nn.Sequential)) or _name(given) in _STEPS
 
 
 def from_compose(given: Any, source: str) -> Told:
@@ -43,13 +44,19 @@ def from_compose(given: Any, source: str) -> Told:
 
 
 def _flat(given: Any) -> Iterator[Any]:
-    if isinstance(given, (Compose, v2.Compose)):
+    if isinstance(given, _chains()):
         given = given.transforms
     elif not isinstance(given, nn.Sequential):
         yield given
         return
     for step in given:
         yield from _flat(step)
+
+
+def _chains() -> tuple[type, ...]:
+    """``Compose`` of v1 and, where somebody has loaded it, of v2: it loads torch's compiler."""
+    v2 = sys.modules.get("torchvision.transforms.v2")
+    return (torchvision.transforms.Compose, *([v2.Compose] if v2 else []))
 
 
 def _name(step: object) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from torch import nn
-from torchvision.transforms._presets import ImageClassification, SemanticSegmentation
 
 from indexer.errors import InvalidRequest
 from indexer.images.preprocessing import PARSERS, Preprocessing
@@ -16,6 +15,9 @@ from indexer.inputs.compose import from_compose, is_compose
 from indexer.inputs.timm_config import KEYS as TIMM_KEYS
 from indexer.inputs.timm_config import from_timm
 from indexer.inputs.told import EXAMPLE, Told
+from indexer.system.torchvision import torchvision
+
+_presets = torchvision.transforms._presets
 
 _FORMS: Final = (
     "a dict of resize, crop, mean, std and perhaps interpolation; torchvision's ImageClassification; timm's data "
@@ -42,7 +44,7 @@ def understood(given: Any, source: str) -> Told:
         return Told.of({name: getattr(given, name) for name in PARSERS}, source)
     if isinstance(given, Mapping):
         return from_timm(given, source) if TIMM_KEYS & given.keys() else Told.of(given, source)
-    if type(given) in (ImageClassification, SemanticSegmentation):
+    if type(given) in (_presets.ImageClassification, _presets.SemanticSegmentation):
         return from_preset(given, source)
     if is_compose(given):
         return from_compose(given, source)
@@ -61,6 +63,6 @@ def from_preset(preset: nn.Module, source: str) -> Told:
         "mean": preset.mean,
         "std": preset.std,
     }
-    if isinstance(preset, ImageClassification):
+    if isinstance(preset, _presets.ImageClassification):
         values["crop"] = preset.crop_size
     return Told.of(values, source)

@@ -6,14 +6,14 @@ from difflib import get_close_matches
 
 import torch
 from torch import nn
-from torchvision.ops import Permute
 
 from indexer.errors import InvalidRequest
 from indexer.index.layout import layer_file
+from indexer.system.torchvision import torchvision
 from indexer.system.user_code import of_user
 
 _LONGEST = 240  # characters of a file's name, with room for endings
-_EXITS = (nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, Permute)
+_EXITS = (nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, torchvision.ops.Permute)
 
 
 def check_layers(model: nn.Module, layers: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ from indexer.receptive_field.measuring.measure import measured, moved_unseen
 from indexer.receptive_field.measuring.runner import Runner
 from indexer.receptive_field.rules.registry import Site
 from indexer.receptive_field.rules.shapes import permute, reshape, section
+from indexer.system.compiler import kept_out
 from indexer.system.user_code import described
 
 _PUBLISHED = ("torchvision.", "torch.")
@@ -97,7 +98,7 @@ def _traced(
     tracer = LayerTracer(image.tensor)
     failure, certain = None, {layer for layer in layers if not _is_hidden(root, layer)}
     try:
-        with warnings.catch_warnings():
+        with kept_out(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the model warns of, it will say when it runs
             tracer.trace(root)
     except Exception as error:  # tracing runs the model's own code

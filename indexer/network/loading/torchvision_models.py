@@ -3,13 +3,13 @@
 from typing import Any, Final
 
 import torch
-import torchvision
 from torch import nn
 
 from indexer.errors import InvalidRequest, ModelUnavailable
 from indexer.index.loading import Loading
 from indexer.inputs.forms import from_preset
 from indexer.network.loading.made import Made
+from indexer.system.torchvision import torchvision
 from indexer.system.user_code import of_user
 
 RANDOM_SEED: Final = 0

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from indexer.receptive_field.field import AxisField, LayerTrace, ReceptiveField
 from indexer.receptive_field.maps import maps_of
@@ -128,6 +127,8 @@ def _empty(maps: torch.Tensor) -> _Axes:
 
 def _by_gradients(run: Runner, traces: Mapping[str, LayerTrace]) -> tuple[dict[str, _Axes], int]:
     """What each row and column of each layer's map sees, and how many were measured at a time at most."""
+    from torch.utils.flop_counter import FlopCounterMode  # loads Triton, which most networks can do without
+
     found: dict[str, _Axes] = {}
     coarse = 1
     for seed in range(IMAGES):

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torchvision.models import swin_transformer
 
 from indexer.receptive_field.flow import dims as roles
 from indexer.receptive_field.flow import taps
@@ -17,6 +16,9 @@ from indexer.receptive_field.flow.masks import hides
 from indexer.receptive_field.rules.registry import Site, Unsupported, for_functions, for_modules
 from indexer.receptive_field.rules.resizing import pad
 from indexer.receptive_field.rules.shapes import cat, section
+from indexer.system.torchvision import torchvision
+
+_swin = torchvision.models.swin_transformer
 
 
 @for_modules(nn.MultiheadAttention)
@@ -88,7 +90,7 @@ def _window_groups(size: int, window: int, shift: int) -> np.ndarray:
     return places // window + padded * (places >= padded - shift)
 
 
-@for_functions(swin_transformer.shifted_window_attention)
+@for_functions(_swin.shifted_window_attention)
 def shifted_window_attention(
     site: Site,
     input: Flow,
@@ -111,7 +113,7 @@ def shifted_window_attention(
     return replace(result, dims=input.dims)
 
 
-@for_functions(swin_transformer._patch_merging_pad)
+@for_functions(_swin._patch_merging_pad)
 def patch_merging(site: Site, x: Flow) -> Flow:
     """Swin's down-sampling: the four places of a 2 by 2 block side by side as channels."""
     *_, height, width, channels = x.shape

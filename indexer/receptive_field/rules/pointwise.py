@@ -5,11 +5,11 @@ from typing import Any
 
 from torch import nn
 from torch.nn import functional as F
-from torchvision.ops.stochastic_depth import stochastic_depth
 
 from indexer.receptive_field.flow.flow import Flow, joined
 from indexer.receptive_field.flow.masks import HIDES
 from indexer.receptive_field.rules.registry import Site, Unsupported, for_functions, for_modules, for_names
+from indexer.system.torchvision import torchvision
 
 
 def flows_in(value: Any) -> Iterator[Flow]:
@@ -23,7 +23,7 @@ def flows_in(value: Any) -> Iterator[Flow]:
         yield from flows_in(list(value.values()))
 
 
-@for_functions(stochastic_depth)
+@for_functions(torchvision.ops.stochastic_depth)
 @for_names(
     "abs", "add", "add_", "alpha_dropout", "bfloat16", "ceil", "celu", "clamp", "clamp_", "clamp_max", "clamp_min",
     "clip", "clone", "contiguous", "cos", "detach", "div", "div_", "double", "dropout", "dropout1d", "dropout2d",
