@@ -22,7 +22,7 @@ _ROUNDING: Final = "the Compose resizes tensors; Pillow does it here, which may 
 
 def is_compose(given: object) -> bool:
     """Whether something is a chain of steps, or a single one of torchvision's."""
-    return isinstance(given, (*_chains(), nn.Sequential)) or _name(given) in _STEPS
+    return isinstance(given, nn.Sequential) or _is_chain(given) or _name(given) in _STEPS
 
 
 def from_compose(given: Any, source: str) -> Told:
@@ -44,7 +44,7 @@ def from_compose(given: Any, source: str) -> Told:
 
 
 def _flat(given: Any) -> Iterator[Any]:
-    if isinstance(given, _chains()):
+    if _is_chain(given):
         given = given.transforms
     elif not isinstance(given, nn.Sequential):
         yield given
@@ -53,10 +53,10 @@ def _flat(given: Any) -> Iterator[Any]:
         yield from _flat(step)
 
 
-def _chains() -> tuple[type, ...]:
-    """``Compose`` of v1 and, where somebody has loaded it, of v2: it loads torch's compiler."""
+def _is_chain(given: Any) -> bool:
+    """Whether it is a ``Compose`` of v1 or of v2, which loads torch's compiler unless somebody has done so."""
     v2 = sys.modules.get("torchvision.transforms.v2")
-    return (torchvision.transforms.Compose, *([v2.Compose] if v2 else []))
+    return isinstance(given, torchvision.transforms.Compose) or (v2 is not None and isinstance(given, v2.Compose))
 
 
 def _name(step: object) -> str:
