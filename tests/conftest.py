@@ -1,16 +1,20 @@
 """Fixtures for all tests: photographs of odd shapes, and an index of them built by the real job."""
 
+import io
+import json
 import os
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from indexer.index.manifest import read_manifest
 from indexer.jobs.build import BuildRequest, build
-from indexer.store import cache
+from indexer.store import cache as copies
 from tests import order
 from tests.object_store import ObjectStore
 
@@ -37,13 +41,32 @@ def random_photo(rng: np.random.Generator, width: int, height: int) -> Image.Ima
 
 def write_photos(folder: Path, seed: int, count: int, classes: tuple[str, ...] = ("birds", "boats")) -> Path:
     """Write photographs of different sizes, in class folders; sizes are never square."""
-    rng = np.random.default_rng(seed)
-    for number in range(count):
-        width, height = (int(side) for side in rng.integers(90, 260, 2))
+    for number, photo in enumerate(_photos(seed, count)):
         path = folder / classes[number % len(classes)] / f"photo {number:03}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        random_photo(rng, width + (width == height), height).save(path)
+        path.write_bytes(photo)
     return folder
+
+
+@cache
+def _photos(seed: int, count: int) -> list[bytes]:
+    """PNG files. Many tests want the same, and to make them costs as much as to index them."""
+    rng = np.random.default_rng(seed)
+    files = []
+    for _ in range(count):
+        width, height = (int(side) for side in rng.integers(90, 260, 2))
+        file = io.BytesIO()
+        random_photo(rng, width + (width == height), height).save(file, "PNG")
+        files.append(file.getvalue())
+    return files
+
+
+def moved_index(index: Path, images: Path, to: Path) -> Path:
+    """A copy of an index, as if it had been built of other images, which are equal to its own."""
+    shutil.copytree(index, to)
+    manifest, before = to / "manifest.json", read_manifest(index).image_root
+    manifest.write_text(manifest.read_text().replace(json.dumps(before), json.dumps(str(images))))
+    return to
 
 
 def build_request(images: Path, **changes: object) -> BuildRequest:
@@ -92,9 +115,9 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSto
     with pytest.MonkeyPatch.context() as patch:
         for name, value in store.environment.items():
             patch.setenv(name, value)
-        cache.use(folder / "copies", 1 << 30)
+        copies.use(folder / "copies", 1 << 30)
         yield store
-    cache.use(None, cache.MAX_BYTES)
+    copies.use(None, copies.MAX_BYTES)
     store.stop()
 
 

@@ -39,7 +39,7 @@ from indexer.jobs.verify import repair, verify
 from indexer.network.forward import Network
 from indexer.shards.reduce_gpu import CountTable
 from indexer.shards.writer import ShardWriter
-from tests.conftest import build_request, write_photos
+from tests.conftest import build_request, moved_index, write_photos
 
 TINY = {"model": "tests.own_models:small", "weights": "none", "layers": ("0", "1", "5"), "preprocessing": {}}
 """A job that takes no time; layer 5 is one of one cell."""
@@ -73,10 +73,16 @@ def photos(tmp_path: Path) -> Path:
     return write_photos(tmp_path / "photos", seed=5, count=13)
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    tiny_build(folder / "index", write_photos(folder / "photos", seed=5, count=13))
+    return folder / "index"
+
+
 @pytest.fixture
-def index(tmp_path: Path, photos: Path) -> Path:
-    tiny_build(tmp_path / "index", photos)
-    return tmp_path / "index"
+def index(tmp_path: Path, photos: Path, built: Path) -> Path:
+    return moved_index(built, photos, tmp_path / "index")
 
 
 def files_of(index: Path) -> set[str]:
