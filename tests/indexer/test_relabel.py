@@ -24,7 +24,7 @@ from indexer.jobs.verify import repair, verify
 from indexer.network import models
 from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Patch
-from tests.conftest import build_request, write_photos
+from tests.conftest import build_request, moved_index, write_photos
 
 TINY = {
     "model": "tests.own_models:small", "weights": "none", "layers": ("0", "5"), "preprocessing": {},
@@ -69,10 +69,16 @@ def photos(tmp_path: Path) -> Path:
     return write_photos(tmp_path / "photos", seed=5, count=13)
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    tiny(folder / "index", write_photos(folder / "photos", seed=5, count=13))
+    return folder / "index"
+
+
 @pytest.fixture
-def index(tmp_path: Path, photos: Path) -> Path:
-    tiny(tmp_path / "index", photos)
-    return tmp_path / "index"
+def index(tmp_path: Path, photos: Path, built: Path) -> Path:
+    return moved_index(built, photos, tmp_path / "index")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The FAISS index: which cells it holds, how it is chosen, and how well it finds."""
 
 import os
+import shutil
 from pathlib import Path
 
 import faiss
@@ -130,16 +131,29 @@ def test_the_sample_is_bounded_and_from_the_whole_index(
 LISTS = "derived/000001/features.7.lists"
 
 
-@pytest.fixture(params=["float16", "codes"])
-def on_disk(request: pytest.FixtureRequest, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def make_small_parts(patch: pytest.MonkeyPatch, kind: str) -> None:
+    """From here on an inverted file is merged from eight parts."""
+    patch.setattr(vectors, "FLAT_BYTES", 1000)
+    if kind == "codes":
+        patch.setattr(vectors, "FLOAT16_BYTES", 1000)
+    patch.setattr(vectors, "_BLOCK_IMAGES", 3)
+    patch.setattr(vectors, "PART_BYTES", 3 * 11 * 15 * 256 * 2)
+
+
+@pytest.fixture(scope="module", params=["float16", "codes"])
+def built(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    index = tmp_path_factory.mktemp("built") / "index"
+    with pytest.MonkeyPatch.context() as patch:
+        make_small_parts(patch, request.param)
+        build(index, build_request(photos, layers=("features.7",)))
+    return index, request.param
+
+
+@pytest.fixture
+def on_disk(built: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An index whose inverted file was merged from eight parts."""
-    monkeypatch.setattr(vectors, "FLAT_BYTES", 1000)
-    if request.param == "codes":
-        monkeypatch.setattr(vectors, "FLOAT16_BYTES", 1000)
-    monkeypatch.setattr(vectors, "_BLOCK_IMAGES", 3)
-    monkeypatch.setattr(vectors, "PART_BYTES", 3 * 11 * 15 * 256 * 2)
-    build(tmp_path / "index", build_request(photos, layers=("features.7",)))
-    return tmp_path / "index"
+    make_small_parts(monkeypatch, built[1])
+    return Path(shutil.copytree(built[0], tmp_path / "index"))
 
 
 def neighbours(path: Path) -> list[tuple[int, int, int, float]]:

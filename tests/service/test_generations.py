@@ -9,7 +9,7 @@ import pytest
 from indexer.jobs.build import add, build
 from indexer.jobs.compact import compact
 from indexer.jobs.remove import remove
-from tests.conftest import build_request, write_photos
+from tests.conftest import build_request, moved_index, write_photos
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
 
@@ -24,12 +24,19 @@ def photos(tmp_path: Path) -> Path:
     return write_photos(tmp_path / "photos", seed=9, count=12)
 
 
-@pytest.fixture
-def own(photos: Path, tmp_path: Path) -> Path:
-    """An index that can grow, called "own"."""
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    photos = write_photos(folder / "photos", seed=9, count=12)
     changes = {"model": "tests.own_models:small", "layers": ("0", "1"), "preprocessing": {}, "shard_size": 5}
-    build(tmp_path / "own", build_request(photos, **changes))
-    return tmp_path / "own"
+    build(folder / "own", build_request(photos, **changes))
+    return folder / "own"
+
+
+@pytest.fixture
+def own(photos: Path, built: Path, tmp_path: Path) -> Path:
+    """An index that can grow, called "own"."""
+    return moved_index(built, photos, tmp_path / "own")
 
 
 def grow(own: Path, photos: Path, name: str) -> None:
