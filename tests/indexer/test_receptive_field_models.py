@@ -1,7 +1,7 @@
 """Receptive fields of torchvision's families against gradients."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -9,6 +9,10 @@ import torch
 from torch import nn
 from torchvision import models
 from torchvision.models import swin_transformer
+from torchvision.models.convnext import CNBlockConfig
+from torchvision.models.efficientnet import FusedMBConvConfig, MBConvConfig
+from torchvision.models.resnet import Bottleneck
+from torchvision.models.vgg import make_layers
 
 from indexer.images.geometry import Box
 from indexer.receptive_field import LayerTrace
@@ -33,11 +37,8 @@ def build(name: str) -> nn.Module:
         ).eval()  # fmt: skip
     if name == "vit (small)":  # and so does the vision transformer
         return models.VisionTransformer(64, 16, num_layers=2, num_heads=2, hidden_dim=24, mlp_dim=48).eval()
-    if name == "swin_v2 (narrow)":  # a fourth of the channels, which decide nothing here and cost most
-        return models.SwinTransformer(
-            [4, 4], 24, [2, 2, 2, 2], [1, 2, 4, 8], [8, 8], num_classes=5,
-            block=swin_transformer.SwinTransformerBlockV2, downsample_layer=swin_transformer.PatchMergingV2,
-        ).eval()  # fmt: skip
+    if name in NARROW:
+        return NARROW[name]().eval()
     options = {"init_weights": False} if name in ("googlenet", "inception_v3", "vgg11_bn") else {}
     model = models.get_model(name, **options).eval()
     if name in ("alexnet", "vgg11_bn"):  # nine tenths of their weights see the whole input
@@ -118,6 +119,35 @@ def _detach_if_whole(module: Any, args: tuple[torch.Tensor], out: torch.Tensor) 
     return out.detach() if covers else out
 
 
+def narrow_swin(**options: Any) -> nn.Module:
+    return models.SwinTransformer([4, 4], 24, [2, 2, 2, 2], [1, 2, 4, 8], [8, 8], num_classes=5, **options)
+
+
+NARROW: dict[str, Callable[[], nn.Module]] = {
+    "vgg (narrow)": lambda: nn.Sequential(
+        make_layers([8, "M", 8, 12, "M", 12, 16, "M", 16, "M"], batch_norm=True), nn.AdaptiveAvgPool2d(7), nn.Flatten(),
+        nn.Linear(16 * 7 * 7, 5),
+    ),
+    "resnext (narrow)": lambda: models.ResNet(Bottleneck, [1, 2, 1, 1], num_classes=5, groups=8, width_per_group=4),
+    "densenet (narrow)": lambda: models.DenseNet(8, (2, 3, 2, 2), 16, num_classes=5),
+    "efficientnet (narrow)": lambda: models.EfficientNet(
+        [
+            FusedMBConvConfig(1, 3, 1, 8, 8, 1), FusedMBConvConfig(4, 3, 2, 8, 16, 2), MBConvConfig(4, 3, 2, 16, 16, 2),
+            MBConvConfig(6, 5, 1, 16, 24, 2), MBConvConfig(6, 5, 2, 24, 32, 2),
+        ],
+        dropout=0.2, stochastic_depth_prob=0.0, num_classes=5, last_channel=40,
+    ),
+    "convnext (narrow)": lambda: models.ConvNeXt(
+        [CNBlockConfig(12, 24, 1), CNBlockConfig(24, 48, 1), CNBlockConfig(48, 96, 2), CNBlockConfig(96, None, 1)],
+        num_classes=5,
+    ),
+    "swin (narrow)": narrow_swin,
+    "swin_v2 (narrow)": lambda: narrow_swin(
+        block=swin_transformer.SwinTransformerBlockV2, downsample_layer=swin_transformer.PatchMergingV2
+    ),
+}  # fmt: skip
+"""Families with few channels, which decide nothing here and cost most."""
+
 FAMILIES = {
     "alexnet": (96, 128),
     "vgg11_bn": (64, 96),
@@ -137,13 +167,25 @@ FAMILIES = {
     "regnet_y_400mf": (96, 128),
     "convnext_tiny": (64, 96),
     "swin_t": (72, 132),
+    "vgg (narrow)": (64, 96),
+    "resnext (narrow)": (64, 96),
+    "densenet (narrow)": (64, 96),
+    "efficientnet (narrow)": (64, 96),
+    "convnext (narrow)": (64, 96),
+    "swin (narrow)": (72, 132),
     "swin_v2 (narrow)": (72, 132),
     "maxvit (small)": (64, 64),
     "vit (small)": (64, 64),
 }
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+QUICK = [name for name in FAMILIES if name not in (
+    "vgg11_bn", "resnext50_32x4d", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "convnext_tiny", "swin_t",
+)]  # fmt: skip
+"""All but those of which there is a narrow one."""
+
+
+@pytest.mark.parametrize("name", QUICK)
 def test_boxes_equal_gradients(name: str) -> None:
     check_model(build(name), FAMILIES[name], exact=6, whole=3)
 
