@@ -18,6 +18,12 @@ from tests.indexer.test_receptive_field_twin import bounding_box, one_thread
 __all__ = ["one_thread"]
 
 
+def without_weights(name: str) -> nn.Module:
+    """Millions of random numbers take seconds, and fields do not depend on them."""
+    with torch.device("meta"):
+        return models.get_model(name)
+
+
 def axis_of(layer: str, model: nn.Module, axis: str = "y", size: tuple[int, int] = (224, 160)) -> AxisField:
     found = getattr(trace_layers(model, [layer], size)[layer].field, axis)
     assert found is not None
@@ -28,9 +34,9 @@ def axis_of(layer: str, model: nn.Module, axis: str = "y", size: tuple[int, int]
 def test_known_arithmetic(axis: str) -> None:
     # google-research/receptive_field states these for the input of VGG16's third pool and of AlexNet's fourth
     # convolution, which is the output of the layers before.
-    vgg = axis_of("features.15", models.vgg16(init_weights=False), axis)
+    vgg = axis_of("features.15", without_weights("vgg16"), axis)
     assert (vgg.size, vgg.stride, vgg.start) == (40, 4, -18)
-    alexnet = axis_of("features.7", models.alexnet(), axis)
+    alexnet = axis_of("features.7", without_weights("alexnet"), axis)
     assert (alexnet.size, alexnet.stride, alexnet.start) == (99, 16, -34)
 
 
@@ -38,11 +44,11 @@ def test_known_arithmetic(axis: str) -> None:
 def test_known_sizes_of_branched_nets(name: str, layer: str, size: int) -> None:
     # As Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019, count them, apart
     # from the place of ResNet-50's strides: 483 with the stride in the first convolution of a block, 427 in the second.
-    assert axis_of(layer, models.get_model(name), "y", (96, 128)).size == size
+    assert axis_of(layer, without_weights(name), "y", (96, 128)).size == size
 
 
 def test_progression_and_intervals_agree_away_from_the_borders() -> None:
-    axis = axis_of("features.7", models.alexnet(), "y", (384, 160))
+    axis = axis_of("features.7", without_weights("alexnet"), "y", (384, 160))
     assert axis.size is not None
     assert axis.stride is not None
     assert axis.start is not None
@@ -70,8 +76,8 @@ def test_box_of_a_cell_that_is_not_there(cell: tuple[int, int]) -> None:
 
 
 def test_json_round_trip() -> None:
-    model = models.vit_b_32()
-    traces = trace_layers(model, ["conv_proj", "encoder.ln", "heads.head", "encoder.dropout"], (224, 224))
+    model = models.VisionTransformer(64, 16, num_layers=1, num_heads=2, hidden_dim=24, mlp_dim=48)
+    traces = trace_layers(model, ["conv_proj", "encoder.ln", "heads.head", "encoder.dropout"], (64, 64))
     gated = models.mobilenet_v3_small()
     traces |= trace_layers(gated, ["features.1"], (96, 128))
     assert {trace.field.kind for trace in traces.values()} == {"exact", "whole input", "unsupported"}
@@ -89,23 +95,29 @@ def test_meaning_of_the_dimensions() -> None:
         ("N", "C", "y", "x"),
         ("N", "C"),
     ]
-    vit = trace_layers(models.vit_b_32(), ["conv_proj", "encoder", "heads"], (224, 224))
+    vit = trace_layers(without_weights("vit_b_32"), ["conv_proj", "encoder", "heads"], (224, 224))
     assert [trace.dims for trace in vit.values()] == [("N", "C", "y", "x"), ("N", "token", "C"), ("N", "C")]
 
 
 def test_order_is_that_of_the_request() -> None:
+    model = models.alexnet()
     layers = ["features.7", "classifier.6", "features.0", "features.7"]
-    assert list(trace_layers(models.alexnet(), layers, (96, 128))) == ["features.7", "classifier.6", "features.0"]
-    assert trace_layers(models.alexnet(), [], (96, 128)) == {}
+    assert list(trace_layers(model, layers, (96, 128))) == [
+        "features.7",
+        "classifier.6",
+        "features.0",
+    ]
+    assert trace_layers(model, [], (96, 128)) == {}
 
 
 def test_vectors_see_the_whole_input_exactly() -> None:
-    field = trace_layers(models.efficientnet_b0(), ["classifier.1"], (64, 96))["classifier.1"].field
+    field = trace_layers(without_weights("efficientnet_b0"), ["classifier.1"], (64, 96))["classifier.1"].field
     assert (field.kind, field.box(0, 0)) == ("exact", Box(0, 0, 96, 64))
 
 
 def test_attention_over_all_tokens() -> None:
-    traces = trace_layers(models.vit_b_32(), ["conv_proj", "encoder.layers.encoder_layer_0", "heads"], (224, 224))
+    layers = ["conv_proj", "encoder.layers.encoder_layer_0", "heads"]
+    traces = trace_layers(without_weights("vit_b_32"), layers, (224, 224))
     assert traces["conv_proj"].field.box(1, 2) == Box(64, 32, 96, 64)
     encoded = traces["encoder.layers.encoder_layer_0"].field
     assert encoded.kind == "whole input"
@@ -152,7 +164,7 @@ def test_unknown_layers_are_named_with_those_alike() -> None:
 @pytest.mark.parametrize("size", [(96,), (96, 0), (96.0, 128), (3, 96, 128)])
 def test_sizes_that_are_none(size: Any) -> None:
     with pytest.raises(InvalidRequest, match="height and width"):
-        trace_layers(models.alexnet(), ["features.0"], size)
+        trace_layers(without_weights("alexnet"), ["features.0"], size)
 
 
 def test_layer_that_runs_twice() -> None:
@@ -177,7 +189,7 @@ def test_layer_that_does_not_run(name: str, layer: str, size: tuple[int, int]) -
 
 def test_size_that_the_model_does_not_take() -> None:
     with pytest.raises(InvalidRequest, match=r"height 64 and width 96: AssertionError: Wrong image height"):
-        trace_layers(models.vit_b_32(), ["conv_proj"], (64, 96))
+        trace_layers(without_weights("vit_b_32"), ["conv_proj"], (64, 96))
 
 
 class Dynamic(nn.Module):
