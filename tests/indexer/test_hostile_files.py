@@ -37,7 +37,7 @@ from indexer.shards.reader import Shard
 from tests.memory import peak_kb
 
 ROOT = Path(__file__).parents[2]
-ROUNDS = int(os.environ.get("UNITSCOPE_FUZZ", "60"))
+ROUNDS = int(os.environ.get("UNITSCOPE_FUZZ", "30"))
 DIMENSIONS, COUNT = 24, 700
 MEMORY = 4 << 30
 LAYER = "features.12"
@@ -152,7 +152,7 @@ def places(node: Any, path: tuple = ()) -> list[tuple]:
 
 
 @settings(
-    max_examples=max(ROUNDS, 100), deadline=None,
+    max_examples=max(ROUNDS, 60), deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(data=st.data())
@@ -176,7 +176,7 @@ def test_a_manifest_with_a_wrong_value_is_refused_or_answered_from(own: Path, da
         path.write_bytes(whole)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()))
 @example(content=b"[" * 100_000)
 @example(content=b'{"format": "unitscope index", "version": 1}')
@@ -276,7 +276,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 def test_faiss_can_read_whatever_is_accepted(vectors: tuple[Path, Path | None], tmp_path: Path) -> None:
     path, lists = vectors
     whole, chance, accepted = path.read_bytes(), random.Random(3), 0
-    for number in range(max(ROUNDS * 10, 600)):
+    for number in range(ROUNDS * 10):
         data = bytearray(whole)
         place = chance.randrange(400) if chance.random() < 0.5 else chance.randrange(len(data) - 8)
         if chance.random() < 0.5:
@@ -290,7 +290,7 @@ def test_faiss_can_read_whatever_is_accepted(vectors: tuple[Path, Path | None], 
             accepted += 1
         except WrongVectors:
             changed.unlink()
-    assert accepted > 20  # vectors themselves may be anything
+    assert accepted > ROUNDS // 3  # vectors themselves may be anything
     command = [sys.executable, "-c", SEARCH, str(tmp_path), *([str(lists)] if lists else [])]
     found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert found.returncode == 0, found.stderr[-2000:]
