@@ -35,7 +35,7 @@ install_packages = $(UV) $(1) || $(PIP) $(1)
 endif
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help demo bench bench-growth bench-scale docs test lint install dependencies constraints
+.PHONY: help demo bench bench-growth bench-scale docs test lint style install dependencies constraints
 .DEFAULT_GOAL := help
 
 help:
@@ -72,14 +72,20 @@ bench-growth: $(VENV)/.installed-demo
 	$(BIN)/python -m benchmarks.growth --generated "$(INDEX)" --counts 10000 100000 $(BENCH_IMAGES) \
 		--out benchmarks/results/generated.json
 
-test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+# Imports and types take a minute of one core: they are checked while the tests run, and told of when those end.
+test: style
+	@nice $(SHELL) -c '$(IMPORTS_AND_TYPES)' > $(VENV)/lint.log 2>&1 & lint=$$!; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS); tests=$$?; \
+	wait $$lint; lint=$$?; cat $(VENV)/lint.log; exit $$((tests ? tests : lint))
 
-lint: $(VENV)/.installed-test
+lint: style
+	$(IMPORTS_AND_TYPES)
+
+IMPORTS_AND_TYPES = $(BIN)/lint-imports --no-cache && $(BIN)/mypy
+
+style: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/mypy
 
 # Warnings are errors; a link between files, or to a heading, that leads nowhere is one. Nothing is asked of the network.
 docs: $(VENV)/.installed-docs

@@ -85,6 +85,21 @@ def test_make_can_plan_its_targets(target: str, setting: str) -> None:
     assert (planned.stderr, planned.returncode) == ("", 0)
 
 
+@pytest.mark.parametrize("failing", [None, "ruff", "lint-imports", "mypy", "python"])
+def test_make_test_fails_where_one_of_its_tools_fails(tmp_path: Path, failing: str | None) -> None:
+    for tool in ("uv", "ruff", "lint-imports", "mypy", "python"):
+        file = tmp_path / "bin" / tool
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/bin/sh\necho ran {tool}\nexit {int(tool == failing)}\n")
+        file.chmod(0o755)
+    (tmp_path / ".installed-test").touch()
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    command = ["make", "-C", str(ROOT), "test", f"VENV={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+    assert (done.returncode == 0) == (failing is None), done.stdout + done.stderr
+    assert f"ran {failing or 'mypy'}\n" in done.stdout
+
+
 def test_the_forge_runs_ci_on_every_python_that_is_promised() -> None:
     job = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]["test"]
     promised = re.findall(
