@@ -82,18 +82,15 @@ def test_most_of_the_nearest_are_found(coded: Path, per_image: str, floor: float
         maps = all_maps(index)
         for _ in range(12):
             row, y, x = (int(rng.integers(size)) for size in (24, 11, 15))
+            exact = index.similar(LAYER, row, y, x, limit=20, per_image=per_image, exact=True).items
             for limit in (1, 10, 20):
-                asked = {"limit": limit, "per_image": per_image}
-                found = [(hit.image.id, hit.y, hit.x) for hit in index.similar(LAYER, row, y, x, **asked).items]
-                right = [
-                    (hit.image.id, hit.y, hit.x) for hit in index.similar(LAYER, row, y, x, exact=True, **asked).items
-                ]
+                hits = index.similar(LAYER, row, y, x, limit=limit, per_image=per_image).items
+                found, right = ([(hit.image.id, hit.y, hit.x) for hit in some] for some in (hits, exact[:limit]))
                 assert len(found) == len(right) == limit
                 shares.append(len(set(found) & set(right)) / limit)
             cosines = reference.cosines(maps, maps[row, :, y, x]).reshape(24, -1)
             best = cosines.ravel() if per_image == "all" else cosines.max(axis=1)
-            exact = [hit.score for hit in index.similar(LAYER, row, y, x, exact=True, **asked).items]
-            np.testing.assert_allclose(exact, np.sort(best)[::-1][:20], rtol=1e-5)
+            np.testing.assert_allclose([hit.score for hit in exact], np.sort(best)[::-1][:20], rtol=1e-5)
     assert np.mean(shares) >= floor
 
 

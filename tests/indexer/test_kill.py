@@ -18,8 +18,6 @@ from tests.conftest import write_photos
 from tests.indexer.lifetime import live
 from tests.indexer.test_jobs import answers
 
-KILLS = 20
-
 
 @pytest.fixture(scope="module")
 def context():
@@ -54,8 +52,8 @@ def check_published(index: Path) -> None:
     assert verify(index) == []
 
 
-@pytest.mark.parametrize("seed", [0])
-def test_killed_at_random_points(tmp_path: Path, context, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "most"), [(0, 10), pytest.param(1, 60, marks=pytest.mark.slow)])
+def test_killed_at_random_points(tmp_path: Path, context, seed: int, most: int) -> None:
     first, second = lists(tmp_path / "photos")
     started = time.monotonic()
     process = context.Process(target=live, args=(tmp_path / "calm", first, second))
@@ -67,7 +65,7 @@ def test_killed_at_random_points(tmp_path: Path, context, seed: int) -> None:
     moments = random.Random(seed)
     kills = lives = 0
     index = tmp_path / "life 0"
-    while kills < KILLS:
+    while kills < most:
         process = context.Process(target=live, args=(index, first, second))
         process.start()
         process.join(moments.uniform(0, whole))
