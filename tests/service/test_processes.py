@@ -67,7 +67,7 @@ def test_processes_may_open_as_many_files_as_they_are_let(small_index: Path, tmp
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (600, hard))
     try:
-        with running(tmp_path / "log", str(small_index)) as service:
+        with running(tmp_path / "log", str(small_index), "--workers", "1") as service:
             assert service.ask(PATCHES).status_code == 200
             limits = {resource.prlimit(process, resource.RLIMIT_NOFILE) for process in service.places().values()}
     finally:
@@ -83,17 +83,16 @@ def test_torch_is_loaded_before_it_is_needed_unless_told_otherwise(
         (network,) = service.children("inference_worker")
         return "libtorch" in Path(f"/proc/{network}/maps").read_text()
 
+    served = (str(small_index), "--workers", "1")
     patient = {"UNITSCOPE_FORWARD_WAIT": "120"}  # a busy machine may take more than 10 s to load torch
     with (
-        running(tmp_path / "log", str(small_index), UNITSCOPE_PRELOAD="true", **patient) as service,
-        running(tmp_path / "later", str(small_index), UNITSCOPE_PRELOAD="false", **patient) as later,
+        running(tmp_path / "log", *served, UNITSCOPE_PRELOAD="true", **patient) as service,
+        running(tmp_path / "later", *served, UNITSCOPE_PRELOAD="false", **patient) as later,
     ):
         wait_until(lambda: has_torch(service))
-        assert not has_torch(later)
-        for one in (service, later):
-            assert one.upload("small", photo).status_code == 200
-            assert has_torch(one)
-            assert "unitscope_process_ends_total{" not in one.ask("/metrics").get_data(as_text=True)
+        assert not has_torch(later)  # as the service of the other tests, whose first upload loads it
+        assert service.upload("small", photo).status_code == 200
+        assert "unitscope_process_ends_total{" not in service.ask("/metrics").get_data(as_text=True)
 
 
 @pytest.mark.parametrize(("longest", "least", "most"), [(60.0, 5, 1000), (0.05, 1, 8)])
@@ -197,7 +196,7 @@ def test_log_lines_are_objects_that_carry_the_request_id(service: Service) -> No
 def test_requests_in_flight_are_answered_before_the_end(
     small_index: Path, tmp_path: Path, ending: signal.Signals
 ) -> None:
-    with running(tmp_path / "log", str(small_index)) as service:
+    with running(tmp_path / "log", str(small_index), "--workers", "1") as service:
         with socket.create_connection(service.address, timeout=60) as slow:
             slow.sendall(b"GET /v1/indexes/small HTTP/1.1\r\nHost: x\r\n")
             wait_until(lambda: service.ask("/healthz").status_code == 200)
