@@ -99,7 +99,7 @@ def test_torch_is_loaded_before_it_is_needed_unless_told_otherwise(
 def test_a_process_that_loads_torch_is_alive_for_as_long_as_one_may_take_to_start(
     longest: float, least: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference_worker, "_TICK", 0.01)
+    monkeypatch.setattr(inference_worker, "TICK", 0.01)
     monkeypatch.setattr(inference_worker, "BOOT_SECONDS", longest)
     ours, theirs = socket.socketpair()
     lifeline = Lifeline(theirs.detach())
@@ -136,9 +136,9 @@ def test_a_worker_that_dies_is_replaced_and_nothing_counted_is_lost(service: Ser
 def test_a_worker_that_stands_still_is_replaced(small_index: Path, tmp_path: Path) -> None:
     script = tmp_path / "impatient.py"
     script.write_text(
-        "import sys, service.__main__ as command\ncommand._HEARTBEAT_SECONDS = 2.0\nsys.exit(command.main())\n"
+        "import sys, service.__main__ as command\ncommand.HEARTBEAT_SECONDS = 2.0\nsys.exit(command.main())\n"
     )
-    assert command._HEARTBEAT_SECONDS > 2
+    assert command.HEARTBEAT_SECONDS > 2
     with running(tmp_path / "log", str(small_index), program=[str(script)]) as service:
         wait_until(
             lambda: service.metric('unitscope_processes{role="worker"}') == len(service.children("request_worker"))
@@ -286,7 +286,7 @@ def test_a_process_that_cannot_be_started_is_started_later(tmp_path: Path) -> No
         "import os, subprocess, sys\n"
         "from service.processes import supervisor\n"
         "popen, starts = subprocess.Popen, []\n"
-        "supervisor._LONGEST_DELAY = 0.1\n"
+        "supervisor.LONGEST_DELAY = 0.1\n"
         "def start(command, **options):\n"
         "    starts.append(command)\n"
         "    if len(starts) == 2:\n"
