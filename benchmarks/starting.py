@@ -7,6 +7,7 @@ processors that each took, and their ratios: what else the machine does can only
 
 import argparse
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -73,9 +74,9 @@ def build_moments(arguments: list[str]) -> tuple[Took, Took]:
     begun, used = time.perf_counter(), _cpu_of_children()
     command = [sys.executable, "-u", "-c", _BUILD, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while not (line := process.stderr.readline()).startswith(b"first image"):
+        while not (said := re.search(rb"first image (\S+)", process.stderr.readline())):
             assert process.poll() is None, "the build failed"
-        first = Took(time.perf_counter() - begun, float(line.split()[-1]))
+        first = Took(time.perf_counter() - begun, float(said[1]))
         process.stderr.close()
         *_, (last, cpu) = ((time.perf_counter(), line.split()[-1]) for line in process.stdout)
         process.wait()
