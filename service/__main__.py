@@ -21,7 +21,8 @@ Ready = Callable[[str], None]
 SUPERVISOR: Final = "supervisor"
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Read once, when numpy, FAISS and torch are imported."""
-_HEARTBEAT_SECONDS: Final = 30.0
+HEARTBEAT_SECONDS: Final = 30.0
+"""Seconds of silence after which a process that answers is replaced."""
 _BEATS_SECONDS: Final = 3.0
 """What may pass between two signs of life of a process that has nothing to do, and to spare."""
 _ARENAS: Final = {"MALLOC_ARENA_MAX": "2"}
@@ -29,7 +30,8 @@ _ARENAS: Final = {"MALLOC_ARENA_MAX": "2"}
 _MOST_WORKERS: Final = 8
 NETWORK: Final = "network"
 """The name of the socket at which the network is asked."""
-_SHORT_PLACES: Final = ("/tmp", "/var/tmp", "/dev/shm")
+SHORT_PLACES: Final = ("/tmp", "/var/tmp", "/dev/shm")
+"""Where sockets are put if the usual folder has too long a name for them."""
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ def _shared_folder() -> tempfile.TemporaryDirectory[str]:
         No folder for temporary files can be used.
     """
     usual = tempfile.gettempdir()
-    for place in (usual, *_SHORT_PLACES):
+    for place in (usual, *SHORT_PLACES):
         with contextlib.suppress(OSError):
             folder = tempfile.TemporaryDirectory(prefix="unitscope-", dir=place)
             if fits(str(Path(folder.name, NETWORK))):
@@ -79,7 +81,7 @@ def _shared_folder() -> tempfile.TemporaryDirectory[str]:
             folder.cleanup()
     raise OSError(
         f"no folder for temporary files can be used: sockets need a path of at most 107 bytes, {usual} is too long "
-        f"or not writable, and so are {', '.join(_SHORT_PLACES)}; set TMPDIR to a shorter one"
+        f"or not writable, and so are {', '.join(SHORT_PLACES)}; set TMPDIR to a shorter one"
     )
 
 
@@ -93,7 +95,7 @@ def _supervise(settings: Settings, arguments: Sequence[str], folder: Path, ready
     turns = listen_at(address, settings.forward_queue)
     environment = _ARENAS | thread_limits(os.environ, 1)
     roles = [
-        Role("worker", "service.processes.request_worker", workers(settings), _HEARTBEAT_SECONDS, sockets, environment),
+        Role("worker", "service.processes.request_worker", workers(settings), HEARTBEAT_SECONDS, sockets, environment),
         Role(
             "network", "service.processes.inference_worker", settings.forward_passes,
             settings.forward_seconds + _BEATS_SECONDS,
@@ -104,7 +106,7 @@ def _supervise(settings: Settings, arguments: Sequence[str], folder: Path, ready
 
     if settings.jobs and results_folder(settings) is not None:
         behind = environment | dict.fromkeys(THREAD_VARIABLES, str(max(1, usable_cores() - 1)))
-        roles.append(Role("jobs", "service.processes.job_worker", settings.jobs, _HEARTBEAT_SECONDS, [], behind))
+        roles.append(Role("jobs", "service.processes.job_worker", settings.jobs, HEARTBEAT_SECONDS, [], behind))
 
     def answering() -> None:
         urls = addresses(sockets)

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 LONGEST = (
-    "test_receptive_field_models", "test_distributed", "test_nearest", "test_processes", "test_access", "test_jobs",
-    "test_answers", "test_hostile_files", "test_attribution", "test_passes", "test_images", "test_vectors",
-    "test_admission", "test_kill", "test_generated_requests", "test_codes", "test_faults", "test_benchmarks",
-    "test_output", "test_concepts", "test_urls", "test_unitscope", "test_load", "test_neurons",
-    "test_receptive_field_torchlens", "test_receptive_field", "test_safety", "test_uploads", "test_catalog",
-    "test_layouts", "test_generations", "test_imports", "test_precision", "test_programs",
+    "test_distributed", "test_generated_requests", "test_processes", "test_hostile_files", "test_access", "test_jobs",
+    "test_answers", "test_unitscope", "test_output", "test_benchmarks", "test_nearest", "test_receptive_field_models",
+    "test_passes", "test_images", "test_urls", "test_mistakes", "test_neurons", "test_vectors", "test_faults",
+    "test_remote", "test_codes", "test_load", "test_hostile_requests", "test_kill", "test_models", "test_layouts",
+    "test_descriptors", "test_catalog", "test_attribution", "test_page", "test_reference", "test_precision",
+    "test_receptive_field", "test_receptive_field_torchlens", "test_relabel", "test_write_shards",
 )  # fmt: skip
-"""As `--durations=0` had them; all others take less than 25 s."""
+"""By the seconds of CPU that each takes, its processes included; all others take less than 12."""
 
 
 def longest_first(items: list[pytest.Item]) -> None:

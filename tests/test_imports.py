@@ -44,7 +44,15 @@ from indexer.system.compiler import kept_out
 from indexer.system.torchvision import torchvision
 traces = trace_layers(torchvision.models.squeezenet1_1(), ["features.12"], (96, 128))
 assert traces["features.12"].field.kind == "exact"
-assert "torch._dynamo" not in sys.modules
+assert not {"torch._dynamo", "sympy", "torch.fx.experimental.symbolic_shapes"} & sys.modules.keys()
+with kept_out():
+    import sympy
+    from torch.fx.experimental.symbolic_shapes import guard_or_false, sym_eq, sym_and, ShapeEnv, is_concrete_int
+    assert (guard_or_false(True), sym_eq((1, 2), [1, 2])) == (True, True)
+    assert (sym_eq(1, 2), sym_and(True, False)) == (False, False)
+    Basic = sympy.Basic
+    assert isinstance(sympy.Symbol("x"), Basic) and not isinstance(1, Basic) and is_concrete_int(3)
+assert sympy.Basic is sys.modules["sympy"].Basic
 with kept_out():
     import torch._dynamo  # a stand-in still
     from torch._dynamo.utils import counters

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 16
 _BLOCKS_KEPT = 64
-_RETRY = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
+RETRY = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
+"""How often, and for how long, a request to a store is made again."""
 _TIMEOUTS = {"timeout": "60s", "connect_timeout": "3s"}
 _REFUSALS = ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
 _OBJECT_STORES = ("s3", "s3a", "gs", "az", "abfs")
@@ -241,7 +242,7 @@ def _filesystem(protocol: str) -> _FileSystem:
 
             http = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http:")
             buckets: _FileSystem = BucketFileSystem(  # type: ignore[call-overload]
-                protocol, retry_config=_RETRY, client_options=_TIMEOUTS | ({"allow_http": True} if http else {})
+                protocol, retry_config=RETRY, client_options=_TIMEOUTS | ({"allow_http": True} if http else {})
             )
             return buckets
         others: _FileSystem = fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)

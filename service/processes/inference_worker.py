@@ -25,7 +25,8 @@ from service.telemetry import logs, metrics
 
 log = logging.getLogger(__name__)
 
-_TICK: Final = 1.0
+TICK: Final = 1.0
+"""Seconds between two signs of life."""
 
 
 def main() -> int:
@@ -40,7 +41,7 @@ def main() -> int:
     while not given.lifeline.cut():
         given.lifeline.beat()
         logs.sweep()
-        readable, _, _ = select.select([listening.fileno(), given.lifeline.fileno()], [], [], _TICK)
+        readable, _, _ = select.select([listening.fileno(), given.lifeline.fileno()], [], [], TICK)
         if listening.fileno() in readable:
             _take(given, listening, networks)
         elif not preloaded:  # the others have started, or nearly
@@ -58,7 +59,7 @@ def _beating(given: Inherited) -> Iterator[None]:
 
     def beat() -> None:
         until = time.monotonic() + BOOT_SECONDS
-        while time.monotonic() < until and not done.wait(_TICK):
+        while time.monotonic() < until and not done.wait(TICK):
             given.lifeline.beat()
 
     thread = threading.Thread(target=beat, daemon=True)

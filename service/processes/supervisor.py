@@ -25,7 +25,8 @@ BOOT_SECONDS: Final = 120.0
 """How long a child may take until its first sign of life."""
 _STEADY_SECONDS: Final = 5.0
 """A child that lived that long is replaced at once, others after a growing delay."""
-_LONGEST_DELAY: Final = 5.0
+LONGEST_DELAY: Final = 5.0
+"""Seconds, at most, until a process that has failed is started again."""
 _TICK: Final = 0.25
 _END_SECONDS: Final = 5.0
 
@@ -113,7 +114,7 @@ class _Child:
         if self.lifeline is not None:
             self.lifeline.close()
         self.process = self.lifeline = None
-        self.start_at = time.monotonic() + _LONGEST_DELAY
+        self.start_at = time.monotonic() + LONGEST_DELAY
 
     def bury(self) -> int:
         """Wait for the end of a process that is ending; its exit status."""
@@ -130,7 +131,7 @@ class _Child:
             self.ready = False
         steady = time.monotonic() - self._started > _STEADY_SECONDS
         self._failures = 0 if steady else self._failures + 1
-        self.start_at = time.monotonic() + (0 if steady else min(0.05 * 2**self._failures, _LONGEST_DELAY))
+        self.start_at = time.monotonic() + (0 if steady else min(0.05 * 2**self._failures, LONGEST_DELAY))
         self.process = self.lifeline = None
         return status
 

@@ -176,20 +176,19 @@ def test_a_worker_is_frozen(local: Path, photos: Path, tmp_path: Path) -> None:
         check_same(local, tmp_path / "index")
 
 
-def test_the_scheduler_does_not_come_back(local: Path, photos: Path, tmp_path: Path) -> None:
-    with Cluster(tmp_path / "cluster", workers=1) as cluster:
+def test_the_scheduler_does_not_come_back(cluster: Cluster, local: Path, photos: Path, tmp_path: Path) -> None:
+    with Cluster(tmp_path / "lost", workers=1) as lost:
 
         def trouble(done: int) -> None:
             if done == 6:
-                kill(cluster.scheduler)
+                kill(lost.scheduler)
 
         with pytest.raises(EngineUnavailable, match=r"no Dask scheduler .* answers .*give the same command again"):
-            build_meanwhile(cluster, tmp_path / "index", photos, trouble, patience=2)
+            build_meanwhile(lost, tmp_path / "index", photos, trouble, patience=2)
     finished = written(tmp_path / "index")
     assert 3 <= len(finished) < 13
     assert not (tmp_path / "index" / "manifest.json").exists()
-    with Cluster(tmp_path / "another", workers=1) as cluster:
-        build_meanwhile(cluster, tmp_path / "index", photos, lambda done: None)
+    build_meanwhile(cluster, tmp_path / "index", photos, lambda done: None)
     check_same(local, tmp_path / "index")
     assert finished.items() <= written(tmp_path / "index").items()
 

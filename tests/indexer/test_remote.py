@@ -211,7 +211,7 @@ def test_copies_are_bounded(index: RemotePath, tmp_path: Path) -> None:
 def test_storage_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, object_store: ObjectStore) -> None:
     remote._filesystem.cache_clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(remote, "_RETRY", remote._RETRY | {"max_retries": 0})
+    monkeypatch.setattr(remote, "RETRY", remote.RETRY | {"max_retries": 0})
     for ask in (RemotePath.exists, RemotePath.stat, RemotePath.read_bytes, indexer.open):
         with pytest.raises(StorageUnavailable, match="does not answer"):
             ask(parse_location("s3://nowhere/index"))

@@ -104,7 +104,7 @@ def test_without_a_short_folder_it_is_said_what_is_needed(tmp_path: Path, monkey
     folder = tmp_path / ("t" * 200)
     folder.mkdir()
     monkeypatch.setattr(command.tempfile, "gettempdir", lambda: str(folder))
-    monkeypatch.setattr(command, "_SHORT_PLACES", (str(tmp_path / "none"),))
+    monkeypatch.setattr(command, "SHORT_PLACES", (str(tmp_path / "none"),))
     with pytest.raises(OSError, match=r"107 bytes.*set TMPDIR to a shorter one"):
         command._shared_folder()
     assert not list(folder.iterdir())

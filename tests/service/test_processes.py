@@ -67,7 +67,7 @@ def test_processes_may_open_as_many_files_as_they_are_let(small_index: Path, tmp
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (600, hard))
     try:
-        with running(tmp_path / "log", str(small_index)) as service:
+        with running(tmp_path / "log", str(small_index), "--workers", "1") as service:
             assert service.ask(PATCHES).status_code == 200
             limits = {resource.prlimit(process, resource.RLIMIT_NOFILE) for process in service.places().values()}
     finally:
@@ -83,24 +83,23 @@ def test_torch_is_loaded_before_it_is_needed_unless_told_otherwise(
         (network,) = service.children("inference_worker")
         return "libtorch" in Path(f"/proc/{network}/maps").read_text()
 
+    served = (str(small_index), "--workers", "1")
     patient = {"UNITSCOPE_FORWARD_WAIT": "120"}  # a busy machine may take more than 10 s to load torch
     with (
-        running(tmp_path / "log", str(small_index), UNITSCOPE_PRELOAD="true", **patient) as service,
-        running(tmp_path / "later", str(small_index), UNITSCOPE_PRELOAD="false", **patient) as later,
+        running(tmp_path / "log", *served, UNITSCOPE_PRELOAD="true", **patient) as service,
+        running(tmp_path / "later", *served, UNITSCOPE_PRELOAD="false", **patient) as later,
     ):
         wait_until(lambda: has_torch(service))
-        assert not has_torch(later)
-        for one in (service, later):
-            assert one.upload("small", photo).status_code == 200
-            assert has_torch(one)
-            assert "unitscope_process_ends_total{" not in one.ask("/metrics").get_data(as_text=True)
+        assert not has_torch(later)  # as the service of the other tests, whose first upload loads it
+        assert service.upload("small", photo).status_code == 200
+        assert "unitscope_process_ends_total{" not in service.ask("/metrics").get_data(as_text=True)
 
 
 @pytest.mark.parametrize(("longest", "least", "most"), [(60.0, 5, 1000), (0.05, 1, 8)])
 def test_a_process_that_loads_torch_is_alive_for_as_long_as_one_may_take_to_start(
     longest: float, least: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference_worker, "_TICK", 0.01)
+    monkeypatch.setattr(inference_worker, "TICK", 0.01)
     monkeypatch.setattr(inference_worker, "BOOT_SECONDS", longest)
     ours, theirs = socket.socketpair()
     lifeline = Lifeline(theirs.detach())
@@ -137,9 +136,9 @@ def test_a_worker_that_dies_is_replaced_and_nothing_counted_is_lost(service: Ser
 def test_a_worker_that_stands_still_is_replaced(small_index: Path, tmp_path: Path) -> None:
     script = tmp_path / "impatient.py"
     script.write_text(
-        "import sys, service.__main__ as command\ncommand._HEARTBEAT_SECONDS = 2.0\nsys.exit(command.main())\n"
+        "import sys, service.__main__ as command\ncommand.HEARTBEAT_SECONDS = 2.0\nsys.exit(command.main())\n"
     )
-    assert command._HEARTBEAT_SECONDS > 2
+    assert command.HEARTBEAT_SECONDS > 2
     with running(tmp_path / "log", str(small_index), program=[str(script)]) as service:
         wait_until(
             lambda: service.metric('unitscope_processes{role="worker"}') == len(service.children("request_worker"))
@@ -197,7 +196,7 @@ def test_log_lines_are_objects_that_carry_the_request_id(service: Service) -> No
 def test_requests_in_flight_are_answered_before_the_end(
     small_index: Path, tmp_path: Path, ending: signal.Signals
 ) -> None:
-    with running(tmp_path / "log", str(small_index)) as service:
+    with running(tmp_path / "log", str(small_index), "--workers", "1") as service:
         with socket.create_connection(service.address, timeout=60) as slow:
             slow.sendall(b"GET /v1/indexes/small HTTP/1.1\r\nHost: x\r\n")
             wait_until(lambda: service.ask("/healthz").status_code == 200)
@@ -287,7 +286,7 @@ def test_a_process_that_cannot_be_started_is_started_later(tmp_path: Path) -> No
         "import os, subprocess, sys\n"
         "from service.processes import supervisor\n"
         "popen, starts = subprocess.Popen, []\n"
-        "supervisor._LONGEST_DELAY = 0.1\n"
+        "supervisor.LONGEST_DELAY = 0.1\n"
         "def start(command, **options):\n"
         "    starts.append(command)\n"
         "    if len(starts) == 2:\n"
