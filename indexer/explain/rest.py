@@ -131,7 +131,7 @@ class Rest:
 
         def hold(maps: torch.Tensor) -> torch.Tensor:
             leaves[:] = [maps.detach().clone().requires_grad_()]
-            return leaves[0]
+            return leaves[0].clone()  # what follows may work in place
 
         with torch.enable_grad(), of_user("the network, asked for gradients,"):
             outputs = self._pass(source, hold)

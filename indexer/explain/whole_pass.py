@@ -11,7 +11,7 @@ from indexer.network.passes.hooked_pass import run_pass
 from indexer.receptive_field.maps import output_of
 
 MapChange = Callable[[torch.Tensor], torch.Tensor]
-"""From a layer's maps (B, C, H, W) to those that take their place; it leaves its argument as it is."""
+"""From a layer's maps (B, C, H, W) to a new tensor that takes their place; it leaves its argument as it is."""
 
 
 def whole_pass(
