@@ -45,14 +45,14 @@ class GraphRest:
         return None not in known and self._output in known and self._changed in known
 
     def run(self, module: nn.Module, value: torch.Tensor, change: Change | None = None) -> torch.Tensor:
-        """The output that follows from this output of ``start``, which stays as it is.
+        """The output that follows from this output of ``start``, which what follows may rewrite.
 
         Parameters
         ----------
         module : nn.Module
             The network, whose weights are read.
         """
-        values: dict[Any, Any] = {self._start: value.clone()}
+        values: dict[Any, Any] = {self._start: value}
         if change is not None and self._start is self._changed:
             values[self._start] = change(value)
         for node in self._nodes:

@@ -131,7 +131,7 @@ class Rest:
 
         def hold(maps: torch.Tensor) -> torch.Tensor:
             leaves[:] = [maps.detach().clone().requires_grad_()]
-            return leaves[0]
+            return leaves[0].clone()  # what follows may work in place
 
         with torch.enable_grad(), of_user("the network, asked for gradients,"):
             outputs = self._pass(source, hold)
@@ -193,8 +193,8 @@ class RestFromMaps(Rest):
         given = output_of(torch.from_numpy(filled).to(self.network.device), self.network.traces[self.start or ""])
         if given is None:
             raise InvalidRequest(f"the maps of layer {self.start} do not hold all of its output")
-        if given.dim() == 4:  # as the network's own passes have it
-            given = given.contiguous(memory_format=torch.channels_last)
+        # A copy, as what follows may work in place; in the memory format of the network's own passes.
+        given = given.clone(memory_format=torch.channels_last if given.dim() == 4 else torch.contiguous_format)
 
         def changed(returned: torch.Tensor) -> torch.Tensor:
             assert change is not None

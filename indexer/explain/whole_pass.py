@@ -8,9 +8,10 @@ from torch import nn
 from indexer.errors import BadActivations
 from indexer.network.forward import Network, as_maps
 from indexer.network.passes.hooked_pass import run_pass
+from indexer.receptive_field.maps import output_of
 
 MapChange = Callable[[torch.Tensor], torch.Tensor]
-"""From a layer's maps (B, C, H, W) to those that take their place; it leaves its argument as it is."""
+"""From a layer's maps (B, C, H, W) to a new tensor that takes their place; it leaves its argument as it is."""
 
 
 def whole_pass(
@@ -53,6 +54,9 @@ def changed_output(network: Network, layer: str, returned: object, change: MapCh
     assert isinstance(returned, torch.Tensor)
     if returned.is_quantized:
         raise BadActivations(f"layer {layer!r} gives quantized numbers, which cannot be changed; name another")
+    whole = output_of(changed, trace)
+    if whole is not None:
+        return whole
     replaced = returned.clone()
     as_maps(layer, replaced, trace).copy_(changed)  # its maps are a view of it
     return replaced
