@@ -98,3 +98,17 @@ def made(net: str = "Net", seed: int = 0, outputs: int = 3) -> tuple[nn.Module, 
     """A network by its name, with weights of a seed."""
     torch.manual_seed(seed)
     return NETS[net](outputs), TOLD
+
+
+class Tokens(nn.Module):
+    """A list of places in place of a map, with or without a token that comes before."""
+
+    def __init__(self, prefix: int) -> None:
+        super().__init__()
+        self.a, self.b, self.head = nn.Conv2d(3, 6, 4, stride=4), nn.Linear(6, 6), nn.Linear(6, 3)
+        self.first = nn.Parameter(torch.randn(1, prefix, 6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = torch.cat([self.first.expand(len(x), -1, -1), self.a(x).flatten(2).transpose(1, 2)], 1)
+        mixed = self.b(tokens).relu()
+        return self.head(mixed[:, 0] + mixed.mean(1))

@@ -23,11 +23,13 @@ from benchmarks import (
     growth,
     indexing,
     limited,
+    measure,
     packages,
     peers,
     questions,
     sketch,
     stages,
+    why,
 )  # fmt: skip
 from indexer.images.listing import list_images
 from indexer.network.models import load_model
@@ -259,3 +261,14 @@ def test_ways_to_keep_vectors_are_compared(small_index: Path, tmp_path: Path, mo
     most = [row for row in rows if row["probes"] == 64]
     assert min(row["of 100"] for row in most) > 0.9
     assert min(row["ms"] for row in rows) > 0
+
+
+def test_why_and_what_if_are_measured(small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "ROUNDS", 1)
+    out = tmp_path / "figures.json"
+    assert why.main([str(small_index), "--layer", "features.12", "--rest", "classifier", "--out", str(out)]) == 0
+    assert [len(row["measured"]) for row in json.loads(out.read_text())] == [1, 1]
+    with indexer.open(small_index) as index:
+        before, after = why.by_hand(index, index.network(), "features.12", ["classifier"])()
+        assert before.tolist() == np.asarray(index.layer("classifier").peaks).argmax(axis=0).tolist()
+        assert after.shape == before.shape

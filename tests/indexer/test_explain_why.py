@@ -14,7 +14,8 @@ from indexer.explain.rest import rest_behind
 from indexer.images.preprocessing import Preprocessing
 from indexer.network.forward import Network
 from indexer.network.models import LoadedModel
-from tests.explained_models import NETS, SIZE, made
+from indexer.receptive_field.layout import Layout
+from tests.explained_models import NETS, SIZE, Tokens, made
 
 STARTS = {
     "Net": ("a", "b"), "Residual": ("a", "a"), "InPlace": ("a", "a"), "Concatenating": (None, None),
@@ -185,3 +186,24 @@ def test_blocks_add_up_to_the_map(side: int) -> None:
     assert summed.shape == (-(-7 // side), -(-11 // side))
     assert summed[0, 0] == pytest.approx(map_[:side, :side].sum())
     assert summed.sum() == pytest.approx(map_.sum())
+
+
+@pytest.mark.parametrize("prefix", [0, 1])
+def test_tokens_are_silenced_where_they_are_maps(prefix: int) -> None:
+    """What a layout leaves out of the maps stays, so that the maps alone are not enough to go on from."""
+    torch.manual_seed(prefix)
+    module, pixels = Tokens(prefix), pixels_of(prefix)
+    layout = Layout.parse(f"NTC:6x9+{prefix}" if prefix else "NTC:6x9")
+    network = network_of(module, layouts={"b": layout})
+    assert rest_behind(network, "b", "head").start == ("a" if prefix else "b")
+    said = explain(network, Asked("b", "head", 1, limit=6), pixels)
+    assert said.up or said.down
+    for each in (*said.up, *said.down):
+
+        def silence(returned: torch.Tensor, neuron: int = each.neuron) -> torch.Tensor:
+            returned = returned.clone()
+            returned[:, prefix:, neuron] = 0
+            return returned
+
+        with torch.no_grad():
+            assert each.without == pytest.approx(float(plain(module, pixels, "b", silence)[1]), abs=1e-5)
