@@ -23,7 +23,7 @@ SILENT_SECONDS: Final = 30.0
 
 
 def take(folder: Path) -> int | None:
-    """Claim a job; gives the descriptor that holds the claim until it is closed. None where it is claimed already."""
+    """Claim a job; gives the descriptor that holds the claim until it is closed. None where it may not be run."""
     held = None
     claim = {"host": socket.gethostname(), "process": os.getpid(), "boot": _boot(), "started": time.time()}
     try:
@@ -33,7 +33,7 @@ def take(folder: Path) -> int | None:
     except OSError as error:
         if held is not None:
             os.close(held)
-        if isinstance(error, FileExistsError):
+        if isinstance(error, FileExistsError | FileNotFoundError):  # claimed, or deleted meanwhile
             return None
         raise
     return held

@@ -150,6 +150,8 @@ class Runner:
         except OSError as error:
             log.error("the result of job %s cannot be written", request.id, exc_info=error)
             return Outcome("failed", f"its result cannot be written ({error.strerror}); see --results", started)
+        except ValueError:  # JSON has no such numbers
+            return Outcome("failed", "its result has figures that are not finite; ask for smaller changes", started)
         size, allowed = self._store.size(request.id), self._settings.results_bytes
         if size > allowed:
             self._store.drop_result(request.id)

@@ -161,7 +161,7 @@ class Store:
         folder = self._folder(request.id)
         if not (folder / claims.CLAIM).exists():
             return Job(request, "queued")
-        progress = {"started": claims.read(folder).get("started")} | self._progress(folder)
+        progress: dict[str, Any] = {"started": claims.read(folder).get("started")} | self._progress(folder)
         if claims.is_alive(folder, self.root / LOCK):
             return Job(request, "running", **progress, cancelling=(folder / CANCEL).exists())
         outcome = self._read(request.id, OUTCOME, Outcome)  # it may have ended while this looked

@@ -5,6 +5,7 @@ process.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -89,6 +90,7 @@ class Watch:
                 self.reason = self._why_end(now - began)
                 self._told_at = now
             elif now - self._told_at > self._grace:
+                self._told_at = math.inf  # once is enough
                 self._on_stuck(self.reason)
             with suppress(OSError):  # the folder may be full or gone; the job shows that when it ends
                 if self._steps != written and now - written_at > _PROGRESS_SECONDS:
