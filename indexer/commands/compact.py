@@ -12,7 +12,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from indexer.commands.console.progress import Bar
     from indexer.commands.console.summary import print_summary
-    from indexer.jobs.compact import compact
+    from indexer.jobs.upkeep.compact import compact
 
     print_summary(options.index, compact(options.index, Bar().reporter.stage))
     return 0

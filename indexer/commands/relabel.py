@@ -27,7 +27,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from indexer.commands.console.progress import Bar
-    from indexer.jobs.relabel import relabel
+    from indexer.jobs.upkeep.relabel import relabel
 
     categories = categories_of(options)
     bar = Bar("reading")

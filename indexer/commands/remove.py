@@ -17,7 +17,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from indexer.commands.console.progress import Bar
     from indexer.commands.console.summary import print_summary
-    from indexer.jobs.remove import remove
+    from indexer.jobs.upkeep.remove import remove
 
     manifest = remove(options.index, options.id, options.path, options.class_, Bar().reporter.stage)
     print_summary(options.index, manifest)

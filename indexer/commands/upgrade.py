@@ -12,7 +12,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from indexer.commands.console.progress import Bar
     from indexer.commands.console.summary import print_summary
-    from indexer.jobs.upgrade import upgrade
+    from indexer.jobs.upkeep.upgrade import upgrade
 
     manifest = upgrade(options.index, Bar().reporter.stage)
     if manifest is None:

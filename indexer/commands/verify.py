@@ -14,7 +14,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from indexer.jobs.verify import verify
+    from indexer.jobs.upkeep.verify import verify
 
     faults = verify(options.index)
     for fault in faults:
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
 def _repair(options: argparse.Namespace) -> None:
     from indexer.commands.console.progress import Bar
     from indexer.commands.console.summary import print_summary
-    from indexer.jobs.verify import repair
+    from indexer.jobs.upkeep.verify import repair
 
     reporter, limits = Bar().reporter, limits_of(options)
     manifest = repair(options.index, options.weights, options.device, reporter, limits, options.model)

@@ -65,8 +65,8 @@ class Manifest:
     vectors : dict of str to dict
         How the vectors of each layer are indexed.
     left_out : list of str
-        Fingerprints (`indexer.jobs.remove.path_fingerprint`) of the paths of removed images, which must not be added
-        again.
+        Fingerprints (`indexer.index.fingerprint.path_fingerprint`) of the paths of removed images, which must not be
+        added again.
     intake : Intake
         Where the images come from.
     endings : dict of str to int

@@ -11,6 +11,7 @@ from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, No
 from indexer.images.columns import Wanted
 from indexer.images.listing import Listing, list_images
 from indexer.index.configuration import Configuration
+from indexer.index.fingerprint import path_fingerprint
 from indexer.index.loading import PLAIN, Loading
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
@@ -32,7 +33,6 @@ from indexer.jobs.origin.sources import (
 from indexer.jobs.origin.taking_in import remember, taken_in
 from indexer.jobs.pipeline.write_shards import Engine, index_shards
 from indexer.jobs.plan import Plan, new_plan, unfinished_plan
-from indexer.jobs.remove import path_fingerprint
 from indexer.jobs.reporter import Reporter
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
@@ -199,7 +199,7 @@ def add(
     An interrupted job is finished first. Images that were removed stay out, except those that ``again`` names by their
     path or by a folder above it. Images whose file has changed since are not indexed again: remove them, then name them
     in ``again``. Images whose class has changed keep the old one, and the reporter is told so:
-    `indexer.jobs.relabel.relabel` changes classes.
+    `indexer.jobs.upkeep.relabel.relabel` changes classes.
 
     ``columns`` are those of the list. ``model`` is the path of the program file, for an index that was made with one;
     see `indexer.network.restore.network_of`.

@@ -8,11 +8,11 @@ from indexer.derive.generation import derive_and_publish
 from indexer.errors import NotFound, NotReproducible
 from indexer.images.left_out import none_usable
 from indexer.index import layout
+from indexer.index.fingerprint import path_fingerprint
 from indexer.index.manifest import Manifest, ShardInfo
 from indexer.jobs.limits import Limits
 from indexer.jobs.pipeline.write_shards import Engine, run_plan
 from indexer.jobs.plan import Plan
-from indexer.jobs.remove import path_fingerprint
 from indexer.jobs.reporter import Reporter
 from indexer.shards.reader import Shard
 from indexer.store import atomic

@@ -1,4 +1,4 @@
-"""How far a job trusts a network. This module needs no torch, because commands and `indexer.jobs.verify` import it."""
+"""How far a job trusts a network. It needs no torch, because commands and `indexer.jobs.upkeep.verify` import it."""
 
 from dataclasses import dataclass
 

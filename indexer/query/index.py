@@ -11,8 +11,8 @@ from indexer.errors import InvalidRequest
 from indexer.query import top
 from indexer.query.generation import page_of
 from indexer.query.layer import Layer, cell_of
+from indexer.query.nearest.search import Search
 from indexer.query.records import Firing, ImageRecord, Page, Patch, PerImage
-from indexer.query.search import Search
 from indexer.shards.format import as_kept
 from indexer.store.remote import parse_location
 from indexer.store.storage import Location

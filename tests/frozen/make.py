@@ -13,7 +13,7 @@ from PIL import Image
 import indexer
 from indexer.derive.nearest import vectors
 from indexer.jobs.build import BuildRequest, build
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.remove import remove
 from tests.frozen.answers import answers_of
 
 CLASSES = ("kingfisher", "lighthouse", "")

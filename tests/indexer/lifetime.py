@@ -7,8 +7,8 @@ import torch
 from indexer.errors import NotAnIndex
 from indexer.index.manifest import read_manifest
 from indexer.jobs.build import add, build
-from indexer.jobs.compact import compact
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.compact import compact
+from indexer.jobs.upkeep.remove import remove
 from tests.conftest import build_request
 
 

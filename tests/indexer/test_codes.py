@@ -19,8 +19,8 @@ from indexer.derive.nearest.vectors_file import check_vectors
 from indexer.derive.sources import Sources, closing_opened
 from indexer.index.manifest import read_manifest
 from indexer.jobs.build import build
-from indexer.jobs.compact import compact
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.compact import compact
+from indexer.jobs.upkeep.remove import remove
 from indexer.query.index import Index
 from tests import reference
 from tests.conftest import build_request, write_photos

@@ -26,7 +26,7 @@ from indexer.jobs.limits import Limits
 from indexer.jobs.pipeline.write_shards import ShardTask, existing_shard, index_shards
 from indexer.jobs.plan import ShardPlan, read_plan
 from indexer.jobs.reporter import Reporter
-from indexer.jobs.verify import verify
+from indexer.jobs.upkeep.verify import verify
 from indexer.system.cores import cores
 from tests.conftest import build_request, write_photos
 from tests.indexer.cluster import Cluster, kill

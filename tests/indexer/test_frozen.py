@@ -15,10 +15,10 @@ import indexer
 from indexer.cli import main
 from indexer.derive.nearest import vectors
 from indexer.errors import DamagedFile, InvalidRequest
-from indexer.jobs import upgrade as upgrading
 from indexer.jobs.build import add
-from indexer.jobs.upgrade import upgrade
-from indexer.jobs.verify import verify
+from indexer.jobs.upkeep import upgrade as upgrading
+from indexer.jobs.upkeep.upgrade import upgrade
+from indexer.jobs.upkeep.verify import verify
 from tests.frozen.answers import answers_of
 from tests.frozen.make import FAISS_BYTES
 

@@ -31,7 +31,7 @@ from indexer.derive.nearest.rabitq import few_lists, train_codes
 from indexer.derive.nearest.vectors_file import check_vectors
 from indexer.errors import DamagedFile, StorageUnavailable, UnitscopeError
 from indexer.index.manifest import read_manifest
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.remove import remove
 from indexer.query import sandbox
 from indexer.shards.reader import Shard
 from tests.memory import peak_kb
@@ -299,7 +299,7 @@ def test_faiss_can_read_whatever_is_accepted(vectors: tuple[Path, Path | None], 
 
 
 def test_ids_that_are_not_there_are_left_out(own: Path) -> None:
-    from indexer.query import proposals
+    from indexer.query.nearest import proposals
 
     with indexer.open(own) as index:
         layer = index.layer(LAYER)

@@ -30,12 +30,12 @@ from indexer.images import reading
 from indexer.images.preprocessing import Preprocessing
 from indexer.index.manifest import read_manifest
 from indexer.jobs.build import add, build
-from indexer.jobs.compact import compact
 from indexer.jobs.info import describe, skipped_images
 from indexer.jobs.limits import Limits
 from indexer.jobs.pipeline import forwarding, write_shards
-from indexer.jobs.remove import remove
-from indexer.jobs.verify import repair, verify
+from indexer.jobs.upkeep.compact import compact
+from indexer.jobs.upkeep.remove import remove
+from indexer.jobs.upkeep.verify import repair, verify
 from indexer.network.forward import Network
 from indexer.shards.reduce_gpu import CountTable
 from indexer.shards.writer import ShardWriter

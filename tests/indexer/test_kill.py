@@ -13,7 +13,7 @@ import pytest
 
 import indexer
 from indexer.errors import NotAnIndex
-from indexer.jobs.verify import verify
+from indexer.jobs.upkeep.verify import verify
 from tests.conftest import write_photos
 from tests.indexer.lifetime import live
 from tests.indexer.test_jobs import answers

@@ -10,10 +10,10 @@ from PIL import Image
 import indexer
 from indexer.derive.nearest import ivf, vectors
 from indexer.jobs.build import build
-from indexer.query import similarity
 from indexer.query.index import Index
 from indexer.query.layer import Layer
-from indexer.query.proposals import SearchPlan
+from indexer.query.nearest import similarity
+from indexer.query.nearest.proposals import SearchPlan
 from indexer.shards.reader import Shard
 from tests import reference
 from tests.conftest import LAYERS, build_request

@@ -20,7 +20,7 @@ from indexer.index.manifest import read_manifest
 from indexer.jobs.build import add, build
 from indexer.jobs.info import describe
 from indexer.jobs.precision_report import ranks_kept
-from indexer.jobs.verify import repair
+from indexer.jobs.upkeep.verify import repair
 from indexer.network.forward import Network
 from indexer.network.models import load_model
 from indexer.network.precision import fold_batch_norms, in_precision

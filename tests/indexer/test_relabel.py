@@ -12,15 +12,15 @@ from indexer.cli import main
 from indexer.errors import ConfigurationMismatch, DamagedFile, ImageUnavailable, InvalidRequest
 from indexer.images.columns import Wanted
 from indexer.index.manifest import read_manifest
-from indexer.jobs import relabel as relabelling
 from indexer.jobs.build import add, build
-from indexer.jobs.compact import compact
 from indexer.jobs.info import describe
 from indexer.jobs.precision_report import ranks_kept
-from indexer.jobs.relabel import relabel
-from indexer.jobs.remove import remove
 from indexer.jobs.reporter import Reporter
-from indexer.jobs.verify import repair, verify
+from indexer.jobs.upkeep import relabel as relabelling
+from indexer.jobs.upkeep.compact import compact
+from indexer.jobs.upkeep.relabel import relabel
+from indexer.jobs.upkeep.remove import remove
+from indexer.jobs.upkeep.verify import repair, verify
 from indexer.network import models
 from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Patch

@@ -17,11 +17,11 @@ from indexer.images import reading
 from indexer.index.lock import writing
 from indexer.index.manifest import publish, read_manifest
 from indexer.jobs.build import add, build
-from indexer.jobs.compact import compact
 from indexer.jobs.info import describe
 from indexer.jobs.pipeline import forwarding
-from indexer.jobs.remove import remove
-from indexer.jobs.verify import repair, verify
+from indexer.jobs.upkeep.compact import compact
+from indexer.jobs.upkeep.remove import remove
+from indexer.jobs.upkeep.verify import repair, verify
 from indexer.shards import pool
 from indexer.store import atomic, lease, remote, remote_storage
 from indexer.store.cache import Cache

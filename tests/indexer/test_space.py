@@ -13,8 +13,8 @@ from indexer.derive.nearest import vectors
 from indexer.index.manifest import read_manifest
 from indexer.jobs.build import build
 from indexer.jobs.info import describe
-from indexer.jobs.remove import remove
 from indexer.jobs.space import KINDS, bytes_by_kind
+from indexer.jobs.upkeep.remove import remove
 from tests.conftest import build_request, write_photos
 
 LAYERS = ("features.7", "features.12")

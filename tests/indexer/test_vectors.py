@@ -13,9 +13,9 @@ from indexer.derive.nearest import ivf, rabitq, vectors
 from indexer.derive.sources import Sources, closing_opened
 from indexer.errors import DamagedFile
 from indexer.jobs.build import BuildRequest, build
-from indexer.jobs.compact import compact
-from indexer.jobs.remove import remove
-from indexer.jobs.verify import repair, verify
+from indexer.jobs.upkeep.compact import compact
+from indexer.jobs.upkeep.remove import remove
+from indexer.jobs.upkeep.verify import repair, verify
 from indexer.shards.reader import Shard
 from tests import reference
 from tests.conftest import build_request, write_photos

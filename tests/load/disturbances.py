@@ -10,8 +10,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from indexer.index.manifest import read_manifest
-from indexer.jobs.compact import compact
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.compact import compact
+from indexer.jobs.upkeep.remove import remove
 from tests.load.questions import Answers
 from tests.service.processes import Service
 

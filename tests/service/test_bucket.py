@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.remove import remove
 from indexer.store.remote import RemotePath
 from tests.object_store import ObjectStore, upload
 from tests.service.conforming import ConformingClient

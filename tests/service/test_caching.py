@@ -9,7 +9,7 @@ import pytest
 
 import indexer
 from indexer.jobs.build import add, build
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.remove import remove
 from indexer.query.index import Index
 from service.http.etags import Tagged, Tags
 from service.payloads.versions import Versions

@@ -14,8 +14,8 @@ import pytest
 
 import indexer
 from indexer.errors import DamagedFile, StorageUnavailable
-from indexer.jobs.compact import compact
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.compact import compact
+from indexer.jobs.upkeep.remove import remove
 from service.errors import IndexUnavailable
 from service.indexes.catalog import Catalog
 from service.indexes.generations import OpenGeneration

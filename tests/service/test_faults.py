@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from indexer.jobs.build import build
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.remove import remove
 from indexer.store import durable
 from tests.conftest import build_request, write_photos
 from tests.service.conforming import ConformingClient

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from indexer.images.geometry import Box
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.remove import remove
 from indexer.network.attribution import attribute, unit_of
 from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import sheet

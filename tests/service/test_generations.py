@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from indexer.jobs.build import add, build
-from indexer.jobs.compact import compact
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.compact import compact
+from indexer.jobs.upkeep.remove import remove
 from tests.conftest import build_request, moved_index, write_photos
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve

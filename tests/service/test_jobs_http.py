@@ -11,7 +11,7 @@ from indexer.explain.edits import Edit
 from indexer.explain.group import why_group
 from indexer.explain.importance import importance
 from indexer.explain.what_if import what_if
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.remove import remove
 from indexer.network.restore import network_of
 from service.jobs.kinds import KINDS
 from tests.planted import build_planted, numbered, write_colours

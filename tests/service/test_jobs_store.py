@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import Stopped
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.remove import remove
 from service.indexes.served import catalog_of
 from service.inference.loader import Networks
 from service.jobs import claims, runner, tidy

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 from flask.testing import FlaskClient
 
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.remove import remove
 from service.access import tokens
 from service.http.response_cache import Answers, Finished
 from tests.service.conforming import ConformingClient

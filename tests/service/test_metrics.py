@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.remove import remove
 from service.http.contract import Contract
 from service.telemetry import metrics
 from tests.service.conforming import ConformingClient

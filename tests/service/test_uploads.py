@@ -14,7 +14,7 @@ from PIL import Image
 import indexer
 from indexer.errors import DamagedFile
 from indexer.jobs.build import build
-from indexer.jobs.remove import remove
+from indexer.jobs.upkeep.remove import remove
 from indexer.query.index import Index
 from indexer.query.lookup import Lookup, look_up
 from service.errors import Busy

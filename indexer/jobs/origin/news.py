@@ -5,10 +5,10 @@ from collections.abc import Collection
 from indexer.derive.image_table import ImageTable
 from indexer.errors import UnitscopeError
 from indexer.images.listing import Listing
+from indexer.index.fingerprint import path_fingerprint
 from indexer.index.manifest import Manifest
 from indexer.jobs.info import skipped_images
 from indexer.jobs.origin.sources import Origin, Say, from_a_forgotten_list, list_origin
-from indexer.jobs.remove import path_fingerprint
 from indexer.store.storage import Location
 
 

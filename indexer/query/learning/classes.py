@@ -12,7 +12,7 @@ from indexer.query.deadline import checked
 from indexer.query.index import Index
 from indexer.query.learning.neurons import require_classes
 from indexer.query.learning.outputs import classes_of
-from indexer.query.similarity import highest
+from indexer.query.nearest.similarity import highest
 
 NEURONS = 10
 """How many neurons are named as evidence, by default."""

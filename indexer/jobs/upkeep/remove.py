@@ -1,6 +1,5 @@
 """Hide images from every answer, at once and completely: the next generation is derived without them."""
 
-import hashlib
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -9,6 +8,7 @@ import numpy as np
 from indexer.derive import image_table
 from indexer.derive.generation import Report, derive_and_publish
 from indexer.errors import InvalidRequest, NotFound
+from indexer.index.fingerprint import path_fingerprint
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.store.storage import Location
@@ -23,8 +23,8 @@ def remove(
 ) -> Manifest:
     """Remove images by id, by path, or a whole class.
 
-    `indexer.jobs.compact.compact` then erases them from the files of the index. The original files stay where they are,
-    and `indexer.jobs.build.add` leaves them out unless its ``again`` names them.
+    `indexer.jobs.upkeep.compact.compact` then erases them from the files of the index. The original files stay where
+    they are, and `indexer.jobs.build.add` leaves them out unless its ``again`` names them.
 
     Raises
     ------
@@ -45,11 +45,6 @@ def remove(
         removed = sorted({*manifest.removed, *table.id[rows].tolist()})
         left_out = sorted({*manifest.left_out, *map(path_fingerprint, table.paths(rows))})
         return derive_and_publish(index, replace(manifest, removed=removed, left_out=left_out), report)
-
-
-def path_fingerprint(path: str) -> str:
-    """The digest that an index keeps of a removed image's path. The path itself may have to be erased, too."""
-    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 def _select(

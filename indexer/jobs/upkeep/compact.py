@@ -10,7 +10,7 @@ from indexer.index.configuration import Configuration
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, ShardInfo, read_manifest
 from indexer.jobs.plan import unfinished_plan
-from indexer.jobs.rewriting import rewritten
+from indexer.jobs.upkeep.rewriting import rewritten
 from indexer.shards.reader import Shard
 from indexer.store import atomic
 from indexer.store.storage import Location

@@ -9,8 +9,8 @@ from indexer.errors import DamagedFile, InvalidRequest
 from indexer.index import layout
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, ShardInfo, read_manifest, read_older_manifest
-from indexer.jobs.compact import delete_unlisted
-from indexer.jobs.rewriting import rewritten
+from indexer.jobs.upkeep.compact import delete_unlisted
+from indexer.jobs.upkeep.rewriting import rewritten
 from indexer.shards.older_reader import OlderShard
 from indexer.shards.reader import Shard
 from indexer.store import atomic

@@ -3,10 +3,10 @@
 import numpy as np
 
 from indexer.errors import InvalidRequest
-from indexer.query import similarity
 from indexer.query.generation import Generation
 from indexer.query.layer import Layer
-from indexer.query.proposals import SearchPlan
+from indexer.query.nearest import similarity
+from indexer.query.nearest.proposals import SearchPlan
 from indexer.query.records import Page, PerImage, SimilarImage, SimilarPatch
 
 

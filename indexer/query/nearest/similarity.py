@@ -1,6 +1,6 @@
 """Cells near a vector, cells far along a direction, images near an image.
 
-FAISS proposes cells (`indexer.query.proposals`), the kept maps decide: every score is computed from the float16
+FAISS proposes cells (`indexer.query.nearest.proposals`), the kept maps decide: every score is computed from the float16
 activations.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from indexer.errors import InvalidRequest
 from indexer.query.deadline import checked
 from indexer.query.layer import Layer
-from indexer.query.proposals import (
+from indexer.query.nearest.proposals import (
     SPARE,
     SearchPlan,
     all_that_may_be_nearest,
