@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from indexer.shards.histogram import ZERO, Histogram, recode
-from indexer.shards.packing import PackedMaps
+from indexer.shards.maps.packing import PackedMaps
 
 _COMPACT_AT = 1 << 22  # entries that wait before they are merged: 50 MB
 _LARGE = 128  # cells from which on a map is counted in a table
@@ -60,7 +60,7 @@ class Counter:
     def _tabulate(self, image: PackedMaps) -> None:
         if not len(self._table):
             self._table = np.zeros((self.channels, _CODES), np.uint16)
-        from indexer.shards import kernels  # here, because reading derived files does not need it
+        from indexer.shards.maps import kernels  # here, because reading derived files does not need it
 
         full = np.empty(len(image.values), np.uint32)  # each may be the one that makes its entry full
         passed = kernels.count(image.values, image.ends, self._table, full)
@@ -72,7 +72,7 @@ class Counter:
         if not len(self._table):
             neurons = np.flatnonzero(self._zeros)
             return Histogram(self.channels, (neurons << 16 | ZERO).astype(np.uint32), self._zeros[neurons])
-        from indexer.shards import kernels
+        from indexer.shards.maps import kernels
 
         most = np.count_nonzero(self._table) + self.channels
         keys, counts = np.empty(most, np.uint32), np.empty(most, np.int64)

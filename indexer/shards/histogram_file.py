@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 
 from indexer.index import hdf5
-from indexer.shards.codec import compressed, shuffled_and_compressed
 from indexer.shards.format import ZSTD_FILTER, ZSTD_LEVEL
 from indexer.shards.histogram import Histogram
+from indexer.shards.maps.codec import compressed, shuffled_and_compressed
 
 _CODES = 1 << 16
 _WIDTH = _CODES // 8

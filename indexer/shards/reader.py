@@ -13,7 +13,7 @@ from indexer.index.manifest import ShardInfo
 from indexer.shards import format as shard_format
 from indexer.shards.histogram import Histogram
 from indexer.shards.histogram_file import read_histogram
-from indexer.shards.maps_reader import MapsReader
+from indexer.shards.maps.reader import MapsReader
 from indexer.shards.records import IndexedImage
 from indexer.store.storage import Location, storage_at
 

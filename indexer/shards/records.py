@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.shards.packing import PackedMaps
+from indexer.shards.maps.packing import PackedMaps
 
 
 @dataclass(frozen=True, slots=True)

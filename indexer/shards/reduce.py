@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from indexer.errors import NotFinite
-from indexer.shards import kernels
 from indexer.shards.format import HALF_MAX
 from indexer.shards.histogram import recode
-from indexer.shards.packer import packed, reduced_and_packed
+from indexer.shards.maps import kernels
+from indexer.shards.maps.packer import packed, reduced_and_packed
 from indexer.shards.records import LayerBatch
 
 _INFINITE = 0x7C00  # the bits of float16's infinity

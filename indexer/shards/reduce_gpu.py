@@ -19,7 +19,7 @@ import torch
 
 from indexer.shards.format import HALF_MAX
 from indexer.shards.histogram import Histogram
-from indexer.shards.packer import packed
+from indexer.shards.maps.packer import packed
 from indexer.shards.records import LayerBatch
 from indexer.shards.reduce import refuse_non_finite
 

@@ -22,8 +22,8 @@ from indexer.shards import format as shard_format
 from indexer.shards.counting import Counter
 from indexer.shards.histogram import Histogram
 from indexer.shards.histogram_file import write_histogram
-from indexer.shards.maps_writer import MapsWriter
-from indexer.shards.packing import PackedMaps
+from indexer.shards.maps.packing import PackedMaps
+from indexer.shards.maps.writer import MapsWriter
 from indexer.shards.records import IndexedImage, LayerBatch
 
 _COUNTED_AHEAD = 2  # layers whose finished histograms wait in memory while another layer is written

@@ -15,7 +15,7 @@ from indexer.network.forward import Network
 from indexer.network.models import load_model
 from indexer.shards import reduce_gpu
 from indexer.shards.counting import Counter
-from indexer.shards.packer import packed
+from indexer.shards.maps.packer import packed
 from indexer.shards.reader import Shard
 from indexer.shards.reduce import reduce_maps
 from tests.conftest import build_request, write_photos

@@ -11,7 +11,7 @@ from indexer.shards import counting as module
 from indexer.shards import histogram
 from indexer.shards.counting import Counter
 from indexer.shards.histogram import Histogram, decode, recode
-from indexer.shards.packer import packed
+from indexer.shards.maps.packer import packed
 
 
 def maps_of(seed: int, images: int, channels: int = 5, height: int = 3, width: int = 7) -> np.ndarray:

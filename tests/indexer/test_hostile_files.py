@@ -47,7 +47,7 @@ import random, resource, sys
 from pathlib import Path
 import indexer
 from indexer.errors import UnitscopeError
-from indexer.shards import chunk_offsets
+from indexer.shards.maps import chunk_offsets
 from tests.memory import peak_kb
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 index, seed, rounds, names = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.shards import kernels
 from indexer.shards.histogram import recode
-from indexer.shards.packer import packed
-from indexer.shards.packing import unpacked
+from indexer.shards.maps import kernels
+from indexer.shards.maps.packer import packed
+from indexer.shards.maps.packing import unpacked
 
 SHAPES = [(1, 1), (3, 7), (5, 8), (4, 33), (37, 130), (129, 31)]
 """Neurons and cells: fewer and more than a byte, a cache line and a block has."""
@@ -101,15 +101,15 @@ def test_reducing(shape: tuple[int, int], seed: int) -> None:
 def test_they_compile_where_nothing_can_be_written(tmp_path: Path) -> None:
     """A package that only root may write, and a user without a home."""
     package = tmp_path / "indexer"
-    for name in ("__init__.py", "errors.py", "shards/__init__.py", "shards/kernels.py"):
+    for name in ("__init__.py", "errors.py", "shards/__init__.py", "shards/maps/__init__.py", "shards/maps/kernels.py"):
         target = package / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((Path(kernels.__file__).parents[1] / name).read_bytes())
+        target.write_bytes((Path(kernels.__file__).parents[2] / name).read_bytes())
     code = (
         "import tempfile\n"  # with which numba tries whether it can write; the superuser can everywhere
         "def refuse(*arguments, **more): raise PermissionError(13, 'Permission denied')\n"
         "tempfile.TemporaryFile = refuse\n"
-        "from indexer.shards import kernels; import numpy as np\n"
+        "from indexer.shards.maps import kernels; import numpy as np\n"
         "bits = np.array([[0, 5, 0]], np.uint16)\n"
         "ends = np.empty(1, np.int64)\n"
         "print(kernels.pack(bits, np.empty((1, 1), np.uint8), np.empty(4, np.uint16), ends), ends)\n"

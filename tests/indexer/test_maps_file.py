@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from indexer.errors import DamagedFile
-from indexer.shards import maps_reader, maps_writer
-from indexer.shards.chunk_offsets import ChunkOffsets
 from indexer.shards.histogram import Histogram
 from indexer.shards.histogram_file import read_histogram, write_histogram
-from indexer.shards.maps_reader import MapsReader
-from indexer.shards.maps_writer import MapsWriter
-from indexer.shards.packer import packed
+from indexer.shards.maps import maps_reader, maps_writer
+from indexer.shards.maps.chunk_offsets import ChunkOffsets
+from indexer.shards.maps.packer import packed
+from indexer.shards.maps.reader import MapsReader
+from indexer.shards.maps.writer import MapsWriter
 
 ROWS = 61
 SHAPES = [(5, 3, 4), (40, 32, 48), (300, 13, 9), (70, 1, 1)]
@@ -61,7 +61,7 @@ def test_any_order_and_any_number_of_times(
     written: tuple[Path, np.ndarray], one_by_one: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, maps = written
-    monkeypatch.setattr("indexer.shards.chunk_offsets.ONE_BY_ONE", one_by_one)
+    monkeypatch.setattr("indexer.shards.maps.chunk_offsets.ONE_BY_ONE", one_by_one)
     rng = np.random.default_rng(1)
     with h5py.File(path) as file, path.open("rb") as raw:
         reader = reader_of(file, raw.fileno())
@@ -180,7 +180,7 @@ def test_all_offsets_are_those_of_one_by_one(
     path, _ = written
     with h5py.File(path) as file:
         for dataset in (file["layers/0/present"], file["layers/0/values"]):
-            monkeypatch.setattr("indexer.shards.chunk_offsets.ONE_BY_ONE", offsets)
+            monkeypatch.setattr("indexer.shards.maps.chunk_offsets.ONE_BY_ONE", offsets)
             found = ChunkOffsets(dataset)
             for begin in range(0, dataset.shape[0], dataset.chunks[0]):
                 info = dataset.id.get_chunk_info_by_coord((begin, *[0] * (dataset.ndim - 1)))

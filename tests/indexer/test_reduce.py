@@ -11,9 +11,10 @@ import torch
 
 from indexer.errors import BadActivations, NotFinite
 from indexer.network.passes.threads import batch_size
-from indexer.shards import kernels, reduce_gpu
+from indexer.shards import reduce_gpu
 from indexer.shards.counting import Counter
-from indexer.shards.packer import packed
+from indexer.shards.maps import kernels
+from indexer.shards.maps.packer import packed
 from indexer.shards.records import LayerBatch
 from indexer.shards.reduce import reduce_maps
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from indexer.index import layout
 from indexer.index.configuration import Configuration
 from indexer.index.manifest import ShardInfo
-from indexer.shards.packer import packed
+from indexer.shards.maps.packer import packed
 from indexer.shards.reader import Shard
 from indexer.shards.records import LayerBatch
 from indexer.shards.writer import ShardWriter

@@ -12,9 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import h5py
 import numpy as np
 
-from indexer.shards.codec import compressed, shuffled_and_compressed
 from indexer.shards.format import VALUES_CHUNK, ZSTD_FILTER, ZSTD_LEVEL, present_chunk
-from indexer.shards.packing import PackedMaps, row_bytes
+from indexer.shards.maps.codec import compressed, shuffled_and_compressed
+from indexer.shards.maps.packing import PackedMaps, row_bytes
 
 _NO_FILTER = 0b11  # neither shuffle nor Zstandard
 _TASK_BYTES = 1 << 17

@@ -13,9 +13,9 @@ import numpy as np
 
 from indexer.errors import DamagedFile
 from indexer.index import hdf5
-from indexer.shards.chunk_offsets import ChunkOffsets, Extent
-from indexer.shards.codec import FRAME_BYTES, CodecError, decompressed, decompressed_and_unshuffled
-from indexer.shards.packing import row_bytes, unpacked
+from indexer.shards.maps.chunk_offsets import ChunkOffsets, Extent
+from indexer.shards.maps.codec import FRAME_BYTES, CodecError, decompressed, decompressed_and_unshuffled
+from indexer.shards.maps.packing import row_bytes, unpacked
 
 MAX_CHUNK_BYTES: Final = 1 << 28
 """The most bytes of maps that one chunk may stand for. The maps of one image of any known network are smaller."""

@@ -1,12 +1,12 @@
-"""Packs the maps of an image, see `indexer.shards.packing`. Only those who write need its compiled loops."""
+"""Packs the maps of an image, see `indexer.shards.maps.packing`. Only those who write need its compiled loops."""
 
 import math
 import threading
 
 import numpy as np
 
-from indexer.shards import kernels
-from indexer.shards.packing import PackedMaps, row_bytes
+from indexer.shards.maps import kernels
+from indexer.shards.maps.packing import PackedMaps, row_bytes
 
 
 class _Scratch(threading.local):
