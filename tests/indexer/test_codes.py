@@ -249,6 +249,18 @@ def test_lists_that_a_gpu_finds_are_those_of_the_index(lists: int, same: int) ->
     assert len(expected & found) >= same
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("count", "k"), [(1, 1), (10, 10), (700, 10), (700, 1)])
+def test_the_exact_nearest(seed: int, count: int, k: int) -> None:
+    random = np.random.default_rng(seed)
+    vectors, queries = (random.normal(size=(n, 24)).astype(np.float32) for n in (count, 9))
+    scores, numbers = faiss_gpu.knn(queries, vectors, k)
+    products = queries.astype(np.float64) @ vectors.astype(np.float64).T
+    np.testing.assert_array_equal(numbers, np.argsort(-products, axis=1)[:, :k])
+    np.testing.assert_allclose(scores, -np.sort(-products, axis=1)[:, :k], rtol=1e-4, atol=1e-5)
+    assert (scores.dtype, numbers.dtype) == (np.float32, np.int64)
+
+
 def entries(index: faiss.IndexIVF) -> Iterator[tuple[int, int, bytes]]:
     """List, id and code of every vector."""
     for number in range(index.nlist):

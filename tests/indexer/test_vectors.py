@@ -221,6 +221,16 @@ def test_parts_are_merged_as_if_filled_at_once(on_disk: Path, photos: Path, tmp_
     ]  # fmt: skip
 
 
+def test_nothing_is_printed(photos: Path, tmp_path: Path, monkeypatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """FAISS would, into the output of the command."""
+    monkeypatch.setattr(vectors, "FLAT_BYTES", 1000)
+    os.write(1, b"before ")
+    build(tmp_path / "index", build_request(photos, layers=("features.7",)))
+    os.write(1, b"after")
+    assert capfd.readouterr().out == "before after"
+    assert (tmp_path / "index" / LISTS).exists()
+
+
 def test_lists_are_mapped_where_the_index_is_now(on_disk: Path, tmp_path: Path) -> None:
     found = neighbours(on_disk)
     moved = on_disk.rename(tmp_path / "moved")

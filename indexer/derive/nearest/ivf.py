@@ -16,6 +16,7 @@ import numpy as np
 
 from indexer.derive.nearest import faiss_gpu
 from indexer.derive.nearest.faiss_names import faiss_name
+from indexer.derive.nearest.faiss_prints import unprinted
 
 RECALL = 0.95
 NEAREST = 10
@@ -205,7 +206,7 @@ def _merge(index: faiss.Index, parts: list[Path], lists: Path) -> None:
     theirs = faiss.InvertedListsPtrVector()
     for part in opened:
         theirs.push_back(part.invlists)
-    with _writing(lists), faiss_name(lists) as name:
+    with _writing(lists), faiss_name(lists) as name, unprinted():
         merged = faiss.OnDiskInvertedLists(index.nlist, index.code_size, name)
         index.ntotal = merged.merge_from_multiple(theirs.data(), theirs.size(), False)
     index.replace_invlists(merged, True)

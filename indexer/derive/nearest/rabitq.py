@@ -37,7 +37,8 @@ def train_codes(sample: np.ndarray, number: int, queries: np.ndarray) -> Trained
     """An inverted file of codes in so many lists, trained on a sample (S, C) float32 of vectors; see `Trained`."""
     dimensions = sample.shape[1]
     rotation = faiss.RandomRotationMatrix(dimensions, dimensions)
-    rotation.init(_SEED)
+    with _one_thread():  # several would wait for each other at each of many small steps: seconds instead of 0.1
+        rotation.init(_SEED)
     lists = faiss.IndexIVFRaBitQ(
         _graph(rotation.apply(_centres(sample, number))), dimensions, number, faiss.METRIC_INNER_PRODUCT
     )
