@@ -62,7 +62,7 @@ class Distribution:
     @property
     def fits(self) -> bool:
         """Whether the arrays fit together, and the last entry of each neuron counts all; those of a file may not."""
-        if (self.codes.dtype, self.ends.dtype) != (np.uint16, np.int64) or self.cumulative.dtype not in _COUNTS:
+        if self.codes.dtype != np.uint16 or self.ends.dtype != np.int64 or self.cumulative.dtype not in _COUNTS:
             return False
         if (self.codes.ndim, self.ends.ndim) != (1, 1) or self.codes.shape != self.cumulative.shape:
             return False
