@@ -23,7 +23,7 @@ FAISS_BYTES = {
     "few lists": {"FLAT_BYTES": 1000, "FALLBACK_BYTES": 0},
     "codes": {"FLAT_BYTES": 1000, "FEW_LISTS_BYTES": 2000, "FALLBACK_BYTES": 0},
 }
-"""Sizes of `indexer.derive.nearest.vectors`, set one after the other: a small index then has each kind of FAISS file."""
+"""Sizes of `indexer.derive.nearest.vectors`, set in this order, by which a small index has each kind of file."""
 
 
 def write_pictures(folder: Path) -> None:
