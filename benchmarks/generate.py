@@ -24,6 +24,7 @@ from indexer.index.configuration import Configuration, LayerInfo
 from indexer.index.manifest import Manifest, ShardInfo
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
+from indexer.shards.maps.packer import packed
 from indexer.shards.records import IndexedImage, LayerBatch
 from indexer.shards.writer import ShardWriter
 from indexer.store import atomic
@@ -88,7 +89,7 @@ def _batches(
         flat = np.ascontiguousarray((cells[picked] * noise).astype(np.float16).swapaxes(1, 2))
         images = [replace(rows[row], id=start + n) for n, row in enumerate(source.tolist())]
         peaks, places = flat.max(axis=2).astype(np.float32), flat.argmax(axis=2).astype(np.uint32)
-        yield images, LayerBatch(flat.reshape(count, -1, side, side), peaks, places, 0)
+        yield images, LayerBatch([packed(maps) for maps in flat.reshape(count, -1, side, side)], peaks, places, 0)
 
 
 def _write(

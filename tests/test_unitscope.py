@@ -70,7 +70,7 @@ def test_build_and_open(tmp_path: Path) -> None:
 
 def test_it_has_the_commands_of_indexer_and_two_more() -> None:
     said = run("-m", "unitscope", "--help").stdout
-    names = re.findall(r"^    ([a-z]+)  ", said, flags=re.MULTILINE)
+    names = re.findall(r"^    ([a-z-]+)  ", said, flags=re.MULTILINE)
     assert names == [*(command.name for command in COMMANDS), "serve", "look"]
 
 

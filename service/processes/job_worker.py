@@ -105,7 +105,7 @@ def _stamp(root: Path) -> str:
 
 
 def _yield_to_others(most_bytes: int) -> None:
-    os.nice(NICENESS)
+    os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(_KILLED_FIRST))
     # What the process writes to and nobody shares; files that it maps to read do not count.

@@ -98,29 +98,46 @@ def test_reducing(shape: tuple[int, int], seed: int) -> None:
         assert not kernels.reduce(broken, halves, peaks, cells)
 
 
-def test_they_compile_where_nothing_can_be_written(tmp_path: Path) -> None:
-    """A package that only root may write, and a user without a home."""
-    package = tmp_path / "indexer"
+KERNEL = """
+from indexer.shards.maps import kernels; import numpy as np
+bits = np.array([[0, 5, 0]], np.uint16)
+ends = np.empty(1, np.int64)
+print(kernels.pack(bits, np.empty((1, 1), np.uint8), np.empty(4, np.uint16), ends), ends)
+"""
+
+
+def packing_alone(folder: Path, before: str, **environment: str) -> None:
+    """Pack in another process, with a copy of the code in a folder, after some lines of code."""
     for name in ("__init__.py", "errors.py", "shards/__init__.py", "shards/maps/__init__.py", "shards/maps/kernels.py"):
-        target = package / name
+        target = folder / "indexer" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((Path(kernels.__file__).parents[2] / name).read_bytes())
-    code = (
+    environment |= {"PYTHONPATH": str(folder), "PATH": ""}
+    command = [sys.executable, "-c", before + KERNEL]
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "1 [1]\n"), ended.stderr
+
+
+def test_they_compile_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """A package that only root may write, and a user without a home."""
+    before = (
         "import tempfile\n"  # with which numba tries whether it can write; the superuser can everywhere
         "def refuse(*arguments, **more): raise PermissionError(13, 'Permission denied')\n"
         "tempfile.TemporaryFile = refuse\n"
-        "from indexer.shards.maps import kernels; import numpy as np\n"
-        "bits = np.array([[0, 5, 0]], np.uint16)\n"
-        "ends = np.empty(1, np.int64)\n"
-        "print(kernels.pack(bits, np.empty((1, 1), np.uint8), np.empty(4, np.uint16), ends), ends)\n"
     )
     blocked = tmp_path / "nothing"
     blocked.write_text("")
-    environment = {
-        "PYTHONPATH": str(tmp_path),
-        "HOME": str(blocked),
-        "XDG_CACHE_HOME": str(blocked / "cache"),
-        "PATH": "",
-    }
-    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout) == (0, "1 [1]\n"), ended.stderr
+    packing_alone(tmp_path, before, HOME=str(blocked), XDG_CACHE_HOME=str(blocked / "cache"))
+
+
+def test_they_compile_where_what_was_kept_is_damaged_or_cannot_be_kept(tmp_path: Path) -> None:
+    packing_alone(tmp_path, "")
+    kept = [*tmp_path.rglob("*.nbi"), *tmp_path.rglob("*.nbc")]
+    assert len(kept) == 2
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:40])
+    packing_alone(tmp_path, "")
+    for path in kept:
+        path.unlink(missing_ok=True)
+    full = "import os\ndef full(*paths): raise OSError(28, 'No space left on device')\nos.replace = full\n"
+    packing_alone(tmp_path, full)

@@ -14,7 +14,8 @@ import pytest
 from indexer.errors import DamagedFile
 from indexer.shards.histogram import Histogram
 from indexer.shards.histogram_file import read_histogram, write_histogram
-from indexer.shards.maps import maps_reader, maps_writer
+from indexer.shards.maps import reader as maps_reader
+from indexer.shards.maps import writer as maps_writer
 from indexer.shards.maps.chunk_offsets import ChunkOffsets
 from indexer.shards.maps.packer import packed
 from indexer.shards.maps.reader import MapsReader

@@ -20,7 +20,7 @@ def problem(status: int, kind: str = "internal-error", **headers: str) -> Respon
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
 @pytest.mark.parametrize("status", [400, 402, 418, 500, 502, 505])
 def test_a_status_that_an_operation_does_not_declare_fails(operation: str, status: int) -> None:
-    with pytest.raises(AssertionError, match=f"{operation} answers {status}, but declares 200"):
+    with pytest.raises(AssertionError, match=rf"{operation} answers {status}, but declares 20\d"):
         check(operation, OPERATIONS[operation].method, problem(status))
 
 

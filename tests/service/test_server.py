@@ -20,7 +20,8 @@ from tests.service.listening import Address, running
 
 LIMIT = 300_000
 UPLOAD_HEAD = (
-    b"POST /v1/indexes/small/lookup HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
+    b"POST /v1/indexes/small/lookup HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Type: image/png\r\nContent-Length: %d\r\n\r\n"
 )
 
 
@@ -105,7 +106,7 @@ def test_bodies_without_a_length(address: Address) -> None:
         answer = ask(address, "POST", path, iter([b"x" * size]), headers)
         check("lookup_image", "POST", answer)
         assert answer.status_code == status
-    head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n" % path.encode()
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n" % path.encode()
     sizes = (LIMIT, FORM_OVERHEAD, 1)  # and no end
     pieces = b"".join(b"%x\r\n%s\r\n" % (size, b"x" * size) for size in sizes)
     status, given, body = say(address, head + b"Transfer-Encoding: chunked\r\n\r\n" + pieces)

@@ -20,15 +20,25 @@ REDUCES: Final = platform.machine() in ("aarch64", "arm64") or bool(binding.get_
 """Whether this processor rounds to float16 by itself, so that `reduce` can be compiled."""
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function``, compiled at its first call."""
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # there is no folder in which the compiled code could be kept
-        return numba.njit(nogil=True)(function)
+class _Compiled:
+    """``function``, compiled at its first call, or taken from what an earlier process has kept."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        try:
+            self._run = numba.njit(nogil=True, cache=True)(function)
+        except RuntimeError:  # there is no folder in which the compiled code could be kept
+            self._run = numba.njit(nogil=True)(function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        try:
+            return self._run(*arguments)
+        except Exception:  # no loop here raises: what was kept cannot be read, or the disk is full
+            self._run = numba.njit(nogil=True)(self._function)
+            return self._run(*arguments)
 
 
-@_compiled
+@_Compiled
 def pack(bits: np.ndarray, present: np.ndarray, values: np.ndarray, ends: np.ndarray) -> int:
     """Split the maps of one image into presence bits and the values that are not zero.
 
@@ -74,7 +84,7 @@ def pack(bits: np.ndarray, present: np.ndarray, values: np.ndarray, ends: np.nda
     return count
 
 
-@_compiled
+@_Compiled
 def count(values: np.ndarray, ends: np.ndarray, table: np.ndarray, full: np.ndarray) -> int:
     """Count the values that `pack` has found.
 
@@ -108,7 +118,7 @@ def count(values: np.ndarray, ends: np.ndarray, table: np.ndarray, full: np.ndar
     return passed
 
 
-@_compiled
+@_Compiled
 def entries(table: np.ndarray, zeros: np.ndarray, keys: np.ndarray, counts: np.ndarray) -> int:
     """Read the table of `count` as a histogram.
 
@@ -159,7 +169,7 @@ def _half(typing: Any, value: Any) -> Any:
     return types.uint16(types.float32), generate
 
 
-@_compiled
+@_Compiled
 def reduce(maps: np.ndarray, halves: np.ndarray, peaks: np.ndarray, cells: np.ndarray) -> bool:
     """Round, transpose, and find the peaks of one image's maps in one pass. Only where `REDUCES`.
 
