@@ -19,11 +19,9 @@ from indexer.explain.rest import Rest
 from indexer.explain.sources import Progress, Sources, Stop, never, silent, spread
 from indexer.explain.why import NamedOutput, naming, question
 from indexer.network.forward import Network
-from indexer.query.deadline import checked
 from indexer.query.index import Index
+from indexer.query.learning.answers import highest_outputs
 from indexer.query.learning.outputs import named_outputs
-
-_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,8 @@ def _rows(index: Index, class_: str | None, answered: str | None, images: Sequen
         ids = sorted({index.image(image).id for image in images})
         rows = np.array([index.images.find_id(id) for id in ids], np.int64)
     elif answered is not None:
-        rows = _answered_rows(index, output_named(index, answered))
+        highest = highest_outputs(index, layer_of_outputs(index), np.arange(len(index.images)))
+        rows = np.flatnonzero(highest == output_named(index, answered))
         if class_ is not None:
             rows = rows[index.images.class_code[rows] == index.images.code_of(class_)]
     elif class_ is not None:
@@ -167,13 +166,6 @@ def _rows(index: Index, class_: str | None, answered: str | None, images: Sequen
     if not len(rows):
         raise NotFound("no image is in this group")
     return rows
-
-
-def _answered_rows(index: Index, output: int) -> np.ndarray:
-    """The images whose highest output is this one, the first of equals."""
-    values = index.layer(layer_of_outputs(index)).peaks_by_image
-    parts = (np.asarray(values[first : first + _BLOCK]) for first in checked(range(0, len(values), _BLOCK)))
-    return np.flatnonzero(np.concatenate([part.argmax(axis=1) for part in parts]) == output)
 
 
 def _asked(

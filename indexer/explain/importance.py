@@ -21,6 +21,7 @@ from indexer.explain.sources import Progress, Sources, Stop, check_stop, never, 
 from indexer.explain.what_if import answering_outputs
 from indexer.network.forward import Network
 from indexer.query.index import Index
+from indexer.query.learning.outputs import own_outputs
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def importance(
     """
     asked = _checked(index, layer, images, neurons)
     outputs = answering_outputs(index)
-    own = outputs.output_of(len(index.classes))[index.images.class_code]
+    own = own_outputs(index, outputs)
     judged = np.flatnonzero(own >= 0)
     if not len(judged):
         raise NotFound(f"no image's class stands for an output of {outputs.layer}, so no answer is right or wrong")

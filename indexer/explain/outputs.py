@@ -2,7 +2,7 @@
 
 from indexer.errors import InvalidRequest, NotFound
 from indexer.query.index import Index
-from indexer.query.learning.outputs import categories_of, named_outputs, output_layer
+from indexer.query.learning.outputs import categories_of, named_outputs, output_layer, outputs_named
 
 
 def layer_of_outputs(index: Index) -> str:
@@ -49,11 +49,8 @@ def output_named(index: Index, text: str) -> int:
         if int(text) >= len(names):
             raise NotFound(f"layer {layer_of_outputs(index)} has the outputs 0 to {len(names) - 1}, not {text[:20]}")
         return int(text)
-    if len(names) > 1 and text in index.classes:
-        output = int(named_outputs(index).output_of(len(index.classes))[index.images.code_of(text)])
-        if output >= 0:
-            return output
-    named = [output for output, name in enumerate(names) if name == text]
+    only = [0] if names == [text] else []  # no class stands for the only output of a network
+    named = outputs_named(index, named_outputs(index), text) if len(names) > 1 else only
     if len(named) > 1:
         numbers = ", ".join(map(str, named))
         raise InvalidRequest(f"{text!r} is the name of the outputs {numbers}; give the number of one")

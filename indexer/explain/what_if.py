@@ -20,7 +20,7 @@ from indexer.network.forward import Network
 from indexer.query.index import Index
 from indexer.query.learning.answers import Answers
 from indexer.query.learning.confusion import Confusion, confusion_of
-from indexer.query.learning.outputs import Outputs, named_outputs
+from indexer.query.learning.outputs import Outputs, named_outputs, own_outputs
 
 SAMPLE: Final = 8
 """On how many images a what-if from kept maps is compared with one from the originals."""
@@ -224,7 +224,7 @@ def answering_outputs(index: Index) -> Outputs:
 
 def answers_given(index: Index, outputs: Outputs, rows: np.ndarray, values: np.ndarray) -> Answers:
     """The answers on the rows whose class stands for an output, for outputs (n, O) on all of these rows."""
-    own = outputs.output_of(len(index.classes))[index.images.class_code[rows]]
+    own = own_outputs(index, outputs)[rows]
     judged = own >= 0
     codes = np.asarray(index.images.class_code[rows[judged]])
     return Answers(outputs, rows[judged], codes, own[judged], values.argmax(axis=1)[judged])
@@ -256,7 +256,7 @@ def _accuracy(found: Confusion) -> float | None:
 
 
 def _changed(index: Index, outputs: Outputs, rows: np.ndarray, before: np.ndarray, after: np.ndarray) -> list[Changed]:
-    own = outputs.output_of(len(index.classes))[index.images.class_code[rows]]
+    own = own_outputs(index, outputs)[rows]
     found = []
     for number in np.flatnonzero(before != after).tolist():
         record = index.image(int(index.images.id[rows[number]]))

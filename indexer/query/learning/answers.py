@@ -11,7 +11,7 @@ import numpy as np
 from indexer.errors import InvalidRequest
 from indexer.query.deadline import checked
 from indexer.query.index import Index
-from indexer.query.learning.outputs import Outputs, named_outputs, outputs_of
+from indexer.query.learning.outputs import Outputs, named_outputs, outputs_of, own_outputs
 from indexer.query.records import ImageRecord
 
 LOGITS, PROBABILITIES, LOG_PROBABILITIES = "logits", "probabilities", "log-probabilities"
@@ -140,10 +140,17 @@ def answers_of(index: Index) -> Answers:
         There is no output layer, or no class stands for an output.
     """
     outputs = outputs_of(index)
-    own = outputs.output_of(len(index.classes))[index.images.class_code]
+    own = own_outputs(index, outputs)
     rows = np.flatnonzero(own >= 0)
-    answer = np.concatenate([values.argmax(axis=0) for _, values in _blocks(index, outputs, rows)])
+    answer = highest_outputs(index, outputs.layer, rows)
     return Answers(outputs, rows, np.asarray(index.images.class_code[rows]), own[rows], answer)
+
+
+def highest_outputs(index: Index, layer: str, rows: np.ndarray) -> np.ndarray:
+    """The highest output (n,) int64 of an output layer on some images, the first of equals."""
+    return np.concatenate(
+        [np.empty(0, np.int64), *(values.argmax(axis=0) for _, values in _blocks(index, layer, rows))]
+    )
 
 
 def judged_answers(index: Index) -> Judged:
@@ -156,18 +163,18 @@ def judged_answers(index: Index) -> Judged:
     """
     answers = answers_of(index)
     kind = kind_of(index.layer(answers.outputs.layer).peaks)
-    blocks = _blocks(index, answers.outputs, answers.rows)
+    blocks = _blocks(index, answers.outputs.layer, answers.rows)
     parts = [judge(values, answers.own[part], kind) for part, values in blocks]
     _, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Judged(answers, kind, *columns)
 
 
-def _blocks(index: Index, outputs: Outputs, rows: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """The output layer's values (C, n) on some images, a block at a time."""
-    peaks = index.layer(outputs.layer).peaks
+def _blocks(index: Index, layer: str, rows: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """An output layer's values (C, n) on some images, a block at a time."""
+    peaks = index.layer(layer).peaks_by_image
     for first in checked(range(0, len(rows), _BLOCK)):
         part = slice(first, first + _BLOCK)
-        yield part, np.asarray(peaks[:, rows[part]])
+        yield part, np.asarray(peaks[rows[part]]).T
 
 
 def answer_on(index: Index, image: int, limit: int = ANSWERS) -> ImageAnswer:
@@ -187,7 +194,7 @@ def answer_on(index: Index, image: int, limit: int = ANSWERS) -> ImageAnswer:
     values = np.asarray(index.layer(outputs.layer).peaks[:, row])
     ranking = answered(index, outputs, values, len(values))
     said = replace(ranking, answers=ranking.answers[:limit])
-    own = int(outputs.output_of(len(index.classes))[index.images.class_code[row]])
+    own = int(own_outputs(index, outputs)[row])
     if own < 0:
         return ImageAnswer(record, said, None, None)
     rank = 1 + next(n for n, answer in enumerate(ranking.answers) if answer.output == own)

@@ -1,6 +1,5 @@
 """Images whose answer is not their class."""
 
-import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ from indexer.errors import InvalidRequest, NotFound
 from indexer.query.generation import page_of
 from indexer.query.index import Index
 from indexer.query.learning.answers import Judged, class_named, judged_answers
-from indexer.query.learning.outputs import Outputs
+from indexer.query.learning.outputs import Outputs, outputs_named
 from indexer.query.records import ImageRecord, Page
 
 
@@ -96,11 +95,7 @@ def _mistake(index: Index, judged: Judged, number: int) -> Mistake:
 
 def _output_named(index: Index, outputs: Outputs, name: str) -> int:
     """The output of a name: that of a class first, then that of a category, which must be the only one."""
-    with contextlib.suppress(NotFound):
-        output = int(outputs.output_of(len(index.classes))[index.images.code_of(name)])
-        if output >= 0:
-            return output
-    named = [output for output, known in enumerate(outputs.names) if known == name]
+    named = outputs_named(index, outputs, name)
     if len(named) > 1:
         raise InvalidRequest(f"answered={name!r} names {len(named)} outputs of {outputs.layer}; name a class")
     if not named:

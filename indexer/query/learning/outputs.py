@@ -1,5 +1,6 @@
 """The outputs of a network: which layer holds them, what they are called, and which class each stands for."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,6 +79,21 @@ def named_outputs(index: Index) -> Outputs:
     categories, classes = categories_of(index, channels), index.classes
     way, code = matched(classes, categories, channels)
     return Outputs(layer, way, _names(classes, categories, way, code), code)
+
+
+def own_outputs(index: Index, outputs: Outputs) -> np.ndarray:
+    """The output (N,) int64 that the class of each image stands for; -1 for none."""
+    own: np.ndarray = outputs.output_of(len(index.classes))[index.images.class_code]
+    return own
+
+
+def outputs_named(index: Index, outputs: Outputs, name: str) -> list[int]:
+    """The outputs that a person may mean by a name: that of the class of this name, or else all that are called so."""
+    with contextlib.suppress(NotFound):
+        output = int(outputs.output_of(len(index.classes))[index.images.code_of(name)])
+        if output >= 0:
+            return [output]
+    return [output for output, known in enumerate(outputs.names) if known == name]
 
 
 def output_layer(index: Index) -> str | None:
