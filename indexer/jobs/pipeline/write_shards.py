@@ -26,9 +26,9 @@ from indexer.jobs.pipeline.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.pipeline.forwarding import Passes, StartedPass, Tables, batches, tables_of
 from indexer.jobs.pipeline.handover import Handover
 from indexer.jobs.plan import Plan, ShardPlan
+from indexer.jobs.written import written_shard
 from indexer.network.forward import Network
 from indexer.network.passes.threads import forward_pool, passes_at_once
-from indexer.shards.reader import Shard
 from indexer.shards.writer import ShardWriter
 from indexer.store import atomic
 from indexer.store.remote import parse_location
@@ -168,16 +168,7 @@ def _shard_of_another_run(task: ShardTask, plan: ShardPlan, error: FileExistsErr
 
 def existing_shard(index: Location, plan: ShardPlan, configuration: Configuration) -> ShardInfo | None:
     """The shard of a plan, if a job has written it."""
-    file = layout.shard_file(plan.number)
-    first, end = plan.ids[0], plan.ids[-1] + 1
-    try:
-        with Shard(index / file, file) as shard:
-            expected = {"configuration": configuration.digest, "first_id": first, "end_id": end}
-            if any(shard.attributes.get(name) != value for name, value in expected.items()):
-                return None
-            return ShardInfo(file, shard.rows, atomic.file_sha256(index / file), first, end, len(shard.skipped()))
-    except DamagedFile:
-        return None
+    return written_shard(index, plan.number, configuration, plan.ids[0], plan.ids[-1] + 1)
 
 
 class Engine(Protocol):

@@ -1,6 +1,5 @@
 """Rewrite an index of an older format in today's, without running the network."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,8 @@ from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, ShardInfo, read_manifest, read_older_manifest
 from indexer.jobs.upkeep.compact import delete_unlisted
 from indexer.jobs.upkeep.rewriting import rewritten
+from indexer.jobs.written import written_shard
 from indexer.shards.older_reader import OlderShard
-from indexer.shards.reader import Shard
 from indexer.store import atomic
 from indexer.store.storage import Location
 
@@ -52,23 +51,10 @@ def upgrade(index: Location, report: Report = lambda stage: None) -> Manifest | 
 
 
 def _upgraded(index: Location, manifest: Manifest, info: ShardInfo, number: int) -> ShardInfo:
-    if (existing := _existing(index, manifest, info, number)) is not None:
+    existing = written_shard(index, number, manifest.configuration, info.first_id, info.end_id)
+    if existing is not None and existing.rows == info.rows:
         return existing
     if atomic.file_sha256(index / info.file) != info.sha256:
         raise DamagedFile(info.file, "is damaged; repair the index with the program that made it, then upgrade it")
     with OlderShard(index / info.file, info.file) as old:
-        rows: Sequence[int] = range(old.rows)
-        return rewritten(index, manifest.configuration, info, old, rows, number)
-
-
-def _existing(index: Location, manifest: Manifest, info: ShardInfo, number: int) -> ShardInfo | None:
-    """The shard of this number, if an earlier run has written it."""
-    file = layout.shard_file(number)
-    try:
-        with Shard(index / file, file) as shard:
-            expected = {"configuration": manifest.configuration.digest, "number": number, "end_id": info.end_id}
-            if shard.rows != info.rows or any(shard.attributes.get(name) != value for name, value in expected.items()):
-                return None
-            return replace(info, file=file, sha256=atomic.file_sha256(index / file))
-    except DamagedFile:
-        return None
+        return rewritten(index, manifest.configuration, info, old, range(old.rows), number)
