@@ -9,15 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from indexer.defaults import IMPORTANCE_IMAGES
 from indexer.errors import InvalidRequest, NotFound
-from indexer.explain.edits import silenced
 from indexer.explain.means import mean_and_error
 from indexer.explain.outputs import layer_of_outputs
+from indexer.explain.pushes import silencing
 from indexer.explain.rest import Rest, rest_behind
-from indexer.explain.sources import Progress, Sources, Stop, check_stop, never, silent, spread
+from indexer.explain.sources import Progress, Sources, Stop, never, silent, spread
 from indexer.explain.what_if import answering_outputs
 from indexer.network.forward import Network
 from indexer.query.index import Index
@@ -152,14 +151,10 @@ def _checked(index: Index, layer: str, images: int, neurons: Sequence[int] | Non
 
 def _silencing_each(rest: Rest, source: np.ndarray, neurons: Sequence[int], stop: Stop) -> np.ndarray:
     """Outputs (1 + n, O) of one image: as the network is, then with each of these neurons silenced."""
-    plain = rest.outputs(np.repeat(source, rest.rows, axis=0))[0]  # beside others, as the silenced ones are
-    result = np.repeat(plain[None], len(neurons) + 1, axis=0)
     active = _active(rest, source, neurons)
-    for first in range(0, len(active), rest.rows):
-        check_stop(stop)
-        columns = active[first : first + rest.rows]
-        change = silenced(torch.tensor([neurons[column] for column in columns]))
-        result[1 + np.array(columns)] = rest.outputs(np.repeat(source, len(columns), axis=0), change)
+    before, after = silencing(rest, source, [neurons[column] for column in active], stop)
+    result = np.repeat(before[None], len(neurons) + 1, axis=0)
+    result[1 + np.array(active, np.int64)] = after
     return result
 
 
