@@ -86,9 +86,8 @@ class Distribution:
         if not 0 < fraction <= 1:
             raise InvalidRequest(f"fraction must be above 0 and at most 1, not {fraction}")
         rank = max(1, int(fraction * self.size + 1e-6))
-        most = self.cumulative.dtype.type(
-            max(0, self.size - rank)
-        )  # of another type, numpy would convert what it reads
+        # Of another type, numpy would convert what it reads.
+        most = self.cumulative.dtype.type(max(0, self.size - rank))
         places = self._first(self._starts, self.ends, lambda at: self.cumulative[at] > most)
         return decode(self.codes[places]).astype(np.float32)
 

@@ -40,9 +40,7 @@ class NeuronBlock:
 
 def histogram_of(sources: Sources, layer: LayerInfo, first: int, end: int) -> Histogram:
     """The histogram over those images of shards ``first`` to ``end`` that are not removed."""
-    from indexer.shards.maps.packer import (
-        packed,  # here, because reading derived files does not need its compiled loops
-    )
+    from indexer.shards.maps.packer import packed  # here, because reading derived files needs no compiled loops
 
     counted, removed = Counter(layer.channels), Counter(layer.channels)
     for shard, rows, _ in opened(sources).live(first, end):

@@ -36,11 +36,11 @@ class Counter:
         """Count the maps of some images."""
         for image in images:
             self._zeros += image.cells - np.diff(image.ends, prepend=0)
-            if image.cells >= _LARGE and self.channels <= _MOST_TABLED:
+        if images and images[0].cells >= _LARGE and self.channels <= _MOST_TABLED:
+            for image in images:
                 self._tabulate(image)
-        small = [image for image in images if image.cells < _LARGE or self.channels > _MOST_TABLED]
-        if small:
-            self.merge(_sorted_and_counted(self.channels, small))
+        elif images:
+            self.merge(_sorted_and_counted(self.channels, images))
 
     def merge(self, other: Histogram) -> None:
         """Add a histogram that was counted elsewhere."""

@@ -21,14 +21,15 @@ A chunk of ``values`` is shuffled and compressed only if the image in which it e
 the float16 as they are, with both of its bits in HDF5's filter mask set, so it can be read in part, or mapped.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 KIND: Final = "unitscope shard"
 VERSION: Final = 3
-ZSTD_FILTER: Final = 32015
 ZSTD_LEVEL: Final = 1
+ZSTD: Final[dict[str, Any]] = {"compression": 32015, "compression_opts": (ZSTD_LEVEL,)}
+"""How h5py is told to compress a dataset with HDF5's Zstandard filter."""
 HALF_MAX: Final = 65504.0
 """Largest float16."""
 

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from indexer.index import hdf5
-from indexer.shards.format import ZSTD_FILTER, ZSTD_LEVEL
+from indexer.shards.format import ZSTD
 from indexer.shards.histogram import Histogram
 from indexer.shards.maps.codec import compressed, shuffled_and_compressed
 
@@ -22,14 +22,14 @@ def write_histogram(group: h5py.Group, histogram: Histogram, workers: ThreadPool
     """Write a histogram into its group; see `indexer.shards.format`."""
     present = group.create_dataset(
         "present", (histogram.channels, _WIDTH), np.uint8, maxshape=(None, _WIDTH), chunks=(_NEURONS, _WIDTH),
-        compression=ZSTD_FILTER, compression_opts=(ZSTD_LEVEL,),
+        **ZSTD,
     )  # fmt: skip
     firsts = range(0, histogram.channels, _NEURONS)
     for first, data in zip(firsts, workers.map(lambda first: _bits(histogram, first), firsts), strict=True):
         present.id.write_direct_chunk((first, 0), data)
     counts = group.create_dataset(
         "counts", (len(histogram.counts),), np.int64, maxshape=(None,), chunks=(_NUMBERS,), shuffle=True,
-        compression=ZSTD_FILTER, compression_opts=(ZSTD_LEVEL,),
+        **ZSTD,
     )  # fmt: skip
     starts = range(0, len(histogram.counts), _NUMBERS)
     parts = [histogram.counts[start : start + _NUMBERS] for start in starts]

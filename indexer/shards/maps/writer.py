@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import h5py
 import numpy as np
 
-from indexer.shards.format import VALUES_CHUNK, ZSTD_FILTER, ZSTD_LEVEL, present_chunk
+from indexer.shards.format import VALUES_CHUNK, ZSTD, present_chunk
 from indexer.shards.maps.codec import compressed, shuffled_and_compressed
 from indexer.shards.maps.packing import PackedMaps, row_bytes
 
@@ -56,7 +56,7 @@ class _PresentWriter:
         self._chunk = present_chunk(channels, width)
         self._dataset = group.create_dataset(
             "present", (0, channels, width), np.uint8, maxshape=(None, channels, width), chunks=self._chunk,
-            compression=ZSTD_FILTER, compression_opts=(ZSTD_LEVEL,),
+            **ZSTD,
         )  # fmt: skip
         self._workers = workers
         self._chunks_per_task = max(1, _TASK_BYTES // int(np.prod(self._chunk)))
@@ -106,7 +106,7 @@ class _ValuesWriter:
     def __init__(self, group: h5py.Group, workers: ThreadPoolExecutor) -> None:
         self._dataset = group.create_dataset(
             "values", (0,), np.float16, maxshape=(None,), chunks=(VALUES_CHUNK,), shuffle=True,
-            compression=ZSTD_FILTER, compression_opts=(ZSTD_LEVEL,),
+            **ZSTD,
         )  # fmt: skip
         self._workers = workers
         self._compressing: deque[tuple[int, Future[bytes]]] = deque()
