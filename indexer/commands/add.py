@@ -29,13 +29,10 @@ def run(options: argparse.Namespace) -> int:
     from indexer.commands.console.summary import print_summary
     from indexer.jobs.build import add
 
-    bar = Bar()
-    try:
+    with Bar() as bar:
         manifest = add(
             options.index, options.images, options.weights, options.device, bar.reporter, engine_of(options),
             options.again, limits_of(options), options.model, columns_of(options),
         )  # fmt: skip
-    finally:
-        bar.close()
     print_summary(options.index, manifest)
     return 0

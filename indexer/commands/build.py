@@ -77,11 +77,8 @@ def run(options: argparse.Namespace) -> int:
     )
     if weights == NO_WEIGHTS and not is_own(options.model):  # a person's own network may have loaded weights itself
         tell("unitscope: RANDOM weights (--weights none): this network has learned nothing")
-    bar = Bar()
-    try:
+    with Bar() as bar:
         manifest = build(options.out, request, bar.reporter)
-    finally:
-        bar.close()
     print_summary(options.out, manifest)
     if manifest.output == "":
         print(

@@ -1,10 +1,10 @@
 """``importance``: silence each neuron of a layer alone, and see what it does to the answers."""
 
 import argparse
-import json
 from typing import Any
 
-from indexer.commands.options.shared import add_images_option, add_index, add_network_options
+from indexer.commands.options.explaining import add_explaining_options, print_found
+from indexer.commands.options.shared import add_index
 from indexer.defaults import IMPORTANCE_IMAGES
 
 
@@ -13,11 +13,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--layer", required=True, help="the layer whose neurons are silenced")
     command.add_argument("--sample", type=int, default=IMPORTANCE_IMAGES, help="over so many images (%(default)s)")
     command.add_argument("--limit", type=int, default=20, help="show so many neurons (%(default)s)")
-    command.add_argument(
-        "--format", choices=["text", "json"], default="text", help="%(default)s by default; json shows all"
-    )
-    add_images_option(command)
-    add_network_options(command)
+    add_explaining_options(command)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,19 +21,12 @@ def run(options: argparse.Namespace) -> int:
     from indexer.explain.importance import importance
     from indexer.query.index import open
 
-    bar = Bar("silencing")
-    try:
-        with open(options.index, options.images) as index:
-            found = importance(
-                index, index.network(options.weights, options.device, options.model), options.layer,
-                images=options.sample, progress=bar.step,
-            ).as_dict()  # fmt: skip
-    finally:
-        bar.close()
-    if options.format == "json":
-        print(json.dumps(found, indent=1))
-    else:
-        _print(found, options.limit)
+    with Bar("silencing") as bar, open(options.index, options.images) as index:
+        found = importance(
+            index, index.network(options.weights, options.device, options.model), options.layer,
+            images=options.sample, progress=bar.step,
+        ).as_dict()  # fmt: skip
+    print_found(found, options, lambda: _print(found, options.limit))
     return 0
 
 

@@ -30,11 +30,8 @@ def run(options: argparse.Namespace) -> int:
     from indexer.jobs.upkeep.relabel import relabel
 
     categories = categories_of(options)
-    bar = Bar("reading")
-    try:
+    with Bar("reading") as bar:
         done = relabel(options.index, options.images, columns_of(options), options.quick, bar.reporter, categories)
-    finally:
-        bar.close()
     print(
         f"{options.index}: generation {done.manifest.generation}, {done.classes} images have another class, "
         f"{done.moved} another path"

@@ -1,10 +1,10 @@
 """``what-if``: say what the network would answer if neurons were changed."""
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
-from indexer.commands.options.shared import add_images_option, add_index, add_network_options
+from indexer.commands.options.explaining import add_explaining_options, print_found
+from indexer.commands.options.shared import add_index
 from indexer.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -26,11 +26,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--exact", action="store_true", help="from the originals at full precision, in place of the kept maps"
     )
     command.add_argument("--limit", type=int, default=20, help="show so many changed images (%(default)s)")
-    command.add_argument(
-        "--format", choices=["text", "json"], default="text", help="%(default)s by default; json shows all"
-    )
-    add_images_option(command)
-    add_network_options(command)
+    add_explaining_options(command)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,19 +35,12 @@ def run(options: argparse.Namespace) -> int:
     from indexer.explain.what_if import what_if
     from indexer.query.index import open
 
-    bar = Bar("answering")
-    try:
-        with open(options.index, options.images) as index:
-            found = what_if(
-                index, index.network(options.weights, options.device, options.model), options.layer, edits,
-                class_=options.class_, exact=options.exact, progress=bar.step,
-            ).as_dict()  # fmt: skip
-    finally:
-        bar.close()
-    if options.format == "json":
-        print(json.dumps(found, indent=1))
-    else:
-        _print(found, options.limit)
+    with Bar("answering") as bar, open(options.index, options.images) as index:
+        found = what_if(
+            index, index.network(options.weights, options.device, options.model), options.layer, edits,
+            class_=options.class_, exact=options.exact, progress=bar.step,
+        ).as_dict()  # fmt: skip
+    print_found(found, options, lambda: _print(found, options.limit))
     return 0
 
 

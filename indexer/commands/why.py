@@ -1,11 +1,11 @@
 """``why``: say which neurons made the network answer so."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.commands.options.shared import add_images_option, add_index, add_network_options
+from indexer.commands.options.explaining import add_explaining_options, print_found
+from indexer.commands.options.shared import add_index
 from indexer.defaults import GROUP_IMAGES, MAX_PIXELS, WHY_NEURONS
 from indexer.errors import InvalidRequest
 
@@ -37,9 +37,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--sample", type=int, default=GROUP_IMAGES, help="look at so many of these images (%(default)s)"
     )
-    command.add_argument("--format", choices=["text", "json"], default="text", help="%(default)s by default")
-    add_images_option(command)
-    add_network_options(command)
+    add_explaining_options(command)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,10 +48,7 @@ def run(options: argparse.Namespace) -> int:
         raise InvalidRequest("name one IMAGE, or a group of images with --class, --answered or both")
     with open(options.index, options.images) as index:
         found = _of_group(index, options) if is_group else _of_image(index, options)
-    if options.format == "json":
-        print(json.dumps(found, indent=1))
-    else:
-        _print(found)
+    print_found(found, options, lambda: _print(found))
     return 0
 
 
@@ -61,15 +56,12 @@ def _of_group(index: "Index", options: argparse.Namespace) -> dict[str, Any]:
     from indexer.commands.console.progress import Bar
     from indexer.explain.group import why_group
 
-    bar = Bar("explaining")
-    try:
+    with Bar("explaining") as bar:
         return why_group(
             index, index.network(options.weights, options.device, options.model), options.layer,
             class_=options.class_, answered=options.answered, for_=options.for_, against=options.against,
             limit=options.limit, sample=options.sample, progress=bar.step,
         ).as_dict()  # fmt: skip
-    finally:
-        bar.close()
 
 
 def _of_image(index: "Index", options: argparse.Namespace) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from tqdm import tqdm
 
@@ -27,12 +27,21 @@ class _Tolerant:
 
 
 class Bar:
-    """A progress bar, and lines beside it. The job goes on even if standard error is closed."""
+    """A progress bar, and lines beside it; a context, at whose end it is closed.
+
+    The job goes on even if standard error is closed.
+    """
 
     def __init__(self, does: str = "indexing") -> None:
         self._does = does
         self._bar: tqdm[NoReturn] | None = None
         self.reporter = Reporter(self._stage, self._total, self._progress, self._left_out, self._note)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def _total(self, images: int) -> None:
         self._bar = tqdm(total=images, unit="image", desc=self._does, file=_Tolerant())
