@@ -114,17 +114,8 @@ class Networks:
             compared.
         """
         picture = read_picture(data, self._max_pixels, configuration.preprocessing.value_range)
-        with self._lock:
-            network = self._network(configuration)
-            try:
-                maps = network.maps([picture], layers)
-            except BadActivations as error:
-                raise ImageRejected(str(error)) from error
-            except UserCodeFailed as error:
-                _log_failure(configuration, error)
-                raise ImageRejected(
-                    "the network of this index fails on this image; the log of the service says why"
-                ) from error
+        with self.lent(configuration) as network, _refusing(configuration, ImageRejected, "on this image"):
+            maps = network.maps([picture], layers)
         for layer, batch in maps.items():
             if not np.isfinite(batch).all():
                 raise ImageRejected(f"the network gives numbers that are not finite for this image, in layer {layer}")
@@ -144,22 +135,13 @@ class Networks:
         from indexer.network.attribution import attribute, check_method, unit_of
 
         check_method(method)
-        with self._lock:
-            network = self._network(configuration)
-            try:
-                return attribute(unit_of(network, unit.layer, unit.neuron, unit.y, unit.x), pixels, method, field)
-            except BadActivations as error:
-                raise InvalidRequest(str(error)) from error
-            except UserCodeFailed as error:
-                _log_failure(configuration, error)
-                raise InvalidRequest(
-                    f"the network of this index fails when it is asked for method={method}; the log of the service "
-                    "says why"
-                ) from error
+        when = f"when it is asked for method={method}"
+        with self.lent(configuration) as network, _refusing(configuration, InvalidRequest, when):
+            return attribute(unit_of(network, unit.layer, unit.neuron, unit.y, unit.x), pixels, method, field)
 
     @contextmanager
     def lent(self, configuration: Configuration) -> "Iterator[Network]":
-        """The network of an index, for work that takes long; nobody else uses it meanwhile.
+        """The network of an index; nobody else uses it, or any other, meanwhile.
 
         Raises
         ------
@@ -184,18 +166,9 @@ class Networks:
         """
         from indexer.explain.pushes import explain
 
-        with self._lock:
-            network = self._network(configuration)
-            try:
-                return explain(network, asked, pixels)
-            except BadActivations as error:
-                raise InvalidRequest(str(error)) from error
-            except UserCodeFailed as error:
-                _log_failure(configuration, error)
-                raise InvalidRequest(
-                    "the network of this index fails when neurons of this layer are silenced; the log of the service "
-                    "says why"
-                ) from error
+        when = "when neurons of this layer are silenced"
+        with self.lent(configuration) as network, _refusing(configuration, InvalidRequest, when):
+            return explain(network, asked, pixels)
 
     def explain_file(self, configuration: Configuration, asked: Asked, data: bytes) -> tuple[int, int, Said]:
         """As `explain`, for an image file; gives its width and height too.
@@ -255,9 +228,16 @@ class Networks:
             )
 
 
-def _log_failure(configuration: Configuration, error: UserCodeFailed) -> None:
-    """For the person who started the service: what was raised, and in which line of the network's code."""
-    log.warning("a question to the network %s failed: %s", configuration.model, error)
+@contextmanager
+def _refusing(configuration: Configuration, kind: type[UnitscopeError], when: str) -> Iterator[None]:
+    """Raise failures of the network as this error. What the network's own code raised is for the log alone."""
+    try:
+        yield
+    except BadActivations as error:
+        raise kind(str(error)) from error
+    except UserCodeFailed as error:  # for the person who started the service, with the line of the code
+        log.warning("a question to the network %s failed: %s", configuration.model, error)
+        raise kind(f"the network of this index fails {when}; the log of the service says why") from error
 
 
 def is_code(model: str) -> bool:
