@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import stat
 import tempfile
 import threading
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from indexer.errors import StorageUnavailable
 from indexer.store import durable
+from indexer.store.private import is_private
 from indexer.store.remote import RemotePath
 
 DIRECTORY = Path(tempfile.gettempdir()) / f"unitscope-cache-{os.getuid()}"
@@ -141,9 +141,7 @@ def _is_there(copy: Path) -> bool:
 
 
 def _check_own(directory: Path) -> None:
-    # Anyone may make a folder of this name where temporary files are, and lay files in it.
-    status = directory.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+    if not is_private(directory):
         raise StorageUnavailable(
             f"{directory.name}, in the folder for temporary files, is not a folder that only this user can write to: "
             "remove it, or choose another folder for copies"

@@ -3,10 +3,10 @@
 import errno
 import hashlib
 import os
-import stat
 import tempfile
 from pathlib import Path
 
+from indexer.store.private import is_private
 from indexer.store.storage import storage_at
 from service.access.addresses import is_loopback
 from service.settings import Settings
@@ -29,8 +29,6 @@ def results_folder(settings: Settings) -> Path | None:
 def check_own(root: Path, settings: Settings) -> None:
     """Make the cache folder, or refuse it if somebody else can write to it.
 
-    Anyone may make folders where temporary files are.
-
     Raises
     ------
     PermissionError
@@ -38,8 +36,7 @@ def check_own(root: Path, settings: Settings) -> None:
     if settings.results is not None:
         return
     root.parent.mkdir(mode=0o700, exist_ok=True)
-    status = root.parent.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+    if not is_private(root.parent):
         raise PermissionError(
             errno.EPERM, f"{root.parent.name} in the folder for temporary files is not this user's alone"
         )
