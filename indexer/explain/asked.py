@@ -3,7 +3,7 @@
 They travel between processes as JSON.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -41,6 +41,19 @@ class Asked:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def check_group(class_: str | None, answered: str | None, images: Sequence[int] | None) -> None:
+    """Refuse what does not name one group of images: those of a class, those answered so, both, or a list.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    if images is not None and (class_, answered) != (None, None):
+        raise InvalidRequest("give images, or a class and what it is answered as, not both")
+    if images is None and (class_, answered) == (None, None):
+        raise InvalidRequest("name the group: a class, what images are answered as, or a list of images")
 
 
 @dataclass(frozen=True)

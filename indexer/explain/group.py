@@ -11,7 +11,7 @@ import numpy as np
 
 from indexer.defaults import GROUP_IMAGES, WHY_NEURONS
 from indexer.errors import InvalidRequest, NotFound
-from indexer.explain.asked import Asked
+from indexer.explain.asked import Asked, check_group
 from indexer.explain.means import mean_and_error
 from indexer.explain.outputs import layer_of_outputs, output_named, output_names
 from indexer.explain.pushes import rest_of, shown_of, silencing, sums, value_in, value_of
@@ -149,9 +149,8 @@ def why_group(
 
 
 def _rows(index: Index, class_: str | None, answered: str | None, images: Sequence[int] | None) -> np.ndarray:
+    check_group(class_, answered, images)
     if images is not None:
-        if class_ is not None or answered is not None:
-            raise InvalidRequest("give images, or a class and what it is answered as, not both")
         ids = sorted({index.image(image).id for image in images})
         rows = np.array([index.images.find_id(id) for id in ids], np.int64)
     elif answered is not None:
@@ -159,10 +158,9 @@ def _rows(index: Index, class_: str | None, answered: str | None, images: Sequen
         rows = np.flatnonzero(highest == output_named(index, answered))
         if class_ is not None:
             rows = rows[index.images.class_code[rows] == index.images.code_of(class_)]
-    elif class_ is not None:
-        rows = index.images.rows_of_class(class_)
     else:
-        raise InvalidRequest("name the group: a class, what images are answered as, or a list of images")
+        assert class_ is not None  # or there would be no group
+        rows = index.images.rows_of_class(class_)
     if not len(rows):
         raise NotFound("no image is in this group")
     return rows

@@ -13,11 +13,10 @@ import numpy as np
 from indexer.defaults import IMPORTANCE_IMAGES
 from indexer.errors import InvalidRequest, NotFound
 from indexer.explain.means import mean_and_error
-from indexer.explain.outputs import layer_of_outputs
+from indexer.explain.outputs import answering_outputs
 from indexer.explain.pushes import silencing
 from indexer.explain.rest import Rest, rest_behind
 from indexer.explain.sources import Progress, Sources, Stop, never, silent, spread
-from indexer.explain.what_if import answering_outputs
 from indexer.network.forward import Network
 from indexer.query.index import Index
 from indexer.query.learning.outputs import own_outputs
@@ -145,7 +144,6 @@ def _checked(index: Index, layer: str, images: int, neurons: Sequence[int] | Non
         raise InvalidRequest("a neuron is named twice")
     if images < 1:
         raise InvalidRequest(f"images must be at least 1, not {images}")
-    layer_of_outputs(index)
     return asked
 
 

@@ -2,7 +2,7 @@
 
 from indexer.errors import InvalidRequest, NotFound
 from indexer.query.index import Index
-from indexer.query.learning.outputs import categories_of, named_outputs, output_layer, outputs_named
+from indexer.query.learning.outputs import Outputs, categories_of, named_outputs, output_layer, outputs_named
 
 
 def layer_of_outputs(index: Index) -> str:
@@ -17,6 +17,22 @@ def layer_of_outputs(index: Index) -> str:
     if recorded is not None and recorded in index.layers and index.layer(recorded).info.cells == 1:
         return recorded
     return output_layer(index) or named_outputs(index).layer  # which raises
+
+
+def answering_outputs(index: Index) -> Outputs:
+    """The outputs of a network that chooses between answers.
+
+    Raises
+    ------
+    NotFound
+        They are not indexed.
+    InvalidRequest
+        There is one only.
+    """
+    layer = layer_of_outputs(index)
+    if index.layer(layer).info.channels == 1:
+        raise InvalidRequest(f"the network has one output, layer {layer}, so there are no answers to compare")
+    return named_outputs(index)
 
 
 def output_names(index: Index) -> list[str]:

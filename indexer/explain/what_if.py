@@ -11,16 +11,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from indexer.errors import ImageUnavailable, InvalidRequest
+from indexer.errors import ImageUnavailable
 from indexer.explain.edits import Edit, EditedMaps, check_edits
-from indexer.explain.outputs import layer_of_outputs
+from indexer.explain.outputs import answering_outputs
 from indexer.explain.rest import Rest, rest_behind
 from indexer.explain.sources import Progress, Sources, Stop, never, silent, spread
 from indexer.network.forward import Network
 from indexer.query.index import Index
 from indexer.query.learning.answers import Answers
 from indexer.query.learning.confusion import Confusion, confusion_of
-from indexer.query.learning.outputs import Outputs, named_outputs, own_outputs
+from indexer.query.learning.outputs import Outputs, own_outputs
 
 SAMPLE: Final = 8
 """On how many images a what-if from kept maps is compared with one from the originals."""
@@ -204,22 +204,6 @@ def what_if(
         "rounding_before": _of_unedited(index, outputs, rows, before) if kept else None,
         "rounding_after": _of_edited(index, rest, change, rows, after) if kept else None,
     })  # fmt: skip
-
-
-def answering_outputs(index: Index) -> Outputs:
-    """The outputs of a network that chooses between answers.
-
-    Raises
-    ------
-    NotFound
-        They are not indexed.
-    InvalidRequest
-        There is one only.
-    """
-    layer = layer_of_outputs(index)
-    if index.layer(layer).info.channels == 1:
-        raise InvalidRequest(f"the network has one output, layer {layer}, so there are no answers to compare")
-    return named_outputs(index)
 
 
 def answers_given(index: Index, outputs: Outputs, rows: np.ndarray, values: np.ndarray) -> Answers:

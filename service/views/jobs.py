@@ -5,9 +5,10 @@ from typing import Final
 
 from flask import Response, g
 
-from indexer.errors import InvalidRequest, NotFound, UnitscopeError
+from indexer.errors import NotFound, UnitscopeError
+from indexer.explain.asked import check_group
 from indexer.explain.edits import Edit, check_edits
-from indexer.explain.outputs import layer_of_outputs, output_named
+from indexer.explain.outputs import answering_outputs, output_named
 from indexer.explain.why import question
 from indexer.query.index import Index
 from service.handlers import Json, Services, as_json
@@ -29,7 +30,7 @@ def start_what_if(
 
     def check(held: Index) -> None:
         check_edits(asked, held.layer(layer))
-        _check_answers(held)
+        answering_outputs(held)
         if class_ is not None:
             held.images.rows_of_class(class_)
 
@@ -44,7 +45,7 @@ def start_importance(services: Services, index: str, layer: str, images: int, ne
     def check(held: Index) -> None:
         for neuron in asked or ():
             held.layer(layer).check_neuron(neuron)
-        _check_answers(held)
+        answering_outputs(held)
 
     return _submit(services, "importance", index, {"layer": layer, "images": images, "neurons": asked}, check)
 
@@ -62,10 +63,7 @@ def start_why(
     sample: int,
 ) -> Response:
     ids = None if images is None else sorted(int(image) for image in images)
-    if ids is not None and (class_, answered) != (None, None):
-        raise InvalidRequest("give images, or a class and what it is answered as, not both")
-    if ids is None and (class_, answered) == (None, None):
-        raise InvalidRequest("name the group: a class, what images are answered as, or a list of images")
+    check_group(class_, answered, ids)
 
     def check(held: Index) -> None:
         question(held, layer, for_, against, limit)
@@ -147,18 +145,6 @@ def _submit(services: Services, kind: str, index: str, parameters: Json, check: 
 def _edit(given: Json) -> Edit:
     value = given.get("value")
     return Edit(int(given["neuron"]), given.get("how", "silence"), None if value is None else float(value))
-
-
-def _check_answers(index: Index) -> None:
-    """Refuse to ask what becomes of the answers of a network that has none.
-
-    Raises
-    ------
-    NotFound, InvalidRequest
-    """
-    layer = layer_of_outputs(index)
-    if index.layer(layer).info.channels == 1:
-        raise InvalidRequest(f"the network has one output, layer {layer}, so there are no answers to compare")
 
 
 def _filters(job: Job) -> tuple[str, str, str]:
