@@ -2,6 +2,7 @@
 
 import { remove } from '../lib/api.js';
 import { count } from '../lib/format.js';
+import { ended } from '../lib/jobs.js';
 import { html } from './html.js';
 import { say } from './toast.js';
 
@@ -19,7 +20,7 @@ export function JobProgress({ job }) {
 
 /** Cancels a job, or deletes one that has ended; `onEnd` is called afterwards. */
 export function EndButton({ job, label, onEnd }) {
-  const over = !['queued', 'running'].includes(job.state);
+  const over = ended(job);
   const end = () => remove(job.links.self).then(onEnd, (problem) => say(`${problem.title}: ${problem.detail}`));
   if (!job.may_end || job.cancelling) return null;
   return html`<button class="button small" onClick=${end} aria-label=${`${over ? 'Delete' : 'Cancel'} ${label}`}>${over ? 'Delete' : 'Cancel'}</button>`;
