@@ -21,7 +21,8 @@ from indexer.derive.executor import runs
 from indexer.derive.generation import derive_and_publish
 from indexer.index import layout
 from indexer.index.configuration import Configuration, LayerInfo
-from indexer.index.manifest import Manifest, ShardInfo
+from indexer.index.manifest import Manifest
+from indexer.index.shard_info import ShardInfo
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
 from indexer.shards.maps.packer import packed

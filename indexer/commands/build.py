@@ -6,11 +6,11 @@ from indexer.commands.console.output import tell
 from indexer.commands.options.categories import add_categories_option, categories_of
 from indexer.commands.options.engine import add_engine_options, engine_of
 from indexer.commands.options.limits import add_limit_options, limits_of
-from indexer.commands.options.model import add_model_options, loading_of, preprocessing_of
+from indexer.commands.options.model import add_layout_option, add_model_options, loading_of, preprocessing_of
 from indexer.commands.options.shared import add_device_option
 from indexer.commands.options.sources import add_source_options, columns_of
 from indexer.defaults import FLOAT32, PRECISIONS, SHARD_SIZE
-from indexer.receptive_field.layout import FORMS, parse_layouts
+from indexer.receptive_field.layout import parse_layouts
 from indexer.store.remote import parse_location
 
 
@@ -32,10 +32,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="float32-folded (batch norms), tf32 (on a GPU) and bfloat16 are faster; the command says what they change "
         "in ranks (%(default)s)",
     )  # fmt: skip
-    command.add_argument(
-        "--layout", metavar="LAYER=LAYOUT", action="append", default=[],
-        help=f"the order of a layer's dimensions, {FORMS}, if it cannot be found out (repeatable)",
-    )  # fmt: skip
+    add_layout_option(command)
     command.add_argument("--shard-size", type=int, default=SHARD_SIZE, help="images in a shard (%(default)s)")
     command.add_argument(
         "--batch-size", type=int, help="images in a forward pass; default: a size that suits the device"

@@ -35,6 +35,8 @@ COMMANDS: Final = (
     _here("add", "index images that are new in the place that the others come from, or in a list"),
     _here("remove", "hide images from every answer; add leaves them out"),
     _here("compact", "erase removed images from disk"),
+    Command("add-layers", "keep further layers of the images that are indexed", "indexer.commands.add_layers"),
+    Command("drop-layers", "leave layers out of an index", "indexer.commands.drop_layers"),
     _here("verify", "compare every file with its checksum"),
     _here("upgrade", "rewrite an index of an older format, without running the network"),
     _here("info", "describe an index"),

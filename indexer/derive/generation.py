@@ -1,6 +1,8 @@
 """Shards -> the derived files of a new generation, then the manifest that publishes them."""
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from indexer.derive.sources import Sources, closing_opened, open_shards, opened
 from indexer.index import layout
 from indexer.index.manifest import Manifest, publish
 from indexer.store import atomic, durable
-from indexer.store.storage import Location
+from indexer.store.storage import Location, storage_at
 
 KEPT_GENERATIONS = 2
 """How many derived folders stay: the published one, and the one before it, which a reader may be about to open."""
@@ -29,12 +31,14 @@ def derive_and_publish(
     report: Report = lambda stage: None,
     executor: Executor | None = None,
     labels: Labels | None = None,
+    unchanged: Collection[str] = (),
 ) -> Manifest:
     """Derive everything from the shards that ``manifest`` lists and publish it as the next generation.
 
     Nothing that is already published changes before the last step. ``executor`` runs the parts; by default this
     process runs them. ``labels`` are the paths and classes that have changed since the shards were written, by default
-    those of ``manifest``. Returns the manifest as published.
+    those of ``manifest``. The files of ``unchanged`` layers are taken over from the generation of ``manifest``: its
+    images must be those of the new one, with the same classes. Returns the manifest as published.
     """
     generation = manifest.generation + 1
     labels = read_labels(index, manifest) if labels is None else labels
@@ -44,7 +48,9 @@ def derive_and_publish(
     atomic.remove(index / folder)
     with closing_opened(), atomic.publishing(index.resolve() / folder) as partial:
         partial.mkdir()
-        derived = _derive(partial, index.resolve(), folder, manifest, labels, report, executor or LocalExecutor())
+        derived = _derive(
+            partial, index.resolve(), folder, manifest, labels, report, executor or LocalExecutor(), unchanged
+        )
     published = replace(
         manifest,
         generation=generation,
@@ -74,6 +80,7 @@ class _Files:
     def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
         self.names: dict[str, str] = {}
         self._folder, self._pool = folder, pool
+        self._taken: dict[str, str] = {}
         self._settled: list[tuple[str, Future[str], Future[None]]] = []
 
     def done(self, key: str, file: str) -> None:
@@ -83,10 +90,21 @@ class _Files:
             (file, self._pool.submit(atomic.file_sha256, path), self._pool.submit(durable.flush, path))
         )
 
+    def take_over(self, key: str, file: Location, sha256: str) -> None:
+        """Take a file of an earlier generation, which stays as it is."""
+        self.names[key] = file.name
+        self._taken[file.name] = sha256
+        local = storage_at(file).local_file(file.name)
+        try:
+            os.link(local, self._folder / file.name)
+        except OSError:  # of another disk, or of one that knows no links
+            shutil.copyfile(local, self._folder / file.name)
+            durable.flush(self._folder / file.name)
+
     def checksums(self) -> dict[str, str]:
         for _, _, flushed in self._settled:
             flushed.result()
-        return {file: digest.result() for file, digest, _ in self._settled}
+        return self._taken | {file: digest.result() for file, digest, _ in self._settled}
 
 
 def _derive(
@@ -97,6 +115,7 @@ def _derive(
     labels: Labels,
     report: Report,
     executor: Executor,
+    unchanged: Collection[str],
 ) -> _Derived:
     kinds: dict[str, dict[str, Any]] = {}
     report("image table")
@@ -111,6 +130,10 @@ def _derive(
             files.done(KEY, layout.LABELS)
         sources = Sources(index, manifest.configuration, tuple(manifest.shards), table)
         for info in manifest.configuration.layers:
+            if info.name in unchanged:
+                kinds[info.name] = manifest.vectors[info.name]
+                _take_over(files, index, manifest, info.name)
+                continue
             report(f"{info.name}: peaks and statistics")
             file, faiss, lists = (layout.layer_file(info.name, suffix) for suffix in (".h5", ".faiss", ".lists"))
             write_layer(partial / file, info, sources, executor)
@@ -121,6 +144,12 @@ def _derive(
             if (partial / lists).exists():
                 files.done(f"lists {info.name}", lists)
         return _Derived(opened(sources).images, files.names, files.checksums(), kinds, len(labels.changed))
+
+
+def _take_over(files: _Files, index: Location, manifest: Manifest, layer: str) -> None:
+    for key in (f"{kind} {layer}" for kind in ("layer", "vectors", "lists")):
+        if (file := manifest.derived.get(key)) is not None:
+            files.take_over(key, index / file, manifest.checksums[file])
 
 
 def _forget_old(index: Location, generation: int) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.derive import image_table
-from indexer.errors import DamagedFile
 from indexer.index import hdf5, layout
 from indexer.index.configuration import Configuration
-from indexer.index.manifest import Manifest, ShardInfo
+from indexer.index.manifest import Manifest
+from indexer.index.shard_info import ShardInfo
+from indexer.shards.listed import open_listed, shards_at_once
 from indexer.shards.pool import ShardPool
-from indexer.shards.reader import Shard, open_listed
+from indexer.shards.reader import Shard
 from indexer.store.storage import Location, storage_at
 
 
@@ -78,12 +79,11 @@ def open_shards(index: Location, listed: Manifest | Sources) -> ShardPool:
     Asking for a shard raises DamagedFile if it is missing, foreign, or of another configuration.
     """
 
-    def open_shard(number: int) -> Shard:
-        info = listed.shards[number]
-        shard = open_listed(storage_at(index / info.file).local_file(info.file), info)
-        if shard.attributes.get("configuration") != configuration:
-            raise DamagedFile(info.file, "belongs to an index of another configuration")
-        return shard
-
     configuration = listed.configuration.digest
-    return ShardPool(open_shard, len(listed.shards))
+    return ShardPool(
+        lambda number: open_listed(
+            listed.shards[number], lambda file: storage_at(index / file).local_file(file), configuration
+        ),
+        len(listed.shards),
+        shards_at_once(listed.shards),
+    )

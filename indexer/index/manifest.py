@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,6 +12,7 @@ from indexer.index.configuration import Configuration
 from indexer.index.intake import PLAIN as PLAIN_INTAKE
 from indexer.index.intake import Intake
 from indexer.index.manifest_schema import fault_of
+from indexer.index.shard_info import ShardInfo
 from indexer.store.storage import Location, storage_at
 
 FORMAT = "unitscope index"
@@ -19,21 +20,6 @@ VERSION = 3
 OLDER = (1,)
 """Versions that ``upgrade`` rewrites. Version 1 had shards of version 2; since version 3 both count alike."""
 _MAX_BYTES = 1 << 28
-
-
-@dataclass(frozen=True)
-class ShardInfo:
-    """A shard: its file relative to the index, number of images (rows), sha256, and the run of ids it covers.
-
-    ``first_id`` is inclusive, ``end_id`` exclusive. Ids in between without a row belong to images that were skipped.
-    """
-
-    file: str
-    rows: int
-    sha256: str
-    first_id: int
-    end_id: int
-    skipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,14 +103,14 @@ class Manifest:
             "version": VERSION,
             **body,
             "configuration": self.configuration.to_json(),
-            "shards": [asdict(shard) for shard in self.shards],
+            "shards": [shard.to_json() for shard in self.shards],
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Manifest":
         fields = {key: value for key, value in data.items() if key not in ("format", "version")}
         fields["configuration"] = Configuration.from_json(data["configuration"])
-        fields["shards"] = [ShardInfo(**shard) for shard in data["shards"]]
+        fields["shards"] = [ShardInfo.from_json(shard) for shard in data["shards"]]
         if "intake" in data:
             fields["intake"] = Intake.from_json(data["intake"])
         manifest = cls(**fields)
@@ -135,7 +121,12 @@ class Manifest:
     @property
     def files(self) -> list[str]:
         """Every file of the generation except the manifest, relative to the index."""
-        return [*(shard.file for shard in self.shards), *self.derived.values()]
+        return [*self.shard_checksums, *self.derived.values()]
+
+    @property
+    def shard_checksums(self) -> dict[str, str]:
+        """sha256 of every file of shards, by its path relative to the index."""
+        return {file: sha256 for shard in self.shards for file, sha256 in shard.checksums.items()}
 
 
 def _check_inside(file: str) -> None:

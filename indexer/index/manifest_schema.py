@@ -74,6 +74,12 @@ _VECTORS: Final = {
         "properties": {"probes": {**_SIDE, "maximum": 2**24}, "candidates": {**_SIDE, "maximum": 100}},
     },
 }
+_PART: Final = _object(file=_TEXT, sha256=_SHA256, layers=_list(_TEXT), configuration=_SHA256)
+_SHARD: Final = _or_with(
+    _object(file=_TEXT, rows=_COUNT, sha256=_SHA256, first_id=_COUNT, end_id=_COUNT, skipped=_COUNT),
+    configuration=_SHA256,
+    parts={**_list(_PART), "maxItems": 256},
+)
 _REQUIRED: Final = _object(
     generation=_COUNT,
     image_root=_TEXT,
@@ -88,7 +94,7 @@ _REQUIRED: Final = _object(
     checksums={**_FILES, "additionalProperties": _SHA256},
     vectors=_VECTORS,
     configuration=_CONFIGURATION,
-    shards=_list(_object(file=_TEXT, rows=_COUNT, sha256=_SHA256, first_id=_COUNT, end_id=_COUNT, skipped=_COUNT)),
+    shards=_list(_SHARD),
 )
 _INTAKE: Final = _object(
     folder={"type": "boolean"},

@@ -9,7 +9,8 @@ from indexer.errors import NotFound, NotReproducible
 from indexer.images.left_out import none_usable
 from indexer.index import layout
 from indexer.index.fingerprint import path_fingerprint
-from indexer.index.manifest import Manifest, ShardInfo
+from indexer.index.manifest import Manifest
+from indexer.index.shard_info import ShardInfo
 from indexer.jobs.limits import Limits
 from indexer.jobs.pipeline.write_shards import Engine, run_plan
 from indexer.jobs.plan import Plan

@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from indexer.errors import ConfigurationMismatch, EngineUnavailable, NotInstalled, UnitscopeError
-from indexer.index.manifest import ShardInfo
+from indexer.index.shard_info import ShardInfo
 from indexer.jobs.cluster import pickled_call
 from indexer.jobs.cluster.dask_worker import check_versions, checked, index_shard, versions
 from indexer.jobs.pipeline.write_shards import Progress, ShardTask

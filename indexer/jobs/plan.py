@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from indexer.errors import DamagedFile
@@ -19,6 +18,7 @@ from indexer.index import layout
 from indexer.index.configuration import Configuration
 from indexer.index.intake import Intake
 from indexer.index.manifest import Manifest
+from indexer.index.shard_info import next_number
 from indexer.store import atomic
 from indexer.store.storage import Location
 
@@ -93,13 +93,12 @@ def new_plan(
     output: str | None,
 ) -> Plan:
     """The plan of a job that indexes a listing. Its ids and shards follow those of ``manifest``, if there is one."""
-    numbers = [int(Path(shard.file).stem) for shard in manifest.shards] if manifest else []
     return Plan(
         configuration=configuration,
         image_root=str(listing.root),
         categories=categories,
         first_id=manifest.next_id if manifest else 0,
-        first_shard=max(numbers, default=-1) + 1,
+        first_shard=next_number(manifest.shards) if manifest else 0,
         shard_size=shard_size,
         batch_size=batch_size,
         skipped=list(listing.skipped),

@@ -27,8 +27,8 @@ def bytes_by_kind(index: Location, manifest: Manifest) -> dict[str, int]:
     of the index that the manifest does not list as ``not of this generation``.
     """
     found: Counter[str] = Counter()
-    for shard in manifest.shards:
-        found += _in_file(index, shard.file, shard_format.KIND, shard_format.VERSION, _kind_in_shard)
+    for file in manifest.shard_checksums:
+        found += _in_file(index, file, shard_format.KIND, shard_format.VERSION, _kind_in_shard)
     for key, file in manifest.derived.items():
         first = key.split(" ")[0]
         if first == "layer":
@@ -36,7 +36,7 @@ def bytes_by_kind(index: Location, manifest: Manifest) -> dict[str, int]:
         else:
             found[_FILES.get(first, "unreadable")] += _size(index / file)
     found["manifest"] = _size(layout.manifest_path(index))
-    listed = {*(shard.file for shard in manifest.shards), *manifest.derived.values()}
+    listed = set(manifest.files)
     found["not of this generation"] = sum(_size(index / file) for file in _present(index) if file not in listed)
     return {kind: found[kind] for kind in KINDS if found[kind]}
 

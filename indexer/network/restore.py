@@ -1,12 +1,14 @@
 """Between a network and the configuration that an index records of it."""
 
 import logging
+from collections.abc import Mapping, Sequence
 
 from indexer.errors import ConfigurationMismatch, ModelUnavailable
 from indexer.index.configuration import Configuration, LayerInfo
 from indexer.network.forward import Network, device_named
 from indexer.network.loading.programs import is_program
-from indexer.network.models import load_model
+from indexer.network.models import LoadedModel, load_model
+from indexer.receptive_field.layout import Layout
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,25 @@ def network_of(
         These are other weights than those the index was made with.
     ModelUnavailable, InvalidRequest
     """
+    layers = [layer.name for layer in configuration.layers]
+    layouts = {layer.name: layer.layout for layer in configuration.layers if layer.layout}
+    return network_with(configuration, layers, layouts, weights, device, model)
+
+
+def network_with(
+    configuration: Configuration,
+    layers: Sequence[str],
+    layouts: Mapping[str, Layout] | None = None,
+    weights: str | None = None,
+    device: str | None = None,
+    model: str | None = None,
+) -> Network:
+    """As `network_of`, with other layers than those of the index."""
+    loaded = _loaded(configuration, weights, model)
+    return Network(loaded, layers, device_named(device), configuration.precision, layouts)
+
+
+def _loaded(configuration: Configuration, weights: str | None, model: str | None) -> LoadedModel:
     if model is None and is_program(configuration.model):
         raise ModelUnavailable(
             f"the index was made with the program {configuration.model}, which is code: it is loaded only if you name "
@@ -62,6 +83,4 @@ def network_of(
             f"the weights {loaded.weights} are not those of the index: sha256 {loaded.digest[:12]}… here, "
             f"{configuration.weights_digest[:12]}… there"
         )
-    names = [layer.name for layer in configuration.layers]
-    layouts = {layer.name: layer.layout for layer in configuration.layers if layer.layout}
-    return Network(loaded, names, device_named(device), configuration.precision, layouts)
+    return loaded

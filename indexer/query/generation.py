@@ -1,6 +1,5 @@
 """The files of one published generation, open: images, layers, maps, boxes, originals."""
 
-from collections.abc import Callable
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
@@ -13,14 +12,16 @@ from indexer.derive.image_table import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
-from indexer.index.manifest import Manifest, ShardInfo, check_no_links, read_manifest
+from indexer.index.manifest import Manifest, check_no_links, read_manifest
+from indexer.index.shard_info import ShardInfo
 from indexer.query import deadline
 from indexer.query.boxes import Boxes
 from indexer.query.layer import Layer
 from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Page
+from indexer.shards.listed import open_listed, shards_at_once
 from indexer.shards.pool import ShardPool
-from indexer.shards.reader import Shard, open_listed
+from indexer.shards.reader import Shard
 from indexer.store.remote import parse_location
 from indexer.store.storage import Location, storage_at
 
@@ -66,7 +67,7 @@ class Generation:
         })  # fmt: skip
         preprocessing = self.manifest.configuration.preprocessing
         self._boxes = {name: Boxes(layer.info.field, preprocessing) for name, layer in self.layers.items()}
-        self._shards = ShardPool(_opener(self.path, self.manifest.shards), len(self.manifest.shards))
+        self._shards = _pool(self.path, self.manifest.shards)
         if not storage_at(path).costs_requests:
             self._shards.open_some()
 
@@ -222,9 +223,9 @@ def _of_shape(shard: Shard, maps: np.ndarray, shape: tuple[int, ...]) -> np.ndar
     return maps
 
 
-def _opener(index: Location, shards: list[ShardInfo]) -> Callable[[int], Shard]:
-    """Opens a shard by its number. Not a method: a generation that held itself would keep its files open for longer."""
-    return lambda number: open_listed(index / shards[number].file, shards[number])
+def _pool(index: Location, shards: list[ShardInfo]) -> ShardPool:
+    """The shards. Not a method: a generation that held itself would keep its files open for longer."""
+    return ShardPool(lambda number: open_listed(shards[number], index.__truediv__), len(shards), shards_at_once(shards))
 
 
 def page_of(rows: RowsT, limit: int, offset: int) -> RowsT:

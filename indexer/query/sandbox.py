@@ -57,17 +57,18 @@ def main(path: Location) -> None:
             print(file, flush=True)
             with contextlib.suppress(UnitscopeError):
                 hdf5.map_arrays(path / file, file, *kind)
-    for shard in manifest.shards:
-        print(shard.file, flush=True)
+    layers = {info.name for info in manifest.configuration.layers}
+    for file in manifest.shard_checksums:
+        print(file, flush=True)
         with contextlib.suppress(UnitscopeError):
-            _read_shard(path / shard.file, [info.name for info in manifest.configuration.layers])
+            _read_shard(path / file, layers)
 
 
-def _read_shard(path: Location, layers: list[str]) -> None:
+def _read_shard(path: Location, layers: set[str]) -> None:
     with Shard(path) as shard:
         shard.images()
         shard.skipped()
-        for name in layers:
+        for name in layers.intersection(shard.layers()):
             shard.check_maps(name)
 
 

@@ -5,7 +5,8 @@ import numpy as np
 
 from indexer.errors import DamagedFile
 from indexer.index import hdf5
-from indexer.shards.reader import READ_ERRORS, Shard
+from indexer.shards.reader import Shard
+from indexer.shards.stored_layer import READ_ERRORS
 
 
 class OlderShard(Shard):

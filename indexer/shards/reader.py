@@ -9,31 +9,11 @@ import numpy as np
 
 from indexer.errors import DamagedFile
 from indexer.index import hdf5
-from indexer.index.manifest import ShardInfo
 from indexer.shards import format as shard_format
 from indexer.shards.histogram import Histogram
-from indexer.shards.histogram_file import read_histogram
-from indexer.shards.maps.reader import MapsReader
 from indexer.shards.records import IndexedImage
+from indexer.shards.stored_layer import READ_ERRORS, StoredLayer
 from indexer.store.storage import Location, storage_at
-
-READ_ERRORS = (KeyError, OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError)
-
-
-def open_listed(path: Location, info: ShardInfo) -> "Shard":
-    """Open a shard that a manifest lists.
-
-    Raises
-    ------
-    DamagedFile
-        It cannot be read, or its number of images differs from the manifest's. The number differs for a moment when a
-        repaired shard appears before its generation is published.
-    """
-    shard = Shard(path, info.file)
-    if shard.rows != info.rows:
-        shard.close()
-        raise DamagedFile(info.file, f"holds {shard.rows} images, the manifest says {info.rows}")
-    return shard
 
 
 class Shard:
@@ -60,8 +40,7 @@ class Shard:
         self._close = weakref.finalize(self, files.close)
         self._read_range = files.enter_context(storage_at(path).ranges())
         self._lock = threading.Lock()
-        self._readers: dict[str, MapsReader] = {}
-        self._rows: dict[str, hdf5.StoredRows] = {}
+        self._stored: dict[str, StoredLayer] = {}
         try:
             self.ids = self._column("id", np.int64)
         except BaseException:
@@ -92,6 +71,19 @@ class Shard:
             return {name: value for name, value in values.items() if value is not None}
         except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
             raise DamagedFile(self.name, f"has attributes that cannot be read ({error})") from error
+
+    def layers(self) -> list[str]:
+        """The names of the layers that can be read, sorted.
+
+        Raises
+        ------
+        DamagedFile
+        """
+        with self._lock:
+            try:
+                return sorted(self._h5["layers"])
+            except READ_ERRORS as error:
+                raise DamagedFile(self.name, f"lists no layers ({error})") from error
 
     def images(self) -> list[IndexedImage]:
         """The image table, without original files."""
@@ -127,31 +119,31 @@ class Shard:
         except (KeyError, OSError, RuntimeError, ValueError, TypeError, IndexError) as error:
             raise DamagedFile(self.name, f"the original of row {row} cannot be read ({error})") from error
 
+    def stored(self, layer: str) -> StoredLayer:
+        """The kept activations of a layer; their parts are read, and found damaged, when they are asked for."""
+        if layer not in self._stored:
+            self._stored[layer] = StoredLayer(self._h5, layer, self.rows, self._read_range, self._lock, self.name)
+        return self._stored[layer]
+
     def peaks(self, layer: str, neurons: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Peaks (C, n) float32 and their cells (C, n) uint32, of all neurons or some."""
-        return self._some(f"layers/{layer}/peaks", neurons), self._some(f"layers/{layer}/peak_cells", neurons)
+        return self.stored(layer).peaks(neurons)
 
     def histogram(self, layer: str) -> Histogram:
         """The histogram of a layer over this shard's images."""
-        channels = self._reader(layer).shape[1]
-        with self._lock:
-            try:
-                return read_histogram(self._h5[f"layers/{layer}/histogram"], channels)
-            except READ_ERRORS as error:
-                raise DamagedFile(self.name, f"the histogram of layer {layer!r} cannot be read ({error})") from error
+        return self.stored(layer).histogram()
 
     def saturated(self, layer: str) -> int:
         """How many activations of a layer were clipped to the range of float16."""
-        with self._lock:
-            return int(hdf5.get_attribute(self._h5[f"layers/{layer}"], "saturated") or 0)
+        return self.stored(layer).saturated()
 
     def maps(self, layer: str, row: int) -> np.ndarray:
         """All maps (C, H, W) float16 of a layer on one image."""
-        return self._reader(layer).maps(row)
+        return self.stored(layer).reader().maps(row)
 
     def map(self, layer: str, row: int, neuron: int) -> np.ndarray:
         """The map (H, W) float16 of one neuron on one image."""
-        return self._reader(layer).map(row, neuron)
+        return self.stored(layer).reader().map(row, neuron)
 
     def check_maps(self, layer: str) -> None:
         """Find every chunk of a layer's maps, without reading it.
@@ -160,20 +152,7 @@ class Shard:
         ------
         DamagedFile
         """
-        self._reader(layer).check()
-
-    def _reader(self, layer: str) -> MapsReader:
-        reader = self._readers.get(layer)
-        if reader is None:
-            with self._lock:
-                try:
-                    reader = MapsReader(self._h5, layer, self._read_range, self._lock, self.name)
-                    if reader.shape[0] != self.rows:
-                        raise ValueError("maps of other images than are listed")
-                except (KeyError, RuntimeError, TypeError, ValueError, OSError) as error:
-                    raise DamagedFile(self.name, f"lacks the maps of layer {layer!r}") from error
-            self._readers[layer] = reader
-        return reader
+        self.stored(layer).reader().check()
 
     def _column(self, name: str, dtype: type) -> np.ndarray:
         column = self._get(f"images/{name}")
@@ -186,15 +165,6 @@ class Shard:
         if not all(isinstance(text, bytes) for text in texts):
             raise DamagedFile(self.name, f"{name!r} is not a list of texts")
         return [text.decode("utf-8", "surrogateescape") for text in texts]
-
-    def _some(self, name: str, rows: slice) -> np.ndarray:
-        try:
-            with self._lock:
-                if name not in self._rows:
-                    self._rows[name] = hdf5.StoredRows.of(hdf5.own_dataset(self._h5, name))
-            return self._rows[name].read(self._read_range, rows)
-        except READ_ERRORS as error:
-            raise DamagedFile(self.name, f"{name!r} cannot be read ({error})") from error
 
     def _get(self, name: str) -> np.ndarray:
         with self._lock:

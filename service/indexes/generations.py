@@ -65,7 +65,7 @@ class OpenGeneration:
             return cls(index, state, network, 0, {})
         files = [str(index.path / file) for file in index.manifest.derived.values()]
         mapped = {file: _bytes(file) for file in files}
-        size = sum(mapped.values()) + sum(_bytes(str(index.path / shard.file)) for shard in index.manifest.shards)
+        size = sum(mapped.values()) + sum(_bytes(str(index.path / file)) for file in index.manifest.shard_checksums)
         return cls(index, state, network, size, mapped)
 
     def still_shows_all_of(self, older: "OpenGeneration") -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 from indexer.defaults import INTERPOLATIONS
 from indexer.index.loading import Loading, parse_arguments
+from indexer.receptive_field.layout import FORMS
 
 _FIELDS = ("resize", "crop", "interpolation", "mean", "std", "value_range")
 
@@ -47,6 +48,13 @@ def _add_preprocessing_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--value-range", type=_channels, metavar="LOW,HIGH",
         help="the values that are black and white in grey of more than 8 bits, as 0,4095; default: 0,65535",
+    )  # fmt: skip
+
+
+def add_layout_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--layout", metavar="LAYER=LAYOUT", action="append", default=[],
+        help=f"the order of a layer's dimensions, {FORMS}, if it cannot be found out (repeatable)",
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ import faiss
 import indexer
 from indexer.errors import ConfigurationMismatch
 from indexer.index.configuration import Configuration
-from indexer.index.manifest import ShardInfo
+from indexer.index.shard_info import ShardInfo
 from indexer.jobs.pipeline.write_shards import ShardTask, existing_shard, index_shards
 from indexer.jobs.plan import ShardPlan
 from indexer.network.forward import Network

@@ -10,7 +10,7 @@ Both queues, of images and of passes, are bounded, so memory does not depend on 
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from indexer.defaults import MAX_PIXELS
 from indexer.errors import DamagedFile
 from indexer.index import layout
 from indexer.index.configuration import Configuration
-from indexer.index.manifest import ShardInfo
+from indexer.index.shard_info import ShardInfo
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
 from indexer.jobs.pipeline.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.pipeline.forwarding import Passes, StartedPass, Tables, batches, tables_of
@@ -182,23 +182,28 @@ def run_plan(
     index: Location, plan: Plan, engine: Engine, progress: Progress, limits: Limits = DEFAULT_LIMITS
 ) -> list[ShardInfo]:
     """Write the shards of a plan that are not there yet; return all of them, in order."""
-    atomic.remove_partial(index / layout.SHARDS)
-    done: dict[int, ShardInfo] = {}
-    missing: list[ShardPlan] = []
-    for shard in plan.shards():
-        info = existing_shard(index, shard, plan.configuration)
-        if info is None:
-            atomic.remove(index / layout.shard_file(shard.number))  # whatever it is, it is not this shard
-            missing.append(shard)
-        else:
-            done[shard.number] = info
-            progress(len(shard.ids))
     max_pixels = plan.intake.max_pixels if plan.intake else MAX_PIXELS
     task = ShardTask(
         index.resolve(), parse_location(plan.image_root), plan.configuration, plan.batch_size, limits, max_pixels
     )
+    return write_missing(task, plan.shards(), engine, progress)
+
+
+def write_missing(task: ShardTask, plans: Sequence[ShardPlan], engine: Engine, progress: Progress) -> list[ShardInfo]:
+    """Write those of the planned shards that an interrupted job has not left; return all of them, in order."""
+    atomic.remove_partial(task.index / layout.SHARDS)
+    done: dict[int, ShardInfo] = {}
+    missing: list[ShardPlan] = []
+    for shard in plans:
+        info = existing_shard(task.index, shard, task.configuration)
+        if info is None:
+            atomic.remove(task.index / layout.shard_file(shard.number))  # whatever it is, it is not this shard
+            missing.append(shard)
+        else:
+            done[shard.number] = info
+            progress(len(shard.ids))
     if missing:
         made = engine(task, missing, progress=progress)
-        atomic.remove_partial(index / layout.SHARDS)  # left by lost workers
+        atomic.remove_partial(task.index / layout.SHARDS)  # left by lost workers
         done |= {shard.number: info for shard, info in zip(missing, made, strict=True)}
     return [done[number] for number in sorted(done)]

@@ -1,4 +1,4 @@
-"""Erase removed images: write the shards that hold any again without them, then delete the old shards."""
+"""Erase removed images and dropped layers: write the shards that hold any again without them, then delete the old."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 from indexer.derive.generation import Report, derive_and_publish
 from indexer.errors import InvalidRequest
 from indexer.index import layout
-from indexer.index.configuration import Configuration
 from indexer.index.lock import writing
-from indexer.index.manifest import Manifest, ShardInfo, read_manifest
+from indexer.index.manifest import Manifest, read_manifest
+from indexer.index.shard_info import ShardInfo, next_number
 from indexer.jobs.plan import unfinished_plan
 from indexer.jobs.upkeep.rewriting import rewritten
-from indexer.shards.reader import Shard
+from indexer.shards.listed import open_listed
 from indexer.store import atomic
 from indexer.store.storage import Location
 
 
 def compact(index: Location, report: Report = lambda stage: None) -> Manifest:
-    """Rewrite the shards that hold removed images, publish, and delete every shard file that is no longer listed.
+    """Rewrite the shards that hold removed images or dropped layers, publish, and delete the files no longer listed.
 
     A reader that has the old generation open can read it until it opens the new one.
 
@@ -31,36 +31,40 @@ def compact(index: Location, report: Report = lambda stage: None) -> Manifest:
         manifest = read_manifest(index)
         if unfinished_plan(index, manifest) is not None:
             raise InvalidRequest("an unfinished job is there; finish it first, by the command that started it")
-        removed = set(manifest.removed)
-        if removed:
-            next_number = 1 + max(int(Path(shard.file).stem) for shard in manifest.shards)
-            shards: list[ShardInfo] = []
-            for info in manifest.shards:
-                report(info.file)
-                without = _rewrite(index, manifest.configuration, info, removed, next_number)
-                next_number += without is not info and without is not None
-                shards += [without] if without is not None else []
-            manifest = derive_and_publish(index, replace(manifest, shards=shards, removed=[]), report)
+        layers = {layer.name for layer in manifest.configuration.layers}
+        number = next_number(manifest.shards)
+        shards: list[ShardInfo] = []
+        for info in manifest.shards:
+            report(info.file)
+            without = _without(index, manifest, info, layers, number)
+            number += without is not info and without is not None
+            shards += [without] if without is not None else []
+        if manifest.removed or shards != manifest.shards:
+            compacted = replace(manifest, shards=shards, removed=[])
+            unchanged = () if manifest.removed else layers
+            manifest = derive_and_publish(index, compacted, report, unchanged=unchanged)
         delete_unlisted(index, manifest)
         return manifest
 
 
-def _rewrite(
-    index: Location, configuration: Configuration, info: ShardInfo, removed: set[int], number: int
-) -> ShardInfo | None:
-    with Shard(index / info.file, info.file) as old:
-        table = old.images()
-        rows = [row for row in range(old.rows) if table[row].id not in removed]
-        if len(rows) == old.rows:
+def _without(index: Location, manifest: Manifest, info: ShardInfo, layers: set[str], number: int) -> ShardInfo | None:
+    """A shard without removed images and dropped layers: itself where it has none, else a new one of this number.
+
+    None if all its images were removed.
+    """
+    removed = set(manifest.removed)
+    with open_listed(info, index.__truediv__) as old:
+        rows = [row for row, id in enumerate(old.ids.tolist()) if id not in removed]
+        if len(rows) == old.rows and layers.issuperset(old.layers()):
             return info
         if not rows:
             return None
-        return rewritten(index, configuration, info, old, rows, number)
+        return rewritten(index, manifest.configuration, info, old, rows, number)
 
 
 def delete_unlisted(index: Location, manifest: Manifest) -> None:
     """Delete every shard file that the manifest does not list."""
-    listed = {Path(shard.file).name for shard in manifest.shards}
+    listed = {Path(file).name for file in manifest.shard_checksums}
     for path in (index / layout.SHARDS).iterdir():
         if path.name not in listed:
             atomic.remove(path)

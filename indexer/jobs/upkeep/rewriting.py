@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from indexer.index import layout
 from indexer.index.configuration import Configuration
-from indexer.index.manifest import ShardInfo
+from indexer.index.shard_info import ShardInfo
 from indexer.shards.maps.packer import packed
 from indexer.shards.reader import Shard
 from indexer.shards.records import LayerBatch
@@ -30,7 +30,7 @@ def rewritten(
     """
     file = layout.shard_file(number)
     layers = {layer.name: (layer.channels, layer.height, layer.width) for layer in configuration.layers}
-    attributes = {**old.attributes, "number": number}
+    attributes = {**old.attributes, "number": number, "configuration": configuration.digest}
     for name in ("format", "version"):  # the writer marks the file itself
         attributes.pop(name, None)
     with (

@@ -1,13 +1,13 @@
 """Rewrite an index of an older format in today's, without running the network."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from indexer.derive.generation import Report, derive_and_publish
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.index import layout
 from indexer.index.lock import writing
-from indexer.index.manifest import Manifest, ShardInfo, read_manifest, read_older_manifest
+from indexer.index.manifest import Manifest, read_manifest, read_older_manifest
+from indexer.index.shard_info import ShardInfo, next_number
 from indexer.jobs.upkeep.compact import delete_unlisted
 from indexer.jobs.upkeep.rewriting import rewritten
 from indexer.jobs.written import written_shard
@@ -40,7 +40,7 @@ def upgrade(index: Location, report: Report = lambda stage: None) -> Manifest | 
                 f"an unfinished job of an older program is there; finish it with that program, or give it up by "
                 f"deleting {layout.PLAN}"
             )
-        first = 1 + max((int(Path(shard.file).stem) for shard in older.shards), default=-1)
+        first = next_number(older.shards)
         shards = []
         for number, info in enumerate(older.shards, start=first):
             report(info.file)

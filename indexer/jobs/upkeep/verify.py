@@ -17,7 +17,8 @@ from indexer.errors import DamagedFile, InvalidRequest
 from indexer.images.listing import ImageFile
 from indexer.images.reading import read_file
 from indexer.index.lock import writing
-from indexer.index.manifest import Manifest, ShardInfo, read_manifest
+from indexer.index.manifest import Manifest, read_manifest
+from indexer.index.shard_info import ShardInfo, next_number
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.reporter import Reporter
@@ -47,7 +48,7 @@ def verify(index: Location) -> list[Fault]:
         There is no manifest, or it cannot be read.
     """
     manifest = read_manifest(index)
-    expected = {shard.file: shard.sha256 for shard in manifest.shards} | manifest.checksums
+    expected = manifest.shard_checksums | manifest.checksums
     return [fault for file, sha256 in expected.items() if (fault := _check(index, file, sha256)) is not None]
 
 
@@ -75,9 +76,9 @@ def repair(
 ) -> Manifest:
     """Rebuild damaged shards from the original images, then derive the index anew and publish.
 
-    A rebuilt shard leaves out images that were removed, or whose file is gone or has changed since. A shard of such
-    images only is dropped. ``weights`` and ``model`` say where these files are now, see
-    `indexer.network.restore.network_of`.
+    A shard of several files becomes one new file if any of them is damaged. A rebuilt shard leaves out images that were
+    removed, or whose file is gone or has changed since. A shard of such images only is dropped. ``weights`` and
+    ``model`` say where these files are now, see `indexer.network.restore.network_of`.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def repair(
     with writing(index):
         manifest = read_manifest(index)
         faults = {fault.file for fault in verify(index)}
-        damaged = [shard for shard in manifest.shards if shard.file in faults]
+        damaged = [shard for shard in manifest.shards if not faults.isdisjoint(shard.checksums)]
         labels = _labels(index, manifest, faults, damaged)
         if damaged:
             from indexer.network.restore import (
@@ -99,7 +100,12 @@ def repair(
 
             load = partial(network_of, manifest.configuration, weights, device, model)
             manifest = _rebuild(index, manifest, damaged, load, reporter, limits)
-        return derive_and_publish(index, manifest, reporter.stage, labels=labels) if faults else manifest
+        if not faults:
+            return manifest
+        repaired = derive_and_publish(index, manifest, reporter.stage, labels=labels)
+        for file in (file for shard in damaged if shard.parts for file in shard.checksums):
+            atomic.remove(index / file)
+        return repaired
 
 
 def _labels(index: Location, manifest: Manifest, faults: set[str], damaged: list[ShardInfo]) -> Labels:
@@ -143,11 +149,11 @@ def _rebuild(
     network = load()
     for note in network.model.notes:
         reporter.note(note)
-    reporter.total(sum(len(plan.ids) for plan in plans))
+    reporter.total(sum(len(plan.ids) for plan in plans.values()))
     task = ShardTask(index, root, manifest.configuration, manifest.batch_size, limits, manifest.intake.max_pixels)
-    with _set_aside([index / shard.file for shard in damaged]):
-        made = index_shards(task, plans, network, reporter.progress)
-    rebuilt = {info.file: info for info in made}
+    with _set_aside([index / shard.file for shard in damaged if not shard.parts]):
+        made = index_shards(task, list(plans.values()), network, reporter.progress)
+    rebuilt = dict(zip(plans, made, strict=True))
     shards = [replace(rebuilt[s.file], first_id=s.first_id, end_id=s.end_id) if s.file in rebuilt else s
               for s in manifest.shards if s.file in rebuilt or s not in damaged]  # fmt: skip
     skipped = manifest.skipped_with((path, "has changed since it was indexed") for path in changed)
@@ -173,21 +179,23 @@ def _set_aside(files: Sequence[Location]) -> Iterator[None]:
 
 def _plans(
     index: Location, manifest: Manifest, damaged: list[ShardInfo], root: Location
-) -> tuple[list[ShardPlan], list[str]]:
-    """The shards to write, all with images, and the paths that are left out because their files have changed."""
+) -> tuple[dict[str, ShardPlan], list[str]]:
+    """The shards to write, all with images, by the file of the damaged one; and the paths whose files have changed."""
     file = manifest.derived["images"]
     if _check(index, file, manifest.checksums[file]):
         raise InvalidRequest(f"{file} is damaged too, so what the shards held is not known; build the index again")
     table = ImageTable(index, file)
-    plans, changed = [], []
-    for shard in damaged:
+    plans: dict[str, ShardPlan] = {}
+    changed: list[str] = []
+    for free, shard in enumerate(damaged, start=next_number(manifest.shards)):
         first, end = np.searchsorted(table.id, [shard.first_id, shard.end_id]).tolist()
         altered = {row for row in range(first, end) if _has_changed(root / table.path(row), table.sha256(row))}
         changed += [table.path(row) for row in sorted(altered)]
         rows = [row for row in range(first, end) if row not in altered]
         files = tuple(ImageFile(table.path(row), table.class_of(row)) for row in rows)
         if files:
-            plans.append(ShardPlan(int(Path(shard.file).stem), tuple(table.id[rows].tolist()), files))
+            number = free if shard.parts else int(Path(shard.file).stem)
+            plans[shard.file] = ShardPlan(number, tuple(table.id[rows].tolist()), files)
     return plans, changed
 
 
