@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-if sys.dont_write_bytecode and sys.pycache_prefix is None:
+if "pytest" in sys.modules and sys.dont_write_bytecode and sys.pycache_prefix is None:  # not in what tests start
     sys.dont_write_bytecode = False
     sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
