@@ -20,6 +20,7 @@ from indexer.pictures.saliency import saliency
 from indexer.query.index import Index
 from indexer.query.records import Patch
 from tests.conftest import INPUT
+from tests.marks import seeds
 from tests.reference import plain_input, plain_model
 
 captum = pytest.importorskip("captum.attr", reason="the extra saliency is not installed")
@@ -48,7 +49,7 @@ def cell_of(network: Network, layer: str, seed: int, pixels: np.ndarray) -> tupl
 
 
 @pytest.mark.filterwarnings("ignore:Setting backward hooks")
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 @pytest.mark.parametrize("layer", LAYERS)
 def test_gradients_are_those_of_captum_on_the_plain_model(
     index: Index, network: Network, plain: torch.nn.Module, photo_folder: Path, layer: str, seed: int
@@ -79,7 +80,7 @@ def test_gradients_are_those_of_captum_on_the_plain_model(
     )
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(2))
 @pytest.mark.parametrize("layer", ["features.1", "features.7"])
 def test_occlusion_is_that_by_hand(
     index: Index, network: Network, plain: torch.nn.Module, photo_folder: Path, layer: str, seed: int

@@ -24,6 +24,7 @@ from indexer.jobs.upkeep.remove import remove
 from indexer.query.index import Index
 from tests import reference
 from tests.conftest import build_request, write_photos
+from tests.marks import seeds
 from tests.object_store import ObjectStore, upload
 from tests.service.conftest import make_app
 
@@ -80,7 +81,7 @@ def test_a_vector_takes_a_bit_a_number(coded: Path) -> None:
     assert (coded / manifest.derived[f"lists {LAYER}"]).stat().st_size == 24 * 11 * 15 * (256 // 8 + 8 + 8)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 @pytest.mark.parametrize(("per_image", "floor"), [("all", 0.9), ("one", 0.9)])
 def test_most_of_the_nearest_are_found(coded: Path, per_image: str, floor: float, seed: int) -> None:
     rng, shares = np.random.default_rng(seed), []
@@ -118,7 +119,7 @@ def test_scores_are_those_of_the_maps_in_order_and_once(coded: Path) -> None:
         assert index.similar(LAYER, 7, 3, 5, limit=10, per_image="all").items[0].image.id == 7
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_directions_are_searched(coded: Path, seed: int) -> None:
     rng, shares = np.random.default_rng(seed), []
     with indexer.open(coded) as index:

@@ -17,9 +17,10 @@ from indexer.query.nearest.proposals import SearchPlan
 from indexer.shards.reader import Shard
 from tests import reference
 from tests.conftest import LAYERS, build_request
+from tests.marks import seeds
 
 
-@pytest.fixture(params=[1, 2, 3])
+@pytest.fixture(params=seeds(3))
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     return np.random.default_rng(request.param)
 
