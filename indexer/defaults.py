@@ -39,3 +39,8 @@ WHY_NEURONS: Final = 10
 """How many neurons for, and how many against, an answer are shown."""
 GROUP_IMAGES: Final = 32
 """How many images of a group are explained."""
+HALF_MAX: Final = 65504.0
+"""Largest float16."""
+
+DICTIONARY_METHODS: Final = ("kmeans", "nmf", "sae")
+"""Ways to learn a dictionary; see `indexer.dictionaries`."""

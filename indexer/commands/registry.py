@@ -37,6 +37,7 @@ COMMANDS: Final = (
     _here("compact", "erase removed images from disk"),
     Command("add-layers", "keep further layers of the images that are indexed", "indexer.commands.add_layers"),
     Command("drop-layers", "leave layers out of an index", "indexer.commands.drop_layers"),
+    _here("dictionary", "learn directions of a layer, and keep them as a layer of their own"),
     _here("verify", "compare every file with its checksum"),
     _here("upgrade", "rewrite an index of an older format, without running the network"),
     _here("info", "describe an index"),

@@ -22,7 +22,8 @@ from indexer.defaults import FLOAT32
 from indexer.errors import InvalidRequest, UnitscopeError
 from indexer.explain.graph_rest import GraphRest, position
 from indexer.explain.whole_pass import MapChange, changed_output, whole_pass
-from indexer.network.forward import Network, as_maps
+from indexer.network.forward import Network
+from indexer.network.output_maps import as_maps
 from indexer.receptive_field.graph.tracer import LayerTracer, traced
 from indexer.receptive_field.maps import output_of
 from indexer.system.user_code import of_user
@@ -253,8 +254,8 @@ def rest_behind(network: Network, layer: str, output: str) -> Rest:
         It cannot be run to the output.
     """
     for name in (layer, output):
-        if name not in network.traces:
-            raise InvalidRequest(f"layer must be one of {', '.join(network.traces)}, not {name!r}")
+        if name not in network.own_layers:
+            raise InvalidRequest(f"layer must be one of {', '.join(network.own_layers)}, not {name!r}")
     key = (rest_behind, layer, output)
     if key not in network.kept:
         network.kept[key] = _found(network, layer, output)
@@ -282,7 +283,7 @@ def _from_graph(
     network: Network, tracer: LayerTracer, layer: str, output: str, images: int | None
 ) -> tuple[Rest | None, str]:
     """The rest that starts nearest before the layer and stands the proof; or None and why there is none."""
-    places = {name: position(tracer, name) for name in network.traces}
+    places = {name: position(tracer, name) for name in network.own_layers}
     before = [name for name, place in places.items() if 0 <= place < places[layer]]
     reason = f"paths of the network lead past {layer}"
     for start in [layer, *sorted(before, key=lambda name: -places[name])]:
@@ -306,7 +307,7 @@ def in_float32(network: Network) -> Network:
         return network
     if in_float32 not in network.kept:
         layouts = {name: trace.layout for name, trace in network.traces.items() if trace.layout}
-        network.kept[in_float32] = Network(network.model, list(network.traces), network.device, FLOAT32, layouts)
+        network.kept[in_float32] = Network(network.model, network.own_layers, network.device, FLOAT32, layouts)
     exact: Network = network.kept[in_float32]
     return exact
 

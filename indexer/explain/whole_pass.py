@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from indexer.errors import BadActivations
-from indexer.network.forward import Network, as_maps
+from indexer.network.forward import Network
+from indexer.network.output_maps import as_maps
 from indexer.network.passes.hooked_pass import run_pass
 from indexer.receptive_field.maps import output_of
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -17,6 +17,28 @@ MAX_CELLS = 1 << 24
 
 
 @dataclass(frozen=True)
+class DictionaryFile:
+    """The dictionary that makes a layer of another's maps.
+
+    Attributes
+    ----------
+    file, sha256 : str
+        Its file, relative to the index.
+    recipe : str
+        How it was learned and how good it is, as JSON; see `indexer.dictionaries.learn`.
+    """
+
+    file: str
+    sha256: str
+    recipe: str = "{}"
+
+    def about(self) -> dict[str, Any]:
+        """The recipe, read."""
+        recipe: dict[str, Any] = json.loads(self.recipe)
+        return recipe
+
+
+@dataclass(frozen=True)
 class LayerInfo:
     """A layer: its name, the shape of its maps and the receptive field of their cells."""
 
@@ -27,6 +49,8 @@ class LayerInfo:
     field: ReceptiveField
     layout: Layout | None = None
     """The meaning of the layer's dimensions, if a person gave it."""
+    dictionary: DictionaryFile | None = None
+    """Only of an encoded layer."""
 
     @property
     def cells(self) -> int:
@@ -38,7 +62,9 @@ class LayerInfo:
         return self.height, self.width
 
     def to_json(self) -> dict[str, Any]:
-        given = {"layout": str(self.layout)} if self.layout else {}  # older programs do not know the field
+        given: dict[str, Any] = {"layout": str(self.layout)} if self.layout else {}  # unknown to older programs
+        if self.dictionary is not None:
+            given["dictionary"] = vars(self.dictionary) | {"recipe": self.dictionary.about()}
         return {
             "name": self.name,
             "channels": self.channels,
@@ -58,7 +84,11 @@ class LayerInfo:
             if axis is not None and len(axis.intervals) != cells:
                 raise ValueError(f"layer {data['name']!r} has {cells} cells and {len(axis.intervals)} receptive fields")
         layout = Layout.parse(data["layout"]) if "layout" in data else None
-        return cls(str(data["name"]), *shape, field, layout)
+        dictionary = None
+        if "dictionary" in data:
+            kept = data["dictionary"]
+            dictionary = DictionaryFile(kept["file"], kept["sha256"], json.dumps(kept["recipe"], sort_keys=True))
+        return cls(str(data["name"]), *shape, field, layout, dictionary)
 
 
 @dataclass(frozen=True)
@@ -79,6 +109,8 @@ class Configuration:
         One of `PRECISIONS`.
     loading : Loading
         The arguments of the model's factory, and how its weights file was read.
+    home : str
+        Where the index is, whose folder the files of dictionaries are relative to; "" if there is none yet.
     """
 
     model: str
@@ -89,6 +121,7 @@ class Configuration:
     keep_images: bool = False
     precision: str = FLOAT32
     loading: Loading = PLAIN
+    home: str = field(default="", compare=False)
 
     def to_json(self) -> dict[str, Any]:
         model = {"name": self.model, "weights": self.weights, "weights_digest": self.weights_digest}
@@ -117,12 +150,18 @@ class Configuration:
             keep_images=bool(data["keep_images"]),
             precision=precision,
             loading=Loading.from_json(model),
+            home=str(data.get("home", "")),
         )
 
     @cached_property
     def text(self) -> str:
-        """`to_json` as JSON."""
-        return json.dumps(self.to_json())
+        """All of it, ``home`` too, as JSON for another process on this machine."""
+        return json.dumps(self.to_json() | {"home": self.home})
+
+    @property
+    def dictionaries(self) -> dict[str, str]:
+        """sha256 of each dictionary's file, by its path relative to the index."""
+        return {layer.dictionary.file: layer.dictionary.sha256 for layer in self.layers if layer.dictionary}
 
     @cached_property
     def digest(self) -> str:

@@ -7,6 +7,7 @@
       plan.jsonl                     the job in progress, if any: what it indexes, in which shards
       lock                           held by the job that writes; in a bucket: lease.json
       shards/000000.h5               kept activations of a run of images
+      dictionaries/LAYER~NAME.safetensors   a dictionary of a layer, if any
       derived/000001/images.h5       the image table
       derived/000001/labels.jsonl    paths and classes that have changed since their shard was written, if any
       derived/000001/LAYER.h5        peaks by neuron, order, histogram, statistics
@@ -22,6 +23,7 @@ MANIFEST = "manifest.json"
 PLAN = "plan.jsonl"
 SHARDS = "shards"
 DERIVED = "derived"
+DICTIONARIES = "dictionaries"
 IMAGES = "images.h5"
 LABELS = "labels.jsonl"
 

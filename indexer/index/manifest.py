@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -121,7 +121,7 @@ class Manifest:
     @property
     def files(self) -> list[str]:
         """Every file of the generation except the manifest, relative to the index."""
-        return [*self.shard_checksums, *self.derived.values()]
+        return [*self.shard_checksums, *self.configuration.dictionaries, *self.derived.values()]
 
     @property
     def shard_checksums(self) -> dict[str, str]:
@@ -162,7 +162,8 @@ def read_manifest(index: Location) -> Manifest:
     """
     data = _read(index)
     if (version := data.get("version")) == VERSION:
-        return _parsed(data)
+        manifest = _parsed(data)
+        return replace(manifest, configuration=replace(manifest.configuration, home=str(index.resolve())))
     advice = "; upgrade rewrites it: python -m indexer upgrade INDEX" if version in OLDER else ""
     raise DamagedFile(layout.MANIFEST, f"has format version {version}, this program reads version {VERSION}{advice}")
 

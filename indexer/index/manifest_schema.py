@@ -63,6 +63,7 @@ _CONFIGURATION: Final = _object(
         _or_with(
             _object(name=_TEXT, channels=_SIDE, height=_SIDE, width=_SIDE, receptive_field=_FIELD),
             layout={"type": "string", "maxLength": 64},
+            dictionary=_object(file=_TEXT, sha256=_SHA256, recipe={"type": "object", "maxProperties": 100}),
         )
     ),
     keep_images={"type": "boolean"},

@@ -29,7 +29,8 @@ def describe(index: Location) -> dict[str, Any]:
         "layers": [
             {"name": layer.name, "shape": [layer.channels, layer.height, layer.width],
              "receptive_field": layer.field.kind, "receptive_field_reason": layer.field.reason,
-             "layout": str(layer.layout) if layer.layout else None, "vectors": manifest.vectors.get(layer.name)}
+             "layout": str(layer.layout) if layer.layout else None, "vectors": manifest.vectors.get(layer.name),
+             "dictionary": layer.dictionary.about() if layer.dictionary else None}
             for layer in configuration.layers
         ],
         "image_root": manifest.image_root,

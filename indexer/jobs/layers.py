@@ -75,9 +75,9 @@ def add_layers(
         reporter.total(manifest.images)
         engine = engine or partial(index_shards, network=network)
         made = write_missing(task, plans, engine, reporter.progress)
-        grown = _with_parts(_with_output(manifest, network), made, added)
+        grown = with_parts(_with_output(manifest, network), made, added)
         executor = engine if isinstance(engine, Executor) else None
-        return derive_and_publish(index, grown, reporter.stage, executor, unchanged=_names(manifest.configuration))
+        return derive_and_publish(index, grown, reporter.stage, executor, unchanged=layer_names(manifest.configuration))
 
 
 def drop_layers(index: Location, layers: Collection[str], report: Report = lambda stage: None) -> Manifest:
@@ -95,7 +95,7 @@ def drop_layers(index: Location, layers: Collection[str], report: Report = lambd
     """
     with writing(index):
         manifest = read_manifest(index)
-        _check_idle(index, manifest)
+        check_idle(index, manifest)
         known = [layer.name for layer in manifest.configuration.layers]
         if unknown := [layer for layer in layers if layer not in known]:
             raise NotFound(f"the index has no layer {unknown[0]!r}; it has {', '.join(known)}")
@@ -108,16 +108,16 @@ def drop_layers(index: Location, layers: Collection[str], report: Report = lambd
             shards=[_dropped(_dated(info, manifest.configuration), layers) for info in manifest.shards],
             output="" if manifest.output in layers else manifest.output,
         )
-        published = derive_and_publish(index, smaller, report, unchanged=_names(smaller.configuration))
+        published = derive_and_publish(index, smaller, report, unchanged=layer_names(smaller.configuration))
         delete_unlisted(index, published)
         return published
 
 
 def _check_addable(index: Location, manifest: Manifest, layers: Sequence[str]) -> None:
-    _check_idle(index, manifest)
+    check_idle(index, manifest)
     if not layers:
         raise InvalidRequest("name at least one layer to add")
-    if there := [layer for layer in layers if layer in _names(manifest.configuration)]:
+    if there := [layer for layer in layers if layer in layer_names(manifest.configuration)]:
         raise InvalidRequest(f"the index has the layer {there[0]!r} already")
     if manifest.removed:
         raise InvalidRequest("the index holds removed images, which are not run again: compact it first")
@@ -133,12 +133,19 @@ def _without_empty(index: Location, manifest: Manifest) -> Manifest:
     return replace(manifest, shards=shards, skipped=manifest.skipped_with(skipped))
 
 
-def _check_idle(index: Location, manifest: Manifest) -> None:
+def check_idle(index: Location, manifest: Manifest) -> None:
+    """Refuse an index with an unfinished job.
+
+    Raises
+    ------
+    InvalidRequest
+    """
     if unfinished_plan(index, manifest) is not None:
         raise InvalidRequest("an unfinished job is there; finish it first, by the command that started it")
 
 
-def _names(configuration: Configuration) -> set[str]:
+def layer_names(configuration: Configuration) -> set[str]:
+    """The names of the layers of an index."""
     return {layer.name for layer in configuration.layers}
 
 
@@ -177,7 +184,14 @@ def _with_output(manifest: Manifest, network: Network) -> Manifest:
     return replace(manifest, output=output)
 
 
-def _with_parts(manifest: Manifest, made: Sequence[ShardInfo], added: Configuration) -> Manifest:
+def with_parts(manifest: Manifest, made: Sequence[ShardInfo], added: Configuration) -> Manifest:
+    """The manifest with further layers, whose file of each shard is given.
+
+    Raises
+    ------
+    InvalidRequest
+        A file lacks images.
+    """
     layers = tuple(layer.name for layer in added.layers)
     shards = []
     for info, part in zip(manifest.shards, made, strict=True):

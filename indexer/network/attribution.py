@@ -15,7 +15,9 @@ from torch import nn
 from indexer.defaults import METHODS, Method
 from indexer.errors import InvalidRequest, NotInstalled
 from indexer.images.geometry import Box
-from indexer.network.forward import Network, as_maps
+from indexer.index.encoded_names import base_of
+from indexer.network.forward import Network
+from indexer.network.output_maps import as_maps
 from indexer.receptive_field.graph.copies import plain_copy
 from indexer.system.user_code import of_user
 
@@ -44,7 +46,9 @@ class UnitModule(nn.Module):
         for module in self.model.modules():
             if getattr(module, "inplace", False):
                 module.__dict__["inplace"] = False
-        self._layer, self._trace = layer, network.traces[layer]
+        self._encoder = network.encoders.get(layer)
+        self._layer = base_of(layer) if self._encoder else layer
+        self._trace = network.module_traces[self._layer]
         self._cell = (neuron, y, x)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
@@ -52,7 +56,8 @@ class UnitModule(nn.Module):
 
         def keep(module: nn.Module, inputs: object, output: object) -> None:
             if not kept:  # a network that catches what ends it may come here again
-                kept.append(as_maps(self._layer, output, self._trace)[:, *self._cell])
+                maps = as_maps(self._layer, output, self._trace)
+                kept.append((self._encoder(maps) if self._encoder else maps)[:, *self._cell])
             raise _Reached
 
         handle = nn.Module.register_forward_hook(self.model.get_submodule(self._layer), keep)

@@ -13,6 +13,7 @@ import math
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,15 +23,17 @@ from torch import nn
 
 from indexer.defaults import FLOAT32
 from indexer.errors import BadActivations, InvalidRequest
+from indexer.index.encoded_names import base_of
+from indexer.network.encoding.encoders import Encoder
 from indexer.network.layers import check_layers
 from indexer.network.models import LoadedModel
+from indexer.network.output_maps import as_maps
 from indexer.network.passes.hooked_pass import run_pass
 from indexer.network.passes.replicas import Replicas
 from indexer.network.passes.threads import batch_size
 from indexer.network.precision import computing, in_precision
 from indexer.receptive_field import LayerTrace
-from indexer.receptive_field.layout import FORMS, Layout
-from indexer.receptive_field.maps import maps_of
+from indexer.receptive_field.layout import Layout
 from indexer.receptive_field.trace import trace_layers
 
 R = TypeVar("R")
@@ -74,6 +77,11 @@ class Network:
         Receptive field and dimensions of each layer, in the order asked for.
     shapes : dict of str to (int, int, int)
         Channels, height and width of each layer's maps.
+    modules : list of str
+        The modules whose outputs are seen: layers, and those that encoded layers are made of.
+    module_traces : dict of str to LayerTrace
+    encoders : dict of str to Encoder
+        Those of the layers that a dictionary makes of another layer's maps, by the name of the encoded layer.
     kept : dict
         What others work out from the network, by keys of their own, and keep for as long as it is.
     """
@@ -85,19 +93,35 @@ class Network:
         device: torch.device | None = None,
         precision: str = FLOAT32,
         layouts: Mapping[str, Layout] | None = None,
+        encoders: Mapping[str, Encoder] | None = None,
     ) -> None:
-        check_layers(model.module, layers)
+        self.encoders = dict(encoders or {})
+        self.modules = list(dict.fromkeys(base_of(name) if name in self.encoders else name for name in layers))
+        check_layers(model.module, self.modules)
         self.model = model
         self.precision = precision
         self.device = device or best_device()
         input_size = model.preprocessing.input_size
-        self.traces: dict[str, LayerTrace] = trace_layers(model.module, layers, input_size, layouts)
-        ready = in_precision(model.module, layers, input_size, precision)
+        self.module_traces = trace_layers(model.module, self.modules, input_size, layouts)
+        self.traces: dict[str, LayerTrace] = {name: self._trace(name) for name in layers}
+        ready = in_precision(model.module, self.modules, input_size, precision)
         on_device = ready.to(self.device).to(memory_format=torch.channels_last)
         self._replicas = Replicas(on_device)
+        self.encoders = {name: encoder.to(self.device) for name, encoder in self.encoders.items()}
         self._streams = threading.local()
         self.kept: dict[object, Any] = {}
         self.shapes = self._probe()
+
+    @property
+    def own_layers(self) -> list[str]:
+        """The layers that are modules of the network itself, in the order asked for."""
+        return [layer for layer in self.traces if layer not in self.encoders]
+
+    def _trace(self, layer: str) -> LayerTrace:
+        """The trace of a layer; the cells of an encoded layer are those of the layer that it is made of."""
+        if layer in self.encoders:
+            return replace(self.module_traces[base_of(layer)], dims=("N", "C", "y", "x"), layout=None)
+        return self.module_traces[layer]
 
     def _probe(self) -> dict[str, tuple[int, int, int]]:
         order: list[str] = []
@@ -233,11 +257,21 @@ class Network:
     def _forward(self, pixels: np.ndarray, see: Callable[[str, torch.Tensor], bool]) -> object:
         """Run a pass; ``see`` gets each layer's maps and says whether they were the last that are wanted."""
 
-        def seen(layer: str, output: object) -> bool:
-            return see(layer, as_maps(layer, output, self.traces[layer]))
+        def seen(module: str, output: object) -> bool:
+            maps = as_maps(module, output, self.module_traces[module])
+            ends = [see(layer, made) for layer, made in self._layers_of(module, maps)]
+            return any(ends)
 
         with self.borrowed() as module, torch.inference_mode():
-            return run_pass(module, self.normalised(pixels), self.traces, seen)
+            return run_pass(module, self.normalised(pixels), self.modules, seen)
+
+    def _layers_of(self, module: str, maps: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+        """The layers that are looked at of a module's maps: themselves, and what dictionaries make of them."""
+        if module in self.traces:
+            yield module, maps
+        for layer, encoder in self.encoders.items():
+            if base_of(layer) == module:
+                yield layer, encoder(maps)
 
     @contextmanager
     def borrowed(self) -> Iterator[nn.Module]:
@@ -264,31 +298,3 @@ class Network:
         pixels = np.stack([self.model.preprocessing.pixels(picture) for picture in pictures])
         own = lambda layer, maps: maps.to("cpu", torch.float32, copy=True).contiguous().numpy()  # noqa: E731
         return self.run(pixels, own, layers)
-
-
-def as_maps(layer: str, output: object, trace: LayerTrace) -> torch.Tensor:
-    """A layer's output as maps (B, C, H, W); ``trace`` says what each of its dimensions is.
-
-    Raises
-    ------
-    BadActivations
-        The output is not a tensor, or its dimensions are not known to be those of a map or a vector.
-    """
-    if not isinstance(output, torch.Tensor):
-        raise BadActivations(f"layer {layer!r} gives a {type(output).__name__}, not a tensor; name a module inside it")
-    if output.is_quantized:
-        output = output.dequantize()
-    maps = maps_of(output, trace)
-    if maps is not None:
-        return maps
-    shape = tuple(output.shape)
-    advice = f"if you know them, say --layout {layer}={FORMS}"
-    if "?" in trace.dims:
-        raise BadActivations(
-            f"layer {layer!r} gives a tensor of shape {shape}, and neither the model's code nor a measurement tells "
-            f"which dimensions are images, channels, rows and columns; {advice}"
-        )
-    raise BadActivations(
-        f"layer {layer!r} gives a tensor of shape {shape} with the dimensions {', '.join(trace.dims)}, which is "
-        f"neither a map (N, C, H, W) nor a vector (N, C) an image; name another layer, or {advice}"
-    )

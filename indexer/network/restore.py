@@ -2,21 +2,30 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
-from indexer.errors import ConfigurationMismatch, ModelUnavailable
-from indexer.index.configuration import Configuration, LayerInfo
+from indexer.errors import ConfigurationMismatch, DamagedFile, ModelUnavailable
+from indexer.index.configuration import Configuration, DictionaryFile, LayerInfo
+from indexer.network.encoding.encoders import Encoder
+from indexer.network.encoding.files import read_dictionary
 from indexer.network.forward import Network, device_named
 from indexer.network.loading.programs import is_program
 from indexer.network.models import LoadedModel, load_model
 from indexer.receptive_field.layout import Layout
+from indexer.store.atomic import file_sha256
+from indexer.store.remote import parse_location
+from indexer.store.storage import storage_at
 
 log = logging.getLogger(__name__)
 
 
-def configuration_of(network: Network, keep_images: bool) -> Configuration:
-    """What an index of this network's activations records."""
+def configuration_of(
+    network: Network, keep_images: bool, dictionaries: Mapping[str, DictionaryFile] = MappingProxyType({})
+) -> Configuration:
+    """What an index of this network's activations records; ``dictionaries`` has the files of its encoded layers."""
     layers = tuple(
-        LayerInfo(name, *network.shapes[name], trace.field, trace.layout) for name, trace in network.traces.items()
+        LayerInfo(name, *network.shapes[name], trace.field, trace.layout, dictionaries.get(name))
+        for name, trace in network.traces.items()
     )
     model = network.model
     return Configuration(
@@ -48,7 +57,10 @@ def network_of(
     """
     layers = [layer.name for layer in configuration.layers]
     layouts = {layer.name: layer.layout for layer in configuration.layers if layer.layout}
-    return network_with(configuration, layers, layouts, weights, device, model)
+    loaded = _loaded(configuration, weights, model)
+    encoders = {layer.name: encoder_of(configuration, layer.dictionary) for layer in configuration.layers
+                if layer.dictionary}  # fmt: skip
+    return Network(loaded, layers, device_named(device), configuration.precision, layouts, encoders)
 
 
 def network_with(
@@ -59,7 +71,7 @@ def network_with(
     device: str | None = None,
     model: str | None = None,
 ) -> Network:
-    """As `network_of`, with other layers than those of the index."""
+    """As `network_of`, with these layers in place of those of the index."""
     loaded = _loaded(configuration, weights, model)
     return Network(loaded, layers, device_named(device), configuration.precision, layouts)
 
@@ -84,3 +96,17 @@ def _loaded(configuration: Configuration, weights: str | None, model: str | None
             f"{configuration.weights_digest[:12]}… there"
         )
     return loaded
+
+
+def encoder_of(configuration: Configuration, dictionary: DictionaryFile) -> Encoder:
+    """The encoder of one of an index's dictionaries.
+
+    Raises
+    ------
+    DamagedFile, NotInstalled
+    """
+    file = parse_location(configuration.home) / dictionary.file
+    local = storage_at(file).local_file(dictionary.file)
+    if file_sha256(local) != dictionary.sha256:
+        raise DamagedFile(dictionary.file, "is not the dictionary that the manifest lists")
+    return read_dictionary(local, dictionary.file).encoder

@@ -25,13 +25,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from indexer.defaults import HALF_MAX
+
 KIND: Final = "unitscope shard"
 VERSION: Final = 3
 ZSTD_LEVEL: Final = 1
 ZSTD: Final[dict[str, Any]] = {"compression": 32015, "compression_opts": (ZSTD_LEVEL,)}
 """How h5py is told to compress a dataset with HDF5's Zstandard filter."""
-HALF_MAX: Final = 65504.0
-"""Largest float16."""
 
 VALUES_CHUNK: Final = 1 << 16
 """Values in a chunk: 128 KiB."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from indexer.defaults import HALF_MAX
 from indexer.errors import NotFinite
-from indexer.shards.format import HALF_MAX
 from indexer.shards.histogram import recode
 from indexer.shards.maps import kernels
 from indexer.shards.maps.packer import packed, reduced_and_packed

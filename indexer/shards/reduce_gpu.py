@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from indexer.shards.format import HALF_MAX
+from indexer.defaults import HALF_MAX
 from indexer.shards.histogram import Histogram
 from indexer.shards.maps.packer import packed
 from indexer.shards.records import LayerBatch

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from indexer.index.configuration import LayerInfo
+from indexer.index.configuration import DictionaryFile, LayerInfo
+from indexer.index.encoded_names import base_of
 from indexer.query.concepts import Concept, Selective
 from indexer.query.learning.neurons import NeuronTable
 from indexer.query.lookup import Lookup
@@ -28,7 +29,15 @@ def layer(links: Links, info: LayerInfo, dead: int) -> Json:
         "dead_neurons": dead,
         "receptive_field": receptive_field(info.field),
         "links": {"self": links.layer(info.name), "neurons": links.neurons(info.name)},
-    }
+    } | ({"dictionary": _dictionary(info, info.dictionary)} if info.dictionary else {})
+
+
+def _dictionary(info: LayerInfo, dictionary: DictionaryFile) -> Json:
+    """What is told of a dictionary: of a recipe, which may come from elsewhere, what is known to be a number."""
+    about = dictionary.about()
+    metrics = about.get("metrics", {})
+    kept = {name: metrics[name] for name in ("r2", "l0", "dead", "stability", "vectors") if name in metrics}
+    return {"layer": base_of(info.name), "method": str(about.get("method", "")), "metrics": kept}
 
 
 def receptive_field(field: ReceptiveField) -> Json:

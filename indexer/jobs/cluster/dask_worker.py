@@ -82,7 +82,8 @@ def kept_network(configuration: Configuration) -> Network:
     """
     keep_freed_memory()
     network = network_of(configuration, model=configuration.model)  # by the name that the driver was given
-    own = configuration_of(network, configuration.keep_images).adopting(configuration)
+    dictionaries = {layer.name: layer.dictionary for layer in configuration.layers if layer.dictionary}
+    own = configuration_of(network, configuration.keep_images, dictionaries).adopting(configuration)
     if own.digest != configuration.digest:
         raise ConfigurationMismatch(
             f"the network of the worker on {socket.gethostname()} is not the driver's: "

@@ -1,7 +1,6 @@
 """Erase removed images and dropped layers: write the shards that hold any again without them, then delete the old."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from indexer.derive.generation import Report, derive_and_publish
 from indexer.errors import InvalidRequest
@@ -63,8 +62,9 @@ def _without(index: Location, manifest: Manifest, info: ShardInfo, layers: set[s
 
 
 def delete_unlisted(index: Location, manifest: Manifest) -> None:
-    """Delete every shard file that the manifest does not list."""
-    listed = {Path(file).name for file in manifest.shard_checksums}
-    for path in (index / layout.SHARDS).iterdir():
-        if path.name not in listed:
-            atomic.remove(path)
+    """Delete every file of shards and of dictionaries that the manifest does not list."""
+    for folder in (layout.SHARDS, layout.DICTIONARIES):
+        if (index / folder).is_dir():
+            for path in (index / folder).iterdir():
+                if f"{folder}/{path.name}" not in manifest.files:
+                    atomic.remove(path)

@@ -48,7 +48,7 @@ def verify(index: Location) -> list[Fault]:
         There is no manifest, or it cannot be read.
     """
     manifest = read_manifest(index)
-    expected = manifest.shard_checksums | manifest.checksums
+    expected = manifest.shard_checksums | manifest.configuration.dictionaries | manifest.checksums
     return [fault for file, sha256 in expected.items() if (fault := _check(index, file, sha256)) is not None]
 
 

@@ -43,7 +43,8 @@ export function LayerView({ index, layer, query }) {
   if (about.error) return html`<${Failure} error=${about.error} retry=${again} />`;
   return html`
     <header class="title"><h1>${layer}</h1>
-      <p>${about.data ? shape(about.data) : 'Loading …'}</p></header>
+      <p>${about.data ? shape(about.data) : 'Loading …'}</p>
+      ${about.data?.dictionary && html`<p>${dictionaryWords(about.data.dictionary)}</p>`}</header>
     <div class="controls" role="group" aria-label="Which neurons, and in which order">
       <${Choice} label="Sort by" value=${sort} options=${Object.entries(SORTS).map(([key, [label]]) => [key, label])}
         onChange=${(value) => change({ sort: value === 'neuron' ? null : value, order: null })} />
@@ -89,4 +90,14 @@ function Finder({ index, layer, neurons }) {
   return html`<form class="finder" onSubmit=${find}><label class="choice"><span>Go to neuron</span>
     <input name="neuron" type="number" min="0" max=${neurons ? neurons - 1 : null} inputmode="numeric" required
       placeholder=${neurons ? `0–${neurons - 1}` : ''} /></label><button class="button">Go</button></form>`;
+}
+
+/** What a dictionary's layer is, and how good it is. */
+function dictionaryWords({ layer, method, metrics }) {
+  const name = { kmeans: 'k-means', nmf: 'non-negative matrix factorisation', sae: 'a sparse autoencoder' }[method] ?? method;
+  const said = `Each neuron is an atom: a direction of ${layer}, found by ${name}.`;
+  if (!('r2' in metrics)) return said;
+  const stable = 'stability' in metrics ? `, cosine ${number(metrics.stability)} to the atoms of another seed` : '';
+  return `${said} On ${count(metrics.vectors)} cells of held-out images: R² ${number(metrics.r2)}, `
+    + `${number(metrics.l0)} atoms a cell, ${metrics.dead} unused${stable}.`;
 }

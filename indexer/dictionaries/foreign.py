@@ -1,0 +1,116 @@
+"""Dictionaries that other programs learned, and ours for them: SAELens, and plain safetensors. Never a pickle."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from indexer.errors import InvalidRequest
+from indexer.network.encoding.encoders import KMeansEncoder, NMFEncoder, SparseAutoencoder
+from indexer.network.encoding.files import Dictionary, autoencoder
+from indexer.weights.files import read_weights
+
+CONFIGURATION: Final = "cfg.json"
+WEIGHTS: Final = "sae_weights.safetensors"
+_SAELENS: Final = {"W_enc": "encoder", "b_enc": "encoder_bias", "W_dec": "decoder", "b_dec": "decoder_bias"}
+_SUPPORTED: Final = {
+    "normalize_activations": (None, "none"), "hook_head_index": (None,), "reshape_activations": (None, "none"),
+    "rescale_acts_by_decoder_norm": (None, False),
+}  # fmt: skip
+"""Settings of SAELens that change what an autoencoder computes, and their values that are supported."""
+
+
+def read_foreign(path: Path) -> Dictionary:
+    """Read a folder of SAELens, or a file of safetensors.
+
+    A file holds ``centroids`` (K, C), or ``components`` (K, C), or ``encoder`` (C, K), ``encoder_bias`` (K,),
+    ``decoder`` (K, C) and ``decoder_bias`` (C,), with ``threshold`` (K,) if it has one.
+
+    Raises
+    ------
+    InvalidRequest
+        It is none of these, or has a setting that is not supported; the error names it.
+    NotInstalled
+    """
+    if path.is_dir():
+        return _of_saelens(path)
+    if path.suffix != ".safetensors":
+        raise InvalidRequest(f"{path} is neither a folder of SAELens ({CONFIGURATION}) nor a file of safetensors")
+    tensors = _tensors(path)
+    if "centroids" in tensors:
+        return Dictionary(KMeansEncoder(tensors["centroids"]), {"source": path.name, "method": "kmeans"})
+    if "components" in tensors:
+        if bool((tensors["components"] < 0).any()):
+            raise InvalidRequest(f"{path}: components must not be negative")
+        return Dictionary(NMFEncoder(tensors["components"]), {"source": path.name, "method": "nmf"})
+    return Dictionary(_autoencoder(path, tensors, None, centred=True), {"source": path.name, "method": "sae"})
+
+
+def write_saelens(folder: Path, encoder: SparseAutoencoder, layer: str) -> None:
+    """Write an autoencoder as SAELens reads it: of the architecture jumprelu where it has a threshold.
+
+    Raises
+    ------
+    NotInstalled
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    threshold = encoder.threshold if encoder.threshold is not None else torch.zeros_like(encoder.encoder_bias)
+    kept = {theirs: encoder.tensors[ours].contiguous() for theirs, ours in _SAELENS.items()} | {"threshold": threshold}
+    save_file(kept, folder / WEIGHTS)
+    configuration = {
+        "architecture": "jumprelu", "d_in": encoder.dimensions, "d_sae": encoder.components, "dtype": "float32",
+        "device": "cpu", "apply_b_dec_to_input": encoder.centred, "normalize_activations": "none",
+        "reshape_activations": "none", "metadata": {"hook_name": layer},
+    }  # fmt: skip
+    (folder / CONFIGURATION).write_text(json.dumps(configuration, indent=1))
+
+
+def _of_saelens(folder: Path) -> Dictionary:
+    try:
+        settings: dict[str, Any] = json.loads((folder / CONFIGURATION).read_text())
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(
+            f"{folder} is not a folder of SAELens: {CONFIGURATION} cannot be read ({error})"
+        ) from error
+    for name, supported in _SUPPORTED.items():
+        if settings.get(name) not in supported:
+            raise InvalidRequest(f"{folder}: {name} is {settings[name]!r}, which is not supported")
+    architecture = settings.get("architecture", "standard")
+    tensors = _tensors(folder / WEIGHTS)
+    needed = {*_SAELENS, *(["threshold"] if architecture == "jumprelu" else [])}
+    if architecture not in ("standard", "topk", "jumprelu"):
+        raise InvalidRequest(
+            f"{folder}: the architecture {architecture!r} is not supported; standard, topk and jumprelu are"
+        )
+    if missing := needed - tensors.keys():
+        raise InvalidRequest(f"{folder / WEIGHTS} lacks {', '.join(sorted(missing))}")
+    named = {ours: tensors[theirs] for theirs, ours in _SAELENS.items()}
+    if architecture == "jumprelu":
+        named["threshold"] = tensors["threshold"]
+    k = int(settings["k"]) if architecture == "topk" else None
+    encoder = _autoencoder(folder, named, k, centred=bool(settings.get("apply_b_dec_to_input", True)))
+    return Dictionary(encoder, {"source": f"SAELens {architecture}", "method": "sae", "k": k})
+
+
+def _autoencoder(path: Path, tensors: dict[str, torch.Tensor], k: int | None, *, centred: bool) -> SparseAutoencoder:
+    wanted = {"encoder", "encoder_bias", "decoder", "decoder_bias"}
+    if not wanted <= tensors.keys() <= wanted | {"threshold"}:
+        raise InvalidRequest(
+            f"{path} holds {', '.join(sorted(tensors)) or 'nothing'}; a dictionary has centroids, or components, or "
+            "encoder, encoder_bias, decoder and decoder_bias"
+        )
+    try:
+        return autoencoder(tensors, k, centred)
+    except ValueError as error:
+        raise InvalidRequest(f"{path}: {error}") from error
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = read_weights(path)
+    for name, tensor in found.items():
+        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+            raise InvalidRequest(f"{path}: {name} has values that are not finite numbers")
+    return {name: tensor.to(torch.float32) for name, tensor in found.items()}

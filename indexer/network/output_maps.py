@@ -1,0 +1,36 @@
+"""A layer's output as maps."""
+
+import torch
+
+from indexer.errors import BadActivations
+from indexer.receptive_field import LayerTrace
+from indexer.receptive_field.layout import FORMS
+from indexer.receptive_field.maps import maps_of
+
+
+def as_maps(layer: str, output: object, trace: LayerTrace) -> torch.Tensor:
+    """A layer's output as maps (B, C, H, W); ``trace`` says what each of its dimensions is.
+
+    Raises
+    ------
+    BadActivations
+        The output is not a tensor, or its dimensions are not known to be those of a map or a vector.
+    """
+    if not isinstance(output, torch.Tensor):
+        raise BadActivations(f"layer {layer!r} gives a {type(output).__name__}, not a tensor; name a module inside it")
+    if output.is_quantized:
+        output = output.dequantize()
+    maps = maps_of(output, trace)
+    if maps is not None:
+        return maps
+    shape = tuple(output.shape)
+    advice = f"if you know them, say --layout {layer}={FORMS}"
+    if "?" in trace.dims:
+        raise BadActivations(
+            f"layer {layer!r} gives a tensor of shape {shape}, and neither the model's code nor a measurement tells "
+            f"which dimensions are images, channels, rows and columns; {advice}"
+        )
+    raise BadActivations(
+        f"layer {layer!r} gives a tensor of shape {shape} with the dimensions {', '.join(trace.dims)}, which is "
+        f"neither a map (N, C, H, W) nor a vector (N, C) an image; name another layer, or {advice}"
+    )
