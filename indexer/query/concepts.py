@@ -1,8 +1,8 @@
 """Which neurons know this? What some images, or a part of one, have that the rest has not.
 
 - Images (indexed ones, a class, uploaded ones): ``auc`` is the area under the ROC curve of a neuron's peaks, these
-  images against all others of the index: the chance that one of these has the higher peak, ties counted half. It is
-  exact. Neurons are listed by it, descending.
+  images against all others of the index, or those that `indexer.query.contrast.Against` names: the chance that one of
+  these has the higher peak, ties counted half. It is exact. Neurons are listed by it, descending.
 - A box on one image: cells whose receptive field has its centre in the box, against the image's other cells. Neurons
   are listed by ``difference``, descending: by AUC alone, one that is barely active, but nowhere outside, would come
   before one that is far more active inside than it ever is.
@@ -13,13 +13,14 @@ are listed by the other of the two, then by number.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
+from indexer.query.contrast import EVERYTHING_ELSE, Against, rest_of
 from indexer.query.deadline import checked
 from indexer.query.generation import page_of
 from indexer.query.index import Index
@@ -50,6 +51,8 @@ class Concept:
         What was compared: "images" or "cells".
     inside, outside : int
         How many of these there are.
+    left_out : int
+        Images that were left out of ``outside``, because they are too like those inside.
     neurons : Page of Selective
     """
 
@@ -57,9 +60,13 @@ class Concept:
     inside: int
     outside: int
     neurons: Page[Selective]
+    left_out: int = 0
 
 
-def of_images(index: Index, layer: str, images: Sequence[int], *, limit: int = 20, offset: int = 0) -> Concept:
+def of_images(
+    index: Index, layer: str, images: Sequence[int], against: Against = EVERYTHING_ELSE, *, limit: int = 20,
+    offset: int = 0,
+) -> Concept:  # fmt: skip
     """The neurons most selective for indexed images, given by id; one that is named twice counts once.
 
     Raises
@@ -69,10 +76,12 @@ def of_images(index: Index, layer: str, images: Sequence[int], *, limit: int = 2
     neurons = index.layer(layer)
     inside = np.zeros(len(index.images), bool)
     inside[[_row(index, image) for image in images]] = True
-    return _of_rows(neurons, inside, limit, offset)
+    return _of_rows(index, neurons, inside, against, limit, offset)
 
 
-def of_class(index: Index, layer: str, class_: str, *, limit: int = 20, offset: int = 0) -> Concept:
+def of_class(
+    index: Index, layer: str, class_: str, against: Against = EVERYTHING_ELSE, *, limit: int = 20, offset: int = 0
+) -> Concept:
     """The neurons most selective for the images of a class.
 
     Raises
@@ -80,10 +89,14 @@ def of_class(index: Index, layer: str, class_: str, *, limit: int = 20, offset: 
     NotFound, InvalidRequest
     """
     neurons = index.layer(layer)
-    return _of_rows(neurons, index.images.class_code == index.images.code_of(class_), limit, offset)
+    inside = np.asarray(index.images.class_code == index.images.code_of(class_))
+    return _of_rows(index, neurons, inside, against, limit, offset)
 
 
-def of_peaks(index: Index, layer: str, peaks: np.ndarray, *, limit: int = 20, offset: int = 0) -> Concept:
+def of_peaks(
+    index: Index, layer: str, peaks: np.ndarray, against: Against = EVERYTHING_ELSE, *, limit: int = 20,
+    offset: int = 0,
+) -> Concept:  # fmt: skip
     """The neurons most selective for images that are not in the index, against all that are.
 
     Parameters
@@ -95,9 +108,7 @@ def of_peaks(index: Index, layer: str, peaks: np.ndarray, *, limit: int = 20, of
     ------
     NotFound, InvalidRequest
     """
-    neurons = index.layer(layer)
-    outside = np.ones(len(index.images), bool)
-    return _listed(neurons, "images", peaks.T, lambda neuron: _rows_of(neurons, neuron, outside), None, limit, offset)
+    return _compared(index, index.layer(layer), np.zeros(len(index.images), bool), peaks, against, limit, offset)
 
 
 def in_box(index: Index, layer: str, image: int, box: Box, *, limit: int = 20, offset: int = 0) -> Concept:
@@ -171,13 +182,20 @@ def _row(index: Index, image: int) -> int:
     return row
 
 
-def _of_rows(layer: Layer, inside: np.ndarray, limit: int, offset: int) -> Concept:
+def _of_rows(index: Index, layer: Layer, inside: np.ndarray, against: Against, limit: int, offset: int) -> Concept:
     if not inside.any() or inside.all():
         which = "none" if not inside.any() else "all"
         raise InvalidRequest(f"{which} of the {len(inside)} images of the index are named, so there is no comparison")
-    return _listed(
-        layer, "images", layer.peaks[:, inside], lambda neuron: _rows_of(layer, neuron, ~inside), None, limit, offset
-    )
+    return _compared(index, layer, inside, np.asarray(layer.peaks_by_image[inside]), against, limit, offset)
+
+
+def _compared(
+    index: Index, layer: Layer, inside: np.ndarray, peaks: np.ndarray, against: Against, limit: int, offset: int
+) -> Concept:
+    """Examples with these peaks (k, C), those of some rows (N,) bool or of others, against the rest."""
+    rest, left_out = rest_of(index, layer, against, inside, peaks)
+    found = _listed(layer, "images", peaks.T, lambda neuron: _rows_of(layer, neuron, rest), None, limit, offset)
+    return replace(found, left_out=left_out)
 
 
 def _rows_of(layer: Layer, neuron: int, chosen: np.ndarray) -> np.ndarray:

@@ -51,8 +51,14 @@ def report(links: Links, result: Json) -> Json:
         **result,
         "confusion": None if about is None else confusion(links, about),
         "layers": [_report_layer(links, layer) for layer in result["layers"]],
+        "hints": [{**hint, "links": _hint_links(links, hint)} for hint in result["hints"]],
         "links": {"index": links.index},
     }
+
+
+def _hint_links(links: Links, hint: Json) -> Json:
+    own = _neuron_links(links, hint["layer"], hint["neuron"])
+    return own if hint["class"] is None else {**own, "images": links.images(hint["class"])}
 
 
 def _report_layer(links: Links, layer: Json) -> Json:

@@ -165,6 +165,7 @@ def concept(links: Links, result: Concept) -> Json:
         "compared": result.compared,
         "inside": result.inside,
         "outside": result.outside,
+        "left_out": result.left_out,
         **listing(page, lambda record: {**asdict(record), "links": _concept_links(links, record)}),
     }
 

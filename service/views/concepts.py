@@ -7,6 +7,7 @@ import numpy as np
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.query import concepts
+from indexer.query.contrast import Against
 from service.handlers import Json, Question
 from service.payloads import records
 from service.uploads import uploaded_files
@@ -19,13 +20,20 @@ def find_concept(
     class_: str | None,
     image: int | None,
     box: dict[str, int] | None,
+    against: dict[str, Any] | None,
+    unlike: float | None,
     **page: Any,
 ) -> Json:
+    against_what = _against(unlike, **(against or {}))
+    if box is not None and against_what != Against():
+        raise InvalidRequest("a box is compared with the other cells of its image; against and unlike are for images")
     match images, class_, image, box:
         case list(), None, None, None:
-            concept = concepts.of_images(question.index, layer, [int(number) for number in images], **page)
+            concept = concepts.of_images(
+                question.index, layer, [int(number) for number in images], against_what, **page
+            )
         case None, str(), None, None:
-            concept = concepts.of_class(question.index, layer, class_, **page)
+            concept = concepts.of_class(question.index, layer, class_, against_what, **page)
         case None, None, int(), dict():
             edges = {name: int(edge) for name, edge in box.items()}
             concept = concepts.in_box(question.index, layer, image, box_of(**edges), **page)
@@ -41,8 +49,11 @@ def lookup_concept(
     top: int | None,
     right: int | None,
     bottom: int | None,
+    against_class: str | None,
+    unlike: float | None,
     **page: Any,
 ) -> Json:
+    against = Against(class_=against_class, unlike=unlike)
     index, services = question.index, question.services
     index.layer(layer)  # refuse an unknown layer before the network runs
     box: Box | None
@@ -53,16 +64,24 @@ def lookup_concept(
             box = None
         case _:
             raise InvalidRequest("left, top, right and bottom are one box: give all four, or none")
+    if box is not None and against != Against():
+        raise InvalidRequest("a box is compared with the other cells; against_class and unlike are for whole images")
     peaks = []
     with services.passes.turn() as network:
         for file in uploaded_files(question.request, single=box is not None):
             result = network.forward(index.manifest.configuration, file, [layer])
             peaks.append(result.maps[layer].max(axis=(1, 2)))
     if box is None:
-        concept = concepts.of_peaks(index, layer, np.stack(peaks), **page)
+        concept = concepts.of_peaks(index, layer, np.stack(peaks), against, **page)
     else:
         concept = concepts.in_maps(index, layer, result.maps[layer], result.width, result.height, box, **page)
     return records.concept(question.links, concept)
+
+
+def _against(unlike: float | None, images: list[int] | None = None, **class_: str) -> Against:
+    """From the body's ``against``, whose class is called ``class`` there."""
+    named = None if images is None else [int(number) for number in images]
+    return Against(named, class_.get("class"), unlike)
 
 
 def box_of(left: int, top: int, right: int, bottom: int) -> Box:

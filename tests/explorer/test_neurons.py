@@ -30,6 +30,19 @@ def test_find_a_neuron(visit: Visit) -> None:
     expect(page.locator(".alike img").first).to_be_visible()
 
 
+def test_the_overview_shows_neurons_of_different_classes(visit: Visit) -> None:
+    page = visit.open("#/small")
+    shown = page.get_by_role("list", name=f"Neurons of {LAYER} that tell a class best")
+    links = shown.locator("a[href^='#']")
+    expect(links).to_have_count(8)
+    numbers = [int(one.get_attribute("href").rpartition("/")[2]) for one in links.all()]
+    url = f"{visit.address}v1/indexes/small/layers/{LAYER}/neurons?sort=auc_at_least&order=desc&limit=100"
+    best = {one["neuron"]: one["best_class"] for one in page.request.get(url).json()["items"]}
+    assert {best[number] for number in numbers[:2]} == {"birds", "boats"}
+    assert numbers[0] == next(iter(best))
+    assert len(set(numbers)) == 8
+
+
 def test_sort_and_filter_the_wall(visit: Visit) -> None:
     page = visit.open(f"#/small/layers/{LAYER}")
     first = page.locator(".card b").first

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
+from sklearn.metrics.pairwise import cosine_similarity
 
 import indexer
 from indexer.errors import InvalidRequest, NotFound
@@ -13,6 +14,7 @@ from indexer.images.geometry import Box
 from indexer.jobs.build import build
 from indexer.query import concepts
 from indexer.query.concepts import Concept
+from indexer.query.contrast import Against
 from indexer.query.index import Index
 from tests.conftest import build_request, write_photos
 
@@ -98,6 +100,38 @@ def test_a_class(index: Index) -> None:
     assert (page.items, page.total) == (found.neurons.items[3:8], 512)
 
 
+@pytest.mark.parametrize(("seed", "count"), [(0, 1), (1, 4), (2, 9)])
+def test_against_some_images(index: Index, seed: int, count: int) -> None:
+    """Those that are among the examples too do not count."""
+    rng = np.random.default_rng(seed)
+    ids = [image.id for image in index.find_images(limit=100).items]
+    inside = rng.choice(len(ids), count, replace=False)
+    others = rng.choice(len(ids), 12, replace=False)
+    rest = [row for row in range(len(ids)) if row in others and row not in inside]
+    against = Against(images=[ids[row] for row in others])
+    peaks = index.layer(LAYER).peaks
+    found = concepts.of_images(index, LAYER, [ids[row] for row in inside], against, limit=1000)
+    check(found, peaks[:, np.sort(inside)], peaks[:, rest], None)
+    found = concepts.of_peaks(index, LAYER, peaks[:, inside].T, Against(class_="boats"), limit=1000)
+    check(found, peaks[:, inside], peaks[:, index.images.class_code == index.classes.index("boats")], None)
+
+
+@pytest.mark.parametrize(("seed", "count"), [(0, 1), (1, 5)])
+def test_the_rest_without_what_is_like_the_examples(index: Index, seed: int, count: int) -> None:
+    inside = np.random.default_rng(seed).choice(40, count, replace=False)
+    peaks = index.layer(LAYER).peaks
+    positive = np.maximum(peaks.T, 0).astype(np.float64)
+    alike = cosine_similarity(positive, positive[inside]).max(axis=1)
+    others = [row for row in range(40) if row not in inside]
+    unlike = float(np.sort(alike[others])[25:27].mean())
+    rest = [row for row in others if alike[row] < unlike]
+    ids = [int(index.images.id[row]) for row in inside]
+    found = concepts.of_images(index, LAYER, ids, Against(unlike=unlike), limit=1000)
+    check(found, peaks[:, np.sort(inside)], peaks[:, rest], None)
+    assert (found.left_out, found.outside) == (len(others) - len(rest), len(rest))
+    assert found.left_out > 0
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_images_from_elsewhere(index: Index, count: int) -> None:
     rng = np.random.default_rng(count)
@@ -143,6 +177,16 @@ def test_a_box(index: Index, seed: int, layer: str) -> None:
 
 def test_what_cannot_be_compared_is_refused(index: Index) -> None:
     ids = [image.id for image in index.find_images(limit=100).items]
+    with pytest.raises(InvalidRequest, match="no other images"):
+        concepts.of_class(index, LAYER, "boats", Against(class_="boats"))
+    with pytest.raises(InvalidRequest, match=r"a cosine of at least 0\.01 with an example; raise unlike"):
+        concepts.of_images(index, LAYER, ids[:2], Against(unlike=0.01))
+    with pytest.raises(InvalidRequest, match="not with both"):
+        Against(images=[3], class_="boats")
+    with pytest.raises(InvalidRequest, match=r"unlike must be above 0 and at most 1, not 1\.5"):
+        Against(unlike=1.5)
+    with pytest.raises(NotFound, match="no image 12345"):
+        concepts.of_class(index, LAYER, "boats", Against(images=[12345]))
     with pytest.raises(InvalidRequest, match="all of the 40 images"):
         concepts.of_images(index, LAYER, ids)
     with pytest.raises(InvalidRequest, match="none of the 40 images"):

@@ -11,6 +11,7 @@ from PIL import Image
 from indexer.images.geometry import Box
 from indexer.query import concepts
 from indexer.query.concepts import Concept
+from indexer.query.contrast import Against, likeness
 from indexer.query.index import Index
 from tests.conftest import random_photo
 from tests.service.conforming import ConformingClient
@@ -34,6 +35,7 @@ def upload(client: ConformingClient, query: str, photos: list[Image.Image]):
 
 def check(body: dict, found: Concept, tolerance: float = 0.0) -> None:
     assert (body["compared"], body["inside"], body["outside"]) == (found.compared, found.inside, found.outside)
+    assert body["left_out"] == found.left_out
     page = found.neurons
     assert (body["total"], body["limit"], body["offset"]) == (page.total, page.limit, page.offset)
     for item, record in zip(body["items"], page.items, strict=True):
@@ -51,6 +53,22 @@ def test_indexed_images_and_classes(client: ConformingClient, index: Index) -> N
     answer = client.post(URL, json={"layer": LAYER, "class": "boats"})
     check(answer.json, concepts.of_class(index, LAYER, "boats"))
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_against_others_than_all(client: ConformingClient, index: Index) -> None:
+    ids = [image.id for image in index.find_images(limit=9).items]
+    answer = client.post(URL, json={"layer": LAYER, "images": ids[:3], "against": {"images": ids[3:]}})
+    check(answer.json, concepts.of_images(index, LAYER, ids[:3], Against(images=ids[3:])))
+    boats, birds = (np.flatnonzero(index.images.class_code == code) for code in (1, 0))
+    layer = index.layer(LAYER)
+    unlike = float(np.median(likeness(layer, birds, layer.peaks_by_image[boats])))
+    asked = {"layer": LAYER, "class": "boats", "against": {"class": "birds"}, "unlike": unlike}
+    found = concepts.of_class(index, LAYER, "boats", Against(class_="birds", unlike=unlike))
+    assert 0 < found.left_out < len(birds)
+    check(client.post(URL, json=asked).json, found)
+    maps = index.network().maps(PHOTOS[:2])[LAYER]
+    answer = upload(client, f"layer={LAYER}&against_class=birds&limit=5", PHOTOS[:2])
+    check(answer.json, concepts.of_peaks(index, LAYER, maps.max(axis=(2, 3)), Against(class_="birds"), limit=5), 1e-4)
 
 
 def test_links_lead_on(client: ConformingClient) -> None:
@@ -100,6 +118,11 @@ def test_a_box_on_an_uploaded_image(client: ConformingClient, index: Index) -> N
         ({"image": 3, "box": EDGES | {"right": 10}}, 422, "left < right"), ({"images": []}, 422, "images"),
         ({"image": 3, "box": EDGES | {"left": 79}}, 422, "nothing to compare"), ({"images": [12345]}, 404, "12345"),
         ({"class": "cars"}, 404, "cars"), ({"layer": "x", "class": "boats"}, 404, "x"), ({"images": ["a"]}, 422, "0"),
+        ({"image": 3, "box": EDGES, "unlike": 0.9}, 422, "a box is compared with"),
+        ({"class": "boats", "against": {"class": "cars"}}, 404, "cars"),
+        ({"class": "boats", "unlike": 0}, 422, "unlike"),
+        ({"class": "boats", "against": {"class": "birds", "images": [1]}}, 422, "against"),
+        ({"class": "boats", "unlike": 0.001}, 422, "raise unlike"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(client: ConformingClient, body: dict, status: int, word: str) -> None:

@@ -20,7 +20,8 @@ _NAMED = 5
 def findings(report: Json) -> list[str]:
     """Plain sentences about a report without its findings."""
     layers = report["layers"]
-    sentences = [*_dead(layers), *_dense(layers), *_covered(report), *_confused(report), *_caveats(report)]
+    sentences = [*_dead(layers), *_dense(layers), *_covered(report), *_confused(report), *_hinted(report)]
+    sentences += _caveats(report)
     return sentences or ["Nothing stands out."]
 
 
@@ -107,6 +108,14 @@ def _confused(report: Json) -> Iterator[str]:
         yield (
             f"{last['layer']} holds {pair['a']} and {pair['b']} most alike (cosine {pair['likeness']:.2f}); classes "
             "that are alike are those that may be confused."
+        )
+
+
+def _hinted(report: Json) -> Iterator[str]:
+    if report["hints"]:
+        yield (
+            "Hints that the network may take something for a class that is no part of it: "
+            f"{len(report['hints'])}. Look at their patches."
         )
 
 

@@ -15,6 +15,7 @@ from indexer.query.index import Index
 from indexer.query.learning import classes
 from indexer.query.learning.confusion import Confusion, confusion
 from indexer.query.learning.findings import findings
+from indexer.query.learning.hints import hints
 
 PAIRS = 10
 """How many pairs of classes are listed."""
@@ -54,6 +55,7 @@ def report(index: Index, auc: float = SELECTIVE_AUC) -> Json:
         "states": dict(STATES),
         "layers": [of_layer(index, name, auc) for name in index.layers],
         "confusion": None if answers is None else _summary_of(answers),
+        "hints": [hint.as_dict() for hint in hints(index)],
     }
     return {**found, "findings": findings(found)}
 

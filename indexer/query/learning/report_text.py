@@ -74,6 +74,8 @@ def _tables(report: Json) -> list[tuple[str, Sequence[str], list[list[Cell]]]]:
     tables: list[tuple[str, Sequence[str], list[list[Cell]]]]
     tables = [("Neurons by layer", ["Layer", "Neurons", *_STATES, "Mean best AUC", "Uncovered classes"],
                [_layer_row(layer) for layer in report["layers"]])]  # fmt: skip
+    if report["hints"]:
+        tables.append(("Hints at a shortcut", ["Hint", "Neuron"], [_hint_row(hint) for hint in report["hints"]]))
     for layer in report["layers"]:
         if layer["classes"] is None:
             continue
@@ -96,6 +98,10 @@ def _layer_row(layer: Json) -> list[Cell]:
     uncovered = ("–" if about is None else str(about["uncovered"]), links.get("classes"))
     return [(layer["layer"], links.get("self")), (str(layer["neurons"]), links.get("neurons")), *states, (auc, None),
             uncovered]  # fmt: skip
+
+
+def _hint_row(hint: Json) -> list[Cell]:
+    return [(hint["text"], None), (str(hint["neuron"]), hint.get("links", {}).get("patches"))]
 
 
 def _class_row(one: Json) -> list[Cell]:

@@ -10,6 +10,8 @@ import { Tiles } from '../parts/neuron-card.js';
 import { Failure, Loading } from '../parts/states.js';
 
 const BEST = 8;
+/** Of so many neurons that tell a class best, those of different classes are shown first. */
+const LOOKED_AT = 100;
 
 export function IndexView({ index }) {
   const { data, error, retry } = useJson(api.index(index));
@@ -48,14 +50,26 @@ function LayerRow({ index, layer, states, failed, input }) {
   </li>`;
 }
 
-/** A few neurons of a layer: those that tell a class best. */
+/** A few neurons of a layer: those that tell a class best, by what their AUC is at least; each class once, if it can be. */
 function Best({ index, layer }) {
-  const { data } = useJson(withQuery(layer.links.neurons, { sort: 'auc', order: 'desc', limit: BEST }));
+  const { data } = useJson(withQuery(layer.links.neurons, { sort: 'auc_at_least', order: 'desc', limit: LOOKED_AT }));
   const waiting = Array.from({ length: Math.min(BEST, layer.neurons) }, (_, i) => ({ neuron: i, links: null }));
   return html`<ul class="best" aria-label=${`Neurons of ${layer.layer} that tell a class best`}>
-    ${(data?.items ?? waiting).map((one) => html`<li key=${one.neuron}>${one.links
+    ${(data ? differing(data.items).slice(0, BEST) : waiting).map((one) => html`<li key=${one.neuron}>${one.links
       && html`<${Tiles} src=${one.links.tiles} layer=${layer.layer} neuron=${one.neuron} columns=${2} rows=${2}
         link=${to.neuron(index, layer.layer, one.neuron)} />`}</li>`)}</ul>`;
+}
+
+/** Neurons of which the first of each class come first. */
+function differing(neurons) {
+  const classes = new Set();
+  const [first, others] = [[], []];
+  for (const one of neurons) {
+    const isNew = one.best_class !== null && !classes.has(one.best_class);
+    classes.add(one.best_class);
+    (isNew ? first : others).push(one);
+  }
+  return [...first, ...others];
 }
 
 const shares = (index, layer, states) => ['selective', 'dense', 'dead'].map((state) => html`<a key=${state}

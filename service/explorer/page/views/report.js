@@ -22,6 +22,7 @@ export function ReportView({ index }) {
         <a href=${url}>JSON</a></p></header>
     ${data.findings.length > 0 && html`<section><h2>Findings</h2>
       <ul class="findings">${data.findings.map((text) => html`<li key=${text}>${text}</li>`)}</ul></section>`}
+    ${data.hints.length > 0 && html`<${Hints} index=${index} hints=${data.hints} />`}
     <section><h2>Layers</h2>
       <div class="table-frame" tabindex="0" role="region" aria-label="Layers"><table>
         <thead><tr><th>layer</th><th>neurons</th><th>states</th><th>selective</th><th>dense</th><th>dead</th><th>mean best AUC</th></tr></thead>
@@ -37,6 +38,11 @@ export function ReportView({ index }) {
         <a href=${to.classes(index, { what: 'confusion' })}>The confusion matrix</a> · <a href=${to.mistakes(index)}>the mistakes</a></p></section>`}
     ${data.layers.filter((layer) => layer.classes).map((layer) => html`<${ClassesOf} key=${layer.layer} index=${index} layer=${layer} />`)}`;
 }
+
+const Hints = ({ index, hints }) => html`<section><h2>Hints at a shortcut</h2>
+  <p class="quiet">Something that stands for a class to the network may be no part of it. Look at the patches: a hint is no proof.</p>
+  <ul class="findings">${hints.map((hint) => html`<li key=${hint.text}>${hint.text} ${' '}
+    <a href=${to.neuron(index, hint.layer, hint.neuron)}>Patches of neuron ${hint.neuron}</a></li>`)}</ul></section>`;
 
 const ClassesOf = ({ index, layer }) => html`<section><h2>Classes in ${layer.layer}</h2>
   <p class="quiet">${many(layer.classes.uncovered, 'class has', 'classes have')} no neuron that tells it from the rest.</p>
