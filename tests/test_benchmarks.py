@@ -22,6 +22,7 @@ from benchmarks import (
     generate,
     growth,
     indexing,
+    jobs,
     limited,
     measure,
     packages,
@@ -272,3 +273,14 @@ def test_why_and_what_if_are_measured(small_index: Path, tmp_path: Path, monkeyp
         before, after = why.by_hand(index, index.network(), "features.12", ["classifier"])()
         assert before.tolist() == np.asarray(index.layer("classifier").peaks).argmax(axis=0).tolist()
         assert after.shape == before.shape
+
+
+def test_what_is_asked_beside_a_job_is_measured(
+    small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module, name in ((jobs, "UPLOADS"), (jobs, "QUESTIONS"), (measure, "ROUNDS")):
+        monkeypatch.setattr(module, name, 1)
+    jobs.main([str(small_index), "--layer", "features.12", "--out", str(tmp_path / "figures.json")])
+    assert "An upload beside a job may take 1.5 times as long" in capsys.readouterr().out
+    taken = json.loads((tmp_path / "figures.json").read_text())
+    assert [row["name"] for row in taken["rows"]] == ["an upload", "top patches, first page"]

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,10 +12,14 @@ from torch import nn
 import indexer
 from indexer.cli import main
 from indexer.errors import InvalidRequest, NotFound
+from indexer.exports.coco import export_patches
+from indexer.exports.page import write_page
 from indexer.index.manifest import read_manifest
 from indexer.index.told_outputs import ToldOutputs
 from indexer.inputs.categories import read_categories
 from indexer.jobs.build import build
+from indexer.pictures.sheet import sheet
+from indexer.query.learning import neurons
 from indexer.query.learning.answers import answer_on
 from indexer.query.learning.confusion import confusion
 from indexer.query.learning.outputs import matched, output_layer, outputs_of
@@ -280,3 +285,26 @@ def test_a_torchvision_network_says_which_layer_it_returns(tmp_path: Path, photo
     assert build(tmp_path / "index", request).output == "classifier"
     with pytest.raises(InvalidRequest):
         read_categories(tmp_path)
+
+
+def test_a_neuron_of_the_output_has_its_categorys_name(named_index: Path, tmp_path: Path) -> None:
+    with indexer.open(named_index) as index:
+        rows = [neurons.table(index, layer).row(1)["category"] for layer in ("head", "other", "body")]
+        assert rows == ["feline", None, None]
+        alive = np.flatnonzero(~index.neuron_statistics("head")["dead"]).tolist()
+        made = sheet(index, "head", alive, columns=2)
+        names = ["ship", "feline", "ship"]
+        assert [line.note.partition(", ")[0] for line in made.lines] == [names[neuron] for neuron in alive]
+        labels = export_patches(index, "head", alive, tmp_path / "coco", top=2)
+        assert [row["name"] for row in labels["categories"]] == [f"head/{neuron} {names[neuron]}" for neuron in alive]
+        page = write_page(index, count=3, columns=1)
+        assert all(f"<b>{neuron} {names[neuron]}</b>" in page for neuron in alive)
+
+
+def test_without_categories_an_output_has_the_name_of_its_class(photos: Path, tmp_path: Path) -> None:
+    path = built(photos, tmp_path / "index", "")
+    with indexer.open(path) as index:
+        assert neurons.table(index, "head").categories == [None, None, None]
+    assert main(["relabel", str(path), "--by-order"]) == 0
+    with indexer.open(path) as index:
+        assert neurons.table(index, "head").categories == list(NAMES)

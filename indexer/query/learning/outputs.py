@@ -85,6 +85,20 @@ def named_outputs(index: Index) -> Outputs:
     return Outputs(layer, way, _names(classes, categories, way, code), code)
 
 
+class NeuronNames:
+    """What the neurons of the output layer are called; those of other layers have no names."""
+
+    def __init__(self, index: Index) -> None:
+        self._layer = output_layer(index)
+        self._names = [] if self._layer is None else named_outputs(index).names
+
+    def of(self, layer: str, neuron: int) -> str | None:
+        """The category of a neuron, or its class; None where it has neither."""
+        if layer != self._layer or self._names[neuron] == str(neuron):
+            return None
+        return self._names[neuron]
+
+
 def own_outputs(index: Index, outputs: Outputs) -> np.ndarray:
     """The output (N,) int64 that the class of each image stands for; -1 for none."""
     own: np.ndarray = outputs.output_of(len(index.classes))[index.images.class_code]
@@ -222,7 +236,7 @@ def _by_key(classes: Sequence[str], outputs: Sequence[str]) -> np.ndarray:
 def _names(classes: Sequence[str], categories: Sequence[str], way: str, code: np.ndarray) -> list[str]:
     if categories:
         return list(categories)
-    return [classes[c] if c >= 0 and way == ORDER else str(number) for number, c in enumerate(code.tolist())]
+    return [classes[c] if c >= 0 and way in (MAP, ORDER) else str(number) for number, c in enumerate(code.tolist())]
 
 
 def _key(name: str) -> str:

@@ -22,6 +22,7 @@ export const api = {
   image: (index, image) => path('indexes', index, 'images', String(image)),
   lookup: (index) => path('indexes', index, 'lookup'),
   whatIf: (index) => path('indexes', index, 'what-if'),
+  why: (index, layer) => path('indexes', index, 'layers', layer, 'why'),
   importance: (index, layer) => path('indexes', index, 'layers', layer, 'importance'),
   jobs: () => path('jobs'),
   job: (job) => path('jobs', job),
@@ -45,6 +46,7 @@ export const to = {
   report: (index) => href([index, 'report']),
   compare: (query) => href(['compare'], query),
   whatIf: (index, query) => href([index, 'what-if'], query),
+  why: (index, query) => href([index, 'why'], query),
   importance: (index, query) => href([index, 'importance'], query),
   jobs: (query) => href(['jobs'], query),
 };

@@ -10,7 +10,7 @@ import { Picture } from './picture.js';
 const SIZE = 320;
 const AROUND = 0.3;
 
-export const VIEWS = [['patch', 'patch'], ['around', 'with surroundings'], ['whole', 'whole image']];
+export const VIEWS = [['patch', 'patch'], ['around', 'with surroundings'], ['whole', 'whole image'], ['saliency', 'what moves it']];
 
 /** A patch of a neuron; `highest` is the neuron's highest activation. */
 export function PatchCard({ index, patch, view, heat, highest }) {
@@ -20,7 +20,9 @@ export function PatchCard({ index, patch, view, heat, highest }) {
   const share = patch.activation / highest;
   return html`<li class="patch">
     <figure>
-      ${view === 'whole' ? html`<${Whole} patch=${patch} heat=${heat} link=${link} />`
+      ${view === 'saliency' ? html`<${Picture} src=${withQuery(patch.links.saliency, { size: SIZE })} to=${link}
+          alt=${`${describe(patch)}: the pixels that move it`} />`
+        : view === 'whole' ? html`<${Whole} patch=${patch} heat=${heat} link=${link} />`
         : html`<${Picture} src=${croppedUrl(patch, view, heat)} alt=${describe(patch)} to=${link} />`}
       <figcaption>
         <span class="share" aria-hidden="true"><span style=${{ width: `${share * 100}%` }}></span></span>

@@ -1,6 +1,6 @@
 /** The reader's own image: the neurons that fire on it, and the indexed patches and images nearest to it. */
 
-import { megabytes } from '../lib/format.js';
+import { bytes } from '../lib/format.js';
 import { useAnswer, useJson } from '../lib/hooks.js';
 import { api, tellingLayer } from '../lib/names.js';
 import { uploadedSource } from '../lib/sources.js';
@@ -40,7 +40,7 @@ function Looked({ index, upload, layers, layer, query, url }) {
   const [first, setFirst] = useState(null);
   if (found.data && first === null) setFirst(found.data);
   const title = html`<header class="title"><h1>${upload.file.name || 'Pasted image'}</h1>
-    <p>${megabytes(upload.file.size)}${first ? ` · ${first.width} × ${first.height} px` : ''} · not kept by the service</p></header>`;
+    <p>${bytes(upload.file.size)}${first ? ` · ${first.width} × ${first.height} px` : ''} · not kept by the service</p></header>`;
   if (found.error) return html`${title}<${Refused} index=${index} error=${found.error} retry=${found.retry} file=${upload.file} />`;
   if (!first) return html`${title}<${Progress} sent=${sent} file=${upload.file} />`;
   const image = { width: first.width, height: first.height, src: upload.url, alt: 'Your image', call: null };
@@ -50,17 +50,17 @@ function Looked({ index, upload, layers, layer, query, url }) {
     ${found.data.patches.map((one) => html`<${SimilarCard} key=${one.image} index=${index} patch=${one} />`)}</ul></section>`;
   return html`${title}${first.answer && html`<${Said} index=${index} said=${first.answer} />
     <${Why} index=${index} layers=${layers} said=${first.answer} source=${source} image=${image} query=${query} />`}<${Workbench} index=${index} layers=${layers} layer=${layer} image=${image} source=${source} query=${query}
-    aside=${near} />`;
+    said=${first.answer} aside=${near} />`;
 }
 
 function Progress({ sent, file }) {
-  const words = sent < 1 ? `Sending ${megabytes(file.size)}: ${Math.round(sent * 100)} %` : 'The network is looking at it … The first image takes longest.';
+  const words = sent < 1 ? `Sending ${bytes(file.size)}: ${Math.round(sent * 100)} %` : 'The network is looking at it … The first image takes longest.';
   return html`<div class="state" role="status"><progress value=${sent < 1 ? sent : null} aria-label="Upload"></progress>
     <p>${words}</p></div>`;
 }
 
 const REFUSALS = {
-  'too-large': (file) => `The file has ${megabytes(file.size)}. Scale it down and try again; a network sees small images anyway.`,
+  'too-large': (file) => `The file has ${bytes(file.size)}. Scale it down and try again; a network sees small images anyway.`,
   'unsupported-media-type': () => 'It takes photographs in the usual formats: JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF.',
   'image-rejected': () => 'The file may be cut short or damaged. Open it in an image program and save it again.',
 };
