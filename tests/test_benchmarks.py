@@ -275,12 +275,29 @@ def test_why_and_what_if_are_measured(small_index: Path, tmp_path: Path, monkeyp
         assert after.shape == before.shape
 
 
-def test_what_is_asked_beside_a_job_is_measured(
-    small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for module, name in ((jobs, "UPLOADS"), (jobs, "QUESTIONS"), (measure, "ROUNDS")):
-        monkeypatch.setattr(module, name, 1)
-    jobs.main([str(small_index), "--layer", "features.12", "--out", str(tmp_path / "figures.json")])
-    assert "An upload beside a job may take 1.5 times as long" in capsys.readouterr().out
-    taken = json.loads((tmp_path / "figures.json").read_text())
-    assert [row["name"] for row in taken["rows"]] == ["an upload", "top patches, first page"]
+class FewJobs:
+    """Notes what is done to jobs."""
+
+    def __init__(self, said: list[object]) -> None:
+        self.said = said
+
+    def start(self, number: int) -> str:
+        self.said.append(f"start {number}")
+        return f"/{number}"
+
+    def check_running(self, url: str) -> None:
+        self.said.append(f"runs {url}")
+
+    def end(self, url: str) -> None:
+        self.said.append(f"end {url}")
+
+
+def test_what_is_asked_beside_a_job_is_asked_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "ROUNDS", 1)
+    said: list[object] = []
+    row = jobs.beside("asked", FewJobs(said), 2, said.append)
+    assert said == [
+        0, 1, "start 0", 0, 1, "runs /0", "end /0",
+        2, 3, "start 1", 2, 3, "runs /1", "end /1",
+    ]  # fmt: skip
+    assert (row.name, len(row.reference), len(row.measured)) == ("asked", 1, 1)

@@ -78,6 +78,11 @@ def test_an_image_of_ones_own_has_an_answer(browser: Browser, answering: str, fo
         page = visit.open("#/index/lookup")
         page.locator("input[type=file]").first.set_input_files(next((folder.parent / "photos").rglob("*.png")))
         expect(page.locator(".answer")).to_contain_text(re.compile(r"The network answers \d \(\d"))
+        page.get_by_role("button", name="Why, in every layer?").click()
+        why = page.get_by_role("region", name="Why, in every layer")
+        expect(why.get_by_role("heading", level=3)).to_have_count(1)
+        why.get_by_role("button", name="Delete").click()
+        expect(page.get_by_role("button", name="Why, in every layer?")).to_be_visible()
 
 
 def test_an_index_without_answers(visit: Visit) -> None:

@@ -21,6 +21,7 @@ export const api = {
   images: (index) => path('indexes', index, 'images'),
   image: (index, image) => path('indexes', index, 'images', String(image)),
   lookup: (index) => path('indexes', index, 'lookup'),
+  uploadWhy: (index) => path('indexes', index, 'upload-why'),
   whatIf: (index) => path('indexes', index, 'what-if'),
   why: (index, layer) => path('indexes', index, 'layers', layer, 'why'),
   importance: (index, layer) => path('indexes', index, 'layers', layer, 'importance'),
