@@ -33,7 +33,8 @@ export function ImageView({ index, image, query }) {
   return html`
     <header class="title"><h1>${fileName(data.path)}${folderOf(data.path) && html` <small>in ${folderOf(data.path)}</small>`}</h1>
       <p>${data.class === null ? 'no class' : html`<a href=${to.images(index, { class: data.class })}>${data.class}</a>`}
-        ${' '}· ${data.width} × ${data.height} px · image ${data.image} · <a href=${data.links.file}>original file</a></p></header>
+        ${' '}· ${data.width} × ${data.height} px · image ${data.image} · <a href=${data.links.file}>original file</a>${' '}
+        · <a href=${to.concept(index, { image: data.image })}>which neurons know a part of it?</a></p></header>
     ${layers.data.output !== null && html`<${Answer} index=${index} url=${data.links.answer} />
       <${WhyAnswer} index=${index} url=${data.links.answer} layers=${layers.data.layers} source=${source} image=${picture} query=${query} />`}
     <${Workbench} index=${index} layers=${layers.data.layers} source=${source} image=${picture} query=${query} said=${said.data}

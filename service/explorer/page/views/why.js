@@ -25,7 +25,7 @@ export function WhyView({ index, query }) {
     return html`<h1>Why</h1><${Empty} title="The network's answers are not known"><p>They are where the layer that the network returns is
       indexed, and a layer before it.</p></${Empty}>`;
   }
-  return html`<${Group} index=${index} query=${query} layers=${layers} job=${job} />`;
+  return html`<${Group} index=${index} query=${query} layers=${layers} links=${about.data.links} job=${job} />`;
 }
 
 /** What is asked for: as the URL says, else as the job says. */
@@ -39,9 +39,9 @@ function asked(query, layers, job) {
   };
 }
 
-function Group({ index, query, layers, job }) {
+function Group({ index, query, layers, links, job }) {
   const wanted = asked(query, layers, job.data);
-  const scores = useJson(api.scores(index));
+  const scores = useJson(links.scores ?? null);
   const { start, problem, busy } = useStart();
   const names = (scores.data?.classes ?? []).map((one) => [one.class, one.class]);
   const set = (part) => change({ layer: wanted.layer, class: wanted.class, answered: wanted.answered, ...part, job: null });
