@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from benchmarks.measure import Row
 
 UPLOADS = 20
 QUESTIONS = 200
+ALIVE = ("queued", "running")
 MOST = 1.5
 """As long as this many times what it takes without a job may an upload take."""
 
@@ -38,7 +40,7 @@ class Jobs:
         """Start a job that no other round has, and wait until it runs; gives its URL."""
         body = {"layer": self._layer, "edits": [{"neuron": number}], "exact": True}
         job = self._ask("POST", f"/v1/indexes/{self._index}/what-if", body)
-        return self._wait(job["links"]["self"], lambda job: bool(job["done"]))
+        return self._wait(job["links"]["self"], lambda job: bool(job["done"]) or job["state"] not in ALIVE)
 
     def check_running(self, url: str) -> None:
         """Fail if a job ended before what was beside it."""
@@ -87,11 +89,15 @@ def rows(path: Path, layer: str) -> list[Row]:
         name = index.name
         data = index.original(index.image(int(index.images.id[0])))
         channels = index.layers[layer].info.channels
-    with tempfile.TemporaryDirectory() as results, clients.serving(path, "--results", results) as address:
-        connection = clients.connect(address)
-        jobs = Jobs(clients.connect(address), name, layer)
-        lookup = f"/v1/indexes/{name}/lookup?layer={layer}&limit=5"
-        patches = f"/v1/indexes/{name}/layers/{layer}/neurons/{{}}/patches?limit=9"
+    lookup = f"/v1/indexes/{name}/lookup?layer={layer}&limit=5"
+    patches = f"/v1/indexes/{name}/layers/{layer}/neurons/{{}}/patches?limit=9"
+    with (
+        tempfile.TemporaryDirectory() as results,
+        clients.serving(path, "--results", results) as address,
+        closing(clients.connect(address)) as connection,
+        closing(clients.connect(address)) as beside_it,
+    ):
+        jobs = Jobs(beside_it, name, layer)
         clients.upload(connection, lookup, data)  # loads the network
         uploads = beside("an upload", jobs, UPLOADS, lambda number: clients.upload(connection, lookup, data))
         asked = beside(

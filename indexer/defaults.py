@@ -24,6 +24,13 @@ METHODS: Final[tuple[str, ...]] = get_args(Method)
 MISTAKE_SORTS: Final = ("confidence", "rank", "image")
 """Orders of mistakes; see `indexer.query.learning.mistakes`."""
 
+OUTPUT_IF_CHEAP, OUTPUT_AS_LISTED = "auto", "none"
+"""Whether a build adds the layer that holds the network's output: if that costs little, or only if it is listed."""
+
+LOGITS, PROBABILITIES, LOG_PROBABILITIES, MULTI_LABEL = "logits", "probabilities", "log-probabilities", "multi-label"
+OUTPUT_KINDS: Final = (LOGITS, PROBABILITIES, LOG_PROBABILITIES, MULTI_LABEL)
+"""What the values of an output layer may be; see `indexer.query.learning.output_kind`."""
+
 SHEET_FORMATS: Final = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 SHEET_TILE: Final = 112
 SHEET_CONTEXT: Final = 0.1

@@ -19,6 +19,7 @@ from flask import Request, Response
 
 from indexer.query import deadline
 from indexer.query.index import Index
+from indexer.query.learning.outputs import NeuronNames
 from service.access.policy import Admission
 from service.explorer import Explorer
 from service.http import etags
@@ -79,6 +80,11 @@ class Question:
     links: Links
     services: Services
     request: Request
+
+    @property
+    def names(self) -> NeuronNames:
+        """What neurons are called."""
+        return NeuronNames(self.index)
 
 
 @dataclass(frozen=True)

@@ -233,6 +233,10 @@ class Settings:
         _number(1, 1000), "How many jobs may wait; the service answers requests for further ones with 503.", 20
     )
     job_seconds: float = _setting(_number(1, 86400, float), "How many seconds a job may run before it fails.", 3600.0)
+    upload_seconds: float = _setting(
+        _number(1, 31536000, float), "How many seconds a job about an upload is kept, with the image and the result.",
+        3600.0,
+    )  # fmt: skip
     job_bytes: int = _setting(
         _number(1 << 28, 2**60), "How many bytes of memory a process that runs jobs may take.", 4 << 30
     )

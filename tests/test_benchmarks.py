@@ -22,6 +22,7 @@ from benchmarks import (
     generate,
     growth,
     indexing,
+    jobs,
     limited,
     measure,
     packages,
@@ -272,3 +273,31 @@ def test_why_and_what_if_are_measured(small_index: Path, tmp_path: Path, monkeyp
         before, after = why.by_hand(index, index.network(), "features.12", ["classifier"])()
         assert before.tolist() == np.asarray(index.layer("classifier").peaks).argmax(axis=0).tolist()
         assert after.shape == before.shape
+
+
+class FewJobs:
+    """Notes what is done to jobs."""
+
+    def __init__(self, said: list[object]) -> None:
+        self.said = said
+
+    def start(self, number: int) -> str:
+        self.said.append(f"start {number}")
+        return f"/{number}"
+
+    def check_running(self, url: str) -> None:
+        self.said.append(f"runs {url}")
+
+    def end(self, url: str) -> None:
+        self.said.append(f"end {url}")
+
+
+def test_what_is_asked_beside_a_job_is_asked_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "ROUNDS", 1)
+    said: list[object] = []
+    row = jobs.beside("asked", FewJobs(said), 2, said.append)
+    assert said == [
+        0, 1, "start 0", 0, 1, "runs /0", "end /0",
+        2, 3, "start 1", 2, 3, "runs /1", "end /1",
+    ]  # fmt: skip
+    assert (row.name, len(row.reference), len(row.measured)) == ("asked", 1, 1)

@@ -7,6 +7,7 @@ from indexer.commands.options.categories import add_categories_option, categorie
 from indexer.commands.options.engine import add_engine_options, engine_of
 from indexer.commands.options.limits import add_limit_options, limits_of
 from indexer.commands.options.model import add_layout_option, add_model_options, loading_of, preprocessing_of
+from indexer.commands.options.outputs import add_output_option, add_telling_options, print_unmatched, telling_of
 from indexer.commands.options.shared import add_device_option
 from indexer.commands.options.sources import add_source_options, columns_of
 from indexer.defaults import FLOAT32, PRECISIONS, SHARD_SIZE
@@ -38,6 +39,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--batch-size", type=int, help="images in a forward pass; default: a size that suits the device"
     )
     add_categories_option(command, "those that come with the weights")
+    add_output_option(command)
+    add_telling_options(command)
     add_device_option(command)
     add_source_options(command)
     add_limit_options(command)
@@ -71,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
         max_pixels=options.max_pixels,
         layouts=parse_layouts(options.layout),
         categories=categories_of(options),
+        output=options.output,
+        telling=telling_of(options),
     )
     if weights == NO_WEIGHTS and not is_own(options.model):  # a person's own network may have loaded weights itself
         tell("unitscope: RANDOM weights (--weights none): this network has learned nothing")
@@ -81,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
         print(
             "  the network's output is not among the layers, so its answers are not known; its last module holds them"
         )
+    print_unmatched(options.out)
     for layer in manifest.configuration.layers:
         print(f"  {layer.name}: receptive field {layer.field.words}")
     if options.precision != FLOAT32:

@@ -3,6 +3,7 @@
 import argparse
 
 from indexer.commands.options.categories import add_categories_option, categories_of
+from indexer.commands.options.outputs import add_telling_options, print_unmatched, telling_of
 from indexer.commands.options.shared import add_index
 from indexer.commands.options.sources import add_column_options, columns_of
 from indexer.store.remote import parse_location
@@ -19,6 +20,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     add_column_options(command)
     add_categories_option(command, "those that the index has")
+    add_telling_options(command)
     command.add_argument(
         "--quick", action="store_true",
         help="read only files whose path or size has changed; misses files of equal size that exchanged their names",
@@ -29,11 +31,14 @@ def run(options: argparse.Namespace) -> int:
     from indexer.commands.console.progress import Bar
     from indexer.jobs.upkeep.relabel import relabel
 
-    categories = categories_of(options)
+    categories, telling = categories_of(options), telling_of(options)
     with Bar("reading") as bar:
-        done = relabel(options.index, options.images, columns_of(options), options.quick, bar.reporter, categories)
+        done = relabel(
+            options.index, options.images, columns_of(options), options.quick, bar.reporter, categories, telling
+        )
     print(
         f"{options.index}: generation {done.manifest.generation}, {done.classes} images have another class, "
         f"{done.moved} another path"
     )
+    print_unmatched(options.index)
     return 0

@@ -22,6 +22,7 @@ from indexer.images.geometry import Box
 from indexer.pictures.crop import crop, encode
 from indexer.pictures.lost import LostOriginals, placeholder
 from indexer.query.index import Index
+from indexer.query.learning.outputs import NeuronNames
 from indexer.query.records import ImageRecord, Patch
 from indexer.query.top import LEAST_POSITIVE
 from indexer.store import atomic
@@ -70,6 +71,7 @@ def export_patches(
     if len(set(neurons)) < len(neurons):
         twice = next(neuron for number, neuron in enumerate(neurons) if neuron in neurons[:number])
         raise InvalidRequest(f"neuron {twice} is named twice; name each once, as it is a category of its own")
+    names = NeuronNames(index)
     maxima = index.layer(layer).statistics["maximum"]
     boxes: list[Json] = []
     shown: dict[int, ImageRecord] = {}
@@ -82,7 +84,7 @@ def export_patches(
         "info": {"description": f"{index.name}: the top {top} patches of neurons of {layer}, by unitscope"},
         "licenses": [],
         "categories": [
-            {"id": category, "name": f"{layer}/{neuron}", "supercategory": layer}
+            {"id": category, "name": _name(names, layer, neuron), "supercategory": layer}
             for category, neuron in enumerate(neurons, 1)
         ],
         "images": [_image(shown[id]) for id in sorted(shown)],
@@ -98,6 +100,12 @@ def export_patches(
                 image["missing"] = True
         (folder / LABELS).write_text(json.dumps(labels, indent=1), encoding="utf-8")
     return labels
+
+
+def _name(names: NeuronNames, layer: str, neuron: int) -> str:
+    """A neuron with its number, as two outputs may have one name."""
+    category = names.of(layer, neuron)
+    return f"{layer}/{neuron}" if category is None else f"{layer}/{neuron} {category}"
 
 
 def _image(image: ImageRecord) -> Json:

@@ -13,6 +13,7 @@ from indexer.index.intake import PLAIN as PLAIN_INTAKE
 from indexer.index.intake import Intake
 from indexer.index.manifest_schema import fault_of
 from indexer.index.shard_info import ShardInfo
+from indexer.index.told_outputs import NOTHING_TOLD, ToldOutputs
 from indexer.store.storage import Location, storage_at
 
 FORMAT = "unitscope index"
@@ -60,6 +61,8 @@ class Manifest:
     output : str or None
         The layer whose output the network returns; "" if none of the indexed layers is; None in an index of an older
         program, where that is not known.
+    told_outputs : ToldOutputs
+        What was said of the outputs by hand.
     relabelled : int
         The number of images whose path or class differs from their shard's; "labels" in ``derived`` lists them.
     """
@@ -83,6 +86,7 @@ class Manifest:
     endings: dict[str, int] = field(default_factory=dict)
     output: str | None = None
     relabelled: int = 0
+    told_outputs: ToldOutputs = NOTHING_TOLD
 
     def skipped_with(self, others: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
         """``skipped`` and other pairs of path and reason, each once, sorted."""
@@ -96,6 +100,8 @@ class Manifest:
         body |= {name: value for name in ("left_out", "endings", "relabelled") if (value := getattr(self, name))}
         if self.output is not None:
             body["output"] = self.output
+        if self.told_outputs != NOTHING_TOLD:
+            body["told_outputs"] = self.told_outputs.to_json()
         if self.intake != PLAIN_INTAKE:
             body["intake"] = self.intake.to_json()
         return {
@@ -113,6 +119,8 @@ class Manifest:
         fields["shards"] = [ShardInfo.from_json(shard) for shard in data["shards"]]
         if "intake" in data:
             fields["intake"] = Intake.from_json(data["intake"])
+        if "told_outputs" in data:
+            fields["told_outputs"] = ToldOutputs(**data["told_outputs"])
         manifest = cls(**fields)
         for file in manifest.files:
             _check_inside(file)

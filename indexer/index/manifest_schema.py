@@ -4,6 +4,8 @@ from typing import Any, Final
 
 import jsonschema_rs
 
+from indexer.defaults import OUTPUT_KINDS
+
 _COUNT: Final = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
 _TEXT: Final = {"type": "string", "maxLength": 4096}
 _SHA256: Final = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
@@ -110,6 +112,12 @@ SCHEMA: Final = _or_with(
     endings={"type": "object", "additionalProperties": _COUNT},
     output={"type": "string", "maxLength": 512},
     relabelled=_COUNT,
+    told_outputs=_object(
+        kind={"enum": [*OUTPUT_KINDS, None]},
+        classes={"type": "object", "additionalProperties": _TEXT, "maxProperties": 100_000},
+        by_order={"type": "boolean"},
+    )
+    | {"additionalProperties": False},
 )
 _VALIDATOR: Final = jsonschema_rs.Draft202012Validator(SCHEMA, mask="the value")
 

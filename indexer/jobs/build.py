@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from indexer.defaults import FLOAT32, MAX_PIXELS, SHARD_SIZE
+from indexer.defaults import FLOAT32, MAX_PIXELS, OUTPUT_IF_CHEAP, SHARD_SIZE
 from indexer.derive.image_table import ImageTable
 from indexer.errors import ConfigurationMismatch, InvalidRequest, NotAnIndex, NotFound
 from indexer.images.columns import Wanted
@@ -15,7 +15,9 @@ from indexer.index.fingerprint import path_fingerprint
 from indexer.index.loading import PLAIN, Loading
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
+from indexer.index.told_outputs import NOTHING_SAID, NOTHING_TOLD, Telling, ToldOutputs
 from indexer.inputs.categories import check_categories
+from indexer.inputs.class_map import check_class_map, say_unknown
 from indexer.inputs.dimness import dim
 from indexer.inputs.saying import input_line, size_line
 from indexer.inputs.upscaling import upscaled
@@ -34,6 +36,7 @@ from indexer.jobs.origin.taking_in import remember, taken_in
 from indexer.jobs.pipeline.write_shards import Engine, index_shards
 from indexer.jobs.plan import Plan, new_plan, unfinished_plan
 from indexer.jobs.reporter import Reporter
+from indexer.network.answering import with_output
 from indexer.network.forward import Network, device_named
 from indexer.network.layers import default_layers
 from indexer.network.models import load_model
@@ -82,6 +85,11 @@ class BuildRequest:
         Skip images with more pixels.
     categories : sequence of str, optional
         The names of the network's outputs; by default those that come with its weights.
+    output : str
+        A layer whose output is what the network returns, and which is indexed too; or "auto": so is the one that there
+        is, if the rest of the network costs under 5 % more; or "none": only if it is one of ``layers``.
+    telling : Telling
+        What a person says of the outputs.
     """
 
     images: Location
@@ -103,6 +111,8 @@ class BuildRequest:
     layouts: Mapping[str, Layout] | None = None
     loading: Loading = PLAIN
     categories: Sequence[str] | None = None
+    output: str = OUTPUT_IF_CHEAP
+    telling: Telling = NOTHING_SAID
 
 
 def build(index: Location, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
@@ -125,10 +135,10 @@ def build(index: Location, request: BuildRequest, reporter: Reporter | None = No
     )  # fmt: skip
     with writing(index, new=True):
         _check_origin(index, origin, reporter)
-        network = _network(request, reporter)
+        manifest = _manifest(index)
+        network = _network(request, _layers_there(index, manifest), reporter)
         configuration = configuration_of(network, request.keep_images)
         engine = request.engine or partial(index_shards, network=network)
-        manifest = _manifest(index)
         if manifest is not None:
             _refuse_other(manifest.configuration, configuration, f"the index {index}")
         plan = unfinished_plan(index, manifest)
@@ -144,18 +154,26 @@ def build(index: Location, request: BuildRequest, reporter: Reporter | None = No
         for note in listing.notes:
             reporter.note(note)
         batch = request.batch_size or network.batch_size
-        output, categories = _answers(request, network)
-        plan = new_plan(None, listing, configuration, categories, request.shard_size, batch, origin.intake, output)
+        output, categories, told = _answers(request, network)
+        say_unknown(told.classes, {file.class_ or "" for file in listing.files}, reporter.note)
+        plan = new_plan(
+            None, listing, configuration, categories, request.shard_size, batch, origin.intake, output, told
+        )
         _say_first(plan, network, reporter)
         return carry_out(index, None, plan, engine, reporter, request.limits)
 
 
-def _answers(request: BuildRequest, network: Network) -> tuple[str, list[str]]:
-    """The layer that holds the network's output, "" if none does, and the names of the outputs."""
+def _answers(request: BuildRequest, network: Network) -> tuple[str, list[str], ToldOutputs]:
+    """The layer that holds the network's output, "" if none does; the outputs' names, and what is told of them."""
     output = output_layer(network) or ""
-    if request.categories is not None and output:
-        check_categories(list(request.categories), output, network.shapes[output][0])
-    return output, network.model.categories if request.categories is None else list(request.categories)
+    categories = network.model.categories if request.categories is None else list(request.categories)
+    told = request.telling.after(NOTHING_TOLD)
+    if output:
+        channels = network.shapes[output][0]
+        if request.categories is not None:
+            check_categories(categories, output, channels)
+        check_class_map(told.classes, categories, channels)
+    return output, categories, told
 
 
 def _check_origin(index: Location, origin: Origin, reporter: Reporter) -> None:
@@ -245,6 +263,7 @@ def add(
             manifest.batch_size,
             intake,
             manifest.output,
+            manifest.told_outputs,
         )
         return carry_out(index, manifest, plan, engine, reporter, limits)
 
@@ -266,12 +285,20 @@ def _left_out(manifest: Manifest, listing: Listing, again: Collection[str], repo
     return left_out
 
 
-def _network(request: BuildRequest, reporter: Reporter) -> Network:
+def _network(request: BuildRequest, there: list[str], reporter: Reporter) -> Network:
     model = load_model(request.model, request.weights, request.loading, request.preprocessing)
     for note in model.notes:
         reporter.note(note)
     layers = list(request.layers) or default_layers(model.module, model.preprocessing.input_size)
+    if layers != there:
+        layers = with_output(model, layers, request.output, reporter.note)
     return Network(model, layers, device_named(request.device), request.precision, request.layouts)
+
+
+def _layers_there(index: Location, manifest: Manifest | None) -> list[str]:
+    """The layers of the index, or of its unfinished job."""
+    found = unfinished_plan(index, manifest) or manifest
+    return [layer.name for layer in found.configuration.layers] if found else []
 
 
 def _say_first(plan: Plan, network: Network, reporter: Reporter) -> None:

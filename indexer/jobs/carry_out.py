@@ -63,6 +63,7 @@ def carry_out(
         intake=plan.intake or manifest.intake,
         endings=plan.endings or manifest.endings,
         output=manifest.output if plan.output is None else plan.output,
+        told_outputs=plan.told_outputs,
     )
     published = derive_and_publish(index, grown, reporter.stage, engine if isinstance(engine, Executor) else None)
     layout.plan_path(index).unlink()

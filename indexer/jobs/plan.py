@@ -19,6 +19,7 @@ from indexer.index.configuration import Configuration
 from indexer.index.intake import Intake
 from indexer.index.manifest import Manifest
 from indexer.index.shard_info import next_number
+from indexer.index.told_outputs import NOTHING_TOLD, ToldOutputs
 from indexer.store import atomic
 from indexer.store.storage import Location
 
@@ -54,6 +55,8 @@ class Plan:
     """The same as in the manifest."""
     output: str | None = None
     """The same as in the manifest."""
+    told_outputs: ToldOutputs = NOTHING_TOLD
+    """The same as in the manifest."""
 
     @property
     def next_id(self) -> int:
@@ -71,7 +74,7 @@ class Plan:
     def write(self, index: Location) -> None:
         header = {key: getattr(self, key) for key in _PLAIN}
         header |= {"intake": self.intake.to_json() if self.intake else None, "endings": self.endings}
-        header |= {"output": self.output}
+        header |= {"output": self.output, "told_outputs": self.told_outputs.to_json()}
         header |= {"format": FORMAT, "version": VERSION, "configuration": self.configuration.to_json()}
         lines = ({"path": file.path, "class": file.class_} for file in self.files)
         with atomic.publishing(layout.plan_path(index)) as partial, partial.open("w", encoding="ascii") as written:
@@ -91,6 +94,7 @@ def new_plan(
     batch_size: int,
     intake: Intake,
     output: str | None,
+    told_outputs: ToldOutputs,
 ) -> Plan:
     """The plan of a job that indexes a listing. Its ids and shards follow those of ``manifest``, if there is one."""
     return Plan(
@@ -105,6 +109,7 @@ def new_plan(
         files=listing.files,
         intake=intake,
         output=output,
+        told_outputs=told_outputs,
         endings=dict(listing.endings) if intake.folder else {},
     )
 
@@ -130,6 +135,7 @@ def read_plan(index: Location) -> Plan | None:
                 intake=Intake.from_json(data["intake"]) if data.get("intake") else None,
                 endings=data.get("endings", {}),
                 output=data.get("output"),
+                told_outputs=ToldOutputs(**data.get("told_outputs", {})),
                 **({key: data[key] for key in _PLAIN} | {"skipped": [(path, why) for path, why in data["skipped"]]}),
             )
     except FileNotFoundError:

@@ -20,9 +20,11 @@ from indexer.pictures.crop import MAX_CONTEXT, crop, outline, scale, scaled
 from indexer.pictures.lost import LostOriginals, placeholder
 from indexer.pictures.sheet_layout import Line, view_of
 from indexer.query.index import Index
+from indexer.query.learning.outputs import NeuronNames
 from indexer.query.records import ImageRecord, Patch
 from indexer.query.top import LEAST_POSITIVE
 
+_NAME = 24  # characters of a neuron's name
 MAX_NEURONS = 50
 MAX_COLUMNS = 50
 MIN_TILE, MAX_TILE = 32, 512
@@ -110,13 +112,21 @@ def sheet(
     lost.check()
     lines: list[Line] = []
     tiles: list[list[Tile]] = []
+    names = NeuronNames(index)
     for neuron, own, maximum, pictures in zip(neurons, patches, maxima, drawn, strict=True):
         made = [Tile(p, f"{patch.activation / maximum:.2f}") for p, patch in zip(pictures, own, strict=True)]
         for first in range(0, max(1, len(made)), columns):
             note = f"max {_short(maximum)}" if own else ("dead" if maximum <= 0 else "not active")
+            note = _with_name(names.of(layer, neuron), note)
             lines.append(Line("", f"from {first + 1}", False) if first else Line(str(neuron), note))
             tiles.append(made[first : first + columns])
     return Sheet(layer if y is None else f"{layer} at {y},{x}", columns, size, lines, tiles, lost)
+
+
+def _with_name(name: str | None, note: str) -> str:
+    if name is None:
+        return note
+    return f"{name if len(name) <= _NAME else name[: _NAME - 1] + '…'}, {note}"
 
 
 def _short(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -46,6 +46,8 @@ class Generation:
         The folder's name.
     manifest : Manifest
     images : ImageTable
+    kept : dict
+        What others work out from the generation, by keys of their own, and keep for as long as it is open.
     """
 
     def __init__(self, path: Location, images: Location | None = None) -> None:
@@ -54,6 +56,7 @@ class Generation:
         self.manifest: Manifest = read_manifest(path)
         check_no_links(path, self.manifest)
         self._image_root = images
+        self.kept: dict[object, Any] = {}
         self.images = ImageTable(path, self._derived("images"))
         self.images.check(len(self.manifest.shards))
         if len(self.images) != self.manifest.images:

@@ -61,6 +61,12 @@ class Admission:
         """The name of the token that a request carries; None where there are no tokens."""
         return self._tokens.of(request.headers.get("Authorization")).name if self._tokens else None
 
+    def may_read_upload(self, request: Request, owner: str | None) -> bool:
+        """Whether a request may see the job about an upload that a token of this name made."""
+        if not self._tokens:
+            return is_loopback(request.remote_addr or "")
+        return self.owner(request) == owner
+
     def may_end(self, request: Request, owner: str | None) -> bool:
         """Whether a request may cancel or delete the job that a token of this name made."""
         if not self._tokens:

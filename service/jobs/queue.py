@@ -34,8 +34,10 @@ class Jobs:
         folder = results_folder(settings)
         self._store = Store(folder) if folder else None
 
-    def submit(self, request: Request) -> Job:
+    def submit(self, request: Request, upload: bytes | None = None) -> Job:
         """The job for a request: the one that there is, or a new one if there is none, or it has no result.
+
+        ``upload`` is the image that it is about, which is kept for as long as the job is.
 
         Raises
         ------
@@ -43,14 +45,14 @@ class Jobs:
         """
         with self._folder() as store, store.alone():
             job = store.job(request.id)
-            if job is not None and self._answers(store, job):
+            if job is not None and not _is_gone(job) and self._answers(store, job):
                 return job
             waiting = sum(other.state == "queued" for other in store.jobs())
             if waiting >= self._settings.job_queue:
                 raise Busy(
                     f"{waiting} jobs wait already, as many as --job-queue allows; try again later", RETRY_SECONDS
                 )
-            store.add(request)
+            store.add(request, upload)
         self._woken()
         return Job(request, "queued")
 
@@ -70,7 +72,7 @@ class Jobs:
             job = store.job(id_)
             if job is not None and job.state == "done" and not job.erased and store.result(id_) is None:
                 job = store.job(id_)
-        if job is None:
+        if job is None or _is_gone(job):
             raise NotFound(f"there is no job {id_[:100]!r}; /v1/jobs lists those that there are")
         return job
 
@@ -96,7 +98,8 @@ class Jobs:
         if self._store is None:
             return []
         with self._folder() as store:
-            return sorted(store.jobs(), key=lambda job: (-job.request.created, job.id))
+            kept = (job for job in store.jobs() if not _is_gone(job))
+            return sorted(kept, key=lambda job: (-job.request.created, job.id))
 
     def end(self, job: Job) -> Job | None:
         """Cancel a job, or remove one that has ended; gives what is left of it.
@@ -109,6 +112,7 @@ class Jobs:
             now = store.job(job.id)  # it may have ended, or been asked for again, since it was looked at
             if now is not None and now.state not in ENDED:
                 store.cancel(job.id)
+                store.drop_upload(job.id)
                 return store.job(job.id)
             store.delete(job.id)
             return None
@@ -133,3 +137,8 @@ class Jobs:
                 f"the folder for the results of jobs cannot be used ({error.strerror}); --results (UNITSCOPE_RESULTS) "
                 "must name one that the service can write to"
             ) from error
+
+
+def _is_gone(job: Job) -> bool:
+    """Whether a job about an upload has ended and its time is over, be it removed yet or not."""
+    return job.has_expired and job.state in ENDED

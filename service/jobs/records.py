@@ -33,6 +33,8 @@ class Request:
         The name of the token that asked first.
     created : float
         Seconds since 1970.
+    expires : float or None
+        Of a job about an upload: when it goes with all that it has, once it has ended.
     """
 
     kind: str
@@ -43,11 +45,14 @@ class Request:
     parameters: dict[str, Any]
     owner: str | None = None
     created: float = field(default_factory=time.time)
+    expires: float | None = None
 
     @property
     def id(self) -> str:
-        """The same for the same question to the same generation, whoever asks, and wherever."""
-        question = [self.kind, self.version, self.index, self.state, self.parameters]
+        """The same for the same question to the same generation, wherever; about an upload, for the same owner."""
+        question: list[Any] = [self.kind, self.version, self.index, self.state, self.parameters]
+        if self.expires is not None:
+            question.append(self.owner)
         text = json.dumps(question, sort_keys=True, allow_nan=False)
         return hashlib.blake2b(text.encode(), digest_size=_ID_BYTES).hexdigest()
 
@@ -113,3 +118,8 @@ class Job:
     @property
     def id(self) -> str:
         return self.request.id
+
+    @property
+    def has_expired(self) -> bool:
+        expires = self.request.expires
+        return expires is not None and expires <= time.time()

@@ -69,6 +69,7 @@ class Runner:
     def tidy(self) -> None:
         """Erase what may no longer be shown, and make room."""
         tidy.erase_outdated(self._store, self._catalog)
+        tidy.remove_expired(self._store)
         tidy.make_room(self._store, self._settings.results_bytes)
 
     def _run(self, request: Request) -> bool:
@@ -132,8 +133,9 @@ class Runner:
         """How a job ends; None where it is to wait again."""
         configuration = held.index.manifest.configuration
         work = Work(
-            held.index, lambda: self._networks.lent(configuration), request.parameters, watch.progress, watch.stop
-        )
+            held.index, lambda: self._networks.lent(configuration), request.parameters, watch.progress, watch.stop,
+            lambda: self._store.upload(request.id), self._settings.max_pixels,
+        )  # fmt: skip
         try:
             body = KINDS[request.kind].run(work)
         except Stopped:

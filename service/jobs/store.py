@@ -7,6 +7,7 @@
                  claim.json       by whom it is run, see `service.jobs.claims`
                  progress.json    how far that is
                  cancel           somebody wants it to end
+                 upload           the image that it is about, if somebody sent one
                  result.json      what came out
                  outcome.json     how it ended
 
@@ -22,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from indexer.errors import NotFound
 from indexer.store.atomic import remove
 from service.jobs import claims, locks, sealed
 from service.jobs.records import Job, Outcome, Request
@@ -32,6 +34,7 @@ REQUEST: Final = "request.json"
 CANCEL: Final = "cancel"
 OUTCOME: Final = "outcome.json"
 RESULT: Final = "result.json"
+UPLOAD: Final = "upload"
 LOCK: Final = "lock"
 _ID: Final = re.compile(r"[0-9a-f]{24}")
 _LOST: Final = "the process that ran it has ended; ask again to run it again"
@@ -76,6 +79,19 @@ class Store:
             self.drop_result(id_)
             return None
 
+    def upload(self, id_: str) -> bytes:
+        """The image that a job is about.
+
+        Raises
+        ------
+        NotFound
+            It has been deleted.
+        """
+        try:
+            return (self._folder(id_) / UPLOAD).read_bytes()
+        except FileNotFoundError as error:
+            raise NotFound("the upload that it was about has been deleted") from error
+
     def touched_at(self, id_: str) -> float:
         """When the last file of a job was made or removed, in seconds since 1970; 0 where there is none."""
         with suppress(FileNotFoundError):
@@ -99,11 +115,13 @@ class Store:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         return locks.alone(self.root / LOCK)
 
-    def add(self, request: Request) -> None:
+    def add(self, request: Request, upload: bytes | None = None) -> None:
         """Make a job, in place of one of the same id that has ended. Only within `alone`."""
         folder = self._folder(request.id)
         remove(folder)
         folder.mkdir()
+        if upload is not None:
+            (folder / UPLOAD).write_bytes(upload)
         sealed.create(folder / REQUEST, request.to_json())
         os.utime(self.root)  # those who look for work see that there is some
 
@@ -140,6 +158,9 @@ class Store:
         (folder / CANCEL).touch()
         if not (folder / claims.CLAIM).exists():
             self.end(id_, Outcome("cancelled", "it was cancelled before it ran"))
+
+    def drop_upload(self, id_: str) -> None:
+        (self._folder(id_) / UPLOAD).unlink(missing_ok=True)
 
     def erase(self, id_: str) -> None:
         """Remove the result of a job for good, and keep the rest."""

@@ -29,6 +29,19 @@ def erase_outdated(store: Store, catalog: Catalog) -> None:
                 log.info("the result of job %s is erased: it is of generation %d", job.id, job.request.generation)
 
 
+def remove_expired(store: Store) -> None:
+    """Remove jobs about uploads whose time is over, with the uploads; those that have not ended are cancelled first."""
+    with store.alone():
+        for job in list(store.jobs()):
+            if not job.has_expired:
+                continue
+            if job.state in ENDED:
+                store.delete(job.id)
+                log.info("job %s is removed with the upload that it was about, as its time is over", job.id)
+            elif not job.cancelling:
+                store.cancel(job.id)
+
+
 def make_room(store: Store, most_bytes: int) -> None:
     """Remove the jobs that ended the longest ago, until what is left fits."""
     with store.alone():

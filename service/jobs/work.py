@@ -27,6 +27,10 @@ class Work:
         To be called often: it raises `indexer.errors.Stopped` when the job is to end.
     stop : callable () -> bool
         Whether the job is to end.
+    upload : callable () -> bytes
+        The image that was sent with the request.
+    max_pixels : int
+        The most pixels that it may have.
     """
 
     index: Index
@@ -34,3 +38,5 @@ class Work:
     parameters: dict[str, Any]
     progress: Callable[[int, int], None]
     stop: Callable[[], bool]
+    upload: Callable[[], bytes]
+    max_pixels: int

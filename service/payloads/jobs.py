@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from indexer.query.index import Index
 from service.payloads.links import Links, index_url
+from service.payloads.why import of_layer
 
 Json = dict[str, Any]
 OF_A_LAYER: Final = ("importance", "why")
@@ -68,6 +69,12 @@ def why(links: Links, result: Json) -> Json:
         for name, one in ((name, result[name]) for name in ("for", "against"))
     }
     return _with_neurons(links, result | named, "up", "down")
+
+
+def upload_why(links: Links, result: Json) -> Json:
+    """The neurons of each layer that pushed an output on an uploaded image."""
+    size = {"width": result["width"], "height": result["height"]}
+    return result | {"layers": [size | of_layer(links, said) for said in result["layers"]]}
 
 
 def _with_neurons(links: Links, result: Json, *lists: str) -> Json:

@@ -4,13 +4,15 @@ from typing import Any
 
 from indexer.derive.selectivity import DEAD, DENSE, MIXED, SELECTIVE, UNKNOWN
 from indexer.query.learning.classes import Coverage
+from indexer.query.learning.outputs import NeuronNames
 from service.payloads.links import Links
 
 Json = dict[str, Any]
 
 
-def correlated(links: Links, layer: str, number: int, correlation: float) -> Json:
-    return {"layer": layer, "neuron": number, "correlation": correlation, "links": _neuron_links(links, layer, number)}
+def correlated(links: Links, names: NeuronNames, layer: str, number: int, correlation: float) -> Json:
+    about = {"layer": layer, "neuron": number, "category": names.of(layer, number), "correlation": correlation}
+    return {**about, "links": _neuron_links(links, layer, number)}
 
 
 def coverage(links: Links, layer: str, result: Coverage) -> Json:
@@ -25,8 +27,9 @@ def coverage(links: Links, layer: str, result: Coverage) -> Json:
     }
 
 
-def class_neuron(links: Links, layer: str, number: int, **figures: float) -> Json:
-    return {"neuron": number, **figures, "links": _neuron_links(links, layer, number)}
+def class_neuron(links: Links, names: NeuronNames, layer: str, number: int, **figures: float) -> Json:
+    about = {"neuron": number, "category": names.of(layer, number), **figures}
+    return {**about, "links": _neuron_links(links, layer, number)}
 
 
 def like(links: Links, layer: str, class_: str, other: str, likeness: float) -> Json:

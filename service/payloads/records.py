@@ -8,6 +8,7 @@ from indexer.index.configuration import DictionaryFile, LayerInfo
 from indexer.index.encoded_names import base_of
 from indexer.query.concepts import Concept, Selective
 from indexer.query.learning.neurons import NeuronTable
+from indexer.query.learning.outputs import NeuronNames
 from indexer.query.lookup import Lookup
 from indexer.query.point import Spot
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
@@ -92,33 +93,37 @@ def patch(links: Links, record: Patch) -> Json:
     }
 
 
-def firing(links: Links, record: Firing) -> Json:
+def firing(links: Links, names: NeuronNames, record: Firing) -> Json:
     """A neuron that fires on an indexed image."""
     assert record.image is not None
     own = links.unit(record.image, record.layer, record.y, record.x, record.neuron)
-    return {**_image(record.image), **_firing(record), "links": own}
+    return {**_image(record.image), **_firing(names, record), "links": own}
 
 
-def upload_firing(links: Links, record: Firing) -> Json:
+def upload_firing(links: Links, names: NeuronNames, record: Firing) -> Json:
     """A neuron that fires on an uploaded image."""
     own = {
         "neuron": links.neuron(record.layer, record.neuron),
         "patches": links.patches(record.layer, record.neuron),
     }
-    return {**_firing(record), "links": own}
+    return {**_firing(names, record), "links": own}
 
 
-def spot(links: Links, image: ImageRecord, record: Spot) -> Json:
+def spot(links: Links, names: NeuronNames, image: ImageRecord, record: Spot) -> Json:
     """The neurons of one layer that fire at a point of an indexed image."""
     cell_of_image = image, record.layer, record.y, record.x
     own = {"patch": links.patch(*cell_of_image), "similar": links.similar(*cell_of_image)}
-    return {**_spot(record), "neurons": [firing(links, neuron) for neuron in record.firing.items], "links": own}
+    return {**_spot(record), "neurons": [firing(links, names, neuron) for neuron in record.firing.items], "links": own}
 
 
-def upload_spot(links: Links, record: Spot) -> Json:
+def upload_spot(links: Links, names: NeuronNames, record: Spot) -> Json:
     """The neurons of one layer that fire at a point of an uploaded image."""
     own = {"layer": links.layer(record.layer)}
-    return {**_spot(record), "neurons": [upload_firing(links, neuron) for neuron in record.firing.items], "links": own}
+    return {
+        **_spot(record),
+        "neurons": [upload_firing(links, names, neuron) for neuron in record.firing.items],
+        "links": own,
+    }
 
 
 def similar_patch(links: Links, record: SimilarPatch) -> Json:
@@ -144,21 +149,21 @@ def similar_image(links: Links, record: SimilarImage) -> Json:
     return {**_image(image), "score": record.score, "links": own}
 
 
-def lookup(links: Links, width: int, height: int, result: Lookup) -> Json:
+def lookup(links: Links, names: NeuronNames, width: int, height: int, result: Lookup) -> Json:
     """The answer about an uploaded picture of this width and height."""
     return {
         "width": width,
         "height": height,
         "layer": result.layer,
         "cell": cell(result.y, result.x),
-        "neurons": [upload_firing(links, record) for record in result.firing],
+        "neurons": [upload_firing(links, names, record) for record in result.firing],
         "patches": [similar_patch(links, record) for record in result.patches],
         "images": [similar_image(links, record) for record in result.images],
         "answer": None if result.answer is None else answers.said(links, result.answer),
     }
 
 
-def concept(links: Links, result: Concept) -> Json:
+def concept(links: Links, names: NeuronNames, result: Concept) -> Json:
     """Neurons that tell images, or cells, from the others."""
     page = result.neurons
     return {
@@ -166,8 +171,13 @@ def concept(links: Links, result: Concept) -> Json:
         "inside": result.inside,
         "outside": result.outside,
         "left_out": result.left_out,
-        **listing(page, lambda record: {**asdict(record), "links": _concept_links(links, record)}),
+        **listing(page, lambda record: _selective(links, names, record)),
     }
+
+
+def _selective(links: Links, names: NeuronNames, record: Selective) -> Json:
+    category = names.of(record.layer, record.neuron)
+    return {**asdict(record), "category": category, "links": _concept_links(links, record)}
 
 
 def _concept_links(links: Links, record: Selective) -> Json:
@@ -197,9 +207,10 @@ def _unit(record: Patch | Firing) -> Json:
     return {"layer": record.layer, "neuron": record.neuron, "cell": cell(record.y, record.x)}
 
 
-def _firing(record: Firing) -> Json:
+def _firing(names: NeuronNames, record: Firing) -> Json:
     return {
         **_unit(record),
+        "category": names.of(record.layer, record.neuron),
         "activation": record.activation,
         "percentile": record.percentile,
         "threshold": record.threshold,

@@ -37,15 +37,25 @@ def on_upload(links: Links, width: int, height: int, result: Why) -> Json:
     return {"width": width, "height": height, **_said(links, result, own)}
 
 
+def of_layer(links: Links, said: Json) -> Json:
+    """As `on_upload`, of what `Why.as_dict` gave."""
+    return _linked(links, said, lambda neuron, y, x: _neuron_links(links, said["layer"], neuron))
+
+
 def _said(links: Links, result: Why, own: Callable[[int, int, int], Json]) -> Json:
-    said = result.as_dict()
+    return _linked(links, result.as_dict(), own)
+
+
+def _linked(links: Links, said: Json, own: Callable[[int, int, int], Json]) -> Json:
+    said = dict(said)
+    outputs = said["output"]
     for name in ("for", "against", "answer"):
-        said[name] = said[name] and _output(links, result, said[name])
+        said[name] = said[name] and _output(links, outputs, said[name])
     for side in ("up", "down"):
         said[side] = [
             {
                 **each,
-                "answer_without": _output(links, result, each["answer_without"]),
+                "answer_without": _output(links, outputs, each["answer_without"]),
                 "links": own(each["neuron"], each["cell"]["y"], each["cell"]["x"]),
             }
             for each in said[side]
@@ -53,8 +63,8 @@ def _said(links: Links, result: Why, own: Callable[[int, int, int], Json]) -> Js
     return said
 
 
-def _output(links: Links, result: Why, output: Json) -> Json:
-    return {**output, "links": {"neuron": links.neuron(result.output, output["output"])}}
+def _output(links: Links, layer: str, output: Json) -> Json:
+    return {**output, "links": {"neuron": links.neuron(layer, output["output"])}}
 
 
 def _neuron_links(links: Links, layer: str, neuron: int) -> Json:

@@ -44,6 +44,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         jobs.start_what_if,
         jobs.start_importance,
         jobs.start_why,
+        jobs.start_upload_why,
         job_results.get_job_result,
         job_results.list_changed,
         job_results.get_importance,

@@ -39,7 +39,7 @@ def find_concept(
             concept = concepts.in_box(question.index, layer, image, box_of(**edges), **page)
         case _:
             raise InvalidRequest("give one of images, class, or image and box; and box only with image")
-    return records.concept(question.links, concept)
+    return records.concept(question.links, question.names, concept)
 
 
 def lookup_concept(
@@ -75,7 +75,7 @@ def lookup_concept(
         concept = concepts.of_peaks(index, layer, np.stack(peaks), against, **page)
     else:
         concept = concepts.in_maps(index, layer, result.maps[layer], result.width, result.height, box, **page)
-    return records.concept(question.links, concept)
+    return records.concept(question.links, question.names, concept)
 
 
 def _against(unlike: float | None, images: list[int] | None = None, **class_: str) -> Against:

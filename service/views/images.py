@@ -22,8 +22,8 @@ def get_image(question: Question, image: int) -> Json:
 
 
 def list_firing(question: Question, image: int, **options: Any) -> Json:
-    page = question.index.neurons_firing(image, **options)
-    return listing(page, lambda firing: records.firing(question.links, firing))
+    names, page = question.names, question.index.neurons_firing(image, **options)
+    return listing(page, lambda firing: records.firing(question.links, names, firing))
 
 
 def get_image_file(question: Question, image: int) -> Picture:

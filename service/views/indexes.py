@@ -3,7 +3,8 @@
 from flask import Response, request
 
 from indexer.errors import NotFound, UnitscopeError
-from indexer.query.learning.outputs import output_layer, outputs_of
+from indexer.query.learning.output_kind import kind_of
+from indexer.query.learning.outputs import named_outputs, output_layer, outputs_of, unmatched_classes
 from service.handlers import Json, Question, Services, as_json
 from service.http import etags
 from service.http.paging import listing, whole
@@ -34,6 +35,7 @@ def get_index(question: Question) -> Json:
         "preprocessing": configuration.preprocessing.to_json(),
         "layers": [layer_json(question, name) for name in index.layers],
         "output": output_layer(index),
+        "outputs": _outputs(question),
         "links": {
             "self": links.index,
             "layers": links.layers(),
@@ -45,6 +47,21 @@ def get_index(question: Question) -> Json:
             "report": links.report(),
             **_answer_links(question),
         },
+    }
+
+
+def _outputs(question: Question) -> Json | None:
+    """What is known of the network's outputs."""
+    index = question.index
+    layer = output_layer(index)
+    if layer is None:
+        return None
+    outputs, told = named_outputs(index), index.manifest.told_outputs
+    return {
+        "kind": kind_of(index, layer) if told.kind is None else told.kind,
+        "kind_is_told": told.kind is not None,
+        "matched": outputs.matched,
+        "unmatched": unmatched_classes(index, outputs),
     }
 
 

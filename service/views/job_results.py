@@ -16,7 +16,7 @@ from service.jobs.records import Job
 from service.payloads import jobs as payloads
 from service.views.jobs import served_job
 
-_OF_KIND: Final = {"importance": payloads.importance, "why": payloads.why}
+_OF_KIND: Final = {"importance": payloads.importance, "why": payloads.why, "upload-why": payloads.upload_why}
 
 
 def get_job_result(services: Services, job: str) -> Response:
@@ -101,7 +101,7 @@ def _answer(services: Services, job: Job, view: Callable[[Question, Job, Json], 
         response = as_json(body)
         if arguments:
             response.headers["Link"] = link_header(request, body, None)
-        return etags.finish(request, response, etag, etags.REVALIDATE)
+        return etags.finish(request, response, etag, etags.REVALIDATE if asked.expires is None else etags.NEVER)
 
     with services.time():
         return services.catalog.ask(asked.index, from_generation)

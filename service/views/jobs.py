@@ -1,5 +1,7 @@
 """Jobs: asked for, listed, looked at, ended."""
 
+import hashlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -8,7 +10,7 @@ from flask import Response, g
 from indexer.errors import NotFound, UnitscopeError
 from indexer.explain.asked import check_group
 from indexer.explain.edits import Edit, check_edits
-from indexer.explain.outputs import answering_outputs, output_named
+from indexer.explain.outputs import answering_outputs, layer_of_outputs, output_named
 from indexer.explain.why import question
 from indexer.query.index import Index
 from service.handlers import Json, Services, as_json
@@ -19,6 +21,7 @@ from service.indexes.generations import OpenGeneration
 from service.jobs.kinds import KINDS
 from service.jobs.records import Job, Request
 from service.payloads import jobs as payloads
+from service.uploads import uploaded_file
 
 _ACCEPTED: Final = 202
 
@@ -81,6 +84,21 @@ def start_why(
     return _submit(services, "why", index, parameters, check)
 
 
+def start_upload_why(services: Services, index: str, for_: str | None, against: str | None, limit: int) -> Response:
+    data = uploaded_file(current_request())
+
+    def check(held: Index) -> None:
+        output = layer_of_outputs(held)
+        before = next((layer for layer in held.layers if layer != output), None)
+        if before is None:
+            raise NotFound(f"the index has no layer but {output}, which holds the network's outputs themselves")
+        question(held, before, for_, against, limit)
+
+    digest = hashlib.sha256(data).hexdigest()
+    parameters = {"sha256": digest, "for": for_, "against": against, "limit": limit}
+    return _submit(services, "upload-why", index, parameters, check, data)
+
+
 def list_jobs(
     services: Services, index: str | None, kind: str | None, state: str | None, limit: int, offset: int
 ) -> Response:
@@ -90,6 +108,7 @@ def list_jobs(
         job
         for job in services.jobs.all()
         if job.request.index in served
+        and _may_see(services, job)
         and all(value in (None, own) for own, value in zip(_filters(job), wanted.values(), strict=True))
     ]
     states = dict(_states(services, {job.request.index for job in found}))
@@ -122,17 +141,33 @@ def served_job(services: Services, id_: str) -> Job:
     NotFound
     """
     job = services.jobs.get(id_)
+    if not _may_see(services, job):
+        raise NotFound(f"there is no job {id_!r}; /v1/jobs lists those that there are")
     if job.request.index not in services.catalog.names():
         raise NotFound(f"job {id_} is about an index that is not served here")
     return job
 
 
-def _submit(services: Services, kind: str, index: str, parameters: Json, check: Callable[[Index], None]) -> Response:
+def _may_see(services: Services, job: Job) -> bool:
+    """Whether a job is for the eyes of whoever asks: one about an upload is for the token that made it."""
+    return job.request.expires is None or services.admission.may_read_upload(current_request(), job.request.owner)
+
+
+def _submit(
+    services: Services,
+    kind: str,
+    index: str,
+    parameters: Json,
+    check: Callable[[Index], None],
+    upload: bytes | None = None,
+) -> Response:
+    expires = None if upload is None else time.time() + services.settings.upload_seconds
+
     def from_generation(held: OpenGeneration) -> tuple[Job, str]:
         check(held.index)
         version, number = KINDS[kind].version, held.index.generation
-        asked = Request(kind, version, index, held.state, number, parameters, g.get("token"))
-        return services.jobs.submit(asked), held.state
+        asked = Request(kind, version, index, held.state, number, parameters, g.get("token"), expires=expires)
+        return services.jobs.submit(asked, upload), held.state
 
     with services.time():
         job, state = services.catalog.ask(index, from_generation)
@@ -172,7 +207,9 @@ def _json(services: Services, job: Job, state: str | None) -> Json:
         "job": job.id, "kind": asked.kind, "index": asked.index, "generation": asked.generation, "current": current,
         "parameters": asked.parameters, "state": job.state, "detail": job.detail, "done": job.done, "total": job.total,
         "cancelling": job.cancelling, "may_end": services.admission.may_end(request, asked.owner),
-        **payloads.times({"created": asked.created, "started": job.started, "ended": job.ended}),
+        **payloads.times(
+            {"created": asked.created, "started": job.started, "ended": job.ended, "expires": asked.expires}
+        ),
         "links": payloads.links(
             request.script_root, job.id, asked.kind, asked.index, asked.parameters,
             has_result=job.state == "done" and bool(current),

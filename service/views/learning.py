@@ -14,8 +14,8 @@ from service.payloads import learning
 
 
 def list_correlated(question: Question, layer: str, neuron: int, limit: int, offset: int) -> Json:
-    page = correlated(question.index, layer, neuron, limit, offset)
-    return listing(page, lambda pair: learning.correlated(question.links, layer, *pair))
+    names, page = question.names, correlated(question.index, layer, neuron, limit, offset)
+    return listing(page, lambda pair: learning.correlated(question.links, names, layer, *pair))
 
 
 def list_layer_classes(question: Question, layer: str, auc: float, limit: int, offset: int) -> Json:
@@ -24,13 +24,15 @@ def list_layer_classes(question: Question, layer: str, auc: float, limit: int, o
 
 
 def get_layer_class(question: Question, layer: str, class_: str, auc: float, limit: int) -> Json:
-    index, links = question.index, question.links
+    index, links, names = question.index, question.links, question.names
     code = index.images.code_of(class_)
     class_ = index.classes[code]
     neurons = classes.best_neurons(index, layer, class_, limit)
     return {
         **learning.coverage(links, layer, classes.coverage(index, layer, auc)[code]),
-        "neurons": [learning.class_neuron(links, layer, best.neuron, auc=best.auc, mean=best.mean) for best in neurons],
+        "neurons": [
+            learning.class_neuron(links, names, layer, best.neuron, auc=best.auc, mean=best.mean) for best in neurons
+        ],
         "like": [
             learning.like(links, layer, class_, pair.b, pair.likeness)
             for pair in classes.like(index, layer, class_, limit)
@@ -40,7 +42,7 @@ def get_layer_class(question: Question, layer: str, class_: str, auc: float, lim
 
 
 def get_pair(question: Question, layer: str, a: str, b: str, limit: int) -> Json:
-    index, links = question.index, question.links
+    index, links, names = question.index, question.links, question.names
     codes = index.images.code_of(a), index.images.code_of(b)
     a, b = (index.classes[code] for code in codes)
     shared = classes.shared(index, layer, a, b, limit)
@@ -50,8 +52,10 @@ def get_pair(question: Question, layer: str, a: str, b: str, limit: int) -> Json
         "a": a,
         "b": b,
         "likeness": float(classes.likeness(index, layer)[codes]),
-        "shared": [learning.class_neuron(links, layer, n, auc_a=auc_a, auc_b=auc_b) for n, auc_a, auc_b in shared],
-        "apart": [learning.class_neuron(links, layer, best.neuron, auc=best.auc) for best in apart],
+        "shared": [
+            learning.class_neuron(links, names, layer, n, auc_a=auc_a, auc_b=auc_b) for n, auc_a, auc_b in shared
+        ],
+        "apart": [learning.class_neuron(links, names, layer, best.neuron, auc=best.auc) for best in apart],
         "links": {"a": links.layer_class(layer, a), "b": links.layer_class(layer, b)},
     }
 
@@ -73,10 +77,12 @@ def get_report(question: Question, auc: float, format: str) -> Json | Document:
     return Document(write(content), media_type, STYLE if format == "html" else None)
 
 
-def compare_indexes(questions: list[Question], layer: str, layer_b: str | None, limit: int, offset: int) -> Json:
+def compare_indexes(
+    questions: list[Question], layer: str, layer_b: str | None, sort: str, repeats: bool, limit: int, offset: int
+) -> Json:
     a, b = questions
     compared = compare(a.index, b.index, layer, layer_b)
-    neurons = cut(range(len(compared.match)), limit, offset)
+    neurons = cut(compared.ranked(sort, repeats=repeats).tolist(), limit, offset)
     layers = compared.a.layer.name, compared.b.layer.name
     return compared.summary() | listing(
         neurons, lambda neuron: learning.compared((a.links, b.links), layers, compared.row(neuron))

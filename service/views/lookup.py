@@ -13,4 +13,4 @@ def lookup_image(question: Question, y: int | None, x: int | None, layer: str | 
     cell = cell_of(y, x)
     result = forward_upload(question, layers_for(question.index, layer))
     answer = look_up(question.index, result.maps, result.width, result.height, layer=layer, cell=cell, **options)
-    return records.lookup(question.links, result.width, result.height, answer)
+    return records.lookup(question.links, question.names, result.width, result.height, answer)

@@ -17,8 +17,8 @@ def get_point(
 ) -> Json:
     layers = list(question.index.layers) if layer is None else [layer]
     spots = at_point(question.index, image, (x, y), layers, fraction=fraction, limit=limit)
-    record = question.index.image(image)
-    return _point(x, y, spots, lambda spot: records.spot(question.links, record, spot))
+    names, record = question.names, question.index.image(image)
+    return _point(x, y, spots, lambda spot: records.spot(question.links, names, record, spot))
 
 
 def lookup_point(question: Question, x: float, y: float, layer: str | None, fraction: float | None, limit: int) -> Json:
@@ -26,7 +26,8 @@ def lookup_point(question: Question, x: float, y: float, layer: str | None, frac
     spots = at_point_on(
         question.index, result.maps, (result.width, result.height), (x, y), fraction=fraction, limit=limit
     )
-    return _point(x, y, spots, lambda spot: records.upload_spot(question.links, spot))
+    names = question.names
+    return _point(x, y, spots, lambda spot: records.upload_spot(question.links, names, spot))
 
 
 def lookup_heatmap(question: Question, layer: str, neuron: int, size: int | None) -> Response:

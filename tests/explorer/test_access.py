@@ -18,6 +18,8 @@ VIEWS = {
     f"#/small/classes?layer={LAYER}&a=birds&b=boats": "Classes",
     "#/small/classes/birds": "birds",
     "#/small/images/9?why=features.12": "photo",
+    "#/small/concept?images=2,5": "Which neurons know this?",
+    "#/small/why?answered=436": "Why",
     "#/small/report": "What squeezenet1_1 has learned",
     "#/compare?a=small&b=twin": "Compare",
     "#/small/lookup": "An image of your own",

@@ -46,6 +46,26 @@ def test_a_confused_pair_leads_to_its_images_and_their_answers(
         expect(page.locator(".answer")).to_contain_text("not its class (rank ")
 
 
+@pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_cell_of_the_matrix_leads_to_why(browser: Browser, answering: str, folder: Path, device: dict) -> None:
+    with indexer.open(folder) as index:
+        worst = confusion(index).confused()[0]
+    with visiting(browser, answering, **device) as visit:
+        page = visit.open(f"#/index/classes?what=confusion&a={worst.class_}&b={worst.answered}")
+        page.get_by_role("link", name="why?", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text(
+            f"images of {worst.class_} answered as {worst.answered}"
+        )
+        page.get_by_role("button", name="Explain").click()
+        expect(page.get_by_role("heading", name="Pushed it up")).to_be_visible()
+        expect(page.get_by_text(f"{worst.answered} less {worst.class_}: ")).to_be_visible()
+        expect(page.get_by_role("link", name="pushed most were silent")).to_be_visible()
+        page.locator(".firing").first.get_by_role("link", name="Neuron").first.click()
+        expect(page.locator(".patch").first).to_be_visible()
+        page.go_back()
+        expect(page.get_by_role("heading", name="Pushed it down")).to_be_visible()
+
+
 def test_where_nothing_is_wrong_the_view_says_so(browser: Browser, answering: str) -> None:
     with visiting(browser, answering, **DESKTOP) as visit:
         page = visit.open("#/index/mistakes?class=0&answered=0")
@@ -58,6 +78,11 @@ def test_an_image_of_ones_own_has_an_answer(browser: Browser, answering: str, fo
         page = visit.open("#/index/lookup")
         page.locator("input[type=file]").first.set_input_files(next((folder.parent / "photos").rglob("*.png")))
         expect(page.locator(".answer")).to_contain_text(re.compile(r"The network answers \d \(\d"))
+        page.get_by_role("button", name="Why, in every layer?").click()
+        why = page.get_by_role("region", name="Why, in every layer")
+        expect(why.get_by_role("heading", level=3)).to_have_count(1)
+        why.get_by_role("button", name="Delete").click()
+        expect(page.get_by_role("button", name="Why, in every layer?")).to_be_visible()
 
 
 def test_an_index_without_answers(visit: Visit) -> None:

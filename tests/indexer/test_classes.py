@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torchvision.models import ResNet18_Weights
 
 import indexer
 from indexer.errors import InvalidRequest, NotFound
+from indexer.index.told_outputs import ToldOutputs
 from indexer.inputs.wordnet import IDS, counts_as_imagenet
 from indexer.query.index import Index
 from indexer.query.learning import classes, neurons
@@ -218,13 +220,15 @@ def test_confusion(case: Case) -> None:
     ],
 )
 def test_classes_are_matched_with_outputs(
-    tmp_path: Path, categories: list[str], names: list[str], way: str, left: list[str]
+    tmp_path: Path, categories: list[str], names: list[str], way: str, left: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = write_colours(
         tmp_path / "photos", 5, dict(zip(names, [("red", 4), ("green", 4), ("blue", 4)], strict=True))
     )
     with indexer.open(build_planted(photos, tmp_path / "index")) as index:
         index.manifest.categories[:] = categories
+        told = ToldOutputs(by_order=way == "order")
+        monkeypatch.setattr(index, "manifest", replace(index.manifest, told_outputs=told))
         found = confusion(index)
         assert (found.matched, found.unmatched) == (way, left)
         answers = np.array(index.layer("4").peaks).argmax(axis=0)

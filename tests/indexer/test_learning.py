@@ -95,6 +95,16 @@ def test_compare(steps: list[Path]) -> None:
             assert values[row["match"]["neuron"]] == pytest.approx(max(values))
         assert found.row(0)["match"]["neuron"] == 4
         assert found.row(3)["b"]["state"] != "dead"
+        best = {n: (row["match"] or {"correlation": -2})["correlation"] for n in range(6) for row in [found.row(n)]}
+        ranking = sorted(range(6), key=lambda neuron: (-best[neuron], neuron))
+        assert found.ranked("correlation").tolist() == ranking
+        matches = [None if best[neuron] == -2 else int(found.match[neuron]) for neuron in ranking]
+        once = [n for place, n in enumerate(ranking) if matches[place] is None or matches[place] not in matches[:place]]
+        assert len(once) < 6, "two neurons have one match"
+        assert found.ranked("correlation", repeats=False).tolist() == once
+        assert found.ranked(repeats=False).tolist() == sorted(once)
+        with pytest.raises(InvalidRequest, match="sort must be one of neuron, correlation"):
+            found.ranked("mean")
         assert not compare(a, b, "1", "4").same_neurons
         assert compare(a, b, "1", "4").summary()["died"] is None
 

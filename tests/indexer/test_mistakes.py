@@ -12,19 +12,12 @@ from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_scor
 
 import indexer
 from indexer.cli import main
+from indexer.defaults import LOG_PROBABILITIES, LOGITS, MULTI_LABEL, PROBABILITIES
 from indexer.errors import InvalidRequest, NotFound
-from indexer.query.learning.answers import (
-    LOG_PROBABILITIES,
-    LOGITS,
-    PROBABILITIES,
-    answer_on,
-    answers_of,
-    judge,
-    kind_of,
-    probabilities_of,
-)  # fmt: skip
+from indexer.query.learning.answers import answer_on, answers_of, judge
 from indexer.query.learning.confusion import confusion
 from indexer.query.learning.mistakes import SORTS, mistakes
+from indexer.query.learning.output_kind import kind_of_values, probabilities_of
 from indexer.query.learning.scores import BINS, reliability, scores
 from tests.indexer.conftest import Case
 from tests.planted import build_planted, numbered, write_colours
@@ -150,11 +143,13 @@ def test_the_kind_of_values_is_told_from_what_they_add_up_to() -> None:
     logits = np.random.default_rng(3).normal(size=(7, 40)).astype(np.float32)
     certain = softmax(logits).astype(np.float32)
     for values, kind in ((logits, LOGITS), (certain, PROBABILITIES), (np.log(certain), LOG_PROBABILITIES)):
-        assert kind_of(values) == kind
+        assert kind_of_values(values) == kind
         np.testing.assert_allclose(probabilities_of(values, kind), softmax(logits), atol=1e-6)
-    assert kind_of(1 / (1 + np.exp(-logits))) == LOGITS, "labels of their own do not add up to one"
-    assert kind_of(logits[:, :0]) == LOGITS
+    assert kind_of_values(1 / (1 + np.exp(-logits))) == LOGITS, "labels of their own do not add up to one"
+    assert kind_of_values(logits[:, :0]) == LOGITS
     assert np.isfinite(probabilities_of(logits * 1e4, LOGITS)).all()
+    wide = np.array([[-1e4, -3, 0, 2.5, 1e4]], np.float32)
+    np.testing.assert_allclose(probabilities_of(wide, MULTI_LABEL), torch.sigmoid(torch.tensor(wide).double()))
 
 
 def test_equal_outputs_are_ranked_by_number() -> None:

@@ -39,9 +39,10 @@ class Gated:
         return Kind(1, self.run)
 
 
-def ended(client: ConformingClient, url: str) -> dict[str, Any]:
+def ended(client: ConformingClient, url: str, **asked: Any) -> dict[str, Any]:
     """A job, once it has ended."""
-    return wait_until(lambda: job if (job := client.get(url).json)["state"] not in ("queued", "running") else None)
+    look = lambda: client.get(url, **asked).json  # noqa: E731
+    return wait_until(lambda: job if (job := look())["state"] not in ("queued", "running") else None)
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.models import SqueezeNet1_1_Weights
 from werkzeug.test import TestResponse
 
 from indexer.query.index import Index
@@ -52,15 +53,21 @@ def place(image: ImageRecord) -> dict[str, Any]:
     return {"image": image.id, "path": image.path, "class": image.class_}
 
 
+CATEGORIES = SqueezeNet1_1_Weights.IMAGENET1K_V1.meta["categories"]
+
+
 def bare(item: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in item.items() if name != "links"}
 
 
 def patch_json(patch: Patch | Firing) -> dict[str, Any]:
     assert patch.image is not None
-    threshold = {"threshold": patch.threshold} if isinstance(patch, Firing) else {}
+    firing = {}
+    if isinstance(patch, Firing):
+        firing = {"threshold": patch.threshold}
+        firing["category"] = CATEGORIES[patch.neuron] if patch.layer == "classifier" else None
     return {
-        **place(patch.image), **threshold, "layer": patch.layer, "neuron": patch.neuron,
+        **place(patch.image), **firing, "layer": patch.layer, "neuron": patch.neuron,
         "cell": {"y": patch.y, "x": patch.x}, "activation": patch.activation, "percentile": patch.percentile,
         "box": {"left": patch.box.left, "top": patch.box.top, "right": patch.box.right, "bottom": patch.box.bottom},
     }  # fmt: skip

@@ -41,7 +41,7 @@ def check(body: dict, found: Concept, tolerance: float = 0.0) -> None:
     for item, record in zip(body["items"], page.items, strict=True):
         links = item.pop("links")
         assert links["patches"] == f"/v1/indexes/small/layers/{LAYER}/neurons/{item['neuron']}/patches"
-        assert item.pop("layer") == LAYER
+        assert (item.pop("layer"), item.pop("category")) == (LAYER, None)
         own = {name: value for name, value in asdict(record).items() if name != "layer"}
         assert item == pytest.approx(own, rel=tolerance, abs=tolerance)
 

@@ -146,6 +146,9 @@ def test_compare(client: ConformingClient, folder: Path, index: Index) -> None:
         found = {name: answer.json[name] for name in expected.summary()}
         assert found == expected.summary()
         assert without_links(pages(client, f"{url}&limit=4")) == [expected.row(neuron) for neuron in range(6)]
+        once = pages(client, f"{url}&sort=correlation&repeats=false&limit=2")
+        ranking = expected.ranked("correlation", repeats=False).tolist()
+        assert without_links(once) == [expected.row(neuron) for neuron in ranking]
     assert (found["woke_up"], found["died"]) == ([3], [0])
     follow(client, answer.json)
     assert client.get(f"{url}&limit=4", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -16,7 +16,9 @@ from indexer.images.listing import ImageFile, Listing
 from indexer.images.reading import read_file
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
+from indexer.index.told_outputs import NOTHING_SAID, Telling
 from indexer.inputs.categories import check_categories
+from indexer.inputs.class_map import check_class_map, say_unknown
 from indexer.jobs.origin.sources import Say
 from indexer.jobs.origin.taking_in import remember, taken_in
 from indexer.jobs.plan import unfinished_plan
@@ -44,6 +46,7 @@ def relabel(
     quick: bool = False,
     reporter: Reporter | None = None,
     categories: Sequence[str] | None = None,
+    telling: Telling = NOTHING_SAID,
 ) -> Relabelled:
     """Update the classes of images, and the paths of moved images, to what they are now; then derive the index anew.
 
@@ -63,6 +66,8 @@ def relabel(
     reporter : Reporter, optional
     categories : sequence of str, optional
         The names of the network's outputs from now on.
+    telling : Telling
+        What is said of the outputs from now on.
 
     Raises
     ------
@@ -81,7 +86,9 @@ def relabel(
         reporter.total(matching.to_read)
         changed, moved, classes = _changes(table, matching.rows(), listing.classes)
         _say_rest(table, matching, reporter.note)
-        renamed = manifest if categories is None else with_categories(manifest, list(categories))
+        renamed = _with_answers(manifest, categories, telling)
+        if telling.classes is not None:
+            say_unknown(telling.classes, _classes_after(table, changed), reporter.note)
         if not changed and renamed == manifest:
             return Relabelled(remember(index, manifest, intake, reporter.stage), 0, 0)
         labels = Labels(read_labels(index, manifest).changed | changed)
@@ -89,18 +96,28 @@ def relabel(
         return Relabelled(derive_and_publish(index, manifest, reporter.stage, labels=labels), moved, classes)
 
 
-def with_categories(manifest: Manifest, names: list[str]) -> Manifest:
-    """The manifest with other names of the network's outputs.
+def _with_answers(manifest: Manifest, categories: Sequence[str] | None, telling: Telling) -> Manifest:
+    """The manifest with other names of the network's outputs, and with what is said of them.
 
     Raises
     ------
     InvalidRequest
-        They are not as many as the outputs, if it is known which layer holds these.
+        They do not fit the outputs, if it is known which layer holds these.
     """
+    names = manifest.categories if categories is None else list(categories)
+    told = telling.after(manifest.told_outputs)
     for layer in manifest.configuration.layers:
         if layer.name == manifest.output:
-            check_categories(names, layer.name, layer.channels)
-    return replace(manifest, categories=names)
+            if categories is not None:
+                check_categories(names, layer.name, layer.channels)
+            check_class_map(told.classes, names, layer.channels)
+    return replace(manifest, categories=names, told_outputs=told)
+
+
+def _classes_after(table: ImageTable, changed: Mapping[int, tuple[str, str | None]]) -> set[str]:
+    """The classes of all images once some labels have changed."""
+    rows = zip(table.id.tolist(), map(table.class_of, range(len(table.id))), strict=True)
+    return {(changed[id_][1] if id_ in changed else class_) or "" for id_, class_ in rows}
 
 
 def _changes(

@@ -11,18 +11,14 @@ import numpy as np
 from indexer.errors import InvalidRequest
 from indexer.query.deadline import checked
 from indexer.query.index import Index
+from indexer.query.learning.output_kind import kind_of, probabilities_of
 from indexer.query.learning.outputs import Outputs, named_outputs, outputs_of, own_outputs
 from indexer.query.records import ImageRecord
-
-LOGITS, PROBABILITIES, LOG_PROBABILITIES = "logits", "probabilities", "log-probabilities"
-"""What the values of an output layer are."""
 
 ANSWERS = 5
 """How many of the highest outputs are given unless told otherwise."""
 
 _BLOCK = 1024
-_LOOKED_AT = 256
-_SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,8 @@ class Answer:
     value : float
         As the network gave it.
     probability : float
-        Its softmax, where the network gives logits; else what the value says.
+        Its softmax, where the network gives logits, or its sigmoid, where several labels may be there at once; else
+        what the value says.
     """
 
     output: int
@@ -59,7 +56,7 @@ class Answered:
     layer : str
         The output layer.
     kind : str
-        `LOGITS`, `PROBABILITIES` or `LOG_PROBABILITIES`, told from the values of up to 256 indexed images.
+        What the values are; see `indexer.query.learning.output_kind`.
     answers : list of Answer
         The highest first, the first of equals first.
     """
@@ -95,11 +92,11 @@ class Answers:
     Attributes
     ----------
     outputs : Outputs
-    rows : ndarray (n,) int64
+    rows : ndarray (n,) int32
         Rows of the image table.
-    code, own : ndarray (n,) int64
+    code, own : ndarray (n,) int32
         The class of each image, and the output that it stands for.
-    answer : ndarray (n,) int64
+    answer : ndarray (n,) int32
         The output with the highest value, the first of equals.
     """
 
@@ -118,7 +115,7 @@ class Judged:
     ----------
     kind : str
         What the values are.
-    rank : ndarray (n,) int64
+    rank : ndarray (n,) int32
         Where ``own`` stands among all outputs, from 1; 1 is a right answer.
     confidence, own_confidence : ndarray (n,) float64
         Probabilities of ``answer`` and of ``own``.
@@ -139,11 +136,7 @@ def answers_of(index: Index) -> Answers:
     NotFound
         There is no output layer, or no class stands for an output.
     """
-    outputs = outputs_of(index)
-    own = own_outputs(index, outputs)
-    rows = np.flatnonzero(own >= 0)
-    answer = highest_outputs(index, outputs.layer, rows)
-    return Answers(outputs, rows, np.asarray(index.images.class_code[rows]), own[rows], answer)
+    return judged_answers(index).answers
 
 
 def highest_outputs(index: Index, layer: str, rows: np.ndarray) -> np.ndarray:
@@ -154,19 +147,30 @@ def highest_outputs(index: Index, layer: str, rows: np.ndarray) -> np.ndarray:
 
 
 def judged_answers(index: Index) -> Judged:
-    """`answers_of` with certainty and ranks, which take a softmax and a comparison for every value.
+    """`answers_of` with certainty and ranks. They are worked out once, and kept in 36 bytes an image.
 
     Raises
     ------
     NotFound
         As `answers_of`.
     """
-    answers = answers_of(index)
-    kind = kind_of(index.layer(answers.outputs.layer).peaks)
-    blocks = _blocks(index, answers.outputs.layer, answers.rows)
-    parts = [judge(values, answers.own[part], kind) for part, values in blocks]
-    _, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Judged(answers, kind, *columns)
+    if judged_answers not in index.kept:
+        index.kept[judged_answers] = _judged(index)
+    judged: Judged = index.kept[judged_answers]
+    return judged
+
+
+def _judged(index: Index) -> Judged:
+    outputs = outputs_of(index)
+    own = own_outputs(index, outputs)
+    rows = np.flatnonzero(own >= 0)
+    kind = kind_of(index, outputs.layer)
+    parts = [judge(values, own[rows[part]], kind) for part, values in _blocks(index, outputs.layer, rows)]
+    empty = judge(np.empty((len(outputs.code), 0), np.float32), np.empty(0, np.int64), kind)
+    answer, rank, *certainty = (np.concatenate(column) for column in zip(empty, *parts, strict=True))
+    code = np.asarray(index.images.class_code[rows])
+    answers = Answers(outputs, *(column.astype(np.int32) for column in (rows, code, own[rows], answer)))
+    return Judged(answers, kind, rank.astype(np.int32), *certainty)
 
 
 def _blocks(index: Index, layer: str, rows: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -203,7 +207,7 @@ def answer_on(index: Index, image: int, limit: int = ANSWERS) -> ImageAnswer:
 
 def answered(index: Index, outputs: Outputs, values: np.ndarray, limit: int) -> Answered:
     """The highest of the output layer's values (C,) on one picture."""
-    kind = kind_of(index.layer(outputs.layer).peaks)
+    kind = kind_of(index, outputs.layer)
     probabilities = probabilities_of(values[:, None], kind)[:, 0]
     ranking = np.argsort(-values, kind="stable")[:limit].tolist()
     answers = [
@@ -218,35 +222,6 @@ def class_named(index: Index, outputs: Outputs, output: int) -> str | None:
     """The class that an output stands for."""
     code = int(outputs.code[output])
     return None if code < 0 else index.classes[code]
-
-
-def kind_of(peaks: np.ndarray) -> str:
-    """What the values (C, N) of an output layer are, told from the first images: do they add up to one?
-
-    Values of several labels at once are taken for logits: nothing in them tells one from the other.
-    """
-    values = np.asarray(peaks[:, :_LOOKED_AT], np.float64)
-    if values.shape[1] and (values >= 0).all() and _add_up(values):
-        return PROBABILITIES
-    if values.shape[1] and (values <= 0).all() and _add_up(np.exp(values)):
-        return LOG_PROBABILITIES
-    return LOGITS
-
-
-def probabilities_of(values: np.ndarray, kind: str) -> np.ndarray:
-    """Probabilities (C, n) float64 from the values of an output layer; logits by softmax."""
-    exact = values.astype(np.float64)
-    if kind == PROBABILITIES:
-        return exact
-    if kind == LOG_PROBABILITIES:
-        return np.exp(exact)
-    raised: np.ndarray = np.exp(exact - exact.max(axis=0))
-    raised /= raised.sum(axis=0)
-    return raised
-
-
-def _add_up(values: np.ndarray) -> bool:
-    return bool((np.abs(values.sum(axis=0) - 1) < _SUM_TOLERANCE).all())
 
 
 def judge(values: np.ndarray, own: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

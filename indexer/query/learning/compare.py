@@ -15,6 +15,9 @@ from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.query.learning.correlation import correlations
 
+SORTS = ("neuron", "correlation")
+"""Orders of neurons."""
+
 
 @dataclass(frozen=True)
 class Side:
@@ -100,6 +103,29 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """The summary, and ``items``: every neuron of a."""
         return {**self.summary(), "items": [self.row(neuron) for neuron in range(len(self.match))]}
+
+    def ranked(self, sort: str = "neuron", *, repeats: bool = True) -> np.ndarray:
+        """Neurons of a (n,) by number or by the correlation with their match, highest first and those without last.
+
+        Parameters
+        ----------
+        repeats : bool
+            Keep all neurons; without it, of those with one match only the first that has the highest correlation.
+
+        Raises
+        ------
+        InvalidRequest
+            ``sort`` is not one of `SORTS`.
+        """
+        if sort not in SORTS:
+            raise InvalidRequest(f"sort must be one of {', '.join(SORTS)}, not {sort!r}")
+        ranking = np.argsort(-self.correlation, kind="stable")  # NaN sorts last
+        kept = np.ones(len(ranking), bool)
+        if not repeats:
+            matches = self.match[ranking]
+            firsts = np.unique(matches, return_index=True)[1]
+            kept = np.isin(np.arange(len(ranking)), firsts) | (matches < 0)
+        return np.sort(ranking[kept]) if sort == "neuron" else ranking[kept]
 
     def row(self, neuron: int) -> dict[str, Any]:
         """A neuron of a and its best match in b, as plain values."""

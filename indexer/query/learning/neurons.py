@@ -16,6 +16,7 @@ from indexer.errors import InvalidRequest
 from indexer.query.generation import page_of
 from indexer.query.index import Index
 from indexer.query.learning.correlation import correlations
+from indexer.query.learning.outputs import NeuronNames
 from indexer.query.records import Page
 
 SORTS = (
@@ -36,15 +37,18 @@ class NeuronTable:
         ``selectivity`` and ``entropy``.
     classes : sequence of str
         Names by code.
+    categories : sequence of str or None
+        What each neuron is called, if it is an output of the network.
     """
 
     columns: dict[str, np.ndarray]
     classes: Sequence[str]
+    categories: Sequence[str | None]
 
     def row(self, neuron: int) -> dict[str, Any]:
         """One neuron's statistics as plain values; None where something is not defined."""
         values = {name: _plain(column[neuron].item()) for name, column in self.columns.items() if name != "best"}
-        return {**values, "best_class": self.class_of(neuron)}
+        return {**values, "category": self.categories[neuron], "best_class": self.class_of(neuron)}
 
     def class_of(self, neuron: int) -> str | None:
         """The neuron's best class."""
@@ -111,7 +115,8 @@ def table(index: Index, layer: str) -> NeuronTable:
         "selectivity": about.index,
         "entropy": about.entropy,
     }
-    return NeuronTable(columns, index.classes)
+    names = NeuronNames(index)
+    return NeuronTable(columns, index.classes, [names.of(layer, neuron) for neuron in range(neurons.info.channels)])
 
 
 def worth_showing(neurons: NeuronTable, count: int) -> list[int]:

@@ -2,16 +2,18 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from indexer.errors import NotFound
+from indexer.index.told_outputs import NOTHING_TOLD, ToldOutputs
+from indexer.inputs.class_map import output_told
 from indexer.inputs.wordnet import IDS, counts_as_imagenet, parsed
 from indexer.query.index import Index
 
-NAME, WORDNET, NUMBER, ORDER = "name", "wordnet", "number", "order"
+MAP, NAME, WORDNET, NUMBER, ORDER = "map", "name", "wordnet", "number", "order"
 """How classes can be matched with outputs."""
 
 
@@ -24,7 +26,7 @@ class Outputs:
     layer : str
         The output layer.
     matched : str
-        `NAME`, `WORDNET`, `NUMBER` or `ORDER`.
+        `MAP`, `NAME`, `WORDNET`, `NUMBER` or `ORDER`.
     names : list of str
         What each output is called: its category, or, where categories are not known, its class or its number.
     code : ndarray (C,) int64
@@ -54,8 +56,9 @@ def outputs_of(index: Index) -> Outputs:
     """
     outputs = named_outputs(index)
     if not (outputs.code >= 0).any():
-        hint = "" if categories_of(index, len(outputs.code)) else "; relabel --categories FILE gives the outputs names"
-        raise NotFound(f"no class of the index is the name or the number of an output of {outputs.layer}{hint}")
+        raise NotFound(
+            f"no class of the index is the name or the number of an output of {outputs.layer}{_hint(index, outputs)}"
+        )
     return outputs
 
 
@@ -63,9 +66,10 @@ def named_outputs(index: Index) -> Outputs:
     """The outputs of an index's network, whether classes stand for them or not.
 
     A class stands for the output whose category has its name (in any case; ``-`` for ``/``) or its WordNet id
-    (``n01440764``, ``n01440764_tench``; the name behind it counts where the id does not), or whose number is its name,
-    or, where categories are not known and there are as many classes as outputs, in order, as torchvision's
-    ``ImageFolder`` counts classes. A name that two categories or two classes share matches nothing.
+    (``n01440764``, ``n01440764_tench``; the name behind it counts where the id does not), or whose number is its name.
+    A name that two categories or two classes share matches nothing. A person may have said which category a class
+    stands for, which then counts; or that classes stand for outputs in order, as torchvision's ``ImageFolder`` counts
+    classes, which counts where there are as many.
 
     Raises
     ------
@@ -77,8 +81,22 @@ def named_outputs(index: Index) -> Outputs:
         raise NotFound(_not_indexed(index))
     channels = index.layer(layer).info.channels
     categories, classes = categories_of(index, channels), index.classes
-    way, code = matched(classes, categories, channels)
+    way, code = matched(classes, categories, channels, index.manifest.told_outputs)
     return Outputs(layer, way, _names(classes, categories, way, code), code)
+
+
+class NeuronNames:
+    """What the neurons of the output layer are called; those of other layers have no names."""
+
+    def __init__(self, index: Index) -> None:
+        self._layer = output_layer(index)
+        self._names = [] if self._layer is None else named_outputs(index).names
+
+    def of(self, layer: str, neuron: int) -> str | None:
+        """The category of a neuron, or its class; None where it has neither."""
+        if layer != self._layer or self._names[neuron] == str(neuron):
+            return None
+        return self._names[neuron]
 
 
 def own_outputs(index: Index, outputs: Outputs) -> np.ndarray:
@@ -119,13 +137,30 @@ def classes_of(index: Index, layer: str) -> np.ndarray:
     channels = index.layer(layer).info.channels
     if layer != output_layer(index):
         return np.full(channels, -1)
-    return matched(index.classes, categories_of(index, channels), channels)[1]
+    return named_outputs(index).code
 
 
 def categories_of(index: Index, outputs: int) -> list[str]:
     """The names of the outputs; none where the known names are not as many."""
     names = index.manifest.categories
     return list(names) if len(names) == outputs else []
+
+
+def unmatched_classes(index: Index, outputs: Outputs) -> list[str]:
+    """The classes that stand for no output, sorted."""
+    known = set(outputs.code.tolist())
+    return [name for number, name in enumerate(index.classes) if number not in known]
+
+
+def _hint(index: Index, outputs: Outputs) -> str:
+    """What may help where no class stands for an output."""
+    if categories_of(index, len(outputs.code)):
+        return "; relabel --class-map FILE says which category each class stands for"
+    hint = "; relabel --categories FILE gives the outputs names"
+    if len(outputs.code) == len(index.classes):
+        return hint + ", and --by-order says that they are in the order of the classes"
+    told = f", and --by-order was said, but there are {len(index.classes)} classes for {len(outputs.code)} outputs"
+    return hint + (told if index.manifest.told_outputs.by_order else "")
 
 
 def _not_indexed(index: Index) -> str:
@@ -144,8 +179,22 @@ def _not_indexed(index: Index) -> str:
     )
 
 
-def matched(classes: Sequence[str], categories: Sequence[str], channels: int) -> tuple[str, np.ndarray]:
+def matched(
+    classes: Sequence[str], categories: Sequence[str], channels: int, told: ToldOutputs = NOTHING_TOLD
+) -> tuple[str, np.ndarray]:
     """How classes were matched, and the class code (channels,) that each output stands for, -1 for none."""
+    if told.by_order and len(classes) == channels:
+        return ORDER, np.arange(channels)
+    by_map = _by_map(classes, categories, channels, told.classes)
+    way, code = _by_themselves(classes, categories, channels)
+    if (by_map < 0).all():
+        return way, code
+    left = ~np.isin(code, [number for number, name in enumerate(classes) if name in told.classes])
+    return MAP, np.where(by_map >= 0, by_map, np.where(left, code, -1))
+
+
+def _by_themselves(classes: Sequence[str], categories: Sequence[str], channels: int) -> tuple[str, np.ndarray]:
+    """As `matched`, by what classes are called."""
     by_name = _by_key([_key(name) for name in classes], [_key(name) for name in categories])
     by_id = _by_wordnet_id(classes, categories)
     if (by_id >= 0).any():
@@ -153,10 +202,17 @@ def matched(classes: Sequence[str], categories: Sequence[str], channels: int) ->
     if (by_name >= 0).any():
         return NAME, by_name
     numbers = [str(int(name)) if name.isascii() and name.isdigit() and len(name) < 10 else "" for name in classes]
-    by_number = _by_key(numbers, [str(number) for number in range(channels)])
-    if (by_number >= 0).any() or categories or len(classes) != channels:
-        return NUMBER, by_number
-    return ORDER, np.arange(channels)
+    return NUMBER, _by_key(numbers, [str(number) for number in range(channels)])
+
+
+def _by_map(classes: Sequence[str], categories: Sequence[str], channels: int, told: Mapping[str, str]) -> np.ndarray:
+    """For each output (C,) the number of the class that a person has given its category, -1 for none."""
+    found = np.full(channels, -1)
+    for number, name in enumerate(classes):
+        output = output_told(told[name], categories, channels) if name in told else None
+        if output is not None:
+            found[output] = number
+    return found
 
 
 def _by_wordnet_id(classes: Sequence[str], categories: Sequence[str]) -> np.ndarray:
@@ -180,7 +236,7 @@ def _by_key(classes: Sequence[str], outputs: Sequence[str]) -> np.ndarray:
 def _names(classes: Sequence[str], categories: Sequence[str], way: str, code: np.ndarray) -> list[str]:
     if categories:
         return list(categories)
-    return [classes[c] if c >= 0 and way == ORDER else str(number) for number, c in enumerate(code.tolist())]
+    return [classes[c] if c >= 0 and way in (MAP, ORDER) else str(number) for number, c in enumerate(code.tolist())]
 
 
 def _key(name: str) -> str:

@@ -28,7 +28,14 @@ export function percentile(value) {
   return value.toFixed(value >= 99 ? 2 : 1);
 }
 
-export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1)} MB`;
+/** The size of a file. */
+export function bytes(size) {
+  if (size < 1000) return many(size, 'byte');
+  return size < 1e6 ? `${plain.format(size / 1000)} kB` : `${(size / 1e6).toFixed(1)} MB`;
+}
+
+/** The folder of a path, '' where it has none. */
+export const folderOf = (path) => path.slice(0, Math.max(path.lastIndexOf('/'), 0));
 
 /** The last part of a path. */
 export const fileName = (path) => path.slice(path.lastIndexOf('/') + 1);

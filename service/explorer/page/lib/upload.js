@@ -1,4 +1,4 @@
-/** The image that was dropped, pasted or chosen. Only this tab holds it: the service keeps nothing of it. */
+/** The image that was dropped, pasted or chosen. Only this tab holds it: the service keeps it for jobs alone. */
 
 import { useEffect, useState } from '../vendor/preact-htm.js';
 

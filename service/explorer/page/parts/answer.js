@@ -21,5 +21,5 @@ export const Said = ({ index, said, verdict = '' }) => html`<p class="answer">Th
     href=${to.neuron(index, said.layer, answer.output)}>${answer.name}</a> (${percent(answer.probability)}${n ? '' : verdict})`)}</p>`;
 
 /** A warning where classes were matched with outputs by nothing but their order. */
-export const MatchedBy = ({ way }) => way === 'order' && html`<p class="quiet">The network's categories are not known, so classes
-  were matched with its outputs by their order. If a class was renamed, added or left out since training, these figures are false.</p>`;
+export const MatchedBy = ({ way }) => way === 'order' && html`<p class="quiet">Classes were matched with the network's outputs by their
+  order, as was said. If a class was renamed, added or left out since training, these figures are false.</p>`;

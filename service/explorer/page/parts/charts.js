@@ -21,6 +21,7 @@ const WIDTH = 360;
 const HEIGHT = 132;
 const FOOT = 20;
 const HEAD = 30;
+const LABEL = 52; // the width of a threshold's label
 
 /** How often each activation occurs, on a logarithmic scale, with the neuron's thresholds. */
 export function Histogram({ neuron }) {
@@ -31,7 +32,10 @@ export function Histogram({ neuron }) {
   const y = (times) => (Math.log1p(times) / tallest) * (HEIGHT - FOOT - HEAD);
   const base = HEIGHT - FOOT;
   const fires = Math.max(neuron.threshold_0_5, 0);
-  const marks = [['1 %', neuron.threshold_1, 2], ['0.5 %', neuron.threshold_0_5, 1], ['0.1 %', neuron.threshold_0_1, 0]];
+  // Labels stand on the side where there is room, the outermost line the shortest, so that no line crosses a label.
+  const leftwards = x(neuron.threshold_0_1) > WIDTH - LABEL;
+  const thresholds = [['1 %', neuron.threshold_1], ['0.5 %', neuron.threshold_0_5], ['0.1 %', neuron.threshold_0_1]];
+  const marks = thresholds.map(([label, value], n) => [label, value, leftwards ? 2 - n : n]);
   const words = `Histogram of ${count(bins.reduce((sum, bin) => sum + bin.count, 0))} activations from ${number(low)} to `
     + `${number(high)}. The top 1 % begin at ${number(neuron.threshold_1)}, the top 0.5 % at `
     + `${number(neuron.threshold_0_5)}, where the neuron fires, the top 0.1 % at ${number(neuron.threshold_0_1)}.`;
@@ -42,7 +46,7 @@ export function Histogram({ neuron }) {
     <path class="axis" d=${`M0 ${base + 0.5}H${WIDTH}`} />
     ${marks.map(([label, value, row]) => html`<g key=${label} class="threshold">
       <path d=${`M${x(value)} ${6 + row * 10}V${base}`} />
-      <text x=${x(value) + (row === 2 ? -3 : 3)} y=${9 + row * 10} text-anchor=${row === 2 ? 'end' : 'start'}>${`top ${label}`}</text></g>`)}
+      <text x=${leftwards ? Math.max(x(value) - 3, LABEL) : x(value) + 3} y=${9 + row * 10} text-anchor=${leftwards ? 'end' : 'start'}>${`top ${label}`}</text></g>`)}
     <text class="tick" x="0" y=${HEIGHT - 5}>${number(low)}</text>
     <text class="tick" x=${WIDTH} y=${HEIGHT - 5} text-anchor="end">${number(high)}</text>
   </svg>`;

@@ -17,6 +17,9 @@ export function Tiles({ src, layer, neuron, columns = 3, rows = 3, link = null }
 export const DeadTiles = ({ link }) => html`<a class="card-dead" href=${link}><span>dead</span>
   <small>positive on no image</small></a>`;
 
+/** What a neuron of the output layer stands for. */
+export const Category = ({ of: { category } }) => category && html`<p class="card-class" title=${category}>${category}</p>`;
+
 export const State = ({ state }) => html`<span class="state-chip" data-state=${state}>${state}</span>`;
 
 /** A card of the wall; `value` is the statistic that the wall is sorted by, in words. */
@@ -28,7 +31,7 @@ export function NeuronCard({ index, neuron, value }) {
       : html`<${Tiles} src=${neuron.links.tiles} layer=${neuron.layer} neuron=${neuron.neuron} link=${link} />`}
     <p class="card-line"><b>${neuron.neuron}</b><${State} state=${neuron.state} />
       <span class="card-value">${value}</span></p>
-    <p class="card-class">${neuron.best_class ?? ' '}</p>
+    <p class="card-class">${neuron.category ?? neuron.best_class ?? ' '}</p>
   </article>`;
 }
 

@@ -4,7 +4,7 @@ import { useJson } from '../lib/hooks.js';
 import { withQuery } from '../lib/api.js';
 import { api, tilesOf, to } from '../lib/names.js';
 import { html } from './html.js';
-import { Tiles } from './neuron-card.js';
+import { Category, Tiles } from './neuron-card.js';
 import { Failure, Loading } from './states.js';
 
 const EACH = 6;
@@ -31,5 +31,6 @@ export function Neurons({ index, layer, items, words }) {
   return html`<ul class="alike">${items.map((one) => html`<li key=${one.neuron}>
     <${Tiles} src=${tilesOf(index, layer, one.neuron)} layer=${layer} neuron=${one.neuron} columns=${2} rows=${2}
       link=${to.neuron(index, layer, one.neuron)} />
-    <p class="card-line"><b>${one.neuron}</b><span class="card-value">${words(one)}</span></p></li>`)}</ul>`;
+    <p class="card-line"><b>${one.neuron}</b><span class="card-value">${words(one)}</span></p>
+    <${Category} of=${one} /></li>`)}</ul>`;
 }

@@ -4,13 +4,13 @@ import { fileName, number } from '../lib/format.js';
 import { useJson } from '../lib/hooks.js';
 import { withQuery } from '../lib/api.js';
 import { to } from '../lib/names.js';
-import { html } from './html.js';
+import { html, useState } from './html.js';
 import { Picture } from './picture.js';
 
 const SIZE = 320;
 const AROUND = 0.3;
 
-export const VIEWS = [['patch', 'patch'], ['around', 'with surroundings'], ['whole', 'whole image']];
+export const VIEWS = [['patch', 'patch'], ['around', 'with surroundings'], ['whole', 'whole image'], ['saliency', 'what moves it']];
 
 /** A patch of a neuron; `highest` is the neuron's highest activation. */
 export function PatchCard({ index, patch, view, heat, highest }) {
@@ -20,7 +20,8 @@ export function PatchCard({ index, patch, view, heat, highest }) {
   const share = patch.activation / highest;
   return html`<li class="patch">
     <figure>
-      ${view === 'whole' ? html`<${Whole} patch=${patch} heat=${heat} link=${link} />`
+      ${view === 'saliency' ? html`<${Saliency} patch=${patch} link=${link} />`
+        : view === 'whole' ? html`<${Whole} patch=${patch} heat=${heat} link=${link} />`
         : html`<${Picture} src=${croppedUrl(patch, view, heat)} alt=${describe(patch)} to=${link} />`}
       <figcaption>
         <span class="share" aria-hidden="true"><span style=${{ width: `${share * 100}%` }}></span></span>
@@ -41,6 +42,16 @@ const croppedUrl = (patch, view, heat) => withQuery(patch.links.patch, {
 
 export const describe = (patch) => `Patch of ${fileName(patch.path)}, class ${patch.class ?? 'none'}, `
   + `cell ${patch.cell.y},${patch.cell.x}${'activation' in patch ? `, activation ${number(patch.activation)}` : ''}`;
+
+/** The pixels that move the activation; the network runs for it, so it is drawn when it is asked for. */
+function Saliency({ patch, link }) {
+  const [asked, setAsked] = useState(false);
+  if (asked) {
+    return html`<${Picture} src=${withQuery(patch.links.saliency, { size: SIZE })} to=${link} alt=${`${describe(patch)}: the pixels that move it`} />`;
+  }
+  return html`<${Picture} src=${croppedUrl(patch, 'around', false)} alt=${describe(patch)}>
+    <button class="button small over-picture" onClick=${() => setAsked(true)}>What moves it?</button></${Picture}>`;
+}
 
 function Whole({ patch, heat, link }) {
   const { data } = useJson(patch.links.image);

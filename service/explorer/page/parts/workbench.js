@@ -1,10 +1,13 @@
 /** An image and everything that fires on it; the same for an indexed and for an uploaded one (lib/sources.js). */
 
+import { number, percent } from '../lib/format.js';
 import { useAnswer, useSettled } from '../lib/hooks.js';
+import { tilesOf, to } from '../lib/names.js';
 import { change } from '../lib/route.js';
 import { Choice } from './controls.js';
 import { FiringList } from './firing.js';
 import { html, useState } from './html.js';
+import { Tiles } from './neuron-card.js';
 import { ApiLink } from './picture.js';
 import { SimilarCard } from './patch-card.js';
 import { Stage } from './stage.js';
@@ -13,8 +16,11 @@ import { Empty, Failure, Loading } from './states.js';
 const PAGE = 6;
 const HOVER_MS = 90;
 
-/** `image` is {width, height, src, alt, call}; `aside` is shown below the picture, `children` below the neurons. */
-export function Workbench({ index, layers, layer, image, source, query, aside = null, children = null }) {
+/**
+ * `image` is {width, height, src, alt, call}; `said` is the network's answer on it or null; `aside` is shown below the
+ * picture, `children` below the neurons.
+ */
+export function Workbench({ index, layers, layer, image, source, query, said = null, aside = null, children = null }) {
   const [looked, setLooked] = useState(null);
   const point = pointOf(query);
   const spot = useAnswer(point && (() => source.point(layer, point.x, point.y)), [source, layer, point?.x, point?.y]);
@@ -39,7 +45,8 @@ export function Workbench({ index, layers, layer, image, source, query, aside = 
           onChange=${(value) => change({ layer: value, neuron: null, cell: null, box: null })} /></div>
       ${point && html`<${AtPoint} index=${index} spot=${spot} layer=${layer} pinned=${pinned} onLook=${setLooked} onPin=${pin} />`}
       ${cell && html`<${Nearest} index=${index} layer=${layer} cell=${cell} source=${source} />`}
-      <${Firing} index=${index} layer=${layer} source=${source} pinned=${pinned} onLook=${setLooked} onPin=${pin} />
+      ${said?.layer === layer ? html`<${Outputs} index=${index} said=${said} />`
+        : html`<${Firing} index=${index} layer=${layer} source=${source} pinned=${pinned} onLook=${setLooked} onPin=${pin} />`}
       ${children}
     </section>
   </div>`;
@@ -86,6 +93,13 @@ function Nearest({ index, layer, cell, source }) {
           key=${`${patch.image} ${patch.cell.y},${patch.cell.x}`} index=${index} patch=${patch} />`)}</ul>`
       : html`<p class="quiet">No neuron is active there, so no patch is similar.</p>`)}</section>`;
 }
+
+/** In the output layer the highest count, whether they are high for their neurons or not. */
+const Outputs = ({ index, said }) => html`<section><h2>Its highest outputs</h2><ul class="firing">${said.answers.map((one) => html`<li key=${one.output}>
+  <div class="firing-line"><a href=${to.neuron(index, said.layer, one.output)}>Neuron <b>${one.output}</b> ${one.name}</a>
+    <span class="quiet">output ${number(one.value)}</span><span class="quiet">${percent(one.probability)}</span></div>
+  <${Tiles} src=${tilesOf(index, said.layer, one.output)} layer=${said.layer} neuron=${one.output} columns=${6} rows=${1}
+    link=${to.neuron(index, said.layer, one.output)} /></li>`)}</ul></section>`;
 
 function Firing({ index, layer, source, pinned, onLook, onPin }) {
   const [limit, setLimit] = useState(PAGE);

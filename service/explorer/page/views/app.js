@@ -14,6 +14,7 @@ const VIEWS = {
   class: () => import('./class.js').then((module) => module.ClassView),
   classes: () => import('./classes.js').then((module) => module.ClassesView),
   compare: () => import('./compare.js').then((module) => module.CompareView),
+  concept: () => import('./concept.js').then((module) => module.ConceptView),
   home: () => import('./home.js').then((module) => module.HomeView),
   image: () => import('./image.js').then((module) => module.ImageView),
   images: () => import('./images.js').then((module) => module.ImagesView),
@@ -25,11 +26,12 @@ const VIEWS = {
   neuron: () => import('./neuron.js').then((module) => module.NeuronView),
   mistakes: () => import('./mistakes.js').then((module) => module.MistakesView),
   report: () => import('./report.js').then((module) => module.ReportView),
+  why: () => import('./why.js').then((module) => module.WhyView),
   'what-if': () => import('./what-if.js').then((module) => module.WhatIfView),
 };
 
 /** Views of an index that have no parts. */
-const ALONE = ['mistakes', 'what-if', 'importance'];
+const ALONE = ['mistakes', 'what-if', 'importance', 'why', 'concept'];
 /** Views of all indexes; an index of such a name has its other views only. */
 const OF_ALL = ['compare', 'jobs'];
 
@@ -52,6 +54,8 @@ function resolve([index, kind, name, part, number, ...more]) {
   if (kind === 'mistakes') return found('mistakes', 'mistakes', [['Mistakes', to.mistakes(index)]]);
   if (kind === 'what-if') return found('what-if', 'what-if', [['What if', to.whatIf(index)]]);
   if (kind === 'importance') return found('importance', 'what-if', [['Importance', to.importance(index)]]);
+  if (kind === 'concept') return found('concept', 'images', [['Images', to.images(index)], ['Which neurons?', to.concept(index)]]);
+  if (kind === 'why') return found('why', 'mistakes', [['Mistakes', to.mistakes(index)], ['Why', to.why(index)]]);
   if (kind === 'report') return found('report', 'report', [['Report', to.report(index)]]);
   return null;
 }

@@ -25,18 +25,20 @@ export function ClassesView({ index, query }) {
     <div class="controls">
       <${Segmented} label="Matrix" value=${what} options=${[['likeness', 'likeness'], ['confusion', 'confusion']]}
         onChange=${(value) => change({ what: value === 'likeness' ? null : value })} />
-      <${Choice} label="Layer" value=${layer} options=${about.data.layers.map((one) => [one.layer, one.layer])}
-        onChange=${(value) => change({ layer: value })} />
+      ${what === 'likeness' && html`<${LayerChoice} layer=${layer} layers=${about.data.layers} />`}
     </div>
     ${about.data.classes < 2
       ? html`<${Empty} title="No classes to tell apart"><p>The images of this index are of ${about.data.classes === 1
           ? 'one class' : 'no class'}. Put them into a folder for each class, and build the index anew.</p></${Empty}>`
       : what === 'likeness' ? html`<${Likeness} index=${index} layer=${layer} query=${query} />`
-        : html`<${Confusion} index=${index} layer=${layer} query=${query} />`}`;
+        : html`<${Confusion} index=${index} layer=${layer} layers=${about.data.layers} query=${query} />`}`;
 }
 
-/** A matrix beside the pair that is chosen in it; `read(a, b)` puts a cell into words. */
-function Beside({ index, layer, query, classes, value, signed, read, label, children }) {
+const LayerChoice = ({ layer, layers, label = 'Layer' }) => html`<${Choice} label=${label} value=${layer}
+  options=${layers.map((one) => [one.layer, one.layer])} onChange=${(value) => change({ layer: value })} />`;
+
+/** A matrix beside the pair that is chosen in it; `read(a, b)` puts a cell into words, `about(a, b)` stands above the pair. */
+function Beside({ index, layer, query, classes, value, signed, read, label, about = () => null, children }) {
   const [a, b] = [query.get('a'), query.get('b')];
   const chosen = classes.includes(a) && classes.includes(b) ? [classes.indexOf(a), classes.indexOf(b)] : null;
   const names = classes.map((name) => [name, name]);
@@ -51,6 +53,7 @@ function Beside({ index, layer, query, classes, value, signed, read, label, chil
         <${Choice} label="Class" value=${a} options=${[['', 'Choose …'], ...names]} onChange=${(name) => change({ a: name })} />
         <${Choice} label="and" value=${b} options=${[['', 'Choose …'], ...names]} onChange=${(name) => change({ b: name })} />
       </div>
+      ${chosen && about(...chosen)}
       ${a && b && a !== b ? html`<${Pair} index=${index} layer=${layer} a=${a} b=${b} />`
         : a && a === b ? html`<p>One class: <a href=${to.class(index, a, { layer })}>what ${layer} knows about ${a}</a></p>`
           : html`<${Empty} title="Choose a pair"><p>Click a cell of the matrix, or choose two classes, to see which neurons they
@@ -95,18 +98,23 @@ function alikeTogether(matrix) {
   return order;
 }
 
-const TABLED = 20;
+const TABLED = 60;
 
 /** The matrix with names and numbers; a number leads to its images. */
 const ConfusionTable = ({ index, classes, matrix, elsewhere }) => html`<div class="table-frame" tabindex="0" role="region"
   aria-label="Confusion in numbers"><table>
   <thead><tr><th>class ↓ answered →</th>${classes.map((name) => html`<th key=${name} scope="col">${name}</th>`)}<th>others</th></tr></thead>
   <tbody>${classes.map((name, row) => html`<tr key=${name}><th scope="row"><a href=${to.class(index, name)}>${name}</a></th>
-    ${classes.map((answered, column) => html`<td key=${answered}>${row === column || !matrix[row][column] ? count(matrix[row][column])
+    ${classes.map((answered, column) => html`<td key=${answered}>${!matrix[row][column] ? html`<span class="quiet">0</span>` : row === column ? count(matrix[row][column])
       : html`<a href=${to.mistakes(index, { class: name, answered })}>${count(matrix[row][column])}</a>`}</td>`)}
     <td>${count(elsewhere[row])}</td></tr>`)}</tbody></table></div>`;
 
-function Confusion({ index, layer, query }) {
+/** A cell of the matrix, with the ways to its images and to their reasons. */
+const Cell = ({ index, name, answered, times, of }) => html`<p>${count(times)} of ${many(of, 'image')} of ${name} answered as ${answered}${times > 0
+  && html` · ${name !== answered && html`<a href=${to.mistakes(index, { class: name, answered })}>these mistakes</a> · `}<a
+    href=${to.why(index, { class: name, answered })}>why?</a>`}</p>`;
+
+function Confusion({ index, layer, layers, query }) {
   const { data, error, retry } = useJson(api.confusion(index));
   const totals = useMemo(() => data?.matrix.map((row, i) => row.reduce((sum, times) => sum + times, data.elsewhere[i])), [data]);
   const value = useCallback((row, column) => (totals[row] ? data.matrix[row][column] / totals[row] : 0), [data, totals]);
@@ -116,18 +124,20 @@ function Confusion({ index, layer, query }) {
   if (error) return html`<${Failure} error=${error} retry=${retry} />`;
   if (!data) return html`<${Loading} what="Counting answers" />`;
   const { classes, matrix } = data;
-  return html`<${Beside} index=${index} layer=${layer} query=${query} classes=${classes} value=${value} signed=${false}
+  const about = (row, column) => html`<${Cell} index=${index} name=${classes[row]} answered=${classes[column]} times=${matrix[row][column]}
+    of=${totals[row]} /><div class="controls"><${LayerChoice} label="Their neurons in" layer=${layer} layers=${layers} /></div>`;
+  return html`<${Beside} index=${index} layer=${layer} query=${query} classes=${classes} value=${value} signed=${false} about=${about}
     label=${`Confusion of ${classes.length} classes`}
     read=${(row, column) => `${classes[row]} answered as ${classes[column]}: ${matrix[row][column]} of ${totals[row]}`}>
     <p>${percent(data.accuracy)} of ${count(data.images)} images are answered with their class. Rows are classes, columns
       answers. <a href=${to.mistakes(index)}>All mistakes</a></p>
     <${MatchedBy} way=${data.matched} />
-    ${classes.length <= TABLED && html`<${ConfusionTable} index=${index} classes=${classes} matrix=${matrix} elsewhere=${data.elsewhere} />`}
-    ${data.unmatched.length > 0 && html`<p class="quiet">${count(data.unmatched.length)} classes match no output of the
-      network; their images do not count.</p>`}
+    ${data.unmatched.length > 0 && html`<p class="quiet" title=${data.unmatched.join(', ')}>${many(data.unmatched.length,
+      'class matches', 'classes match')} no output of the network (${data.unmatched.slice(0, PAIRS).join(', ')}${data.unmatched.length > PAIRS
+      ? ', …' : ''}); their images do not count.</p>`}
     ${data.most_confused.length > 0 && html`<h2>Most confused</h2><ol class="pairs">${data.most_confused.slice(0, PAIRS).map((pair) =>
       html`<li key=${`${pair.class} ${pair.answered}`}>
         <button class="link" onClick=${() => change({ a: pair.class, b: pair.answered })}>${pair.class} → ${pair.answered}</button>${' '}
-        <a class="quiet" href=${to.mistakes(index, { class: pair.class, answered: pair.answered })}>${many(pair.images, 'image')},
-          ${percent(pair.share)}</a></li>`)}</ol>`}</${Beside}>`;
+        <a class="quiet" href=${to.mistakes(index, { class: pair.class, answered: pair.answered })}>${`${many(pair.images, 'image')}, ${percent(pair.share)}`}</a></li>`)}</ol>`}
+    ${classes.length <= TABLED && html`<${ConfusionTable} index=${index} classes=${classes} matrix=${matrix} elsewhere=${data.elsewhere} />`}</${Beside}>`;
 }

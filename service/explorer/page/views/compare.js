@@ -6,7 +6,7 @@ import { withQuery } from '../lib/api.js';
 import { api, tellingLayer, tilesOf, to } from '../lib/names.js';
 import { change } from '../lib/route.js';
 import { StateBar } from '../parts/charts.js';
-import { Choice } from '../parts/controls.js';
+import { Choice, Switch } from '../parts/controls.js';
 import { html } from '../parts/html.js';
 import { DeadTiles, State, Tiles } from '../parts/neuron-card.js';
 import { Empty, Failure, Loading, More } from '../parts/states.js';
@@ -54,7 +54,8 @@ function Comparison({ a, b, layer, layerB, query }) {
   const depth = Math.max(PAGE, Number(query.get('depth')) || PAGE);
   const url = withQuery(api.compare(), { a, b, layer, layer_b: layerB });
   const summary = useJson(withQuery(url, { limit: PAGE, offset: 0 }));
-  const list = useList(url, PAGE, depth);
+  const repeats = query.get('repeats') === 'true';
+  const list = useList(withQuery(url, { sort: 'correlation', repeats }), PAGE, depth);
   if (summary.error) return html`<${Failure} error=${summary.error} retry=${summary.retry} />`;
   if (!summary.data) return html`<${Loading} what="Comparing" />`;
   const data = summary.data;
@@ -66,6 +67,9 @@ function Comparison({ a, b, layer, layerB, query }) {
       ${number(data.median_correlation)} in the median.`}</p>
     ${data.same_neurons && html`<p>${moved('woke up', data.woke_up, b, layer)} ${moved('died', data.died, b, layer)}</p>`}
     <h2>Neurons and their best match</h2>
+    <div class="controls"><${Switch} label="Neurons whose match is another's too" on=${repeats}
+      onChange=${(on) => change({ repeats: on ? 'true' : null, depth: null })} /></div>
+    <p class="quiet">By the correlation r of their peaks over the images in common, the highest first.</p>
     <ul class="matches">${list.items.map((row) => html`<${Match} key=${row.neuron} data=${data} row=${row} />`)}</ul>
     <${More} list=${list} shown=${list.items.length} what="neurons" onMore=${() => change({ depth: depth + PAGE }, { replace: true })} />`;
 }

@@ -1,6 +1,6 @@
 /** One indexed image and what fires on it. */
 
-import { fileName } from '../lib/format.js';
+import { fileName, folderOf } from '../lib/format.js';
 import { useJson } from '../lib/hooks.js';
 import { withQuery } from '../lib/api.js';
 import { api, tellingLayer, to } from '../lib/names.js';
@@ -21,6 +21,7 @@ function WhyAnswer({ url, ...props }) {
 export function ImageView({ index, image, query }) {
   const about = useJson(api.image(index, image));
   const layers = useJson(api.index(index));
+  const said = useJson(about.data && layers.data && layers.data.output !== null ? about.data.links.answer : null);
   const source = useMemo(() => about.data && indexedSource(about.data), [about.data]);
   const error = about.error ?? layers.error;
   if (error) return html`<${Failure} error=${error} retry=${about.error ? about.retry : layers.retry} />`;
@@ -30,11 +31,12 @@ export function ImageView({ index, image, query }) {
   const src = withQuery(data.links.picture, { size });
   const picture = { width: data.width, height: data.height, src, call: src, alt: `Image ${data.image}, ${fileName(data.path)}` };
   return html`
-    <header class="title"><h1>${fileName(data.path)}</h1>
+    <header class="title"><h1>${fileName(data.path)}${folderOf(data.path) && html` <small>in ${folderOf(data.path)}</small>`}</h1>
       <p>${data.class === null ? 'no class' : html`<a href=${to.images(index, { class: data.class })}>${data.class}</a>`}
-        ${' '}· ${data.width} × ${data.height} px · image ${data.image} · <a href=${data.links.file}>original file</a></p></header>
+        ${' '}· ${data.width} × ${data.height} px · image ${data.image} · <a href=${data.links.file}>original file</a>${' '}
+        · <a href=${to.concept(index, { image: data.image })}>which neurons know a part of it?</a></p></header>
     ${layers.data.output !== null && html`<${Answer} index=${index} url=${data.links.answer} />
       <${WhyAnswer} index=${index} url=${data.links.answer} layers=${layers.data.layers} source=${source} image=${picture} query=${query} />`}
-    <${Workbench} index=${index} layers=${layers.data.layers} source=${source} image=${picture} query=${query}
+    <${Workbench} index=${index} layers=${layers.data.layers} source=${source} image=${picture} query=${query} said=${said.data}
       layer=${query.get('layer') ?? tellingLayer(layers.data.layers)} />`;
 }

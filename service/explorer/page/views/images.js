@@ -19,7 +19,8 @@ export function ImagesView({ index, query }) {
   const list = useList(withQuery(api.images(index), { class: name }), PAGE, depth);
   if (list.error && !list.items.length) return html`<h1>Images</h1><${Failure} error=${list.error} retry=${list.retry} />`;
   return html`
-    <header class="title"><h1>Images${name ? html` <small>of ${name}</small>` : ''}</h1></header>
+    <header class="title"><h1>Images${name ? html` <small>of ${name}</small>` : ''}</h1>
+      <p><a href=${to.concept(index)}>Which neurons know what some images have in common?</a></p></header>
     <div class="controls"><${Choice} label="Class" value=${name} options=${classOptions(classes.data?.items)}
       onChange=${(value) => change({ class: value, depth: null })} /></div>
     ${!list.loading && !list.items.length

@@ -44,6 +44,7 @@ const Table = ({ jobs, again }) => html`<div class="table-frame" tabindex="0" ro
 
 const VIEWS = {
   'what-if': (job) => to.whatIf(job.index, { job: job.job }),
+  why: (job) => to.why(job.index, { layer: job.parameters.layer, job: job.job }),
   importance: (job) => to.importance(job.index, { layer: job.parameters.layer, job: job.job }),
 };
 

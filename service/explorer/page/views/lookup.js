@@ -1,6 +1,6 @@
 /** The reader's own image: the neurons that fire on it, and the indexed patches and images nearest to it. */
 
-import { megabytes } from '../lib/format.js';
+import { bytes } from '../lib/format.js';
 import { useAnswer, useJson } from '../lib/hooks.js';
 import { api, tellingLayer } from '../lib/names.js';
 import { uploadedSource } from '../lib/sources.js';
@@ -11,6 +11,7 @@ import { html, useMemo, useState } from '../parts/html.js';
 import { SimilarCard } from '../parts/patch-card.js';
 import { Failure, Loading } from '../parts/states.js';
 import { Why } from '../parts/why.js';
+import { WhyLayers } from '../parts/why-layers.js';
 import { Workbench } from '../parts/workbench.js';
 import { ImageCard } from './images.js';
 
@@ -30,7 +31,7 @@ export function LookupView({ index, query }) {
 const Invitation = ({ index }) => html`<div class="state invitation">
   <h1>An image of your own</h1>
   <div class="state-text"><p>Drop one anywhere on this page, paste it, or choose it. The service runs the network of this index on
-    it and keeps nothing of it, so this page is empty when you open it again.</p></div>
+    it and keeps nothing of it unless you ask for a job, so this page is empty when you open it again.</p></div>
   <${Chooser} index=${index} label="Choose an image" /></div>`;
 
 function Looked({ index, upload, layers, layer, query, url }) {
@@ -40,7 +41,7 @@ function Looked({ index, upload, layers, layer, query, url }) {
   const [first, setFirst] = useState(null);
   if (found.data && first === null) setFirst(found.data);
   const title = html`<header class="title"><h1>${upload.file.name || 'Pasted image'}</h1>
-    <p>${megabytes(upload.file.size)}${first ? ` · ${first.width} × ${first.height} px` : ''} · not kept by the service</p></header>`;
+    <p>${bytes(upload.file.size)}${first ? ` · ${first.width} × ${first.height} px` : ''}</p></header>`;
   if (found.error) return html`${title}<${Refused} index=${index} error=${found.error} retry=${found.retry} file=${upload.file} />`;
   if (!first) return html`${title}<${Progress} sent=${sent} file=${upload.file} />`;
   const image = { width: first.width, height: first.height, src: upload.url, alt: 'Your image', call: null };
@@ -49,18 +50,19 @@ function Looked({ index, upload, layers, layer, query, url }) {
     <section><h2>Nearest patches to its strongest cell</h2><ul class="patches patches-small">
     ${found.data.patches.map((one) => html`<${SimilarCard} key=${one.image} index=${index} patch=${one} />`)}</ul></section>`;
   return html`${title}${first.answer && html`<${Said} index=${index} said=${first.answer} />
-    <${Why} index=${index} layers=${layers} said=${first.answer} source=${source} image=${image} query=${query} />`}<${Workbench} index=${index} layers=${layers} layer=${layer} image=${image} source=${source} query=${query}
-    aside=${near} />`;
+    <${Why} index=${index} layers=${layers} said=${first.answer} source=${source} image=${image} query=${query} />
+    ${layers.length > 1 && html`<${WhyLayers} index=${index} file=${upload.file} />`}`}<${Workbench} index=${index} layers=${layers} layer=${layer} image=${image} source=${source} query=${query}
+    said=${first.answer} aside=${near} />`;
 }
 
 function Progress({ sent, file }) {
-  const words = sent < 1 ? `Sending ${megabytes(file.size)}: ${Math.round(sent * 100)} %` : 'The network is looking at it … The first image takes longest.';
+  const words = sent < 1 ? `Sending ${bytes(file.size)}: ${Math.round(sent * 100)} %` : 'The network is looking at it … The first image takes longest.';
   return html`<div class="state" role="status"><progress value=${sent < 1 ? sent : null} aria-label="Upload"></progress>
     <p>${words}</p></div>`;
 }
 
 const REFUSALS = {
-  'too-large': (file) => `The file has ${megabytes(file.size)}. Scale it down and try again; a network sees small images anyway.`,
+  'too-large': (file) => `The file has ${bytes(file.size)}. Scale it down and try again; a network sees small images anyway.`,
   'unsupported-media-type': () => 'It takes photographs in the usual formats: JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF.',
   'image-rejected': () => 'The file may be cut short or damaged. Open it in an image program and save it again.',
 };

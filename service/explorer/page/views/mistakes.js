@@ -36,7 +36,8 @@ function Mistakes({ index, query, scores }) {
     <header class="title"><h1>Mistakes${name ? html` <small>on ${name}</small>` : ''}${answered ? html` <small>answered as ${answered}</small>` : ''}</h1>
       <p>${percent(scores.accuracy)} of ${many(scores.images, 'image')} are answered with their class${' '}
         · expected calibration error ${percent(scores.calibration_error)}${' '}
-        · <a href=${to.classes(index, { what: 'confusion' })}>confusion matrix</a></p></header>
+        · <a href=${to.classes(index, { what: 'confusion' })}>confusion matrix</a>${(name || answered) && html`${' '}
+        · <a href=${to.why(index, { class: name, answered })}>why are these answered so?</a>`}</p></header>
     <div class="controls">
       <${Choice} label="Class" value=${name} options=${classes} onChange=${set('class')} />
       <${Choice} label="Answered as" value=${answered} options=${said} onChange=${set('answered')} />

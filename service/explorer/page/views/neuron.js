@@ -8,7 +8,7 @@ import { change } from '../lib/route.js';
 import { Bars, Histogram } from '../parts/charts.js';
 import { Choice, classOptions, Segmented, Switch } from '../parts/controls.js';
 import { html } from '../parts/html.js';
-import { State, Tiles } from '../parts/neuron-card.js';
+import { Category, State, Tiles } from '../parts/neuron-card.js';
 import { PatchCard, PatchWaiting, VIEWS } from '../parts/patch-card.js';
 import { Empty, Failure, Loading, More } from '../parts/states.js';
 
@@ -22,7 +22,7 @@ export function NeuronView({ index, layer, neuron, query }) {
   const data = about.data;
   return html`
     <header class="title neuron-title">
-      <div><h1>Neuron ${neuron} <small>of <a href=${to.layer(index, layer)}>${layer}</a></small></h1>
+      <div><h1>Neuron ${neuron}${data.category && ` ${data.category}`} <small>of <a href=${to.layer(index, layer)}>${layer}</a></small></h1>
         <p><${State} state=${data.state} /> ${headline(data)}</p></div>
       <nav class="beside" aria-label="Neighbouring neurons">
         <a class="button" href=${to.whatIf(index, { layer, edits: `${neuron}:silence` })}>What if it were silent?</a>
@@ -125,5 +125,6 @@ function Alike({ index, layer, alike }) {
     <${Tiles} src=${tilesOf(index, layer, one.neuron)} layer=${layer} neuron=${one.neuron} columns=${2} rows=${2}
       link=${to.neuron(index, layer, one.neuron)} />
     <p class="card-line"><b>${one.neuron}</b><span class="card-value" title="Correlation of peaks">r ${number(one.correlation)}</span></p>
+    <${Category} of=${one} />
     </li>`)}</ul><p class="quiet">By the correlation of their peaks over ${count(alike.data.total)} neurons.</p>`;
 }

@@ -44,14 +44,17 @@ const Hints = ({ index, hints }) => html`<section><h2>Hints at a shortcut</h2>
   <ul class="findings">${hints.map((hint) => html`<li key=${hint.text}>${hint.text} ${' '}
     <a href=${to.neuron(index, hint.layer, hint.neuron)}>Patches of neuron ${hint.neuron}</a></li>`)}</ul></section>`;
 
+/** The neuron that a class is judged by, its own where it has one, and how well that tells it: what the list is sorted by. */
+const judge = (one) => one.own_neuron ?? one.best_neuron;
+const coveredBy = (one) => (one.own_neuron === null ? `none of its own; best AUC ${one.best_auc.toFixed(2)}` : `own AUC ${one.own_auc.toFixed(2)}`);
+
 const ClassesOf = ({ index, layer }) => html`<section><h2>Classes in ${layer.layer}</h2>
   <p class="quiet">${many(layer.classes.uncovered, 'class has', 'classes have')} no neuron that tells it from the rest.</p>
   <div class="two">
     <div><h3>Least covered</h3><ol class="pairs">${layer.classes.least_covered.slice(0, SHOWN).map((one) => html`<li key=${one.class}>
-      <a href=${to.class(index, one.class, { layer: layer.layer })}>${one.class}</a>
-      <span class="quiet">best AUC ${one.best_auc.toFixed(2)}, <a href=${to.neuron(index, layer.layer, one.best_neuron)}>neuron
-        ${one.best_neuron}</a></span></li>`)}</ol></div>
+      <a href=${to.class(index, one.class, { layer: layer.layer })}>${one.class}</a>${' '}
+      <span class="quiet">${coveredBy(one)}, <a href=${to.neuron(index, layer.layer, judge(one))}>${`neuron ${judge(one)}`}</a></span></li>`)}</ol></div>
     <div><h3>Most similar</h3><ol class="pairs">${layer.classes.most_alike.slice(0, SHOWN).map((one) => html`<li key=${`${one.a} ${one.b}`}>
-      <a href=${to.classes(index, { layer: layer.layer, a: one.a, b: one.b })}>${one.a} – ${one.b}</a>
+      <a href=${to.classes(index, { layer: layer.layer, a: one.a, b: one.b })}>${one.a} – ${one.b}</a>${' '}
       <span class="quiet">${one.likeness.toFixed(2)}</span></li>`)}</ol></div>
   </div></section>`;
