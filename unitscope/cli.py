@@ -14,6 +14,7 @@ _SHELLS: Final = ("bash", "zsh", "tcsh")
 _ALL: Final = (
     *COMMANDS,
     Command("serve", "answer questions about indexes over HTTP", "unitscope.serve"),
+    Command("mcp", "let assistants ask, through the Model Context Protocol", "unitscope.mcp"),
     Command("look", "index images, if need be, and show their neurons in the browser", "unitscope.look"),
 )
 

@@ -1,0 +1,142 @@
+"""Questions in the terms of openapi.yaml, to a running service, or to an application in this process."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlencode
+from urllib.request import Request, urlopen
+
+from indexer.errors import InvalidRequest, UnitscopeError
+from indexer.store.storage import Location
+
+_SECONDS: Final = 120
+Query = Mapping[str, object]
+
+
+class Refused(UnitscopeError):
+    """The service answered that it cannot or will not; the message is what it said."""
+
+
+class Service(Protocol):
+    """Sends a request; gives status and body."""
+
+    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> tuple[int, bytes]:
+        """One request, whose body, if any, is of the media type ``kind``.
+
+        Raises
+        ------
+        Refused
+            Nothing answers.
+        """
+
+
+class RunningService:
+    """A service elsewhere, by its URL; ``token`` is sent with every request."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> tuple[int, bytes]:
+        headers = self._headers | ({"Content-Type": kind} if kind else {})
+        request = Request(self._url + path, body, headers, method=method)
+        try:
+            with urlopen(request, timeout=_SECONDS) as answer:
+                return answer.status, answer.read()
+        except HTTPError as error:
+            with error:
+                return error.code, error.read()
+        except (URLError, OSError) as error:
+            raise Refused(f"no service answers at {self._url} ({error})") from error
+
+
+class OwnService:
+    """The same application in this process, over an index or a folder of indexes."""
+
+    def __init__(self, directory: Location, model: str | None = None, weights: str | None = None) -> None:
+        from service.app import create_app
+        from service.settings import Settings
+
+        self._app = create_app(Settings(directory=directory, model=model, weights=weights, question_seconds=_SECONDS))
+
+    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> tuple[int, bytes]:
+        with self._app.test_client() as client:
+            answer = client.open(path, method=method, data=body, content_type=kind)
+            return answer.status_code, answer.get_data()
+
+    def close(self) -> None:
+        """Let go of the open indexes."""
+        self._app.services.catalog.close()
+
+
+class Questions:
+    """What a service is asked, as JSON or as bytes of a picture. Every method may raise `Refused`."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def get(self, path: str, query: Query | None = None) -> dict[str, Any]:
+        """The JSON at a path."""
+        return _json(self._asked("GET", _with(path, query)))
+
+    def picture(self, path: str, query: Query | None = None) -> bytes:
+        """The bytes of a picture."""
+        return self._asked("GET", _with(path, query))
+
+    def post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """The JSON that answers a question whose terms are JSON."""
+        return _json(self._asked("POST", path, json.dumps(body).encode(), "application/json"))
+
+    def upload(self, path: str, image: bytes, query: Query | None = None) -> dict[str, Any]:
+        """The JSON that answers a question about an image file."""
+        return _json(self._asked("POST", _with(path, query), image, "image/*"))
+
+    def job(self, path: str, body: Mapping[str, object], seconds: float) -> dict[str, Any]:
+        """The result of a job, for which this waits.
+
+        Raises
+        ------
+        Refused
+            It failed, or takes longer.
+        """
+        job = self.post(path, body)
+        end = time.monotonic() + seconds
+        while job["state"] in ("queued", "running") and time.monotonic() < end:
+            time.sleep(0.2)
+            job = self.get(job["links"]["self"])
+        if job["state"] != "done":
+            raise Refused(f"the job {job['job']} is {job['state']}: {job['detail'] or 'ask again later'}")
+        return self.get(f"{job['links']['self']}/result")
+
+    def _asked(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> bytes:
+        status, answer = self._service.send(method, path, body, kind)
+        if status >= 400:
+            raise Refused(_detail(answer, status))
+        return answer
+
+
+def path_of(*parts: str | int) -> str:
+    """A path below /v1; the parts may hold any characters."""
+    return "/v1/" + "/".join(quote(str(part), safe="") for part in parts)
+
+
+def _with(path: str, query: Query | None) -> str:
+    given = {name: value for name, value in (query or {}).items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = json.loads(body)
+    except ValueError as error:
+        raise InvalidRequest("what answers there is no service of unitscope: it gives no JSON") from error
+    return answer
+
+
+def _detail(body: bytes, status: int) -> str:
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"status {status}"
