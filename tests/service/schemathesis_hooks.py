@@ -110,6 +110,11 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
             del query[name]
     elif edges:
         query |= {"left": 1, "top": 2, "right": 30, "bottom": 31, "layer": LAYERS[0]}
+        drop(query, "against_class", "unlike")  # which are for whole images
+    if "against_class" in query:
+        query["against_class"] = CLASSES[0]
+    if "unlike" in query:  # a lower one may leave nothing
+        query["unlike"] = 1
 
 
 def mend(path: str, body: dict[str, Any]) -> None:
@@ -150,6 +155,13 @@ def mend_question(body: dict[str, Any]) -> None:
         if all(abs(value) < 1e-30 for value in body["weights"].values()):  # they are kept as float32
             body["weights"]["1"] = 1
         return
+    if "unlike" in body:  # a lower one may leave nothing
+        body["unlike"] = 1
+    if "against" in body:  # others than those inside
+        body |= {"against": {"class": CLASSES[1]}, "class": CLASSES[0]}
+        drop(body, "images", "image", "box")
+    elif "class" not in body and "images" not in body:
+        drop(body, "unlike")
     if "images" in body:  # one of three ways to name cells
         body["images"] = [int(number) % IMAGES for number in body["images"]]
         drop(body, "class", "image", "box")

@@ -58,6 +58,22 @@ def follow(client: ConformingClient, answer: Any) -> None:
         assert client.get(url).status_code == 200, url
 
 
+def test_hints_link_to_their_patches(tmp_path: Path) -> None:
+    """One class is never answered, as the neurons of the others are always high."""
+    photos = write_colours(tmp_path / "photos", 2, numbered(20), noise=30)
+    with indexer.open(build_planted(photos, tmp_path / "index", {0: 40.0, 2: 40.0})) as index:
+        expected = report(index)["hints"]
+    with served(tmp_path / "index") as client:
+        found = client.get("/v1/indexes/index/report").json["hints"]
+        assert [without_links(hint) for hint in found] == expected
+        assert {hint["class"] for hint in found} == {"1"}
+        assert found[0]["links"]["patches"] == "/v1/indexes/index/layers/4/neurons/1/patches"
+        follow(client, found)
+        page = client.get("/v1/indexes/index/report?format=html").text
+    assert "Hints at a shortcut" in page
+    assert found[0]["links"]["patches"] in page
+
+
 def test_neurons_are_listed_by_what_they_tell(client: ConformingClient, index: Index) -> None:
     table = neurons.table(index, "1")
     for item in pages(client, f"{LAYER}/neurons?limit=4"):
