@@ -16,7 +16,9 @@ _WIDTH, _HEIGHT, _COLUMNS = 380, 250, 2
 _LEFT, _TOP, _RIGHT, _BOTTOM = 40, 34, 14, 42
 _LEGEND = 28
 _TICKS = (0, 0.25, 0.5, 0.75, 1)
-_LABELS = 4
+_ROOM = 84
+"""Pixels between two names of indexes."""
+_DASH = ' stroke-dasharray="5 3"'
 
 
 def trend_chart(trend: Json) -> str:
@@ -26,11 +28,12 @@ def trend_chart(trend: Json) -> str:
     rows = -(-len(layers) // columns)
     width, height = max(columns * _WIDTH, 460), rows * _HEIGHT + _LEGEND
     parts = [_panel(trend, layer, n % columns * _WIDTH, n // columns * _HEIGHT) for n, layer in enumerate(layers)]
+    shown = [name for name in _LINES if any(value is not None for layer in layers for value in layer[name])]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         f'font-family="sans-serif" font-size="11" fill="#222">\n<rect width="100%" height="100%" fill="white"/>\n'
         + "\n".join(parts)
-        + f"\n{_legend(rows * _HEIGHT + 14, any(value is not None for value in trend['accuracy']))}\n</svg>\n"
+        + f"\n{_legend(rows * _HEIGHT + 14, shown, any(value is not None for value in trend['accuracy']))}\n</svg>\n"
     )
 
 
@@ -41,14 +44,14 @@ def _panel(trend: Json, layer: Json, x: int, y: int) -> str:
         height = _TOP + inner_height * (1 - tick)
         parts.append(f'<path d="M{_LEFT} {height:.1f}h{inner_width}" stroke="#ddd"/>')
         parts.append(f'<text x="{_LEFT - 5}" y="{height + 4:.1f}" text-anchor="end">{tick:g}</text>')
-    steps = [_LEFT + inner_width * n / (len(trend["indexes"]) - 1) for n in range(len(trend["indexes"]))]
-    every = -(-len(steps) // _LABELS)
-    for n in range(0, len(steps), every):
+    numbers = trend["steps"] or range(len(trend["indexes"]))
+    steps = [_LEFT + inner_width * (number - numbers[0]) / (numbers[-1] - numbers[0]) for number in numbers]
+    for n in _labelled(steps):
         anchor = "start" if n == 0 else "end" if n == len(steps) - 1 else "middle"
         name = _text(_short(trend["indexes"][n]))
         parts.append(f'<text x="{steps[n]:.1f}" y="{_HEIGHT - 26}" text-anchor="{anchor}">{name}</text>')
     lines = [*((layer[name], colour, "") for name, (colour, _) in _LINES.items()),
-             (trend["accuracy"], _ACCURACY[0], ' stroke-dasharray="5 3"')]  # fmt: skip
+             (trend["accuracy"], _ACCURACY[0], _DASH)]  # fmt: skip
     for values, colour, dash in lines:
         points = [
             (step, _TOP + inner_height * (1 - value))
@@ -67,11 +70,21 @@ def _line(points: Sequence[tuple[float, float]], colour: str, dash: str) -> str:
     return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>{dots}'
 
 
-def _legend(y: int, accuracy: bool) -> str:
-    entries = [*_LINES.values(), *([_ACCURACY] if accuracy else [])]
+def _labelled(steps: Sequence[float]) -> list[int]:
+    """The first, the last, and those in between that have room for a name."""
+    shown = [0]
+    for n in range(1, len(steps) - 1):
+        if steps[n] - steps[shown[-1]] >= _ROOM and steps[-1] - steps[n] >= _ROOM:
+            shown.append(n)
+    return [*shown, len(steps) - 1]
+
+
+def _legend(y: int, shown: Sequence[str], accuracy: bool) -> str:
+    """The lines that there are, drawn as they are."""
+    entries = [(*_LINES[name], "") for name in shown] + ([(*_ACCURACY, _DASH)] if accuracy else [])
     parts, x = [], _LEFT
-    for colour, name in entries:
-        parts.append(f'<path d="M{x} {y - 4}h16" stroke="{colour}" stroke-width="3"/>')
+    for colour, name, dash in entries:
+        parts.append(f'<path d="M{x} {y - 4}h16" stroke="{colour}" stroke-width="2"{dash}/>')
         parts.append(f'<text x="{x + 20}" y="{y}">{name}</text>')
         x += 34 + 6 * len(name)
     return "".join(parts)

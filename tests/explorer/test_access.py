@@ -22,6 +22,7 @@ VIEWS = {
     "#/small/why?answered=436": "Why",
     "#/small/report": "What squeezenet1_1 has learned",
     "#/compare?a=small&b=twin": "Compare",
+    "#/trend?index=small&index=twin": "Trend",
     "#/small/lookup": "An image of your own",
     f"#/small/what-if?layer={LAYER}&edits=9:silence,12:scale:0.5": "What if",
     "#/jobs": "Jobs",

@@ -23,7 +23,7 @@ from indexer.query.learning.confusion import confusion
 from indexer.query.learning.correlation import correlations
 from indexer.query.learning.report import report
 from indexer.query.learning.report_text import to_html, to_markdown
-from indexer.query.learning.trend import trend
+from indexer.query.learning.trend import SERIES, steps_in, trend, verdict
 from tests.conftest import build_request, write_photos
 from tests.indexer.conftest import Case
 from tests.planted import build_planted, write_colours
@@ -216,10 +216,46 @@ def test_one_class_has_an_accuracy_in_neither_trend_nor_report(tmp_path: Path) -
 
 def test_chart_leaves_out_what_is_not_known() -> None:
     layer = {"layer": "a<b", "dead": [0, 0.5], "dense": [None, 1], "selective": [None, None], "mean_best_auc": [1, 1]}
-    drawn = ElementTree.fromstring(trend_chart({"indexes": ["x" * 40, "y"], "accuracy": [None] * 2, "layers": [layer]}))
+    drawn = ElementTree.fromstring(
+        trend_chart({"indexes": ["x" * 40, "y"], "steps": None, "accuracy": [None] * 2, "layers": [layer]})
+    )
     lines = [line.get("points", "").split() for line in drawn.iter("{http://www.w3.org/2000/svg}polyline")]
     assert sorted(len(points) for points in lines) == [1, 2, 2]
-    assert "a<b" in [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    texts = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert "a<b" in texts
+    assert ("dense" in texts, "selective" in texts, "accuracy" in texts) == (True, False, False), "lines that are drawn"
+
+
+@pytest.mark.parametrize(
+    ("names", "steps"),
+    [
+        (["step 0", "step 1", "step 10"], [0, 1, 10]), (["a-2-x", "a-10-x"], [2, 10]), (["10", "2"], None),
+        (["a1", "b2"], None), (["a", "b"], None), (["1-1", "2-2"], None), (["a1", "a1"], None), (["a1", "a1b"], None),
+        (["run 01", "run 02"], [1, 2]),
+    ],
+)  # fmt: skip
+def test_steps_are_read_from_names(names: list[str], steps: list[int] | None) -> None:
+    assert steps_in(names) == steps
+
+
+def test_steps_stand_at_their_distance() -> None:
+    layer = {"layer": "a", **{name: [0.1, 0.2, 0.3] for name in SERIES}}
+    found = {"indexes": ["s 0", "s 10", "s 100"], "steps": [0, 10, 100], "accuracy": [None] * 3, "layers": [layer]}
+    line = next(ElementTree.fromstring(trend_chart(found)).iter("{http://www.w3.org/2000/svg}polyline"))
+    first, second, last = (float(point.partition(",")[0]) for point in line.get("points", "").split())
+    assert (second - first) / (last - first) == pytest.approx(0.1, abs=1e-3)
+
+
+def test_a_verdict_says_what_changed_last() -> None:
+    still = {"layer": "a", **{name: [0.5, 0.1, 0.1] for name in SERIES}}
+    found = {"indexes": ["x", "y", "z"], "accuracy": [0, 0.5, 0.5], "layers": [still]}
+    assert verdict(found) == ["From y to z no figure changed by 0.01 or more."]
+    moved = still | {"dead": [0, 0.25, 0.125], "mean_best_auc": [None, None, None]}
+    assert verdict(found | {"accuracy": [0, 0.5, 0.75], "layers": [moved]}) == [
+        "From y to z: accuracy rose from 0.500 to 0.750; share of dead neurons in a fell from 0.250 to 0.125. "
+        "The other 2 figures changed by less than 0.01."
+    ]
+    assert verdict({"indexes": ["x", "y"], "accuracy": [None, None], "layers": []}) == []
 
 
 def test_commands(steps: list[Path], bare: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,7 @@ export const api = {
   jobs: () => path('jobs'),
   job: (job) => path('jobs', job),
   compare: () => path('compare'),
+  trend: () => path('trend'),
 };
 
 /** The tiles of a neuron that is known by its number only; without a version they are revalidated. */
@@ -46,6 +47,7 @@ export const to = {
   class: (index, name, query) => href([index, 'classes', name], query),
   mistakes: (index, query) => href([index, 'mistakes'], query),
   report: (index) => href([index, 'report']),
+  trend: (names) => `${href(['trend'])}?${new URLSearchParams(names.map((name) => ['index', name]))}`,
   compare: (query) => href(['compare'], query),
   whatIf: (index, query) => href([index, 'what-if'], query),
   concept: (index, query) => href([index, 'concept'], query),

@@ -10,7 +10,7 @@ import { Picture } from './picture.js';
 const SIZE = 320;
 const AROUND = 0.3;
 
-export const VIEWS = [['patch', 'patch'], ['around', 'with surroundings'], ['whole', 'whole image'], ['saliency', 'what moves it']];
+export const VIEWS = [['patch', 'patch'], ['around', 'with surroundings'], ['whole', 'whole image'], ['saliency', 'saliency']];
 
 /** A patch of a neuron; `highest` is the neuron's highest activation. */
 export function PatchCard({ index, patch, view, heat, highest }) {

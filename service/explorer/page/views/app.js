@@ -27,13 +27,14 @@ const VIEWS = {
   mistakes: () => import('./mistakes.js').then((module) => module.MistakesView),
   report: () => import('./report.js').then((module) => module.ReportView),
   why: () => import('./why.js').then((module) => module.WhyView),
+  trend: () => import('./trend.js').then((module) => module.TrendView),
   'what-if': () => import('./what-if.js').then((module) => module.WhatIfView),
 };
 
 /** Views of an index that have no parts. */
 const ALONE = ['mistakes', 'what-if', 'importance', 'why', 'concept'];
 /** Views of all indexes; an index of such a name has its other views only. */
-const OF_ALL = ['compare', 'jobs'];
+const OF_ALL = ['compare', 'jobs', 'trend'];
 
 const found = (view, place, crumbs, props = {}) => ({ view, place, crumbs, props });
 
@@ -41,6 +42,7 @@ const found = (view, place, crumbs, props = {}) => ({ view, place, crumbs, props
 function resolve([index, kind, name, part, number, ...more]) {
   if (index === undefined) return found('home', 'home', []);
   if (index === 'compare' && kind === undefined) return found('compare', 'compare', [['Compare', to.compare()]]);
+  if (index === 'trend' && kind === undefined) return found('trend', 'compare', [['Compare', to.compare()], ['Trend', to.trend([])]]);
   if (index === 'jobs' && kind === undefined) return found('jobs', 'jobs', [['Jobs', to.jobs()]]);
   const extra = more.length > 0 || (kind !== 'layers' && part !== undefined) || (ALONE.includes(kind) && name !== undefined);
   if (extra) return null;

@@ -21,7 +21,7 @@ export function CompareView({ query }) {
   const a = query.get('a') ?? names[0];
   const b = query.get('b') ?? names.find((name) => name !== a) ?? null;
   const title = html`<header class="title"><h1>Compare</h1><p>The same images through two networks, or one network before and
-    after more training.</p></header>`;
+    after more training.${' '}<a href=${to.trend(names)}>The trend over several</a></p></header>`;
   if (names.length < 2) {
     return html`${title}<${Empty} title="There is only one index"><p>Build another of the same images with other weights, and serve
       the folder that holds both.</p></${Empty}>`;
