@@ -13,6 +13,7 @@ from indexer.errors import InvalidRequest
 if TYPE_CHECKING:
     import torch
 
+    from indexer.network.encoding.encoders import Encoder
     from indexer.query.layer import Layer
 
 SILENCE, SCALE, CLAMP, MEAN = EDITS
@@ -92,6 +93,30 @@ class EditedMaps:
         for edit in self._of[MEAN]:
             edited[:, edit.neuron] = float(self._means[edit.neuron])
         return edited
+
+
+class EditedAtoms:
+    """Edits of a dictionary's atoms as a function from maps (B, C, H, W) of the layer that it encodes to maps.
+
+    An atom's part is its code times its direction. The difference of that part is added; all else of the maps, what no
+    atom gives back included, stays.
+
+    Parameters
+    ----------
+    edited : EditedMaps
+        Of the maps of atoms.
+    encoder : Encoder
+    """
+
+    def __init__(self, edited: EditedMaps, encoder: "Encoder") -> None:
+        self._edited, self._encoder = edited, encoder
+
+    def __call__(self, maps: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        codes = self._encoder(maps)
+        difference = (self._edited(codes) - codes).double()
+        return maps + torch.einsum("bkhw,kc->bchw", difference, self._encoder.atoms).to(maps.dtype)
 
 
 def silenced(neurons: "torch.Tensor") -> Any:

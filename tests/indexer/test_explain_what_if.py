@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import indexer
+from indexer.dictionaries.learn import Recipe
 from indexer.errors import ImageUnavailable, InvalidRequest, NotFound, Stopped
 from indexer.explain.edits import Edit
 from indexer.explain.group import why_group
@@ -19,6 +20,8 @@ from indexer.explain.sources import spread
 from indexer.explain.what_if import Changed, WhatIf, what_if
 from indexer.explain.why import why
 from indexer.jobs.build import build
+from indexer.jobs.dictionary import learn_into
+from indexer.network.encoding.files import read_dictionary
 from indexer.network.forward import Network
 from indexer.query.index import Index
 from tests.conftest import build_request, write_photos
@@ -262,6 +265,30 @@ def test_one_output_gives_no_answers_but_a_why(tmp_path: Path, photos: Path) -> 
         assert (len(said["heat"]["y"]), len(said["heat"]["x"])) == (12, 18)
         with pytest.raises(NotFound, match="has the outputs 0 to 0, not 1"):
             why(index, network, image, "b", for_="1")
+
+
+def test_an_atom_that_is_silenced_is_its_part_taken_off(tmp_path: Path, photos: Path) -> None:
+    path = build_own(photos, tmp_path / "own", "Net")
+    learn_into(path, "few", Recipe("a", "sae", 5, cells=400, k=2, steps=60, rate=5e-3))
+    with Case(path, "Net", photos).index as index:
+        case = Case(path, "Net", photos)
+        file = index.layer("a~few").info.dictionary.file
+        encoder = read_dictionary(path / file, file).encoder
+
+        def change(maps: torch.Tensor) -> None:
+            codes = encoder(maps)
+            for atom, factor in ((1, -1.0), (3, 1.5)):
+                maps += factor * codes[:, atom, None] * encoder.atoms[atom][None, :, None, None].float()
+
+        edits = [Edit(1), Edit(3, "scale", 2.5)]
+        result = what_if(index, case.network, "a~few", edits, exact=True)
+        check(case, result, case.plain("a"), case.plain("a", change), np.arange(COUNT))
+        kept = what_if(index, case.network, "a~few", edits)
+        assert kept.way == "from kept maps of a"
+        assert kept.rounding_after.largest < 1e-2
+        assert what_if(index, case.network, "a~few", []).changed == []
+        with pytest.raises(InvalidRequest, match="layer must be one of a, b, head, not 'a~few'"):
+            why(index, case.network, case.ids[0], "a~few")
 
 
 def test_originals_that_are_gone_are_named_where_they_are_needed(tmp_path: Path) -> None:

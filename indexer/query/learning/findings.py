@@ -92,9 +92,8 @@ def _confused(report: Json) -> Iterator[str]:
         )
         if about["matched"] == ORDER:
             yield (
-                "The network's categories are not known, so classes were matched with its outputs by their order, as "
-                "torchvision's ImageFolder counts them. If a class was renamed, added or left out since training, this "
-                "accuracy is false."
+                "Classes were matched with the network's outputs by their order, as was asked for. If a class was "
+                "renamed, added or left out since training, this accuracy is false."
             )
         if about["most_confused"]:
             worst = about["most_confused"][0]
