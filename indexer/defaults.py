@@ -39,3 +39,10 @@ WHY_NEURONS: Final = 10
 """How many neurons for, and how many against, an answer are shown."""
 GROUP_IMAGES: Final = 32
 """How many images of a group are explained."""
+
+MADE_WAYS: Final = ("fourier", "maco", "pixels")
+"""Parametrisations of made images; see `indexer.synthesis.parametrisations`."""
+MADE_STEPS: Final = 256
+MADE_RATE: Final = 0.05
+MADE_BATCH: Final = 8
+"""How many images are made at once on a CPU."""
