@@ -42,6 +42,8 @@ GROUP_IMAGES: Final = 32
 
 MADE_WAYS: Final = ("fourier", "maco", "pixels")
 """Parametrisations of made images; see `indexer.synthesis.parametrisations`."""
+MADE_AIMS: Final = ("mean", "centre")
+"""Of optimal inputs; see `indexer.synthesis.recipe.Settings`."""
 MADE_STEPS: Final = 256
 MADE_RATE: Final = 0.05
 MADE_BATCH: Final = 8

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from indexer.defaults import MADE_RATE, MADE_STEPS, MADE_WAYS
+from indexer.defaults import MADE_AIMS, MADE_RATE, MADE_STEPS, MADE_WAYS
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.index.configuration import Configuration
 
@@ -19,7 +19,6 @@ VERSION: Final = 1
 TEXT: Final = "unitscope"
 """The key of the recipe among a PNG's texts."""
 MAX_STEPS: Final = 4096
-_AIMS: Final = ("mean", "centre")
 _MOST_BYTES: Final = 1 << 26
 
 
@@ -50,7 +49,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (("way", self.way, MADE_WAYS), ("aim", self.aim, _AIMS)):
+        for name, value, allowed in (("way", self.way, MADE_WAYS), ("aim", self.aim, MADE_AIMS)):
             if value not in allowed:
                 raise InvalidRequest(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
         if not 1 <= self.steps <= MAX_STEPS:

@@ -1,17 +1,23 @@
 """Optimal inputs of a tiny network's neurons, and how far to trust them."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import indexer
+from indexer.cli import main
 from indexer.errors import BadActivations, DamagedFile, InvalidRequest, NotFound, Stopped
 from indexer.jobs.build import build
+from indexer.jobs.upkeep.compact import compact
+from indexer.jobs.upkeep.remove import remove
 from indexer.network.forward import Network
 from indexer.query.index import Index
 from indexer.synthesis.differentiable import Differentiable
+from indexer.synthesis.kept import kept_optimal
 from indexer.synthesis.optimal import Maker, optimal
 from indexer.synthesis.recipe import Settings, from_png
 from tests.conftest import build_request, write_photos
@@ -139,3 +145,64 @@ def test_what_cannot_be_made_is_refused(index: Index, network: Network) -> None:
         broken.model.module.get_parameter("2.weight").fill_(torch.nan)
     with pytest.raises(BadActivations, match="2 became NaN or infinite"):
         optimal(index, broken, "2", 0)
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert main([str(argument) for argument in arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_command_keeps_images_and_goes_on_where_it_ended(
+    index: Index, network: Network, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("make", "optimal", index.path, "--layer", "1", "--steps", 10, "--batch", 2)
+    assert kept_optimal(index, "1", 3) is None
+    out = command(capsys, *asked, "--neurons", "3")
+    kept = kept_optimal(index, "1", 3)
+    made = optimal(index, network, "1", 3, Settings(steps=10))
+    assert kept is not None
+    assert kept.data == made.png()
+    trust = made.trust
+    beside = f"{trust.ratio:.2f} of the highest photograph ({trust.transformed_ratio:.2f} on fresh views)"
+    earlier = f"0: farther than {trust.earlier[0].farther_than:.0f} % of 12 photographs"
+    assert out == f"3: activation {trust.activation:.4g}, {beside}; {earlier}\n"
+    out = command(capsys, *asked, "--neurons", "all")
+    assert "1 were there already: 3\n1 cannot be moved: 1\n" in out
+    assert [line.split(":")[0] for line in out.splitlines()[:4]] == ["0", "2", "4", "5"]
+    assert "3: " in command(capsys, *asked, "--neurons", "3", "--seed", 1).splitlines()[0]
+
+
+def test_kept_images_outlive_generations_and_are_checked(
+    index: Index, network: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "index"
+    shutil.copytree(index.path, own)
+    command(capsys, "make", "optimal", own, "--layer", "2", "--neurons", "1", "--steps", 2)
+    remove(own, ids=[0])
+    compact(own)
+    with indexer.open(own) as later:
+        assert later.generation == 3
+        kept = kept_optimal(later, "2", 1)
+        assert kept is not None
+        assert kept.data == optimal(index, network, "2", 1, Settings(steps=2)).png()
+        file = next((own / "made" / "2").glob("*/000001.png"))
+        (file.parent / "000002.png").write_bytes(kept.data)
+        with pytest.raises(DamagedFile, match=r"made/2/\w+/000002.png: is not of this neuron"):
+            kept_optimal(later, "2", 2)
+        file.write_bytes(kept.data[:-40])
+        with pytest.raises(DamagedFile, match=r"000001.png"):
+            kept_optimal(later, "2", 1)
+    assert "1: activation" in command(capsys, "make", "optimal", own, "--layer", "2", "--neurons", "1", "--steps", 2)
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (("--layer", "2", "--neurons", "99"), "layer 2 has the neurons 0 to 3, not 99"),
+    (("--layer", "2", "--neurons", "x"), "neurons must be numbers with commas"),
+    (("--layer", "2", "--neurons", "1", "--steps", "0"), "steps must be 1 to 4096, not 0"),
+    (("--layer", "2", "--neurons", "1", "--batch", "0"), "batch must be 1 to 256, not 0"),
+])  # fmt: skip
+def test_the_command_says_in_one_line_why_not(
+    index: Index, arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["make", "optimal", str(index.path), *arguments]) == 1
+    assert said in capsys.readouterr().err

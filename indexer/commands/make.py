@@ -1,0 +1,18 @@
+"""``make``: make images for neurons."""
+
+import argparse
+
+from indexer.commands.making import optimal
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    uses = command.add_subparsers(dest="use", required=True, metavar="USE")
+    for name, module, text in (("optimal", optimal, "what neurons would like to see, kept beside the index"),):
+        parser = uses.add_parser(name, help=text, description=text)
+        module.add_options(parser)
+        parser.set_defaults(make=module.run)
+
+
+def run(options: argparse.Namespace) -> int:
+    code: int = options.make(options)
+    return code
