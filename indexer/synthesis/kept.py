@@ -53,7 +53,9 @@ def kept_optimal(index: Index, layer: str, neuron: int) -> Kept | None:
     except (OSError, ValueError) as error:
         raise DamagedFile(name, "cannot be read") from error
     pixels, about = from_png(data, name)
-    recipe = about.get("recipe", {})
+    if not {"recipe", "trust", "generation"} <= about.keys():
+        raise DamagedFile(name, "lacks its recipe or its figures")
+    recipe = about["recipe"]
     mine = {"weights": index.manifest.configuration.weights_digest, "layer": layer, "neuron": neuron}
     if pixels.shape[:2] != index.manifest.configuration.preprocessing.input_size or mine.items() - recipe.items():
         raise DamagedFile(name, "is not of this neuron")

@@ -49,6 +49,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", float(self.rate))  # so that the same recipe has the same text
         for name, value, allowed in (("way", self.way, MADE_WAYS), ("aim", self.aim, MADE_AIMS)):
             if value not in allowed:
                 raise InvalidRequest(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from service.jobs.importance import run_importance
+from service.jobs.make import run_make
 from service.jobs.what_if import run_what_if
 from service.jobs.why import run_why
 from service.jobs.work import Work
@@ -33,4 +34,5 @@ KINDS: Final[dict[str, Kind]] = {
     "what-if": Kind(1, run_what_if),
     "importance": Kind(1, run_importance),
     "why": Kind(1, run_why),
+    "make": Kind(1, run_make),
 }

@@ -56,6 +56,22 @@ def changed(links: Links, index: Index, one: Json) -> Json:
     return one | {"links": urls}
 
 
+def optimal_url(script_root: str, index: str, layer: str, neuron: int) -> str:
+    """The URL of a neuron's optimal input; that of the picture ends in ``.png``."""
+    return f"{index_url(script_root, index)}/layers/{quote(layer, safe='')}/neurons/{neuron}/optimal"
+
+
+def made(links: Links, own: str, result: Json) -> Json:
+    """The images that a job has made, with links to their files."""
+    layer = result["layer"]
+    images = [
+        {name: value for name, value in one.items() if name != "png"}
+        | {"links": {"picture": f"{own}/images/{number}/picture.png", "neuron": links.neuron(layer, one["neuron"])}}
+        for number, one in enumerate(result["images"])
+    ]
+    return result | {"images": images, "links": {"layer": links.layer(layer)}}
+
+
 def importance(links: Links, result: Json) -> Json:
     """The importance of each neuron of a layer."""
     return _with_neurons(links, result, "neurons")

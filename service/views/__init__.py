@@ -20,6 +20,7 @@ from service.views import (
     layers,
     learning,
     lookup,
+    made,
     operations,
     points,
     search,
@@ -48,6 +49,10 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         job_results.list_changed,
         job_results.get_importance,
         job_results.get_group_why,
+        made.start_make,
+        made.get_optimal,
+        made.get_optimal_picture,
+        made.get_made_picture,
     ),
     handlers.answer: (
         indexes.get_index,

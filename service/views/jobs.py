@@ -36,7 +36,7 @@ def start_what_if(
 
     in_order = sorted(asked, key=lambda edit: edit.neuron)  # whose order does not matter
     parameters = {"layer": layer, "edits": [edit.as_dict() for edit in in_order], "class": class_, "exact": exact}
-    return _submit(services, "what-if", index, parameters, check)
+    return submit(services, "what-if", index, parameters, check)
 
 
 def start_importance(services: Services, index: str, layer: str, images: int, neurons: list[int] | None) -> Response:
@@ -47,7 +47,7 @@ def start_importance(services: Services, index: str, layer: str, images: int, ne
             held.layer(layer).check_neuron(neuron)
         answering_outputs(held)
 
-    return _submit(services, "importance", index, {"layer": layer, "images": images, "neurons": asked}, check)
+    return submit(services, "importance", index, {"layer": layer, "images": images, "neurons": asked}, check)
 
 
 def start_why(
@@ -78,7 +78,7 @@ def start_why(
         "layer": layer, "class": class_, "answered": answered, "images": ids, "for": for_, "against": against,
         "limit": limit, "sample": sample,
     }  # fmt: skip
-    return _submit(services, "why", index, parameters, check)
+    return submit(services, "why", index, parameters, check)
 
 
 def list_jobs(
@@ -127,7 +127,9 @@ def served_job(services: Services, id_: str) -> Job:
     return job
 
 
-def _submit(services: Services, kind: str, index: str, parameters: Json, check: Callable[[Index], None]) -> Response:
+def submit(services: Services, kind: str, index: str, parameters: Json, check: Callable[[Index], None]) -> Response:
+    """Accept a job, once its generation has passed the check."""
+
     def from_generation(held: OpenGeneration) -> tuple[Job, str]:
         check(held.index)
         version, number = KINDS[kind].version, held.index.generation
