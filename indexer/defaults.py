@@ -48,3 +48,5 @@ MADE_STEPS: Final = 256
 MADE_RATE: Final = 0.05
 MADE_BATCH: Final = 8
 """How many images are made at once on a CPU."""
+FOOLING_NORMS: Final = ("l2", "linf")
+"""How the change of an image is measured."""

@@ -2,12 +2,17 @@
 
 import argparse
 
-from indexer.commands.making import optimal
+from indexer.commands.making import fool, optimal
+
+_USES = (
+    ("optimal", optimal, "what neurons would like to see, kept beside the index"),
+    ("fool", fool, "an image changed a little that is answered otherwise, or noise that is answered with certainty"),
+)
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     uses = command.add_subparsers(dest="use", required=True, metavar="USE")
-    for name, module, text in (("optimal", optimal, "what neurons would like to see, kept beside the index"),):
+    for name, module, text in _USES:
         parser = uses.add_parser(name, help=text, description=text)
         module.add_options(parser)
         parser.set_defaults(make=module.run)

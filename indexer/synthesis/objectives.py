@@ -90,6 +90,21 @@ class Amplified:
 
 
 @dataclass(frozen=True)
+class Certain:
+    """Each image's own output, by the logarithm of its softmax: as certain as can be."""
+
+    layer: str
+    outputs: Sequence[int]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return (self.layer,)
+
+    def __call__(self, maps: Maps) -> torch.Tensor:
+        return _own(maps[self.layer].log_softmax(dim=1), self.outputs).mean(dim=(1, 2))
+
+
+@dataclass(frozen=True)
 class Different:
     """How far apart the images of a batch are at a layer: less the mean cosine between their Gram matrices (Olah et al.
     2017).

@@ -27,13 +27,13 @@ class Parametrisation(Protocol):
 class Pixels:
     """Each pixel for itself: what ascent makes of them is noise, which fools the network alone."""
 
-    def __init__(self, start: torch.Tensor, colours: Colours) -> None:
-        self._colours = colours
+    def __init__(self, start: torch.Tensor) -> None:
+        self._colours = Colours.plain()
         self.parameters = [start.clone().requires_grad_()]
 
     @classmethod
     def grey(cls, size: tuple[int, int], chances: Sequence[torch.Generator], device: torch.device) -> "Pixels":
-        return cls(_drawn((3, *size), chances, device) * _START, Colours.plain())
+        return cls(_drawn((3, *size), chances, device) * _START)
 
     def images(self) -> torch.Tensor:
         return self._colours.shown(self.parameters[0])

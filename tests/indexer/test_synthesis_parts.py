@@ -13,6 +13,7 @@ from indexer.synthesis.colours import Colours
 from indexer.synthesis.natural import natural_of
 from indexer.synthesis.objectives import (
     Amplified,
+    Certain,
     Different,
     Direction,
     NeuronAt,
@@ -38,7 +39,7 @@ def pictures(count: int, size: tuple[int, int], seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("objective", [
     NeuronMean("a", [2, 0]), NeuronAt("a", [1, 4]), NeuronAt("a", [1, 4], (0, 3)), Direction("a", {0: 1.5, 3: -2.0}),
-    Amplified("a"), Amplified("a", [1, 2]), Different("a"),
+    Amplified("a"), Certain("a", [3, 1]), Amplified("a", [1, 2]), Different("a"),
     Weighted([(2.0, NeuronMean("a", [0, 1])), (-0.5, Amplified("b")), (0.3, Different("b"))]),
 ])  # fmt: skip
 def test_gradients_are_finite_differences(objective: Objective) -> None:
