@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import indexer
 from indexer.cli import main
@@ -15,6 +16,9 @@ from indexer.jobs.build import build
 from indexer.jobs.upkeep.compact import compact
 from indexer.jobs.upkeep.remove import remove
 from indexer.network.forward import Network
+from indexer.pictures.crop import scale
+from indexer.pictures.made_column import with_made
+from indexer.pictures.sheet import sheet
 from indexer.query.index import Index
 from indexer.synthesis.differentiable import Differentiable
 from indexer.synthesis.kept import kept_optimal
@@ -206,3 +210,24 @@ def test_the_command_says_in_one_line_why_not(
 ) -> None:
     assert main(["make", "optimal", str(index.path), *arguments]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_a_sheet_begins_with_the_made_image(index: Index, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command(capsys, "make", "optimal", index.path, "--layer", "2", "--neurons", "0,3", "--steps", 2)
+    plain = sheet(index, "2", [3, 0], columns=2, rows=2, size=64)
+    drawn = with_made(index, "2", [3, 0], plain)
+    assert drawn.heads == ["made", "1", "2"]
+    for line, neuron in ((0, 3), (2, 0)):
+        kept = kept_optimal(index, "2", neuron)
+        assert kept is not None
+        assert drawn.tiles[line][0].text == f"{kept.about['trust']['ratio']:.2f}"
+        assert np.array_equal(
+            np.asarray(drawn.tiles[line][0].picture), np.asarray(scale(Image.fromarray(kept.pixels), 64))
+        )
+        assert drawn.tiles[line][1:] == plain.tiles[line]
+    assert drawn.tiles[1][0].text == ""
+    asked = ("sheet", index.path, "--layer", "2", "--made", "--columns", 3, "--out", tmp_path / "sheet.png")
+    command(capsys, *asked, "--neurons", "0,3")
+    assert (tmp_path / "sheet.png").is_file()
+    assert main([str(each) for each in (*asked, "--neurons", "0,2")]) == 1
+    assert "no image has been made for neuron 2 of 2" in capsys.readouterr().err
