@@ -2,11 +2,13 @@
 
 import argparse
 
-from indexer.commands.making import fool, optimal
+from indexer.commands.making import art, dream, fool, optimal
 
 _USES = (
     ("optimal", optimal, "what neurons would like to see, kept beside the index"),
     ("fool", fool, "an image changed a little that is answered otherwise, or noise that is answered with certainty"),
+    ("dream", dream, "an image in which a layer sees more of what it sees already"),
+    ("art", art, "an image with the content of one and the style of another"),
 )
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer.commands.making.writing import check_png, write
 from indexer.commands.options.explaining import add_explaining_options, picture_named, print_found
 from indexer.commands.options.shared import add_index
 from indexer.defaults import FOOLING_NORMS
@@ -37,15 +38,11 @@ def run(options: argparse.Namespace) -> int:
 
     if options.noise == (options.image is not None) or (options.noise and options.target is None):
         raise InvalidRequest("name one IMAGE, or --noise with a --target")
-    if options.out.suffix.lower() != ".png":
-        raise InvalidRequest(f"{options.out} must end in .png, as any other file would lose what was made")
+    check_png(options.out)
     with open(options.index, options.images) as index:
         network = index.network(options.weights, options.device, options.model)
         made = _noise(index, network, options) if options.noise else _fooled(index, network, options)
-    try:
-        options.out.write_bytes(made.png())
-    except OSError as error:
-        raise InvalidRequest(f"{options.out} cannot be written: {error.strerror}") from error
+    write(options.out, made.png())
     return 0
 
 
