@@ -50,6 +50,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         job_results.get_importance,
         job_results.get_group_why,
         made.start_make,
+        made.start_fool,
         made.get_optimal,
         made.get_optimal_picture,
         made.get_made_picture,

@@ -67,6 +67,8 @@ def _body(question: Question, job: Job, result: Json) -> Json:
     own = payloads.job_url(question.request.script_root, job.id)
     if job.request.kind == "what-if":
         body = payloads.what_if(question.links, own, result)
+    elif job.request.kind == "fool":
+        body = payloads.fooled(question.links, question.index, own, result)
     elif job.request.kind == "make":
         body = payloads.made(question.links, own, result)
     else:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from flask import Response
 
 from indexer.errors import NotFound
+from indexer.explain.outputs import answering_outputs, output_named
 from indexer.query.index import Index
 from indexer.synthesis.kept import kept_optimal
 from indexer.synthesis.recipe import Settings
@@ -19,6 +20,8 @@ from service.views.job_results import result_of
 from service.views.jobs import served_job, submit
 
 _PNG: Final = "image/png"
+_MAKING: Final = ("make", "fool")
+"""Kinds of jobs that make images."""
 
 
 def start_make(services: Services, index: str, use: str, layer: str, neurons: list[int], **settings: Any) -> Response:
@@ -31,6 +34,19 @@ def start_make(services: Services, index: str, use: str, layer: str, neurons: li
 
     settings["rate"] = float(settings["rate"])
     return submit(services, "make", index, {"use": use, "layer": layer, "neurons": asked, **settings}, check)
+
+
+def start_fool(
+    services: Services, index: str, image: int, target: str | None, norm: str, most: float | None
+) -> Response:
+    def check(held: Index) -> None:
+        held.image(image)
+        answering_outputs(held)
+        if target is not None:
+            output_named(held, target)
+
+    parameters = {"image": image, "target": target, "norm": norm, "most": None if most is None else float(most)}
+    return submit(services, "fool", index, parameters, check)
 
 
 def get_optimal(services: Services, index: str, layer: str, neuron: int) -> Response:
@@ -61,7 +77,7 @@ def get_made_picture(services: Services, job: str, number: int) -> Response:
     found = served_job(services, job)
 
     def from_generation(held: OpenGeneration) -> Response:
-        images = result_of(services, held, found).get("images", []) if found.request.kind == "make" else []
+        images = result_of(services, held, found).get("images", []) if found.request.kind in _MAKING else []
         if number >= len(images):
             raise NotFound(f"job {job} has made {len(images)} images, numbered from 0; it has no image {number}")
         png = base64.b64decode(images[number]["png"])

@@ -35,3 +35,17 @@ def test_an_image_is_made_and_stays(browser: Browser, address: str) -> None:
         visit.open("#/jobs")
         page.get_by_role("link", name="make").click()
         expect(page.get_by_role("heading", name="Neuron 2")).to_be_visible()
+
+
+def test_an_image_is_fooled_and_the_slider_shows_more_of_either(browser: Browser, address: str) -> None:
+    with visiting(browser, address, **DESKTOP) as visit:
+        page = visit.open("#/index/images/0")
+        page.get_by_role("button", name="Fool the network").click()
+        fooled = page.get_by_role("region", name="Fooled")
+        expect(fooled.get_by_role("heading", name="Neurons that turned")).to_be_visible(timeout=60_000)
+        expect(fooled.get_by_role("img", name="After")).to_be_visible()
+        fooled.get_by_role("slider").fill("20")
+        expect(fooled.locator(".before-after-over")).to_have_css("clip-path", "inset(0px 0px 0px 20%)")
+        assert serious_findings(page) == []
+        page.reload()
+        expect(page.get_by_role("heading", name="Neurons that turned")).to_be_visible()

@@ -3,14 +3,16 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import indexer
 from indexer.network.restore import network_of
 from indexer.query.index import Index
+from indexer.synthesis.fooling import fool
 from indexer.synthesis.kept import keep_optimal
 from indexer.synthesis.optimal import Maker, Optimal
-from indexer.synthesis.recipe import Settings
+from indexer.synthesis.recipe import Settings, from_png
 from tests.planted import build_planted, numbered, write_colours
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
@@ -95,3 +97,29 @@ def test_wrong_requests_are_refused_before_anything_waits(
     assert answer.status_code == status
     assert words in str(answer.json)
     assert client.get("/v1/jobs").json["total"] == 0
+
+
+def test_a_job_fools_as_the_library_does(client: ConformingClient, own: Path) -> None:
+    with indexer.open(own) as index:
+        record = index.find_images(limit=1).items[0]
+        pixels = index.manifest.configuration.preprocessing.pixels(index.picture(record))
+        expected = fool(index, network_of(index.manifest.configuration, model=MODEL), pixels)
+    url = f"{INDEX}/images/{record.id}/fool"
+    job = ended(client, client.post(url, json={}).headers["Location"])
+    assert (job["state"], job["links"]["again"]) == ("done", url)
+    result = client.get(job["links"]["result"]).json
+    for name, value in expected.as_dict().items():
+        if name != "turning":
+            assert result[name] == value
+    for mine, theirs in zip(result["turning"], expected.turning, strict=True):
+        assert {"layer": mine["layer"], "on": mine["on"], "off": mine["off"]} == {
+            "layer": theirs.layer, "on": theirs.on, "off": theirs.off
+        }  # fmt: skip
+        assert [one["neuron"] for one in mine["strongest"]] == [one.neuron for one in theirs.strongest]
+        assert {client.get(link).status_code for one in mine["strongest"] for link in one["links"].values()} <= {200}
+    before, after = (from_png(client.get(result["links"][name]).data, name)[0] for name in ("before", "after"))
+    assert np.array_equal(before, pixels)
+    assert np.array_equal(after, expected.after)
+    assert client.post(f"{INDEX}/images/99/fool", json={}).status_code == 404
+    assert client.post(url, json={"target": "unicorn"}).status_code == 404
+    assert client.post(url, json={"norm": "l1"}).status_code == 422

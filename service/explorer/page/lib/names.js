@@ -20,6 +20,7 @@ export const api = {
   layerClass: (index, layer, name) => path('indexes', index, 'layers', layer, 'classes', name),
   images: (index) => path('indexes', index, 'images'),
   image: (index, image) => path('indexes', index, 'images', String(image)),
+  fool: (index, image) => path('indexes', index, 'images', String(image), 'fool'),
   lookup: (index) => path('indexes', index, 'lookup'),
   whatIf: (index) => path('indexes', index, 'what-if'),
   importance: (index, layer) => path('indexes', index, 'layers', layer, 'importance'),
