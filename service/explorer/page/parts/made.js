@@ -47,7 +47,7 @@ function Shown({ about }) {
       <div><dt title=${`Mean of ${trust.views} views, moved, turned and scaled`}>on fresh views</dt><dd>${times(trust.transformed_ratio)}</dd></div>
     </dl>
     ${trust.earlier.length > 0 && html`<p class="quiet">${trust.earlier.map((one) => html`<span key=${one.layer}>At ${one.layer} it is
-      farther from the mean image than ${number(one.farther_than)} % of ${one.photographs} images; ${number(one.beyond)} % of the
+      farther from the mean image than ${one.farther_than === 100 ? `all ${one.photographs} images` : `${number(one.farther_than)} % of ${one.photographs} images`}; ${number(one.beyond)} % of the
       neurons there are beyond all of them. </span>`)}</p>`}
     <p class="quiet">${recipe.way}, ${recipe.steps} steps, seed ${recipe.seed}.</p>`;
 }
