@@ -51,3 +51,14 @@ HALF_MAX: Final = 65504.0
 
 DICTIONARY_METHODS: Final = ("kmeans", "nmf", "sae")
 """Ways to learn a dictionary; see `indexer.dictionaries`."""
+
+MADE_WAYS: Final = ("fourier", "maco", "pixels")
+"""Parametrisations of made images; see `indexer.synthesis.parametrisations`."""
+MADE_AIMS: Final = ("mean", "centre")
+"""Of optimal inputs; see `indexer.synthesis.recipe.Settings`."""
+MADE_STEPS: Final = 256
+MADE_RATE: Final = 0.05
+MADE_BATCH: Final = 8
+"""How many images are made at once on a CPU."""
+FOOLING_NORMS: Final = ("l2", "linf")
+"""How the change of an image is measured."""

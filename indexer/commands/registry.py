@@ -51,6 +51,7 @@ COMMANDS: Final = (
     _here("trend", "show how indexes of a network change over its training"),
     _here("sheet", "draw the top patches of neurons, one line for each neuron"),
     _here("saliency", "draw why a neuron fires at a cell of an image"),
+    _here("make", "make images for neurons: what each would like to see"),
     _here("export", "write top patches as a COCO data set (labels.json, data/) with crops"),
     _here("page", "write one HTML file, with all pictures in it, that shows what the neurons fire for"),
 )

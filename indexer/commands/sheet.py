@@ -13,6 +13,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--neurons", required=True, help="their numbers, separated by commas")
     command.add_argument("--columns", type=int, default=10, help="patches in a line (%(default)s)")
     command.add_argument("--rows", type=int, default=1, help="lines for each neuron (%(default)s)")
+    command.add_argument("--made", action="store_true", help="begin each line with the image made for the neuron")
     command.add_argument("--class", dest="class_", help="only images of this class")
     formats = ", ".join(SHEET_FORMATS)
     command.add_argument("--out", type=Path, required=True, help=f"a file whose name ends in {formats}")
@@ -26,15 +27,17 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from indexer.pictures.made_column import with_made
     from indexer.pictures.sheet import neuron_numbers, sheet
     from indexer.pictures.sheet_draw import save
     from indexer.query.index import open
 
     names = ("columns", "rows", "size", "context", "class_", "y", "x")
     with open(options.index, options.images) as index:
-        made = sheet(
-            index, options.layer, neuron_numbers(options.neurons), **{name: getattr(options, name) for name in names}
-        )
-    save(made, options.out)
-    say_lost(made.lost, options)
+        neurons = neuron_numbers(options.neurons)
+        drawn = sheet(index, options.layer, neurons, **{name: getattr(options, name) for name in names})
+        if options.made:
+            drawn = with_made(index, options.layer, neurons, drawn)
+    save(drawn, options.out)
+    say_lost(drawn.lost, options)
     return 0

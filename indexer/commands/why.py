@@ -1,12 +1,11 @@
 """``why``: say which neurons made the network answer so."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.commands.options.explaining import add_explaining_options, print_found
+from indexer.commands.options.explaining import add_explaining_options, picture_named, print_found
 from indexer.commands.options.shared import add_index
-from indexer.defaults import GROUP_IMAGES, MAX_PIXELS, WHY_NEURONS
+from indexer.defaults import GROUP_IMAGES, WHY_NEURONS
 from indexer.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def _of_image(index: "Index", options: argparse.Namespace) -> dict[str, Any]:
     from indexer.explain.why import explained, question
 
     asked = question(index, options.layer, options.for_, options.against, options.limit)
-    picture = _picture(index, options.image)
+    picture = picture_named(index, options.image)
     said = _said(index, options, asked, picture)
     return explained(index, asked, said, *picture.size).as_dict()
 
@@ -78,23 +77,6 @@ def _said(index: "Index", options: argparse.Namespace, asked: "Asked", picture: 
 
     network = index.network(options.weights, options.device, options.model)
     return explain(network, asked, network.model.preprocessing.pixels(picture))
-
-
-def _picture(index: "Index", image: str) -> "Image":
-    """An image by its id, its path in the index, or the name of a file."""
-    from indexer.images.reading import read_file, read_picture
-    from indexer.store.remote import parse_location
-
-    if image.isascii() and image.isdigit():
-        return index.picture(index.image(int(image)))
-    if Path(image).is_file():
-        return read_picture(
-            read_file(parse_location(image)), MAX_PIXELS, index.manifest.configuration.preprocessing.value_range
-        )
-    row = index.images.find_path(image)
-    if row is None:
-        raise InvalidRequest(f"{image} is not an image's id, not a path in the index, and not a file")
-    return index.picture(index.image(int(index.images.id[row])))
 
 
 def _print(found: dict[str, Any]) -> None:

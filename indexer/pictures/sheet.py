@@ -54,6 +54,8 @@ class Sheet:
         At most ``columns`` tiles for each line.
     lost : LostOriginals
         The originals that placeholders stand for.
+    heads : list of str, optional
+        The text above each column; by default its number.
     """
 
     title: str
@@ -62,6 +64,7 @@ class Sheet:
     lines: list[Line]
     tiles: list[list[Tile]]
     lost: LostOriginals = field(default_factory=LostOriginals)
+    heads: list[str] | None = None
 
 
 def sheet(

@@ -118,8 +118,9 @@ def _rules(layout: Layout) -> Iterator[tuple[int, int, int]]:
 def _texts(sheet: Sheet, layout: Layout) -> Iterator[Text]:
     large, small = layout.fonts
     yield Text(layout.label_x, layout.header_y, sheet.title, small, "l", _GREY)
-    for number, x in enumerate(layout.columns, 1):
-        yield Text(x, layout.header_y, str(number), small, "m", _GREY)
+    heads = sheet.heads or [str(number) for number in range(1, sheet.columns + 1)]
+    for head, x in zip(heads, layout.columns, strict=True):
+        yield Text(x, layout.header_y, head, small, "m", _GREY)
     for line, label_y, note_y in zip(sheet.lines, layout.label_y, layout.note_y, strict=True):
         if line.label:
             yield Text(layout.label_x, label_y, line.label, large, "l", _INK)

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from service.jobs.fool import run_fool
 from service.jobs.importance import run_importance
+from service.jobs.make import run_make
 from service.jobs.upload_why import run_upload_why
 from service.jobs.what_if import run_what_if
 from service.jobs.why import run_why
@@ -35,4 +37,6 @@ KINDS: Final[dict[str, Kind]] = {
     "importance": Kind(1, run_importance),
     "why": Kind(1, run_why),
     "upload-why": Kind(1, run_upload_why),
+    "make": Kind(1, run_make),
+    "fool": Kind(1, run_fool),
 }

@@ -32,6 +32,8 @@ def links(script_root: str, job: str, kind: str, index: str, parameters: Json, *
     own, base = job_url(script_root, job), index_url(script_root, index)
     if kind in OF_A_LAYER:
         again = f"{base}/layers/{quote(str(parameters['layer']), safe='')}/{kind}"
+    elif kind == "fool":
+        again = f"{base}/images/{parameters['image']}/fool"
     else:
         again = f"{base}/{kind}"
     return {
@@ -57,6 +59,33 @@ def changed(links: Links, index: Index, one: Json) -> Json:
     return one | {"links": urls}
 
 
+def optimal_url(script_root: str, index: str, layer: str, neuron: int) -> str:
+    """The URL of a neuron's optimal input; that of the picture ends in ``.png``."""
+    return f"{index_url(script_root, index)}/layers/{quote(layer, safe='')}/neurons/{neuron}/optimal"
+
+
+def fooled(links: Links, index: Index, own: str, result: Json) -> Json:
+    """A changed image, and the neurons that turned."""
+    turning = [
+        layer | {"strongest": _linked_neurons(links, layer["layer"], layer["strongest"])} for layer in result["turning"]
+    ]
+    before, after = (f"{own}/images/{number}/picture.png" for number in range(2))
+    body = {name: value for name, value in result.items() if name != "images"}
+    record = index.image(result["image"])
+    return body | {"turning": turning, "links": {"image": links.image(record), "before": before, "after": after}}
+
+
+def made(links: Links, own: str, result: Json) -> Json:
+    """The images that a job has made, with links to their files."""
+    layer = result["layer"]
+    images = [
+        {name: value for name, value in one.items() if name != "png"}
+        | {"links": {"picture": f"{own}/images/{number}/picture.png", "neuron": links.neuron(layer, one["neuron"])}}
+        for number, one in enumerate(result["images"])
+    ]
+    return result | {"images": images, "links": {"layer": links.layer(layer)}}
+
+
 def importance(links: Links, result: Json) -> Json:
     """The importance of each neuron of a layer."""
     return _with_neurons(links, result, "neurons")
@@ -80,12 +109,12 @@ def upload_why(links: Links, result: Json) -> Json:
 def _with_neurons(links: Links, result: Json, *lists: str) -> Json:
     """The result with links of its neurons and of their layer."""
     layer = result["layer"]
-    linked = {
-        name: [
-            one
-            | {"links": {"self": links.neuron(layer, one["neuron"]), "patches": links.patches(layer, one["neuron"])}}
-            for one in result[name]
-        ]
-        for name in lists
-    }
+    linked = {name: _linked_neurons(links, layer, result[name]) for name in lists}
     return result | linked | {"links": {"layer": links.layer(layer)}}
+
+
+def _linked_neurons(links: Links, layer: str, neurons: list[Json]) -> list[Json]:
+    return [
+        one | {"links": {"self": links.neuron(layer, one["neuron"]), "patches": links.patches(layer, one["neuron"])}}
+        for one in neurons
+    ]

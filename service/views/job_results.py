@@ -67,14 +67,18 @@ def _body(question: Question, job: Job, result: Json) -> Json:
     own = payloads.job_url(question.request.script_root, job.id)
     if job.request.kind == "what-if":
         body = payloads.what_if(question.links, own, result)
+    elif job.request.kind == "fool":
+        body = payloads.fooled(question.links, question.index, own, result)
+    elif job.request.kind == "make":
+        body = payloads.made(question.links, own, result)
     else:
         body = _OF_KIND[job.request.kind](question.links, result)
     about = {"job": job.id, "kind": job.request.kind, "index": question.name, "generation": job.request.generation}
     return about | body
 
 
-def _answer(services: Services, job: Job, view: Callable[[Question, Job, Json], Json], *arguments: Any) -> Response:
-    """The result of a job, as a view shows it.
+def result_of(services: Services, held: OpenGeneration, job: Job) -> Json:
+    """The result of a job about the generation that is served.
 
     Raises
     ------
@@ -83,19 +87,26 @@ def _answer(services: Services, job: Job, view: Callable[[Question, Job, Json], 
     ResultGone
         Its generation is no longer served: there may be images in it that were removed.
     """
+    asked = job.request
+    if held.state != asked.state:
+        again = payloads.links("", job.id, asked.kind, asked.index, asked.parameters, has_result=False)["again"]
+        raise ResultGone(
+            f"job {job.id} is about generation {asked.generation} of {asked.index}, and {held.index.generation} is "
+            f"served; ask again: POST {again}"
+        )
+    result = services.jobs.result(job) if job.state == "done" else None
+    if result is None:
+        why = f": {job.detail}" if job.detail else ""
+        raise NotFound(f"job {job.id} is {'lost' if job.state == 'done' else job.state} and has no result{why}")
+    return result
+
+
+def _answer(services: Services, job: Job, view: Callable[[Question, Job, Json], Json], *arguments: Any) -> Response:
+    """The result of a job, as a view shows it; see `result_of`."""
     request, asked = current_request(), job.request
 
     def from_generation(held: OpenGeneration) -> Response:
-        if held.state != asked.state:
-            again = payloads.links("", job.id, asked.kind, asked.index, asked.parameters, has_result=False)["again"]
-            raise ResultGone(
-                f"job {job.id} is about generation {asked.generation} of {asked.index}, and {held.index.generation} is "
-                f"served; ask again: POST {again}"
-            )
-        result = services.jobs.result(job) if job.state == "done" else None
-        if result is None:
-            why = f": {job.detail}" if job.detail else ""
-            raise NotFound(f"job {job.id} is {'lost' if job.state == 'done' else job.state} and has no result{why}")
+        result = result_of(services, held, job)
         etag = etags.tag(services.contract.digest, request.path, job.id, held.state, job.ended, arguments)
         body = view(question_of(request, asked.index, held, services), job, result)
         response = as_json(body)

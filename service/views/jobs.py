@@ -39,7 +39,7 @@ def start_what_if(
 
     in_order = sorted(asked, key=lambda edit: edit.neuron)  # whose order does not matter
     parameters = {"layer": layer, "edits": [edit.as_dict() for edit in in_order], "class": class_, "exact": exact}
-    return _submit(services, "what-if", index, parameters, check)
+    return submit(services, "what-if", index, parameters, check)
 
 
 def start_importance(services: Services, index: str, layer: str, images: int, neurons: list[int] | None) -> Response:
@@ -50,7 +50,7 @@ def start_importance(services: Services, index: str, layer: str, images: int, ne
             held.layer(layer).check_neuron(neuron)
         answering_outputs(held)
 
-    return _submit(services, "importance", index, {"layer": layer, "images": images, "neurons": asked}, check)
+    return submit(services, "importance", index, {"layer": layer, "images": images, "neurons": asked}, check)
 
 
 def start_why(
@@ -81,7 +81,7 @@ def start_why(
         "layer": layer, "class": class_, "answered": answered, "images": ids, "for": for_, "against": against,
         "limit": limit, "sample": sample,
     }  # fmt: skip
-    return _submit(services, "why", index, parameters, check)
+    return submit(services, "why", index, parameters, check)
 
 
 def start_upload_why(services: Services, index: str, for_: str | None, against: str | None, limit: int) -> Response:
@@ -96,7 +96,7 @@ def start_upload_why(services: Services, index: str, for_: str | None, against: 
 
     digest = hashlib.sha256(data).hexdigest()
     parameters = {"sha256": digest, "for": for_, "against": against, "limit": limit}
-    return _submit(services, "upload-why", index, parameters, check, data)
+    return submit(services, "upload-why", index, parameters, check, data)
 
 
 def list_jobs(
@@ -153,7 +153,7 @@ def _may_see(services: Services, job: Job) -> bool:
     return job.request.expires is None or services.admission.may_read_upload(current_request(), job.request.owner)
 
 
-def _submit(
+def submit(
     services: Services,
     kind: str,
     index: str,
@@ -161,6 +161,7 @@ def _submit(
     check: Callable[[Index], None],
     upload: bytes | None = None,
 ) -> Response:
+    """Accept a job, once its generation has passed the check; one about an upload is kept for a while."""
     expires = None if upload is None else time.time() + services.settings.upload_seconds
 
     def from_generation(held: OpenGeneration) -> tuple[Job, str]:

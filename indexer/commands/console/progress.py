@@ -32,8 +32,8 @@ class Bar:
     The job goes on even if standard error is closed.
     """
 
-    def __init__(self, does: str = "indexing") -> None:
-        self._does = does
+    def __init__(self, does: str = "indexing", unit: str = "image") -> None:
+        self._does, self._unit = does, unit
         self._bar: tqdm[NoReturn] | None = None
         self.reporter = Reporter(self._stage, self._total, self._progress, self._left_out, self._note)
 
@@ -44,7 +44,7 @@ class Bar:
         self.close()
 
     def _total(self, images: int) -> None:
-        self._bar = tqdm(total=images, unit="image", desc=self._does, file=_Tolerant())
+        self._bar = tqdm(total=images, unit=self._unit, desc=self._does, file=_Tolerant())
 
     def _progress(self, images: int) -> None:
         if self._bar is not None:

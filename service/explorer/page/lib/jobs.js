@@ -61,6 +61,8 @@ export function jobWords({ kind, parameters }) {
   if (kind === 'what-if') return `${parameters.layer}: ${editWords(parameters.edits)}${parameters.class ? `, images of ${parameters.class}` : ''}`;
   if (kind === 'importance') return `${parameters.layer}, ${many(parameters.images, 'image')}`;
   if (kind === 'why') return `${parameters.layer}: ${groupWords(parameters)}`;
+  if (kind === 'make') return `${parameters.layer}: ${parameters.use} of ${parameters.neurons.length > 1 ? many(parameters.neurons.length, 'neuron') : `neuron ${parameters.neurons[0]}`}`;
+  if (kind === 'fool') return `image ${parameters.image}${parameters.target === null ? '' : ` as ${parameters.target}`}, ${parameters.norm}`;
   return '';
 }
 

@@ -8,6 +8,7 @@ import { change } from '../lib/route.js';
 import { Bars, Histogram } from '../parts/charts.js';
 import { Choice, classOptions, Segmented, Switch } from '../parts/controls.js';
 import { html } from '../parts/html.js';
+import { Made } from '../parts/made.js';
 import { Category, State, Tiles } from '../parts/neuron-card.js';
 import { PatchCard, PatchWaiting, VIEWS } from '../parts/patch-card.js';
 import { Empty, Failure, Loading, More } from '../parts/states.js';
@@ -89,6 +90,8 @@ const NoPatches = ({ data, name }) => (data.dead
 function About({ index, data, query }) {
   const alike = useJson(withQuery(data.links.correlated, { limit: 6 }));
   return html`
+    <section aria-label="Made image"><h2>What it would like to see</h2>
+      <${Made} key=${`${data.layer} ${data.neuron}`} index=${index} layer=${data.layer} neuron=${data.neuron} /></section>
     <section><h2>Activations</h2><${Histogram} neuron=${data} />
       <dl class="facts">
         <div><dt>mean</dt><dd>${number(data.mean)}</dd></div>

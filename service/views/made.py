@@ -1,0 +1,123 @@
+"""Images made for neurons: those that lie beside an index, and those that jobs have made."""
+
+import base64
+from typing import Any, Final
+
+from flask import Response
+
+from indexer.errors import NotFound
+from indexer.explain.outputs import answering_outputs, output_named
+from indexer.query.index import Index
+from indexer.synthesis.kept import kept_optimal
+from indexer.synthesis.recipe import Settings
+from service.handlers import Json, Services, as_json
+from service.http import etags
+from service.http.current import current_request
+from service.indexes.generations import OpenGeneration
+from service.jobs.records import Request
+from service.payloads import jobs as payloads
+from service.views.job_results import result_of
+from service.views.jobs import served_job, submit
+
+_PNG: Final = "image/png"
+_MAKING: Final = ("make", "fool")
+"""Kinds of jobs that make images."""
+
+
+def start_make(services: Services, index: str, use: str, layer: str, neurons: list[int], **settings: Any) -> Response:
+    asked = sorted(int(neuron) for neuron in neurons)
+    Settings(**settings)
+
+    def check(held: Index) -> None:
+        for neuron in asked:
+            held.layer(layer).check_neuron(neuron)
+
+    settings["rate"] = float(settings["rate"])
+    return submit(services, "make", index, {"use": use, "layer": layer, "neurons": asked, **settings}, check)
+
+
+def start_fool(
+    services: Services, index: str, image: int, target: str | None, norm: str, most: float | None
+) -> Response:
+    def check(held: Index) -> None:
+        held.image(image)
+        answering_outputs(held)
+        if target is not None:
+            output_named(held, target)
+
+    parameters = {"image": image, "target": target, "norm": norm, "most": None if most is None else float(most)}
+    return submit(services, "fool", index, parameters, check)
+
+
+def get_optimal(services: Services, index: str, layer: str, neuron: int) -> Response:
+    def from_generation(held: OpenGeneration) -> Response:
+        found = _optimal(services, index, held, layer, neuron)
+        about = dict.fromkeys(_ABOUT) if found is None else found[0]
+        own = payloads.optimal_url(current_request().script_root, index, layer, neuron)
+        body = {"layer": layer, "neuron": neuron, **about, "links": {"picture": found and f"{own}.png"}}
+        return _finished(as_json(body), held.state, body)
+
+    return _asked(services, index, from_generation)
+
+
+def get_optimal_picture(services: Services, index: str, layer: str, neuron: int) -> Response:
+    def from_generation(held: OpenGeneration) -> Response:
+        found = _optimal(services, index, held, layer, neuron)
+        if found is None:
+            raise NotFound(
+                f"no image has been made for neuron {neuron} of {layer}; POST /v1/indexes/{index}/make with "
+                f'{{"use": "optimal", "layer": "{layer}", "neurons": [{neuron}]}} makes one'
+            )
+        return _finished(Response(found[1], content_type=_PNG), found[1])
+
+    return _asked(services, index, from_generation)
+
+
+def get_made_picture(services: Services, job: str, number: int) -> Response:
+    found = served_job(services, job)
+
+    def from_generation(held: OpenGeneration) -> Response:
+        images = result_of(services, held, found).get("images", []) if found.request.kind in _MAKING else []
+        if number >= len(images):
+            raise NotFound(f"job {job} has made {len(images)} images, numbered from 0; it has no image {number}")
+        png = base64.b64decode(images[number]["png"])
+        return _finished(Response(png, content_type=_PNG), png)
+
+    return _asked(services, found.request.index, from_generation)
+
+
+def _optimal(services: Services, name: str, held: OpenGeneration, layer: str, neuron: int) -> tuple[Json, bytes] | None:
+    """What is known of a neuron's optimal input, and its file: of the last job, or else from beside the index."""
+    held.index.layer(layer).check_neuron(neuron)
+    about = (name, held.state, layer, neuron)
+    done = [job for job in services.jobs.all() if job.state == "done" and _is_about(job.request, *about)]
+    for job in sorted(done, key=lambda job: (job.ended or 0, job.id), reverse=True):
+        for image in (services.jobs.result(job) or {}).get("images", []):
+            if image["neuron"] == neuron:
+                return {part: image[part] for part in _ABOUT}, base64.b64decode(image["png"])
+    kept = kept_optimal(held.index, layer, neuron)
+    return None if kept is None else ({part: kept.about[part] for part in _ABOUT}, kept.data)
+
+
+def _is_about(request: Request, name: str, state: str, layer: str, neuron: int) -> bool:
+    asked = request.parameters
+    return (
+        (request.kind, request.index, request.state) == ("make", name, state)
+        and asked["layer"] == layer
+        and neuron in asked["neurons"]
+    )
+
+
+_ABOUT: Final = ("recipe", "trust", "generation")
+
+
+def _asked(services: Services, index: str, view: Any) -> Response:
+    with services.time():
+        response: Response = services.catalog.ask(index, view)
+    return response
+
+
+def _finished(response: Response, *decides: Any) -> Response:
+    request = current_request()
+    etag = etags.tag(request.path, *decides)
+    return etags.finish(request, response, etag, etags.REVALIDATE)
