@@ -6,6 +6,7 @@ from indexer.errors import BadActivations
 from indexer.receptive_field import LayerTrace
 from indexer.receptive_field.layout import FORMS
 from indexer.receptive_field.maps import maps_of
+from indexer.receptive_field.parts import described, described_parts
 
 
 def as_maps(layer: str, output: object, trace: LayerTrace) -> torch.Tensor:
@@ -17,7 +18,7 @@ def as_maps(layer: str, output: object, trace: LayerTrace) -> torch.Tensor:
         The output is not a tensor, or its dimensions are not known to be those of a map or a vector.
     """
     if not isinstance(output, torch.Tensor):
-        raise BadActivations(f"layer {layer!r} gives a {type(output).__name__}, not a tensor; name a module inside it")
+        raise BadActivations(f"layer {layer!r} gives {described(output)}, not a tensor; {_advice(layer, output)}")
     if output.is_quantized:
         output = output.dequantize()
     maps = maps_of(output, trace)
@@ -34,3 +35,8 @@ def as_maps(layer: str, output: object, trace: LayerTrace) -> torch.Tensor:
         f"layer {layer!r} gives a tensor of shape {shape} with the dimensions {', '.join(trace.dims)}, which is "
         f"neither a map (N, C, H, W) nor a vector (N, C) an image; name another layer, or {advice}"
     )
+
+
+def _advice(layer: str, output: object) -> str:
+    parts = described_parts(layer, output)
+    return f"name a part of it: {parts}" if parts else "name a module inside it"
