@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from indexer.errors import BadActivations, InvalidRequest
 from indexer.explain.rest import rest_behind
 from indexer.images.geometry import Box
 from indexer.network.attribution import UnitModule
+from indexer.network.forward import Network
 from tests.indexer.test_layouts import Tokens, Unfollowed, network, picture
 
 SIZE = (32, 48)
@@ -198,3 +200,48 @@ def test_tokens_are_layers_of_one_cell_beside_the_map_of_patches(seed: int, atte
     assert made.traces["tower.tokens:token1"].field.box(0, 0) == Box(0, 0, 0, 0)  # it sees no pixel
     box = made.traces[f"{states}:token10"].field.box(0, 0)
     assert box == (Box(0, 0, 48, 32) if attends else Box(16, 8, 24, 16))  # patch 8: row 1, column 2
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (1, 2), (3, 5)])
+def test_one_bright_square_shows_in_its_cell_and_its_token_alone(row: int, column: int) -> None:
+    torch.manual_seed(row)
+    names = {f"tower.tokens:token{token}": token - 2 for token in (0, 2, 10, 25)}
+    made = network(Tower(False), "tower.tokens", *names, **{"tower.tokens": "NTC:4x6+2"})
+    dark = np.zeros((*SIZE, 3), np.uint8)
+    lit = dark.copy()
+    lit[8 * row : 8 * row + 8, 8 * column : 8 * column + 8] = 255
+    before, after = (made.maps([Image.fromarray(pixels)]) for pixels in (dark, lit))
+    changed = {layer: (before[layer] != after[layer])[0].any(0) for layer in before}
+    assert np.argwhere(changed["tower.tokens"]).tolist() == [[row, column]]
+    assert {layer: bool(changed[layer]) for layer in names} == {
+        layer: patch == 6 * row + column for layer, patch in names.items()
+    }
+
+
+class Normed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.before, self.conv, self.norm = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)
+        self.first = nn.BatchNorm2d(4)
+        for norm in (self.norm, self.first):
+            norm.running_mean, norm.running_var = torch.randn(4), torch.rand(4) + 0.5
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        x = self.conv(self.first(self.before(x)))
+        return {"raw": x, "normed": self.norm(x)}
+
+
+def test_folding_leaves_a_part_the_same_quantity() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(Normed(), Unread())
+    plain = network(model, "0:raw", "0:normed")
+    folded = Network(plain.model, ["0:raw", "0:normed"], torch.device("cpu"), "float32-folded")
+    shown, _ = picture(0)
+    maps = folded.maps([shown])
+    for layer, expected in plain.maps([shown]).items():
+        np.testing.assert_allclose(maps[layer], expected, rtol=1e-3, atol=1e-4)
+
+
+class Unread(nn.Module):
+    def forward(self, returned: dict[str, torch.Tensor]) -> torch.Tensor:
+        return returned["normed"].mean((2, 3))
