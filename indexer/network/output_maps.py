@@ -24,17 +24,27 @@ def as_maps(layer: str, output: object, trace: LayerTrace) -> torch.Tensor:
     maps = maps_of(output, trace)
     if maps is not None:
         return maps
-    shape = tuple(output.shape)
+    raise BadActivations(
+        f"layer {layer!r} gives a tensor of shape {tuple(output.shape)}{_needed(layer, output, trace)}"
+    )
+
+
+def _needed(layer: str, output: torch.Tensor, trace: LayerTrace) -> str:
+    """Why a tensor is no map, and what would make it one."""
     advice = f"if you know them, say --layout {layer}={FORMS}"
     if "?" in trace.dims:
-        raise BadActivations(
-            f"layer {layer!r} gives a tensor of shape {shape}, and neither the model's code nor a measurement tells "
-            f"which dimensions are images, channels, rows and columns; {advice}"
+        return (
+            ", and neither the model's code nor a measurement tells which dimensions are images, channels, rows and "
+            f"columns; {advice}"
         )
-    raise BadActivations(
-        f"layer {layer!r} gives a tensor of shape {shape} with the dimensions {', '.join(trace.dims)}, which is "
-        f"neither a map (N, C, H, W) nor a vector (N, C) an image; name another layer, or {advice}"
-    )
+    dims = f" with the dimensions {', '.join(trace.dims)}, which is"
+    if trace.dims == ("N", "token", "C"):
+        tokens = output.shape[1]
+        return (
+            f"{dims} no map until the tokens have places; say --layout {layer}=NTC:HxW+PREFIX with H x W + PREFIX "
+            f"= {tokens} (NTC:14x14+1 has 197), or name one of them, {layer}:token0 to {layer}:token{tokens - 1}"
+        )
+    return f"{dims} neither a map (N, C, H, W) nor a vector (N, C) an image; name another layer, or {advice}"
 
 
 def _advice(layer: str, output: object) -> str:
