@@ -22,7 +22,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=parse_location, required=True, metavar="INDEX", help="the index's folder")
     add_model_options(command)
     command.add_argument(
-        "--layers", default="", help="module names, separated by commas; default: the last of each stage"
+        "--layers",
+        default="",
+        help="names of modules, or of parts of what they return (MODULE:KEY), separated by commas; "
+        "default: the last of each stage",
     )
     command.add_argument(
         "--image-root", type=parse_location, help="the folder that a list's paths are relative to; default: the list's"

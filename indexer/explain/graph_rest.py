@@ -85,7 +85,7 @@ class GraphRest:
 
 def position(tracer: LayerTracer, layer: str) -> int:
     """Where a layer's output stands in the order of the graph; -1 where it is not one tensor of the graph."""
-    node = output_nodes(tracer, [layer])[layer] if layer in tracer.returned else None
+    node = output_nodes(tracer, [layer]).get(layer)
     return -1 if node is None else list(tracer.graph.nodes).index(node)
 
 

@@ -255,7 +255,8 @@ def rest_behind(network: Network, layer: str, output: str) -> Rest:
     """
     for name in (layer, output):
         if name not in network.own_layers:
-            raise InvalidRequest(f"layer must be one of {', '.join(network.own_layers)}, not {name!r}")
+            others = ", a part of an output or an encoded layer" if name in network.traces else ""
+            raise InvalidRequest(f"layer must be one of {', '.join(network.own_layers)}, not {name!r}{others}")
     key = (rest_behind, layer, output)
     if key not in network.kept:
         network.kept[key] = _found(network, layer, output)
@@ -306,8 +307,9 @@ def in_float32(network: Network) -> Network:
     if network.precision == FLOAT32:
         return network
     if in_float32 not in network.kept:
-        layouts = {name: trace.layout for name, trace in network.traces.items() if trace.layout}
-        network.kept[in_float32] = Network(network.model, network.own_layers, network.device, FLOAT32, layouts)
+        own = network.own_layers
+        layouts = {name: layout for name in own if (layout := network.traces[name].layout)}
+        network.kept[in_float32] = Network(network.model, own, network.device, FLOAT32, layouts)
     exact: Network = network.kept[in_float32]
     return exact
 

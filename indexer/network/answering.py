@@ -18,6 +18,7 @@ from indexer.defaults import OUTPUT_AS_LISTED, OUTPUT_IF_CHEAP
 from indexer.errors import InvalidRequest, UserCodeFailed
 from indexer.network.layers import check_layers
 from indexer.network.models import LoadedModel
+from indexer.receptive_field.parts import place_of
 from indexer.system.user_code import of_user
 
 _CHEAP = 0.05
@@ -50,7 +51,8 @@ class Answering:
 
     def share_behind(self, layers: Sequence[str]) -> float:
         """What the model does behind the last of some layers, as a share of what it does until there."""
-        until = max((self.flops.get(layer, 0) for layer in layers), default=0)
+        places = [place_of(layer, self.flops) for layer in layers]
+        until = max((self.flops[place.module] for place in places if place), default=0)
         return (self.total - until) / until if until else 0.0 if not self.total else float("inf")
 
 

@@ -19,6 +19,7 @@ from indexer.index.encoded_names import base_of
 from indexer.network.forward import Network
 from indexer.network.output_maps import as_maps
 from indexer.receptive_field.graph.copies import plain_copy
+from indexer.receptive_field.parts import place_in
 from indexer.system.user_code import of_user
 
 EXTRA = "saliency"
@@ -56,11 +57,12 @@ class UnitModule(nn.Module):
 
         def keep(module: nn.Module, inputs: object, output: object) -> None:
             if not kept:  # a network that catches what ends it may come here again
-                maps = as_maps(self._layer, output, self._trace)
+                maps = as_maps(self._layer, place.of(output), self._trace)
                 kept.append((self._encoder(maps) if self._encoder else maps)[:, *self._cell])
             raise _Reached
 
-        handle = nn.Module.register_forward_hook(self.model.get_submodule(self._layer), keep)
+        place = place_in(self.model, self._layer)
+        handle = nn.Module.register_forward_hook(self.model.get_submodule(place.module), keep)
         try:
             self.model(batch)
         except _Reached:

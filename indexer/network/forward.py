@@ -25,7 +25,7 @@ from indexer.defaults import FLOAT32
 from indexer.errors import BadActivations, InvalidRequest
 from indexer.index.encoded_names import base_of
 from indexer.network.encoding.encoders import Encoder
-from indexer.network.layers import check_layers
+from indexer.network.layers import check_layers, whole_outputs
 from indexer.network.models import LoadedModel
 from indexer.network.output_maps import as_maps
 from indexer.network.passes.hooked_pass import run_pass
@@ -78,7 +78,7 @@ class Network:
     shapes : dict of str to (int, int, int)
         Channels, height and width of each layer's maps.
     modules : list of str
-        The modules whose outputs are seen: layers, and those that encoded layers are made of.
+        The modules, or parts of what they return, that are seen: layers, and those that encoded layers are made of.
     module_traces : dict of str to LayerTrace
     encoders : dict of str to Encoder
         Those of the layers that a dictionary makes of another layer's maps, by the name of the encoded layer.
@@ -114,8 +114,8 @@ class Network:
 
     @property
     def own_layers(self) -> list[str]:
-        """The layers that are modules of the network itself, in the order asked for."""
-        return [layer for layer in self.traces if layer not in self.encoders]
+        """The layers that are all that a module of the network returns, in the order asked for."""
+        return [layer for layer in whole_outputs(self.model.module, self.traces) if layer not in self.encoders]
 
     def _trace(self, layer: str) -> LayerTrace:
         """The trace of a layer; the cells of an encoded layer are those of the layer that it is made of."""

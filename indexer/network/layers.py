@@ -1,7 +1,7 @@
 """Which modules of a model are its layers."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
 import torch
@@ -9,6 +9,7 @@ from torch import nn
 
 from indexer.errors import InvalidRequest
 from indexer.index.layout import layer_file
+from indexer.receptive_field.parts import place_of
 from indexer.system.torchvision import torchvision
 from indexer.system.user_code import of_user
 
@@ -17,7 +18,7 @@ _EXITS = (nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, torchvision.ops.Permute)
 
 
 def check_layers(model: nn.Module, layers: Sequence[str]) -> None:
-    """Refuse names that are not modules of the model, or that are named twice.
+    """Refuse names that are neither modules of the model nor parts of what they return, or that are named twice.
 
     Raises
     ------
@@ -29,7 +30,7 @@ def check_layers(model: nn.Module, layers: Sequence[str]) -> None:
     if not layers:
         raise InvalidRequest("no layer is named")
     for layer in layers:
-        if layer not in names:
+        if place_of(layer, names) is None:
             close = get_close_matches(layer, names, n=8, cutoff=0.4) or names[:40]
             raise InvalidRequest(f"the model has no module {layer!r}; it has {', '.join(close)}")
         if list(layers).count(layer) > 1:
@@ -37,6 +38,12 @@ def check_layers(model: nn.Module, layers: Sequence[str]) -> None:
         if len(layer_file(layer, "")) > _LONGEST:
             raise InvalidRequest(f"the name of layer {layer[:40]!r}… is too long for a file; name a module within it")
     _check_files(layers)
+
+
+def whole_outputs(model: nn.Module, layers: Iterable[str]) -> list[str]:
+    """Those of some layers that are all that a module returns; the others are parts of it, or made of it."""
+    names = {name for name, _ in model.named_modules()}
+    return [layer for layer in layers if layer in names]
 
 
 def _check_files(layers: Sequence[str]) -> None:

@@ -108,7 +108,7 @@ class _Pair(NamedTuple):
 def _foldable(module: nn.Module, tracer: LayerTracer, layers: Sequence[str]) -> list[_Pair]:
     """The pairs that can be folded without changing the output of one of these layers."""
     used_once = _used_once(tracer.graph)
-    outputs = set(output_nodes(tracer, [layer for layer in layers if layer in tracer.returned]).values())
+    outputs = set(output_nodes(tracer, layers).values())
 
     def runs(node: object, kinds: tuple[type[nn.Module], ...]) -> TypeGuard[fx.Node]:
         return (

@@ -13,7 +13,7 @@ from indexer.errors import InvalidRequest, UnitscopeError
 from indexer.receptive_field.field import LayerTrace, ReceptiveField
 from indexer.receptive_field.flow.dims import role_of
 from indexer.receptive_field.flow.flow import Flow
-from indexer.receptive_field.graph.propagate import Value, image_value, propagate
+from indexer.receptive_field.graph.propagate import Value, image_value, part_of, propagate
 from indexer.receptive_field.graph.readout import layer_trace, unsupported
 from indexer.receptive_field.graph.tracer import (
     LayerTracer,
@@ -21,11 +21,13 @@ from indexer.receptive_field.graph.tracer import (
     is_leaf,
     output_nodes,
     own_hooks,
+    rest_of_key,
     weightless,
 )
 from indexer.receptive_field.layout import Layout, check_layouts
 from indexer.receptive_field.measuring.measure import measured, moved_unseen
 from indexer.receptive_field.measuring.runner import Runner
+from indexer.receptive_field.parts import place_in, place_of
 from indexer.receptive_field.rules.registry import Site
 from indexer.receptive_field.rules.shapes import permute, reshape, section
 from indexer.system.compiler import kept_out
@@ -52,7 +54,8 @@ def trace_layers(
     model : nn.Module
         Maps images (N, 3, height, width) to anything. It is neither changed nor run; copies of it are.
     layers : sequence of str
-        Names as in `named_modules()`. A layer's output is what its module returns in evaluation mode.
+        Names as in `named_modules()`, or of parts (`parts`). A layer's output is what its module returns in evaluation
+        mode, or that part of it.
     input_size : (int, int)
         Height and width of the input in pixels.
     layouts : mapping of str to Layout, optional
@@ -104,12 +107,14 @@ def _traced(
     except Exception as error:  # tracing runs the model's own code
         failure, certain = f"torch.fx cannot trace the model so far: {described(error)}", set()
     else:
-        _check_calls({layer: len(tracer.returned.get(layer, ())) for layer in layers if layer in certain})
+        calls = {layer: len(tracer.returned.get(place_in(root, layer).module, ())) for layer in layers}
+        _check_calls({layer: count for layer, count in calls.items() if layer in certain})
     reason = failure or "it lies within one of torch's modules that is not traced through"
-    nodes = output_nodes(tracer, [layer for layer in layers if layer in tracer.returned])
+    nodes = output_nodes(tracer, layers)
     wanted = {node for node in nodes.values() if node is not None}
     values = {None: ()} | propagate(root, tracer.graph.nodes, image, wanted)
-    traces = {layer: _read(layer, values[node], size, layouts.get(layer)) for layer, node in nodes.items()}
+    parts = {layer: part_of(values[node], rest_of_key(tracer, layer)) for layer, node in nodes.items()}
+    traces = {layer: _read(layer, part, size, layouts.get(layer)) for layer, part in parts.items()}
     return {layer: traces.get(layer, unsupported(reason, ())) for layer in layers}, certain
 
 
@@ -213,7 +218,7 @@ def _checked_size(input_size: Sequence[int]) -> tuple[int, int]:
 def _check_names(model: nn.Module, layers: Sequence[str]) -> None:
     known = [name for name, _ in model.named_modules() if name]
     for layer in layers:
-        if layer not in known:
+        if place_of(layer, known) is None:
             close = difflib.get_close_matches(layer, known, n=5, cutoff=0.5)
             others = [name for name in known if name not in close][: 30 - len(close)]
             more = "" if len(known) <= 30 else f" and {len(known) - len(close) - len(others)} more"
@@ -222,7 +227,7 @@ def _check_names(model: nn.Module, layers: Sequence[str]) -> None:
 
 def _is_hidden(root: nn.Module, layer: str) -> bool:
     """Whether the layer lies within one of torch's own modules, which are not traced through."""
-    parts = layer.split(".")
+    parts = place_in(root, layer).module.split(".")
     return any(is_leaf(root.get_submodule(".".join(parts[:end]))) for end in range(1, len(parts)))
 
 

@@ -129,7 +129,9 @@ def test_what_cannot_be_told_is_refused_with_the_option_that_tells() -> None:
 def test_tokens_are_maps_where_their_layout_is_told(attends: bool) -> None:
     torch.manual_seed(0)
     model = Tokens(attends).eval()
-    with pytest.raises(BadActivations, match=r"'out'.*N, token, C.*--layout out="):
+    with pytest.raises(
+        BadActivations, match=r"'out'.*\(1, 26, 6\).*N, token, C.*--layout out=NTC.*= 26.*out:token0 to out:token25"
+    ):
         network(model, "out")
     made = network(model, "tokens", "out", tokens="NTC:4x6+2", out="NTC:4x6+2")
     assert made.shapes == {"tokens": (6, 4, 6), "out": (6, 4, 6)}

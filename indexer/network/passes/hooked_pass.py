@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from indexer.errors import UserCodeFailed
+from indexer.receptive_field.parts import Place, place_in
 from indexer.system.user_code import of_user
 
 _ENDS = 8
@@ -30,7 +31,7 @@ def run_pass(
 
     Parameters
     ----------
-    layers : names of modules within it
+    layers : names of modules within it, or of parts of what they return
     seen : callable (layer, output) -> bool
         Called before anything can change a layer's output; says whether the pass may end. An error that it raises is
         raised from here.
@@ -42,7 +43,11 @@ def run_pass(
     """
     running = _Pass(seen)
     # Of nn.Module, because the method of a TorchScript module refuses; the hook runs all the same.
-    handles = [nn.Module.register_forward_hook(module.get_submodule(layer), running.hook(layer)) for layer in layers]
+    places = {layer: place_in(module, layer) for layer in layers}
+    handles = [
+        nn.Module.register_forward_hook(module.get_submodule(place.module), running.hook(layer, place))
+        for layer, place in places.items()
+    ]
     images, _, height, width = batch.shape
     returned: object = None
     try:
@@ -70,9 +75,9 @@ class _Pass:
         self.ended = 0
         self.error: BaseException | None = None
 
-    def hook(self, layer: str) -> Callable[[nn.Module, object, object], None]:
+    def hook(self, layer: str, place: Place) -> Callable[[nn.Module, object, object], None]:
         def see(module: nn.Module, inputs: object, output: object) -> None:
-            if not self.ended and not self._goes_on(layer, output):
+            if not self.ended and not self._goes_on(layer, place, output):
                 self.ended = 1
             if self.ended and self.ended <= _ENDS:
                 self.ended += 1
@@ -80,9 +85,9 @@ class _Pass:
 
         return see
 
-    def _goes_on(self, layer: str, output: object) -> bool:
+    def _goes_on(self, layer: str, place: Place, output: object) -> bool:
         try:
-            return not self._seen(layer, output)
+            return not self._seen(layer, place.of(output))
         except BaseException as error:
             self.error = error
             return False

@@ -14,8 +14,10 @@ from indexer.receptive_field.flow import reach as reaches
 from indexer.receptive_field.flow.flow import Flow
 from indexer.receptive_field.flow.masks import hand_on, hides
 from indexer.receptive_field.flow.progression import Progression
+from indexer.receptive_field.parts import located, token_of
 from indexer.receptive_field.rules import attention, mixing, pointwise, resizing, shapes, spread, windows
 from indexer.receptive_field.rules.registry import FUNCTIONS, METHODS, MODULES, Rule, Site, Unsupported
+from indexer.receptive_field.rules.shapes import select
 
 RULE_FILES = (attention, mixing, pointwise, resizing, shapes, spread, windows)
 
@@ -68,6 +70,17 @@ def propagate(root: nn.Module, nodes: Iterable[fx.Node], image: Value, wanted: s
         if node in wanted:
             finished[node] = values[node]
     return finished
+
+
+def part_of(value: Any, key: str) -> Any:
+    """The part of a node's value to which the rest of a layer's key leads; None where the graph does not know it."""
+    found, rest = located(value, key) if key else (value, "")
+    token = token_of(rest)
+    if token is None or not isinstance(found, Value):
+        return None if rest else found
+    if found.tensor.dim() != 3 or token >= found.tensor.shape[1]:
+        return None
+    return Value(found.tensor[:, token], found.flow if isinstance(found.flow, str) else select(found.flow, 1, token))
 
 
 def _value(root: nn.Module, node: fx.Node, values: dict[fx.Node, Any], image: Value) -> Any:

@@ -11,8 +11,18 @@ from torch import fx, nn
 
 from indexer.receptive_field.flow.masks import mark_mask
 from indexer.receptive_field.graph.copies import is_ours, is_torchs, plain_copy, weightless
+from indexer.receptive_field.parts import located, place_of
 
-__all__ = ["LayerTracer", "floating_dtype", "is_leaf", "output_nodes", "plain_copy", "traced", "weightless"]
+__all__ = [
+    "LayerTracer",
+    "floating_dtype",
+    "is_leaf",
+    "output_nodes",
+    "plain_copy",
+    "rest_of_key",
+    "traced",
+    "weightless",
+]
 
 
 class _Caller(nn.Module):
@@ -200,9 +210,24 @@ def _attribute(root: Any, path: str) -> Any:
 
 
 def output_nodes(tracer: LayerTracer, layers: Sequence[str]) -> dict[str, fx.Node | None]:
-    """The node whose value each layer returns; None where it returns something else than one tensor."""
-    results = {layer: tracer.returned[layer][0] for layer in layers}
-    return {layer: result.node if isinstance(result, fx.Proxy) else None for layer, result in results.items()}
+    """The node whose value holds each layer's output; None where it is no value of the graph.
+
+    Layers whose modules were not reached are left out.
+    """
+    return {layer: node for layer in layers for node, _ in _found(tracer, layer)}
+
+
+def rest_of_key(tracer: LayerTracer, layer: str) -> str:
+    """The key that leads from the value of a layer's node to the layer's output; empty where they are the same."""
+    return next(rest for _, rest in _found(tracer, layer))
+
+
+def _found(tracer: LayerTracer, layer: str) -> Iterator[tuple[fx.Node | None, str]]:
+    place = place_of(layer, tracer.returned)
+    if place is not None:
+        result = tracer.returned[place.module][0]
+        found, rest = located(result, place.key) if place.key else (result, "")
+        yield found.node if isinstance(found, fx.Proxy) else None, rest
 
 
 def floating_dtype(model: nn.Module) -> torch.dtype:

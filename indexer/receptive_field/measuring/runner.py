@@ -9,6 +9,7 @@ from torch import nn
 from indexer.errors import InvalidRequest
 from indexer.receptive_field.graph.copies import plain_copy
 from indexer.receptive_field.graph.tracer import floating_dtype
+from indexer.receptive_field.parts import Place, place_in
 from indexer.system.user_code import described
 
 Outputs = dict[str, list[Any]]
@@ -40,7 +41,8 @@ class Runner:
         self._outputs: Outputs = {layer: [] for layer in layers}
         for layer, outputs in self._outputs.items():
             # Of nn.Module, because the method of a TorchScript module refuses; the hook runs all the same.
-            nn.Module.register_forward_hook(self.module.get_submodule(layer), _keep(outputs))
+            place = place_in(self.module, layer)
+            nn.Module.register_forward_hook(self.module.get_submodule(place.module), _keep(place, outputs))
 
     def __call__(self, images: torch.Tensor) -> Outputs:
         """The outputs of each layer, one for each time it ran.
@@ -48,12 +50,14 @@ class Runner:
         Raises
         ------
         InvalidRequest
-            The model does not take such images.
+            The model does not take such images, or a module returns no such part.
         """
         for outputs in self._outputs.values():
             outputs.clear()
         try:
             self.module(images.to(self.device, self.dtype))
+        except InvalidRequest:  # a module returns no such part
+            raise
         except Exception as error:  # of the model's own code
             height, width = self.size
             raise InvalidRequest(
@@ -67,8 +71,9 @@ class Runner:
         return torch.randn(count, 3, *self.size, generator=generator, dtype=self.dtype)
 
 
-def _keep(outputs: list[Any]) -> Any:
-    def hook(module: nn.Module, args: Any, output: Any) -> None:
+def _keep(place: Place, outputs: list[Any]) -> Any:
+    def hook(module: nn.Module, args: Any, returned: Any) -> None:
+        output = place.of(returned)
         # A copy, which nothing behind the layer changes in place.
         outputs.append(output.clone() if isinstance(output, torch.Tensor) else output)
 
