@@ -171,6 +171,12 @@ class Configuration:
             content["model"].pop(name, None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    def restricted_to(self, other: "Configuration") -> "Configuration":
+        """This configuration with those of its layers that the other has too, or as it is if it lacks one of them."""
+        names = {layer.name for layer in other.layers}
+        own = tuple(layer for layer in self.layers if layer.name in names)
+        return replace(self, layers=own) if len(own) == len(names) else self
+
     def adopting(self, there: "Configuration") -> "Configuration":
         """This configuration with the other's receptive fields wherever either was measured.
 

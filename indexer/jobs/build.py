@@ -118,7 +118,7 @@ class BuildRequest:
 def build(index: Location, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
     """Build an index, or finish one whose build was interrupted.
 
-    An index that is already complete stays as it is. The reporter is told what is new or has changed in the place that
+    An index that is already complete stays as it is, also if it has got further layers since. The reporter is told what is new or has changed in the place that
     its images come from.
 
     Raises
@@ -140,7 +140,8 @@ def build(index: Location, request: BuildRequest, reporter: Reporter | None = No
         configuration = configuration_of(network, request.keep_images)
         engine = request.engine or partial(index_shards, network=network)
         if manifest is not None:
-            _refuse_other(manifest.configuration, configuration, f"the index {index}")
+            there = manifest.configuration.restricted_to(configuration)
+            _refuse_other(there, configuration, f"the index {index}")
         plan = unfinished_plan(index, manifest)
         if plan is not None:
             _refuse_other(plan.configuration, configuration, f"the unfinished job in {index}")

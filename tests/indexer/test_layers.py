@@ -9,7 +9,7 @@ import pytest
 
 import indexer
 from indexer.cli import main
-from indexer.errors import DamagedFile, InvalidRequest, NotFound
+from indexer.errors import ConfigurationMismatch, DamagedFile, InvalidRequest, NotFound
 from indexer.index.manifest import read_manifest
 from indexer.jobs import layers as job
 from indexer.jobs.build import add, build
@@ -198,6 +198,14 @@ def test_images_that_could_not_be_used_stay_left_out(photos: Path, tmp_path: Pat
     add_layers(ours, ["5"])
     assert answers(ours) == answers(twin)
     assert len(skipped_images(ours)) == 6
+
+
+def test_the_command_that_built_it_still_fits(index: Path, photos: Path) -> None:
+    grown = add_layers(index, ["5"])
+    built(index, photos, "0", "1")
+    assert read_manifest(index) == grown
+    with pytest.raises(ConfigurationMismatch, match="has another configuration: layers"):
+        built(index, photos, "0", "3")
 
 
 def test_the_output_layer_may_come_later(index: Path) -> None:
