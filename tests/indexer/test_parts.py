@@ -245,3 +245,19 @@ def test_folding_leaves_a_part_the_same_quantity() -> None:
 class Unread(nn.Module):
     def forward(self, returned: dict[str, torch.Tensor]) -> torch.Tensor:
         return returned["normed"].mean((2, 3))
+
+
+def test_a_part_of_what_torchs_own_module_returns_is_followed() -> None:
+    torch.manual_seed(0)
+    model = Tokens(True).eval()
+    made = network(model, "attention:0", "attention:0:token1", **{"attention:0": "NTC:4x6+2"})
+    shown, image = picture(0)
+    attended: list[torch.Tensor] = []
+    model.attention.register_forward_hook(lambda m, x, out: attended.append(out[0]))
+    with torch.no_grad():
+        model(image)
+    maps = made.maps([shown])
+    np.testing.assert_allclose(maps["attention:0"], attended[0][:, 2:].mT.unflatten(2, (4, 6)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(maps["attention:0:token1"][:, :, 0, 0], attended[0][:, 1], rtol=1e-4, atol=1e-5)
+    assert made.traces["attention:0"].field.kind == "whole input"
+    assert made.traces["attention:0:token1"].field.kind == "exact"

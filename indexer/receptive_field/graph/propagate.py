@@ -14,7 +14,7 @@ from indexer.receptive_field.flow import reach as reaches
 from indexer.receptive_field.flow.flow import Flow
 from indexer.receptive_field.flow.masks import hand_on, hides
 from indexer.receptive_field.flow.progression import Progression
-from indexer.receptive_field.parts import located, token_of
+from indexer.receptive_field.parts import MARK, token_of
 from indexer.receptive_field.rules import attention, mixing, pointwise, resizing, shapes, spread, windows
 from indexer.receptive_field.rules.registry import FUNCTIONS, METHODS, MODULES, Rule, Site, Unsupported
 from indexer.receptive_field.rules.shapes import select
@@ -74,13 +74,15 @@ def propagate(root: nn.Module, nodes: Iterable[fx.Node], image: Value, wanted: s
 
 def part_of(value: Any, key: str) -> Any:
     """The part of a node's value to which the rest of a layer's key leads; None where the graph does not know it."""
-    found, rest = located(value, key) if key else (value, "")
-    token = token_of(rest)
-    if token is None or not isinstance(found, Value):
-        return None if rest else found
-    if found.tensor.dim() != 3 or token >= found.tensor.shape[1]:
+    if not key:
+        return value
+    if isinstance(value, tuple):
+        number, _, rest = key.partition(MARK)
+        return part_of(value[int(number)], rest) if number.isdecimal() and int(number) < len(value) else None
+    token = token_of(key)
+    if token is None or not isinstance(value, Value) or value.tensor.dim() != 3 or token >= value.tensor.shape[1]:
         return None
-    return Value(found.tensor[:, token], found.flow if isinstance(found.flow, str) else select(found.flow, 1, token))
+    return Value(value.tensor[:, token], value.flow if isinstance(value.flow, str) else select(value.flow, 1, token))
 
 
 def _value(root: nn.Module, node: fx.Node, values: dict[fx.Node, Any], image: Value) -> Any:
