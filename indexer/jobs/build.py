@@ -118,8 +118,8 @@ class BuildRequest:
 def build(index: Location, request: BuildRequest, reporter: Reporter | None = None) -> Manifest:
     """Build an index, or finish one whose build was interrupted.
 
-    An index that is already complete stays as it is, also if it has got further layers since. The reporter is told what is new or has changed in the place that
-    its images come from.
+    An index that is already complete stays as it is, also if it has got further layers since. The reporter is told what
+    is new or has changed in the place that its images come from.
 
     Raises
     ------
