@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from indexer.index.told_outputs import NOTHING_SAID, Telling
 from indexer.jobs.build import build
 from tests.conftest import build_request
 from tests.own_models import planted
@@ -34,7 +35,9 @@ def numbered(count: int) -> dict[str, tuple[str, int]]:
     return {number: (colour, count) for colour, number in NUMBER.items()}
 
 
-def build_planted(images: Path, out: Path, changes: dict[int, float] | None = None) -> Path:
+def build_planted(
+    images: Path, out: Path, changes: dict[int, float] | None = None, telling: Telling = NOTHING_SAID
+) -> Path:
     """Build an index; ``changes`` are other biases of the neurons of layer "1", as training may change them."""
     model, _ = planted()
     with torch.no_grad():
@@ -43,5 +46,5 @@ def build_planted(images: Path, out: Path, changes: dict[int, float] | None = No
     weights = out.parent / f"{out.name}.pth"
     torch.save(model.state_dict(), weights)
     settings = {"model": "tests.own_models:planted", "weights": str(weights), "layers": LAYERS, "preprocessing": {}}
-    build(out, build_request(images, **settings))
+    build(out, build_request(images, telling=telling, **settings))
     return out

@@ -122,7 +122,7 @@ def test_adding(cluster: Cluster, photos: Path, tmp_path: Path) -> None:
     ("flat_bytes", "few_lists_bytes", "kind", "part"),
     [
         (1 << 26, 1 << 30, "flat float16", "codes_of"),
-        (0, 1 << 30, "IVF16_HNSW32, RaBitQ", "filled_part"),
+        pytest.param(0, 1 << 30, "IVF16_HNSW32, RaBitQ", "filled_part", marks=pytest.mark.slow),
         (0, 0, "IVF128_HNSW32, RaBitQ", "filled_part"),
     ],
 )

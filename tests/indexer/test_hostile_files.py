@@ -114,7 +114,7 @@ def test_garbled_files_do_no_harm(own: Path, kind: str) -> None:
     harmless(own, names)
 
 
-@pytest.mark.parametrize("few_lists_bytes", [1 << 30, 1000])
+@pytest.mark.parametrize("few_lists_bytes", [1000, pytest.param(1 << 30, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", [".faiss", ".lists"])
 def test_garbled_inverted_files_do_no_harm(
     own: Path, kind: str, few_lists_bytes: int, monkeypatch: pytest.MonkeyPatch

@@ -218,7 +218,10 @@ def test_an_index_without_a_layout_says_nothing_of_it() -> None:
     assert "layout" not in configuration_of(made, False).to_json()["layers"][0]
 
 
-@pytest.mark.parametrize("family", ["convnextv2", "poolformer", "torchvision swin_t"])
+@pytest.mark.parametrize(
+    "family",
+    ["torchvision swin_t", *(pytest.param(name, marks=pytest.mark.slow) for name in ("convnextv2", "poolformer"))],
+)
 def test_a_few_layers_of_some_families(family: str) -> None:
     verdicts = [verdict for verdict, _ in check(family, most=6).values()]
     assert "WRONG" not in verdicts

@@ -22,7 +22,7 @@ from indexer.jobs.pipeline import forwarding
 from indexer.jobs.upkeep.compact import compact
 from indexer.jobs.upkeep.remove import remove
 from indexer.jobs.upkeep.verify import repair, verify
-from indexer.shards import pool
+from indexer.shards import listed
 from indexer.store import atomic, lease, remote, remote_storage
 from indexer.store.cache import Cache
 from indexer.store.remote import RemotePath, parse_location
@@ -184,7 +184,7 @@ def test_what_is_too_large_for_one_request_is_sent_in_parts(
 
 
 def test_only_so_many_shards_are_open(index: RemotePath, local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "open_at_most", lambda: 1)
+    monkeypatch.setattr(listed, "open_at_most", lambda: 1)
     for each in (index, local):
         with indexer.open(each) as opened:
             for image in (0, 12, 6, 1, 11, 7):

@@ -131,6 +131,10 @@ def mend(path: str, body: dict[str, Any]) -> None:
     elif path.endswith("/importance"):
         body["images"] = 2  # which takes little time
         body["neurons"] = [int(number) % NEURONS for number in body.get("neurons") or [0]][:1]
+    elif path.endswith("/make"):
+        body |= {"layer": LAYERS[0], "neurons": [0], "steps": 1}
+    elif path.endswith("/fool"):
+        body["target"] = None
     else:
         mend_question(body)
 

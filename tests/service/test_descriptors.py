@@ -57,7 +57,11 @@ def processor_seconds(service: Service) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-@pytest.mark.parametrize(("first", "count"), [(b"", IDLE), (HALF, IDLE // 2)], ids=["silent", "half a request"])
+@pytest.mark.parametrize(
+    ("first", "count"),
+    [(b"", IDLE), pytest.param(HALF, IDLE // 2, marks=pytest.mark.slow)],
+    ids=["silent", "half a request"],
+)
 def test_idle_connections_leave_room_for_others(limited: Service, first: bytes, count: int) -> None:
     logged = limited.log.stat().st_size
     with idle_connections(limited.address, first, count):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from indexer.index.told_outputs import Telling
 from indexer.jobs.build import build
 from tests.conftest import build_request, write_photos
 from tests.planted import build_planted, write_colours
@@ -63,7 +64,9 @@ def test_every_question_about_a_class_knows_it(odd: ConformingClient) -> None:
 def test_what_is_confused_with_such_a_class_is_found(tmp_path: Path) -> None:
     """Classes stand for outputs in order here."""
     colours = {name: (colour, 8) for name, colour in zip(NAMES[:3], ("green", "red", "blue"), strict=True)}
-    index = build_planted(write_colours(tmp_path / "photos", 1, colours, noise=90), tmp_path / "index", {0: 0.5})
+    index = build_planted(
+        write_colours(tmp_path / "photos", 1, colours, noise=90), tmp_path / "index", {0: 0.5}, Telling(by_order=True)
+    )
     with served(index) as client:
         confused = follow(client, "/v1/indexes/index/confusion")["most_confused"]
         assert any(NAMES[0] == row["answered"] for row in confused)
