@@ -14,7 +14,8 @@ LONGEST = (
     "test_distributed", "test_generated_requests", "test_processes", "test_hostile_files", "test_access", "test_jobs",
     "test_answers", "test_unitscope", "test_output", "test_benchmarks", "test_nearest", "test_receptive_field_models",
     "test_passes", "test_images", "test_urls", "test_mistakes", "test_neurons", "test_vectors", "test_faults",
-    "test_remote", "test_dictionaries", "test_layers", "test_made", "test_why", "test_codes", "test_load", "test_hostile_requests", "test_kill", "test_models", "test_layouts",
+    "test_remote", "test_dictionaries", "test_layers", "test_made", "test_why", "test_codes", "test_load",
+    "test_hostile_requests", "test_kill", "test_models", "test_layouts",
     "test_descriptors", "test_catalog", "test_attribution", "test_page", "test_reference", "test_precision",
     "test_receptive_field", "test_receptive_field_torchlens", "test_relabel", "test_write_shards",
 )  # fmt: skip

@@ -142,6 +142,7 @@ def build(index: Location, request: BuildRequest, reporter: Reporter | None = No
         if manifest is not None:
             there = manifest.configuration.restricted_to(configuration)
             _refuse_other(there, configuration, f"the index {index}")
+            _say_further(manifest.configuration, there, reporter)
         plan = unfinished_plan(index, manifest)
         if plan is not None:
             _refuse_other(plan.configuration, configuration, f"the unfinished job in {index}")
@@ -320,6 +321,12 @@ def _manifest(index: Location) -> Manifest | None:
         return read_manifest(index)
     except NotAnIndex:
         return None
+
+
+def _say_further(whole: Configuration, asked: Configuration, reporter: Reporter) -> None:
+    further = [layer.name for layer in whole.layers if layer not in asked.layers]
+    if further:
+        reporter.note(f"the index has further layers: {', '.join(further)}")
 
 
 def _refuse_other(there: Configuration, here: Configuration, subject: str) -> None:

@@ -196,7 +196,7 @@ def test_an_unfinished_job_is_not_taken_over_by_another(photos: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"layers": ("0",)}, r"layers: \['0 \(6, 10, 14\)', .*\] there, \['0 \(6, 10, 14\)'\] here"),
+        ({"layers": ("0", "3")}, r"layers: \['0 \(6, 10, 14\)', .*\] there, \['0 \(6, 10, 14\)', '3 .*'\] here"),
         ({"preprocessing": {"resize": (40,)}}, r"preprocessing.resize: \[24\] there, \[40\] here"),
         ({"model": "tests.own_models:large"}, "model.name: tests.own_models:small there"),
         ({"keep_images": True}, "keep_images: False there, True here"),

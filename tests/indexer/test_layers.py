@@ -201,9 +201,10 @@ def test_images_that_could_not_be_used_stay_left_out(photos: Path, tmp_path: Pat
 
 
 def test_the_command_that_built_it_still_fits(index: Path, photos: Path) -> None:
-    grown = add_layers(index, ["5"])
-    built(index, photos, "0", "1")
-    assert read_manifest(index) == grown
+    grown, said = add_layers(index, ["5"]), []
+    request = build_request(photos, **TINY | {"shard_size": 5, "batch_size": 2, "layers": ("0", "1")})
+    assert build(index, request, Reporter(note=said.append)) == grown
+    assert "the index has further layers: 5" in said
     with pytest.raises(ConfigurationMismatch, match="has another configuration: layers"):
         built(index, photos, "0", "3")
 
