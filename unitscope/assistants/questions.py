@@ -62,9 +62,8 @@ class OwnService:
         self._app = create_app(Settings(directory=directory, model=model, weights=weights, question_seconds=_SECONDS))
 
     def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> tuple[int, bytes]:
-        with self._app.test_client() as client:
-            answer = client.open(path, method=method, data=body, content_type=kind)
-            return answer.status_code, answer.get_data()
+        answer = self._app.test_client().open(path, method=method, data=body, content_type=kind)
+        return answer.status_code, answer.get_data()
 
     def close(self) -> None:
         """Let go of the open indexes."""
