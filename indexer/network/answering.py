@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,7 +17,10 @@ from indexer.defaults import OUTPUT_AS_LISTED, OUTPUT_IF_CHEAP
 from indexer.errors import InvalidRequest, UserCodeFailed
 from indexer.network.layers import check_layers
 from indexer.network.models import LoadedModel
+from indexer.network.noise import noise_pixels
+from indexer.network.output import is_same
 from indexer.receptive_field.parts import place_of
+from indexer.system.compiler import kept_out
 from indexer.system.user_code import of_user
 
 _CHEAP = 0.05
@@ -64,20 +66,22 @@ def answering(model: LoadedModel) -> Answering:
     flops: dict[str, int] = {}
 
     def note(name: str) -> Callable[[nn.Module, object, object], None]:
-        def hook(module: nn.Module, inputs: object, output: object) -> None:
+        def hook(module: nn.Module, inputs: object, output: Any) -> None:
             is_known = name in outputs  # a module that runs twice is no layer
-            is_small = isinstance(output, torch.Tensor) and output.numel() <= _MOST
-            outputs[name] = _copy(output) if is_small and not is_known else None
+            looked_at = isinstance(output, torch.Tensor) and output.numel() <= _MOST and not is_known
+            outputs[name] = output.clone() if looked_at else None  # a copy, as what follows may rewrite it
             flops[name] = counter.get_total_flops()
 
         return hook
 
+    pixels = torch.from_numpy(noise_pixels(1, model.preprocessing.input_size))
+    image = model.preprocessing.normalise(pixels.permute(0, 3, 1, 2))
     counter = FlopCounterMode(display=False)
     named = [(name, module) for name, module in model.module.named_modules() if name]
     handles = [nn.Module.register_forward_hook(module, note(name)) for name, module in named]
     try:
-        with torch.inference_mode(), of_user("the network, run to its end,"), counter:
-            returned = model.module(_noise(model))
+        with kept_out(), torch.inference_mode(), of_user("the network, run to its end,"), counter:
+            returned = model.module(image)
     except UserCodeFailed as error:  # code behind the last layer; indexing stops before it, and so may still work
         return Answering([], str(error), {}, 0)
     finally:
@@ -87,7 +91,7 @@ def answering(model: LoadedModel) -> Answering:
         return Answering([], f"the network returns a {type(returned).__name__}, not a tensor", {}, 0)
     if returned.dim() < 2 or returned.numel() != returned.shape[1]:
         return Answering([], f"the network returns a tensor of shape {tuple(returned.shape)} for one image", {}, 0)
-    same = [name for name, output in outputs.items() if output is not None and _is_same(output, returned)]
+    same = [name for name, output in outputs.items() if output is not None and is_same(output, returned)]
     fault = "" if same else "no module's output is what the network returns: a function follows the last module"
     return Answering(same, fault, flops, counter.get_total_flops())
 
@@ -133,19 +137,3 @@ def _check(found: Answering, layer: str) -> None:
             f"layer {layer!r} does not give what the network returns; {', '.join(map(repr, found.modules))} "
             f"{'do' if len(found.modules) > 1 else 'does'}"
         )
-
-
-def _copy(output: Any) -> torch.Tensor:
-    """A copy, as what follows may rewrite an output in place."""
-    return torch.clone(output)
-
-
-def _noise(model: LoadedModel) -> torch.Tensor:
-    size = model.preprocessing.input_size
-    pixels = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
-    return model.preprocessing.normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-
-
-def _is_same(output: torch.Tensor, returned: torch.Tensor) -> bool:
-    """Whether two tensors hold equal values in equal order, be it as (1, C, 1, 1) and (1, C)."""
-    return output.numel() == returned.numel() > 0 and bool((output.flatten() == returned.flatten()).all())

@@ -27,6 +27,7 @@ from indexer.index.encoded_names import base_of
 from indexer.network.encoding.encoders import Encoder
 from indexer.network.layers import check_layers, whole_outputs
 from indexer.network.models import LoadedModel
+from indexer.network.noise import noise_pixels
 from indexer.network.output_maps import as_maps
 from indexer.network.passes.hooked_pass import run_pass
 from indexer.network.passes.replicas import Replicas
@@ -80,6 +81,8 @@ class Network:
     modules : list of str
         The modules, or parts of what they return, that are seen: layers, and those that encoded layers are made of.
     module_traces : dict of str to LayerTrace
+    own_layers : list of str
+        The layers that are all that a module of the network returns, in the order asked for.
     encoders : dict of str to Encoder
         Those of the layers that a dictionary makes of another layer's maps, by the name of the encoded layer.
     kept : dict
@@ -104,6 +107,7 @@ class Network:
         input_size = model.preprocessing.input_size
         self.module_traces = trace_layers(model.module, self.modules, input_size, layouts)
         self.traces: dict[str, LayerTrace] = {name: self._trace(name) for name in layers}
+        self.own_layers = whole_outputs(model.module, [name for name in layers if name not in self.encoders])
         ready = in_precision(model.module, self.modules, input_size, precision)
         on_device = ready.to(self.device).to(memory_format=torch.channels_last)
         self._replicas = Replicas(on_device)
@@ -111,11 +115,6 @@ class Network:
         self._streams = threading.local()
         self.kept: dict[object, Any] = {}
         self.shapes = self._probe()
-
-    @property
-    def own_layers(self) -> list[str]:
-        """The layers that are all that a module of the network returns, in the order asked for."""
-        return [layer for layer in whole_outputs(self.model.module, self.traces) if layer not in self.encoders]
 
     def _trace(self, layer: str) -> LayerTrace:
         """The trace of a layer; the cells of an encoded layer are those of the layer that it is made of."""
@@ -173,7 +172,7 @@ class Network:
 
     def noise(self, images: int) -> np.ndarray:
         """Pixels (images, h, w, 3) uint8 that are the same each time, for a pass that only tries the network."""
-        return np.random.default_rng(0).integers(0, 256, (images, *self.model.preprocessing.input_size, 3), np.uint8)
+        return noise_pixels(images, self.model.preprocessing.input_size)
 
     def stacked(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
         """Some images' pixels (h, w, 3) uint8 as one batch, in memory from which the network's device copies fast."""

@@ -18,12 +18,12 @@ def output_layer(network: Network) -> str | None:
         maps, returned = network.to_the_end(network.noise(1))
     except UserCodeFailed:  # code behind the last layer; indexing stops before it, and so may still work
         return None
-    if not isinstance(returned, torch.Tensor) or not returned.numel():
+    if not isinstance(returned, torch.Tensor):
         return None
-    same = [layer for layer, output in maps.items() if _is_same(output, returned)]
+    same = [layer for layer, output in maps.items() if is_same(output, returned)]
     return same[-1] if same else None
 
 
-def _is_same(output: torch.Tensor, returned: torch.Tensor) -> bool:
-    """Whether two tensors hold equal values in equal order, be it as (1, C, 1, 1) and (1, C)."""
-    return output.numel() == returned.numel() and bool((output.flatten() == returned.flatten()).all())
+def is_same(output: torch.Tensor, returned: torch.Tensor) -> bool:
+    """Whether two tensors hold equal values in equal order, be it as (1, C, 1, 1) and (1, C); not if they hold none."""
+    return output.numel() == returned.numel() > 0 and bool((output.flatten() == returned.flatten()).all())
