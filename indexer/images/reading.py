@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import io
 import struct
 from typing import Final
@@ -87,6 +88,17 @@ def read_file(path: Location) -> bytes:
         raise OSError(errno.EINVAL, "not a regular file") from error
     except TooLarge as error:
         raise OSError(errno.EFBIG, f"too large for an image: {error}") from error
+
+
+def file_digest(path: Location) -> bytes:
+    """sha256 of an image's file, as an index keeps it.
+
+    Raises
+    ------
+    OSError
+        As `read_file`.
+    """
+    return hashlib.sha256(read_file(path)).digest()
 
 
 def read_picture(data: bytes, max_pixels: int = MAX_PIXELS, value_range: ValueRange | None = None) -> Image.Image:

@@ -159,6 +159,11 @@ class Configuration:
         return json.dumps(self.to_json() | {"home": self.home})
 
     @property
+    def shapes(self) -> dict[str, tuple[int, int, int]]:
+        """Channels, height and width of each layer's maps."""
+        return {layer.name: (layer.channels, layer.height, layer.width) for layer in self.layers}
+
+    @property
     def dictionaries(self) -> dict[str, str]:
         """sha256 of each dictionary's file, by its path relative to the index."""
         return {layer.dictionary.file: layer.dictionary.sha256 for layer in self.layers if layer.dictionary}

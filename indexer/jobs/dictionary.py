@@ -6,7 +6,6 @@
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final
 
@@ -22,8 +21,10 @@ from indexer.index.encoded_names import encoded_name
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.index.shard_info import ShardInfo, next_number
-from indexer.jobs.layers import check_idle, layer_names, with_parts
+from indexer.jobs.layers import layer_names, with_parts
+from indexer.jobs.plan import refuse_unfinished
 from indexer.jobs.reporter import Reporter
+from indexer.jobs.shard_file import write_shard
 from indexer.jobs.written import written_shard
 from indexer.network.encoding.encoders import Encoder
 from indexer.network.encoding.files import Dictionary, read_dictionary, write_dictionary
@@ -35,7 +36,6 @@ from indexer.shards.reduce import reduce_maps
 from indexer.shards.writer import ShardWriter
 from indexer.store import atomic
 from indexer.store.storage import Location, storage_at
-from indexer.system.cores import cores
 
 _ROWS_AT_ONCE: Final = 32
 
@@ -78,7 +78,7 @@ def add_dictionary(
     encoded = encoded_name(layer, name)
     with writing(index):
         manifest = read_manifest(index)
-        check_idle(index, manifest)
+        refuse_unfinished(index, manifest)
         _check_new(manifest, encoded)
         info = _encoded_info(_info_of(manifest, layer), encoded, dictionary.encoder)
         info = replace(info, dictionary=_write(index, encoded, dictionary))
@@ -155,29 +155,18 @@ def _encoded_shard(
     if existing is not None and existing.rows == info.rows:
         progress(info.rows)
         return existing
-    file = layout.shard_file(number)
     (encoded,) = added.layers
-    attributes: dict[str, str | int] = {
-        "configuration": added.digest,
-        "number": number,
-        "first_id": info.first_id,
-        "end_id": info.end_id,
-    }
-    shape = {encoded.name: (encoded.channels, encoded.height, encoded.width)}
-    with (
-        open_listed(info, index.__truediv__) as shard,
-        ThreadPoolExecutor(cores()) as pool,
-        atomic.publishing(index / file) as partial,
-        ShardWriter(partial, shape, attributes, keep_images=False, workers=pool) as writer,
-    ):
+    with open_listed(info, index.__truediv__) as shard:
         images = shard.images()
-        for first in range(0, shard.rows, _ROWS_AT_ONCE):
-            rows = range(first, min(first + _ROWS_AT_ONCE, shard.rows))
-            paths = [images[row].path for row in rows]
-            writer.add([images[row] for row in rows], {encoded.name: _batch(shard, layer, encoder, rows, paths)})
-            progress(len(rows))
-        writer.close()
-    return ShardInfo(file, info.rows, atomic.file_sha256(index / file), info.first_id, info.end_id)
+
+        def fill(writer: ShardWriter) -> None:
+            for first in range(0, shard.rows, _ROWS_AT_ONCE):
+                rows = range(first, min(first + _ROWS_AT_ONCE, shard.rows))
+                paths = [images[row].path for row in rows]
+                writer.add([images[row] for row in rows], {encoded.name: _batch(shard, layer, encoder, rows, paths)})
+                progress(len(rows))
+
+        return write_shard(index, added, number, info.first_id, info.end_id, fill)
 
 
 def _batch(shard: Shard, layer: str, encoder: Encoder, rows: range, paths: list[str]) -> LayerBatch:

@@ -3,7 +3,6 @@
 The added layers get shard files of their own, which become parts of the shards that are there.
 """
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +14,7 @@ from indexer.derive.generation import Report, derive_and_publish
 from indexer.derive.image_table import ImageTable
 from indexer.errors import InvalidRequest, NotFound
 from indexer.images.listing import ImageFile
-from indexer.images.reading import read_file
+from indexer.images.reading import file_digest
 from indexer.index.configuration import Configuration
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
@@ -23,7 +22,7 @@ from indexer.index.shard_info import ShardInfo, ShardPart, next_number
 from indexer.inputs.categories import check_categories
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
 from indexer.jobs.pipeline.write_shards import Engine, ShardTask, index_shards, write_missing
-from indexer.jobs.plan import ShardPlan, unfinished_plan
+from indexer.jobs.plan import ShardPlan, refuse_unfinished
 from indexer.jobs.reporter import Reporter
 from indexer.jobs.upkeep.compact import delete_unlisted
 from indexer.network.forward import Network
@@ -95,7 +94,7 @@ def drop_layers(index: Location, layers: Collection[str], report: Report = lambd
     """
     with writing(index):
         manifest = read_manifest(index)
-        check_idle(index, manifest)
+        refuse_unfinished(index, manifest)
         known = [layer.name for layer in manifest.configuration.layers]
         if unknown := [layer for layer in layers if layer not in known]:
             raise NotFound(f"the index has no layer {unknown[0]!r}; it has {', '.join(known)}")
@@ -114,7 +113,7 @@ def drop_layers(index: Location, layers: Collection[str], report: Report = lambd
 
 
 def _check_addable(index: Location, manifest: Manifest, layers: Sequence[str]) -> None:
-    check_idle(index, manifest)
+    refuse_unfinished(index, manifest)
     if not layers:
         raise InvalidRequest("name at least one layer to add")
     if there := [layer for layer in layers if layer in layer_names(manifest.configuration)]:
@@ -131,17 +130,6 @@ def _without_empty(index: Location, manifest: Manifest) -> Manifest:
             skipped += shard.skipped()
     shards = [info for info in manifest.shards if info.rows]
     return replace(manifest, shards=shards, skipped=manifest.skipped_with(skipped))
-
-
-def check_idle(index: Location, manifest: Manifest) -> None:
-    """Refuse an index with an unfinished job.
-
-    Raises
-    ------
-    InvalidRequest
-    """
-    if unfinished_plan(index, manifest) is not None:
-        raise InvalidRequest("an unfinished job is there; finish it first, by the command that started it")
 
 
 def layer_names(configuration: Configuration) -> set[str]:
@@ -169,7 +157,7 @@ def _plans(index: Location, manifest: Manifest) -> list[ShardPlan]:
 
 def _is_other(original: Location, sha256: str) -> bool:
     try:
-        return hashlib.sha256(read_file(original)).hexdigest() != sha256
+        return file_digest(original).hex() != sha256
     except OSError:
         return True
 

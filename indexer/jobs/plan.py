@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from indexer.errors import DamagedFile
+from indexer.errors import DamagedFile, InvalidRequest
 from indexer.images.listing import ImageFile, Listing
 from indexer.index import layout
 from indexer.index.configuration import Configuration
@@ -159,3 +159,14 @@ def unfinished_plan(index: Location, manifest: Manifest | None) -> Plan | None:
         layout.plan_path(index).unlink()
         return None
     return plan
+
+
+def refuse_unfinished(index: Location, manifest: Manifest) -> None:
+    """Refuse an index with an unfinished job.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    if unfinished_plan(index, manifest) is not None:
+        raise InvalidRequest("an unfinished job is there; finish it first, by the command that started it")

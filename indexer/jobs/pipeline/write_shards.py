@@ -26,6 +26,7 @@ from indexer.jobs.pipeline.decode import Decoded, Skipped, decode_ahead
 from indexer.jobs.pipeline.forwarding import Passes, StartedPass, Tables, batches, tables_of
 from indexer.jobs.pipeline.handover import Handover
 from indexer.jobs.plan import Plan, ShardPlan
+from indexer.jobs.shard_file import attributes_of
 from indexer.jobs.written import written_shard
 from indexer.network.forward import Network
 from indexer.network.passes.threads import forward_pool, passes_at_once
@@ -135,15 +136,9 @@ def _write_file(
     tables: Tables,
 ) -> tuple[int, int]:
     """Write a shard's file; how many images it keeps, and how many were skipped."""
-    attributes: dict[str, str | int] = {
-        "configuration": configuration.digest,
-        "number": plan.number,
-        "first_id": plan.ids[0],
-        "end_id": plan.ids[-1] + 1,
-    }
-    layers = {info.name: (info.channels, info.height, info.width) for info in configuration.layers}
+    attributes = attributes_of(configuration, plan.number, plan.ids[0], plan.ids[-1] + 1)
     counted = {layer: table.histogram for layer, table in tables.items()}
-    with ShardWriter(path, layers, attributes, configuration.keep_images, workers, counted) as writer:
+    with ShardWriter(path, configuration.shapes, attributes, configuration.keep_images, workers, counted) as writer:
         _write_passes(writer, passes)
         return writer.close()
 

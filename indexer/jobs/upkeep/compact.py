@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 from indexer.derive.generation import Report, derive_and_publish
-from indexer.errors import InvalidRequest
 from indexer.index import layout
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.index.shard_info import ShardInfo, next_number
-from indexer.jobs.plan import unfinished_plan
+from indexer.jobs.plan import refuse_unfinished
 from indexer.jobs.upkeep.rewriting import rewritten
 from indexer.shards.listed import open_listed
 from indexer.store import atomic
@@ -28,8 +27,7 @@ def compact(index: Location, report: Report = lambda stage: None) -> Manifest:
     """
     with writing(index):
         manifest = read_manifest(index)
-        if unfinished_plan(index, manifest) is not None:
-            raise InvalidRequest("an unfinished job is there; finish it first, by the command that started it")
+        refuse_unfinished(index, manifest)
         layers = {layer.name for layer in manifest.configuration.layers}
         number = next_number(manifest.shards)
         shards: list[ShardInfo] = []

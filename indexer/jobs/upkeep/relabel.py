@@ -1,6 +1,5 @@
 """Update the classes and paths that have changed since images were indexed. The network does not run."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from indexer.derive.labels import Labels, read_labels
 from indexer.errors import InvalidRequest
 from indexer.images.columns import Wanted
 from indexer.images.listing import ImageFile, Listing
-from indexer.images.reading import read_file
+from indexer.images.reading import file_digest
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.index.told_outputs import NOTHING_SAID, Telling
@@ -21,7 +20,7 @@ from indexer.inputs.categories import check_categories
 from indexer.inputs.class_map import check_class_map, say_unknown
 from indexer.jobs.origin.sources import Say
 from indexer.jobs.origin.taking_in import remember, taken_in
-from indexer.jobs.plan import unfinished_plan
+from indexer.jobs.plan import refuse_unfinished
 from indexer.jobs.reporter import Reporter
 from indexer.store.storage import Location
 from indexer.system.cores import cores
@@ -78,8 +77,7 @@ def relabel(
     reporter = reporter or Reporter()
     with writing(index):
         manifest = read_manifest(index)
-        if unfinished_plan(index, manifest) is not None:
-            raise InvalidRequest("an unfinished job is there; finish it first, by the command that started it")
+        refuse_unfinished(index, manifest)
         table = ImageTable(index, manifest.derived["images"])
         intake, listing = taken_in(manifest, table, images, columns, reporter.note)
         matching = _Matching(table, listing, quick, reporter.progress)
@@ -236,7 +234,7 @@ class _Matching:
 
     def _read(self, path: str) -> bytes:
         try:
-            return hashlib.sha256(read_file(self._root / path)).digest()
+            return file_digest(self._root / path)
         except OSError:
             return _UNREADABLE
 

@@ -1,19 +1,16 @@
 """A shard -> another file with some of its images, without running the network."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from indexer.index import layout
 from indexer.index.configuration import Configuration
 from indexer.index.shard_info import ShardInfo
+from indexer.jobs.shard_file import write_shard
 from indexer.shards.maps.packer import packed
 from indexer.shards.reader import Shard
 from indexer.shards.records import LayerBatch
 from indexer.shards.writer import ShardWriter
-from indexer.store import atomic
 from indexer.store.storage import Location
-from indexer.system.cores import cores
 
 _ROWS_AT_ONCE = 32
 
@@ -28,19 +25,11 @@ def rewritten(
     DamagedFile
         The old one cannot be read.
     """
-    file = layout.shard_file(number)
-    layers = {layer.name: (layer.channels, layer.height, layer.width) for layer in configuration.layers}
-    attributes = {**old.attributes, "number": number, "configuration": configuration.digest}
-    for name in ("format", "version"):  # the writer marks the file itself
-        attributes.pop(name, None)
-    with (
-        ThreadPoolExecutor(cores()) as pool,
-        atomic.publishing(index / file) as partial,
-        ShardWriter(partial, layers, attributes, configuration.keep_images, pool) as writer,
-    ):
-        _copy(old, writer, rows, list(layers), configuration.keep_images)
-        kept, skipped = writer.close()
-    return ShardInfo(file, kept, atomic.file_sha256(index / file), info.first_id, info.end_id, skipped)
+    layers, keep_images = list(configuration.shapes), configuration.keep_images
+    return write_shard(
+        index, configuration, number, info.first_id, info.end_id,
+        lambda writer: _copy(old, writer, rows, layers, keep_images),
+    )  # fmt: skip
 
 
 def _copy(old: Shard, writer: ShardWriter, rows: Sequence[int], layers: list[str], keep_images: bool) -> None:

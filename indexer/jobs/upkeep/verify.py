@@ -1,6 +1,5 @@
 """Check every file of an index, and rebuild damaged ones."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from indexer.derive.image_table import ImageTable
 from indexer.derive.labels import KEY, Labels, read_labels
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.images.listing import ImageFile
-from indexer.images.reading import read_file
+from indexer.images.reading import file_digest
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.index.shard_info import ShardInfo, next_number
@@ -201,6 +200,6 @@ def _plans(
 
 def _has_changed(original: Location, sha256: str) -> bool:
     try:
-        return hashlib.sha256(read_file(original)).hexdigest() != sha256
+        return file_digest(original).hex() != sha256
     except OSError:  # the job that reads it next says why
         return False
