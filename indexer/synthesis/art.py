@@ -17,6 +17,7 @@ from indexer.synthesis.colours import Colours
 from indexer.synthesis.differentiable import Differentiable
 from indexer.synthesis.objectives import gram
 from indexer.synthesis.parametrisations import Fourier
+from indexer.synthesis.pixels import to_colours, to_pixels
 from indexer.synthesis.recipe import MAX_STEPS, recipe_of, to_png
 from indexer.system.user_code import of_user
 
@@ -95,7 +96,7 @@ def art(
             loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         progress(step + 1, steps)
-    shown = (made.images()[0].detach() * 255).round().to("cpu", torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    (shown,) = to_pixels(made.images())
     content_left, style_left = distances.of_pixels(shown)
     recipe = recipe_of(
         "art", index.manifest.configuration, content_layer=content_layer, style_layers=list(style_layers),
@@ -136,7 +137,7 @@ class _Distances:
         return self._seen.maps(images, {self._layer, *self._layers})
 
     def _tensor(self, pixels: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(pixels.copy()).to(self._seen.device).permute(2, 0, 1)[None] / 255
+        return to_colours(pixels, self._seen.device)
 
 
 def _share(mine: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:

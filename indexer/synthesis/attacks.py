@@ -41,7 +41,7 @@ def descend(
         check_stop(stop)
         changed = changed.detach().requires_grad_()
         found = outputs(changed)
-        if _is_fooled(found, answer, target):
+        if is_other(int(found.argmax()), answer, target):
             break
         wanted = torch.tensor([answer if target is None else target], device=image.device)
         loss = functional.cross_entropy(found, wanted) * (1 if target is None else -1)
@@ -65,7 +65,7 @@ def nearest_boundary(
         check_stop(stop)
         changed = (image + (1 + _OVERSHOOT) * total).clamp(0, 1).detach().requires_grad_()
         found = outputs(changed)
-        if _is_fooled(found, answer, target):
+        if is_other(int(found.argmax()), answer, target):
             break
         others = [target] if target is not None else _likely(found, answer)
         gaps = torch.stack([found[0, other] - found[0, answer] for other in others])
@@ -77,8 +77,8 @@ def nearest_boundary(
     return (image + (1 + _OVERSHOOT) * total).clamp(0, 1).detach()
 
 
-def _is_fooled(found: torch.Tensor, answer: int, target: int | None) -> bool:
-    now = int(found.argmax())
+def is_other(now: int, answer: int, target: int | None) -> bool:
+    """Whether an answer is another than it was, or the target where there is one."""
     return now != answer if target is None else now == target
 
 

@@ -19,6 +19,7 @@ from indexer.synthesis.ascent import UNMOVED
 from indexer.synthesis.chance import chance
 from indexer.synthesis.differentiable import Differentiable
 from indexer.synthesis.objectives import Amplified
+from indexer.synthesis.pixels import to_colours, to_pixels
 from indexer.synthesis.recipe import MAX_STEPS, recipe_of, to_png
 from indexer.system.user_code import of_user
 
@@ -106,7 +107,7 @@ def dream(
     index.layer(wanted.layer)
     seen = Differentiable(network)
     objective, own = Amplified(wanted.layer, wanted.neurons), chance(wanted.seed, "dream")
-    image = torch.from_numpy(pixels.copy()).to(seen.device).permute(2, 0, 1)[None] / 255
+    image = to_colours(pixels, seen.device)
     total = wanted.octaves * wanted.steps
     for octave in range(wanted.octaves):
         size = [max(8, round(side / wanted.zoom ** (wanted.octaves - 1 - octave))) for side in seen.size]
@@ -115,7 +116,7 @@ def dream(
             shift = [int(torch.randint(side, (1,), generator=own)) for side in seen.size]
             image = _moved(seen, objective, image, size, shift, wanted.rate)
             progress(octave * wanted.steps + step + 1, total)
-    shown = (image[0] * 255).round().to("cpu", torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    (shown,) = to_pixels(image)
     parts = {name: getattr(wanted, name) for name in ("layer", "octaves", "zoom", "steps", "rate", "seed")}
     neurons = None if wanted.neurons is None else list(wanted.neurons)
     return Dreamt(shown, recipe_of("dream", index.manifest.configuration, neurons=neurons, **parts))

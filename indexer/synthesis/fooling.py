@@ -17,11 +17,12 @@ from indexer.explain.sources import Progress, Stop, never, silent
 from indexer.network.forward import Network
 from indexer.query.index import Index
 from indexer.synthesis.ascent import ascend
-from indexer.synthesis.attacks import OutputsOf, descend, nearest_boundary, norm_of
+from indexer.synthesis.attacks import OutputsOf, descend, is_other, nearest_boundary, norm_of
 from indexer.synthesis.chance import chance
 from indexer.synthesis.differentiable import Differentiable
 from indexer.synthesis.objectives import Certain
 from indexer.synthesis.parametrisations import Pixels
+from indexer.synthesis.pixels import peaks_of, to_colours, to_pixels
 from indexer.synthesis.recipe import recipe_of, to_png
 from indexer.synthesis.transforms import Wobble, warp, wobbled
 from indexer.synthesis.turned import Turning, turned
@@ -117,9 +118,9 @@ def fool(
     Stopped, UserCodeFailed, BadActivations
     """
     _check(norm, most)
-    names, layer = answering_outputs(index).names, answering_outputs(index).layer
+    outputs = answering_outputs(index)
     wanted = None if target is None else output_named(index, target)
-    seen = _Seen(network, layer, names)
+    seen = _Seen(network, outputs.layer, outputs.names)
     before = seen.answer(pixels)
     if wanted == before.output:
         raise InvalidRequest(f"the network answers {before.name} already; name another target")
@@ -132,10 +133,10 @@ def fool(
     after, after_pixels = _kept(seen, image, changed, before.output, wanted, factors)
     layers = list(index.layers)
     peaks = [
-        network.run(network.stacked([one]), lambda _, maps: _peaks(maps), layers) for one in (pixels, after_pixels)
+        network.run(network.stacked([one]), lambda _, maps: peaks_of(maps)[0], layers) for one in (pixels, after_pixels)
     ]
     return Fooled(
-        pixels, after_pixels, before, after, _is_other(after, before.output, wanted), norm,
+        pixels, after_pixels, before, after, is_other(after.output, before.output, wanted), norm,
         norm_of(changed - image, norm), norm_of(seen.tensor(after_pixels) - image, norm),
         seen.same(pixels, before.output), seen.same(after_pixels, after.output),
         turned(index, peaks[0], peaks[1], TURNED, layers),
@@ -174,7 +175,7 @@ def noise(
         seen.network, Pixels(start * _NOISE), Certain(outputs.layer, [wanted]), lambda views, step: views,
         steps=steps, rate=rate, told=lambda step: progress(step, steps), stop=stop,
     )  # fmt: skip
-    pixels = seen.pixels(images)
+    (pixels,) = to_pixels(images)
     recipe = recipe_of("noise", index.manifest.configuration, target=wanted, steps=steps, rate=rate, seed=seed)
     return Noise(pixels, seen.answer(pixels), recipe)
 
@@ -189,12 +190,7 @@ class _Seen:
 
     def tensor(self, pixels: np.ndarray) -> torch.Tensor:
         """(1, 3, h, w), colours from 0 to 1."""
-        return torch.from_numpy(pixels.copy()).to(self.network.device).permute(2, 0, 1)[None] / 255
-
-    def pixels(self, image: torch.Tensor) -> np.ndarray:
-        shown = (image[0].detach() * 255).round().clamp(0, 255).to("cpu", torch.uint8)
-        pixels: np.ndarray = shown.permute(1, 2, 0).contiguous().numpy()
-        return pixels
+        return to_colours(pixels, self.network.device)
 
     def answer(self, pixels: np.ndarray) -> Answer:
         """Of the network as the index has it."""
@@ -217,15 +213,11 @@ def _kept(
 ) -> tuple[Answer, np.ndarray]:
     """The changed image with 8 bits a colour, its change enlarged as little as the answer needs."""
     for factor in factors:
-        pixels = seen.pixels(image + (changed - image) * factor)
+        pixels = to_pixels(image + (changed - image) * factor)[0]
         after = seen.answer(pixels)
-        if _is_other(after, answer, target):
+        if is_other(after.output, answer, target):
             break
     return after, pixels
-
-
-def _is_other(after: Answer, answer: int, target: int | None) -> bool:
-    return after.output != answer if target is None else after.output == target
 
 
 def _check(norm: str, most: float | None) -> None:
@@ -233,8 +225,3 @@ def _check(norm: str, most: float | None) -> None:
         raise InvalidRequest(f"norm must be one of {', '.join(FOOLING_NORMS)}, not {norm!r}")
     if most is not None and not 0 < most <= 1000:
         raise InvalidRequest(f"most must be above 0 and at most 1000, not {most}")
-
-
-def _peaks(maps: torch.Tensor) -> np.ndarray:
-    peaks: np.ndarray = maps[0].amax(dim=(1, 2)).to("cpu", torch.float32).numpy()
-    return peaks

@@ -10,6 +10,7 @@ from indexer.errors import ImageUnavailable
 from indexer.explain.sources import spread
 from indexer.query.index import Index
 from indexer.synthesis.colours import Colours
+from indexer.synthesis.pixels import to_colours
 
 SAMPLE: Final = 64
 """Measured on so many images at equal distances."""
@@ -58,6 +59,6 @@ def natural_of(pixels: np.ndarray) -> Natural:
     colours = Colours.of(pixels)
     total = torch.zeros(3, pixels.shape[1], pixels.shape[2] // 2 + 1)
     for image in pixels:
-        shown = torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255.0
+        shown = to_colours(image)
         total += torch.fft.rfft2(colours.values(shown), norm="ortho").abs()[0]
     return Natural(colours, total / len(pixels), len(pixels))

@@ -24,31 +24,30 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True)
-class NeuronMean:
-    """Each image's own neuron, on the mean over its map. With several views of an image, they come in a row."""
-
+class _OfOneLayer:
     layer: str
-    neurons: Sequence[int]
 
     @property
     def layers(self) -> tuple[str, ...]:
         return (self.layer,)
+
+
+@dataclass(frozen=True)
+class NeuronMean(_OfOneLayer):
+    """Each image's own neuron, on the mean over its map. With several views of an image, they come in a row."""
+
+    neurons: Sequence[int]
 
     def __call__(self, maps: Maps) -> torch.Tensor:
         return _own(maps[self.layer], self.neurons).mean(dim=(1, 2))
 
 
 @dataclass(frozen=True)
-class NeuronAt:
+class NeuronAt(_OfOneLayer):
     """Each image's own neuron at one cell, by default that in the middle: a *unit*."""
 
-    layer: str
     neurons: Sequence[int]
     cell: tuple[int, int] | None = None
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
 
     def __call__(self, maps: Maps) -> torch.Tensor:
         own = _own(maps[self.layer], self.neurons)
@@ -57,15 +56,10 @@ class NeuronAt:
 
 
 @dataclass(frozen=True)
-class Direction:
+class Direction(_OfOneLayer):
     """Neurons with weights, on the mean over the map; the same for all images."""
 
-    layer: str
     weights: Mapping[int, float]
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
 
     def __call__(self, maps: Maps) -> torch.Tensor:
         chosen = maps[self.layer][:, list(self.weights)].mean(dim=(2, 3))
@@ -73,15 +67,10 @@ class Direction:
 
 
 @dataclass(frozen=True)
-class Amplified:
+class Amplified(_OfOneLayer):
     """All that a layer does, or some of its neurons: the mean of squares (Mordvintsev et al. 2015, deep dream)."""
 
-    layer: str
     neurons: Sequence[int] | None = None
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
 
     def __call__(self, maps: Maps) -> torch.Tensor:
         found = maps[self.layer]
@@ -90,31 +79,20 @@ class Amplified:
 
 
 @dataclass(frozen=True)
-class Certain:
+class Certain(_OfOneLayer):
     """Each image's own output, by the logarithm of its softmax: as certain as can be."""
 
-    layer: str
     outputs: Sequence[int]
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
 
     def __call__(self, maps: Maps) -> torch.Tensor:
         return _own(maps[self.layer].log_softmax(dim=1), self.outputs).mean(dim=(1, 2))
 
 
 @dataclass(frozen=True)
-class Different:
+class Different(_OfOneLayer):
     """How far apart the images of a batch are at a layer: less the mean cosine between their Gram matrices (Olah et al.
     2017).
     """
-
-    layer: str
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
 
     def __call__(self, maps: Maps) -> torch.Tensor:
         flat = functional.normalize(gram(maps[self.layer]).flatten(1))

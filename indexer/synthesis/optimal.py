@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -22,7 +22,8 @@ from indexer.synthesis.differentiable import Differentiable
 from indexer.synthesis.natural import Natural, natural
 from indexer.synthesis.objectives import NeuronAt, NeuronMean, Objective
 from indexer.synthesis.parametrisations import Fourier, Maco, Parametrisation, Pixels
-from indexer.synthesis.recipe import Settings, recipe_of, settings_json, to_png
+from indexer.synthesis.pixels import to_pixels
+from indexer.synthesis.recipe import Settings, recipe_of, to_png
 from indexer.synthesis.transforms import Wobble, cropped, warp, wobbled
 from indexer.synthesis.trust import Judge, Trust
 
@@ -103,7 +104,7 @@ class Maker:
             self._network, self._parametrisation(neurons), self._objective(neurons), self._look(neurons),
             steps=settings.steps, rate=settings.rate, told=told, stop=stop,
         )  # fmt: skip
-        shown = (images * 255).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+        shown = to_pixels(images)
         kept = [(neuron, row) for row, neuron in enumerate(neurons) if bool(moved[row])]
         self.unmoved += [neuron for row, neuron in enumerate(neurons) if not bool(moved[row])]
         if not kept:
@@ -164,7 +165,7 @@ def optimal_recipe(index: Index, layer: str, neuron: int, settings: Settings) ->
     NotFound
     """
     index.layer(layer).check_neuron(neuron)
-    return recipe_of("optimal", index.manifest.configuration, layer=layer, neuron=neuron, **settings_json(settings))
+    return recipe_of("optimal", index.manifest.configuration, layer=layer, neuron=neuron, **asdict(settings))
 
 
 def optimal(

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -66,10 +66,6 @@ def recipe_of(use: str, configuration: Configuration, **parts: Any) -> dict[str,
     return {
         "use": use, "version": VERSION, "model": configuration.model, "weights": configuration.weights_digest, **parts
     }  # fmt: skip
-
-
-def settings_json(settings: Settings) -> dict[str, Any]:
-    return asdict(settings)
 
 
 def to_png(pixels: np.ndarray, text: dict[str, Any]) -> bytes:

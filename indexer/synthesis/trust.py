@@ -19,6 +19,7 @@ from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.synthesis.chance import chance
 from indexer.synthesis.differentiable import Differentiable
+from indexer.synthesis.pixels import peaks_of, to_colours
 from indexer.synthesis.transforms import Wobble, warp, wobbled
 
 VIEWS: Final = 16
@@ -104,7 +105,7 @@ class Judge:
     def of(self, pixels: np.ndarray, neurons: Sequence[int]) -> list[Trust]:
         """The figures of images (n, h, w, 3) uint8, each made for its neuron."""
         names = [self._layer, *(each.name for each in self._earlier)]
-        peaks = self._network.network.run(pixels, lambda layer, maps: _peaks(maps), names)
+        peaks = self._network.network.run(pixels, lambda layer, maps: peaks_of(maps), names)
         return [
             self._of_one(pixels[row], neuron, {name: peaks[name][row] for name in names})
             for row, neuron in enumerate(neurons)
@@ -122,7 +123,7 @@ class Judge:
 
     @torch.no_grad()
     def _transformed(self, pixels: np.ndarray, neuron: int) -> float:
-        image = torch.from_numpy(pixels.copy()).to(self._network.device).permute(2, 0, 1)[None] / 255.0
+        image = to_colours(pixels, self._network.device)
         own = chance("fresh", self._layer, neuron)
         peaks = []
         for _ in range(VIEWS):
@@ -183,9 +184,3 @@ def _among(strongest: np.ndarray) -> float | None:
     found = [_correlation(one, (total - one) / others) for one in strongest]
     known = [value for value in found if value is not None]
     return float(np.mean(known)) if known else None
-
-
-def _peaks(maps: torch.Tensor) -> np.ndarray:
-    """(B, C) float32."""
-    peaks: np.ndarray = maps.amax(dim=(2, 3)).to("cpu", torch.float32).numpy()
-    return peaks
