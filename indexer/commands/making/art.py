@@ -1,10 +1,9 @@
 """``make art``: paint one image in the style of another."""
 
 import argparse
-from pathlib import Path
 
-from indexer.commands.making.writing import check_png, write
-from indexer.commands.options.explaining import picture_named
+from indexer.commands.making.writing import add_out_option, check_png, write
+from indexer.commands.options.explaining import pixels_named
 from indexer.commands.options.shared import add_images_option, add_index, add_network_options
 
 
@@ -17,7 +16,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--weight", type=float, default=10.0, help="how much style counts (%(default)s)")
     command.add_argument("--steps", type=int, default=200, help="so many (%(default)s)")
     command.add_argument("--rate", type=float, default=0.03, help="how far each step goes (%(default)s)")
-    command.add_argument("--out", type=Path, required=True, help="a file whose name ends in .png")
+    add_out_option(command)
     add_images_option(command)
     add_network_options(command)
 
@@ -30,9 +29,7 @@ def run(options: argparse.Namespace) -> int:
     check_png(options.out)
     with Bar("painting", "step") as bar, open(options.index, options.images) as index:
         network = index.network(options.weights, options.device, options.model)
-        content, style = (
-            network.model.preprocessing.pixels(picture_named(index, name)) for name in (options.content, options.style)
-        )
+        content, style = (pixels_named(index, name) for name in (options.content, options.style))
         made = art(
             index, network, content, style, content_layer=options.layer, style_layers=options.style_layers.split(","),
             weight=options.weight, steps=options.steps, rate=options.rate, progress=bar.step,

@@ -1,10 +1,9 @@
 """``make dream``: amplify on an image what a layer, or some of its neurons, see there."""
 
 import argparse
-from pathlib import Path
 
-from indexer.commands.making.writing import check_png, write
-from indexer.commands.options.explaining import picture_named
+from indexer.commands.making.writing import add_out_option, check_png, write
+from indexer.commands.options.explaining import pixels_named
 from indexer.commands.options.shared import add_images_option, add_index, add_network_options
 
 
@@ -17,7 +16,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--steps", type=int, default=10, help="so many for each (%(default)s)")
     command.add_argument("--rate", type=float, default=0.01, help="how far each step goes (%(default)s)")
     command.add_argument("--seed", type=int, default=0, help="of chance (%(default)s)")
-    command.add_argument("--out", type=Path, required=True, help="a file whose name ends in .png")
+    add_out_option(command)
     add_images_option(command)
     add_network_options(command)
 
@@ -35,7 +34,6 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     with Bar("dreaming", "step") as bar, open(options.index, options.images) as index:
         network = index.network(options.weights, options.device, options.model)
-        pixels = network.model.preprocessing.pixels(picture_named(index, options.image))
-        made = dream(index, network, pixels, wanted, progress=bar.step)
+        made = dream(index, network, pixels_named(index, options.image), wanted, progress=bar.step)
     write(options.out, made.png())
     return 0

@@ -2,11 +2,10 @@
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.commands.making.writing import check_png, write
-from indexer.commands.options.explaining import add_explaining_options, picture_named, print_found
+from indexer.commands.making.writing import add_out_option, check_png, write
+from indexer.commands.options.explaining import add_explaining_options, pixels_named, print_found
 from indexer.commands.options.shared import add_index
 from indexer.defaults import FOOLING_NORMS
 from indexer.errors import InvalidRequest
@@ -29,7 +28,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--most", type=float, help="the most of that norm, for colours from 0 to 1; default: the least that does it"
     )
     command.add_argument("--seed", type=int, default=0, help="of the noise (%(default)s)")
-    command.add_argument("--out", type=Path, required=True, help="a file whose name ends in .png")
+    add_out_option(command)
     add_explaining_options(command)
 
 
@@ -60,7 +59,7 @@ def _noise(index: "Index", network: "Network", options: argparse.Namespace) -> "
 def _fooled(index: "Index", network: "Network", options: argparse.Namespace) -> "Fooled":
     from indexer.synthesis.fooling import fool
 
-    pixels = network.model.preprocessing.pixels(picture_named(index, options.image))
+    pixels = pixels_named(index, options.image)
     made = fool(index, network, pixels, target=options.target, norm=options.norm, most=options.most)
     found = made.as_dict()
     print_found(found, options, lambda: _print(found))

@@ -1,8 +1,13 @@
 """The file that a made image is written to."""
 
+import argparse
 from pathlib import Path
 
 from indexer.errors import InvalidRequest
+
+
+def add_out_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", type=Path, required=True, help="a file whose name ends in .png")
 
 
 def check_png(path: Path) -> None:

@@ -11,6 +11,7 @@ from indexer.defaults import MAX_PIXELS
 from indexer.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL.Image import Image
 
     from indexer.query.index import Index
@@ -47,3 +48,8 @@ def picture_named(index: "Index", image: str) -> "Image":
     if row is None:
         raise InvalidRequest(f"{image} is not an image's id, not a path in the index, and not a file")
     return index.picture(index.image(int(index.images.id[row])))
+
+
+def pixels_named(index: "Index", image: str) -> "np.ndarray":
+    """Such an image as the network of the index gets it: pixels (h, w, 3) uint8."""
+    return index.manifest.configuration.preprocessing.pixels(picture_named(index, image))

@@ -1,14 +1,14 @@
 /** The smallest change of an image that the network answers otherwise: before and after, and the neurons that turned. */
 
 import { many, number, percent } from '../lib/format.js';
-import { ended, useFresh, useStart } from '../lib/jobs.js';
+import { useStart } from '../lib/jobs.js';
 import { api, tilesOf, to } from '../lib/names.js';
 import { change } from '../lib/route.js';
 import { html, useState } from './html.js';
-import { JobStatus } from './job.js';
+import { Followed } from './job.js';
 import { Tiles } from './neuron-card.js';
 import { Picture } from './picture.js';
-import { Failure, Loading } from './states.js';
+import { Failure } from './states.js';
 
 const SHOWN = 4;
 
@@ -24,14 +24,7 @@ export function Fool({ index, image, query }) {
 }
 
 function Fooling({ index, id }) {
-  const job = useFresh(api.job(id), ended);
-  const url = job.data?.links.result ?? null;
-  const result = useFresh(url, () => true);
-  const error = job.error ?? result.error;
-  if (error) return html`<${Failure} error=${error} retry=${job.error ? job.again : result.again} />`;
-  if (!job.data || (url && !result.data)) return html`<${Loading} />`;
-  if (!url) return html`<${JobStatus} job=${job.data} again=${job.again} />`;
-  return html`<${Result} index=${index} data=${result.data} />`;
+  return html`<${Followed} url=${api.job(id)} show=${(data) => html`<${Result} index=${index} data=${data} />`} />`;
 }
 
 function Result({ index, data }) {

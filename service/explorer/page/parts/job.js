@@ -2,8 +2,9 @@
 
 import { remove } from '../lib/api.js';
 import { count } from '../lib/format.js';
-import { ended } from '../lib/jobs.js';
+import { ended, useFresh } from '../lib/jobs.js';
 import { html } from './html.js';
+import { Failure, Loading } from './states.js';
 import { say } from './toast.js';
 
 const WORDS = { queued: 'waits for its turn', running: 'runs', done: 'is done', failed: 'failed', cancelled: 'was cancelled', lost: 'was lost' };
@@ -32,4 +33,15 @@ export function JobStatus({ job, again }) {
     ${job.state === 'queued' && html`<span class="spinner" aria-hidden="true"></span>`}
     <p>The job ${stateWords(job)}${job.detail ? html`: ${job.detail}` : job.state === 'running' ? ' …' : '.'}</p>
     <${JobProgress} job=${job} /><${EndButton} job=${job} label="this job" onEnd=${again} /></div>`;
+}
+
+/** A job by its URL, followed to its end; then `show(result)`. */
+export function Followed({ url, show }) {
+  const job = useFresh(url, ended);
+  const resultUrl = job.data?.links.result ?? null;
+  const result = useFresh(resultUrl, () => true);
+  const error = job.error ?? result.error;
+  if (error) return html`<${Failure} error=${error} retry=${job.error ? job.again : result.again} />`;
+  if (!job.data || (resultUrl && !result.data)) return html`<${Loading} />`;
+  return resultUrl ? show(result.data) : html`<${JobStatus} job=${job.data} again=${job.again} />`;
 }

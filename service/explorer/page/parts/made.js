@@ -1,10 +1,10 @@
 /** The image made for a neuron: what it would like to see, and how far to trust that. */
 
 import { number } from '../lib/format.js';
-import { ended, useFresh, useStart } from '../lib/jobs.js';
+import { useFresh, useStart } from '../lib/jobs.js';
 import { api } from '../lib/names.js';
 import { html, useState } from './html.js';
-import { JobStatus } from './job.js';
+import { Followed } from './job.js';
 import { Picture } from './picture.js';
 import { Failure, Loading } from './states.js';
 
@@ -27,15 +27,9 @@ function Kept({ url, make, busy }) {
 }
 
 function Making({ id }) {
-  const job = useFresh(api.job(id), ended);
-  const url = job.data?.links.result ?? null;
-  const result = useFresh(url, () => true);
-  const error = job.error ?? result.error;
-  if (error) return html`<${Failure} error=${error} retry=${job.error ? job.again : result.again} />`;
-  if (!job.data || (url && !result.data)) return html`<${Loading} />`;
-  if (!url) return html`<${JobStatus} job=${job.data} again=${job.again} />`;
-  const [made] = result.data.images;
-  return made ? html`<${Shown} about=${made} />` : html`<p class="quiet">Nothing moves this neuron: no gradient comes back to the image.</p>`;
+  const show = ({ images: [made] }) => (made ? html`<${Shown} about=${made} />`
+    : html`<p class="quiet">Nothing moves this neuron: no gradient comes back to the image.</p>`);
+  return html`<${Followed} url=${api.job(id)} show=${show} />`;
 }
 
 function Shown({ about }) {
