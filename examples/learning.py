@@ -24,8 +24,8 @@ import indexer
 from indexer.jobs.build import BuildRequest, build
 from indexer.pictures.chart import trend_chart
 from indexer.query.index import Index
+from indexer.query.learning.answering.confusion import confusion
 from indexer.query.learning.classes import coverage, likeness
-from indexer.query.learning.confusion import confusion
 from indexer.query.learning.neurons import correlated
 from indexer.query.learning.trend import SERIES, trend
 

@@ -30,10 +30,10 @@ from indexer.jobs.build import BuildRequest, build
 from indexer.network.forward import Network
 from indexer.query.concepts import of_images
 from indexer.query.index import Index
-from indexer.query.learning.answers import answers_of
-from indexer.query.learning.hints import hints
-from indexer.query.learning.mistakes import mistakes
+from indexer.query.learning.answering.answers import answers_of
+from indexer.query.learning.answering.mistakes import mistakes
 from indexer.query.learning.report import report
+from indexer.query.learning.shortcuts.hints import hints
 
 SEEDS = range(5)
 STEPS = 2500

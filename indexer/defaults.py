@@ -22,14 +22,14 @@ METHODS: Final[tuple[str, ...]] = get_args(Method)
 """Of attribution."""
 
 MISTAKE_SORTS: Final = ("confidence", "rank", "image")
-"""Orders of mistakes; see `indexer.query.learning.mistakes`."""
+"""Orders of mistakes; see `indexer.query.learning.answering.mistakes`."""
 
 OUTPUT_IF_CHEAP, OUTPUT_AS_LISTED = "auto", "none"
 """Whether a build adds the layer that holds the network's output: if that costs little, or only if it is listed."""
 
 LOGITS, PROBABILITIES, LOG_PROBABILITIES, MULTI_LABEL = "logits", "probabilities", "log-probabilities", "multi-label"
 OUTPUT_KINDS: Final = (LOGITS, PROBABILITIES, LOG_PROBABILITIES, MULTI_LABEL)
-"""What the values of an output layer may be; see `indexer.query.learning.output_kind`."""
+"""What the values of an output layer may be; see `indexer.query.learning.answering.output_kind`."""
 
 SHEET_FORMATS: Final = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 SHEET_TILE: Final = 112
@@ -53,7 +53,7 @@ DICTIONARY_METHODS: Final = ("kmeans", "nmf", "sae")
 """Ways to learn a dictionary; see `indexer.dictionaries`."""
 
 MADE_WAYS: Final = ("fourier", "maco", "pixels")
-"""Parametrisations of made images; see `indexer.synthesis.parametrisations`."""
+"""Parametrisations of made images; see `indexer.synthesis.images.parametrisations`."""
 MADE_AIMS: Final = ("mean", "centre")
 """Of optimal inputs; see `indexer.synthesis.recipe.Settings`."""
 MADE_STEPS: Final = 256

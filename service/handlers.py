@@ -19,7 +19,7 @@ from flask import Request, Response
 
 from indexer.query import deadline
 from indexer.query.index import Index
-from indexer.query.learning.outputs import NeuronNames
+from indexer.query.learning.answering.outputs import NeuronNames
 from service.access.policy import Admission
 from service.explorer import Explorer
 from service.http import etags

@@ -9,9 +9,9 @@ from sklearn.metrics import roc_auc_score
 import indexer
 from examples.shortcut import TELLS, how_many, marked_images, silenced, suspicion, telling
 from indexer.query.index import Index
-from indexer.query.learning.hints import ONE_PLACE, PART_OF_CLASS, hints
 from indexer.query.learning.report import report
 from indexer.query.learning.report_text import to_markdown
+from indexer.query.learning.shortcuts.hints import ONE_PLACE, PART_OF_CLASS, hints
 from tests.marked import CHANNELS, LAYER, MARKED, build_marked
 
 

@@ -26,34 +26,36 @@ class Command:
         return cast(Module, importlib.import_module(self.module))
 
 
-def _here(name: str, text: str) -> Command:
-    return Command(name, text, f"indexer.commands.{name}")
+def _in(room: str, name: str, text: str) -> Command:
+    return Command(name, text, f"indexer.commands.{room}.{name.replace('-', '_')}")
 
 
 COMMANDS: Final = (
-    _here("build", "build an index, or finish a build that was interrupted"),
-    _here("add", "index images that are new in the place that the others come from, or in a list"),
-    _here("remove", "hide images from every answer; add leaves them out"),
-    _here("compact", "erase removed images from disk"),
-    Command("add-layers", "keep further layers of the images that are indexed", "indexer.commands.add_layers"),
-    Command("drop-layers", "leave layers out of an index", "indexer.commands.drop_layers"),
-    _here("dictionary", "learn directions of a layer, and keep them as a layer of their own"),
-    _here("verify", "compare every file with its checksum"),
-    _here("upgrade", "rewrite an index of an older format, without running the network"),
-    _here("info", "describe an index"),
-    _here("relabel", "update corrected classes and the paths of moved files, without running the network"),
-    _here("report", "say what the neurons of an index have learned"),
-    _here("mistakes", "list the images that the network answers wrongly"),
-    _here("why", "say which neurons made the network answer so"),
-    Command("what-if", "say what the network would answer if neurons were changed", "indexer.commands.what_if"),
-    _here("importance", "silence each neuron of a layer alone, and see what it does to the answers"),
-    _here("compare", "compare a layer in two indexes of the same images"),
-    _here("trend", "show how indexes of a network change over its training"),
-    _here("sheet", "draw the top patches of neurons, one line for each neuron"),
-    _here("saliency", "draw why a neuron fires at a cell of an image"),
-    _here("make", "make images for neurons: what each would like to see"),
-    _here("export", "write top patches as a COCO data set (labels.json, data/) with crops"),
-    _here("page", "write one HTML file, with all pictures in it, that shows what the neurons fire for"),
+    _in("indexing", "build", "build an index, or finish a build that was interrupted"),
+    _in("indexing", "add", "index images that are new in the place that the others come from, or in a list"),
+    _in("indexing", "remove", "hide images from every answer; add leaves them out"),
+    _in("indexing", "compact", "erase removed images from disk"),
+    _in("indexing", "add-layers", "keep further layers of the images that are indexed"),
+    _in("indexing", "drop-layers", "leave layers out of an index"),
+    _in("indexing", "dictionary", "learn directions of a layer, and keep them as a layer of their own"),
+    _in("indexing", "verify", "compare every file with its checksum"),
+    _in("indexing", "upgrade", "rewrite an index of an older format, without running the network"),
+    _in("indexing", "info", "describe an index"),
+    _in("indexing", "relabel", "update corrected classes and the paths of moved files, without running the network"),
+    _in("learning", "report", "say what the neurons of an index have learned"),
+    _in("learning", "mistakes", "list the images that the network answers wrongly"),
+    _in("learning", "why", "say which neurons made the network answer so"),
+    Command(
+        "what-if", "say what the network would answer if neurons were changed", "indexer.commands.learning.what_if"
+    ),
+    _in("learning", "importance", "silence each neuron of a layer alone, and see what it does to the answers"),
+    _in("learning", "compare", "compare a layer in two indexes of the same images"),
+    _in("learning", "trend", "show how indexes of a network change over its training"),
+    _in("drawing", "sheet", "draw the top patches of neurons, one line for each neuron"),
+    _in("drawing", "saliency", "draw why a neuron fires at a cell of an image"),
+    _in("drawing", "make", "make images for neurons: what each would like to see"),
+    _in("drawing", "export", "write top patches as a COCO data set (labels.json, data/) with crops"),
+    _in("drawing", "page", "write one HTML file, with all pictures in it, that shows what the neurons fire for"),
 )
 """The commands, in the order in which the help lists them."""
 

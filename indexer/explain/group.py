@@ -20,8 +20,8 @@ from indexer.explain.sources import Progress, Sources, Stop, never, silent, spre
 from indexer.explain.why import NamedOutput, naming, question
 from indexer.network.forward import Network
 from indexer.query.index import Index
-from indexer.query.learning.answers import highest_outputs
-from indexer.query.learning.outputs import named_outputs
+from indexer.query.learning.answering.answers import highest_outputs
+from indexer.query.learning.answering.outputs import named_outputs
 
 
 @dataclass(frozen=True)

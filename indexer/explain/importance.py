@@ -19,7 +19,7 @@ from indexer.explain.rest import Rest, rest_behind
 from indexer.explain.sources import Progress, Sources, Stop, never, silent, spread
 from indexer.network.forward import Network
 from indexer.query.index import Index
-from indexer.query.learning.outputs import own_outputs
+from indexer.query.learning.answering.outputs import own_outputs
 
 
 @dataclass(frozen=True)

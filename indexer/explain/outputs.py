@@ -2,7 +2,7 @@
 
 from indexer.errors import InvalidRequest, NotFound
 from indexer.query.index import Index
-from indexer.query.learning.outputs import Outputs, categories_of, named_outputs, output_layer, outputs_named
+from indexer.query.learning.answering.outputs import Outputs, categories_of, named_outputs, output_layer, outputs_named
 
 
 def layer_of_outputs(index: Index) -> str:

@@ -22,9 +22,9 @@ from indexer.network.encoding.encoders import Encoder
 from indexer.network.forward import Network
 from indexer.query.index import Index
 from indexer.query.layer import Layer
-from indexer.query.learning.answers import Answers
-from indexer.query.learning.confusion import Confusion, confusion_of
-from indexer.query.learning.outputs import Outputs, own_outputs
+from indexer.query.learning.answering.answers import Answers
+from indexer.query.learning.answering.confusion import Confusion, confusion_of
+from indexer.query.learning.answering.outputs import Outputs, own_outputs
 
 SAMPLE: Final = 8
 """On how many images a what-if from kept maps is compared with one from the originals."""

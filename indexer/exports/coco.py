@@ -22,7 +22,7 @@ from indexer.images.geometry import Box
 from indexer.pictures.crop import crop, encode
 from indexer.pictures.lost import LostOriginals, placeholder
 from indexer.query.index import Index
-from indexer.query.learning.outputs import NeuronNames
+from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.records import ImageRecord, Patch
 from indexer.query.top import LEAST_POSITIVE
 from indexer.store import atomic

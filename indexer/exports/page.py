@@ -19,7 +19,7 @@ from indexer.pictures.sheet import tile_pictures
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.query.learning import neurons
-from indexer.query.learning.confusion import confusion
+from indexer.query.learning.answering.confusion import confusion
 from indexer.query.learning.report import of_confusion, report
 from indexer.query.records import Patch
 from indexer.query.top import LEAST_POSITIVE

@@ -20,7 +20,7 @@ from indexer.pictures.crop import MAX_CONTEXT, crop, outline, scale, scaled
 from indexer.pictures.lost import LostOriginals, placeholder
 from indexer.pictures.sheet_layout import Line, view_of
 from indexer.query.index import Index
-from indexer.query.learning.outputs import NeuronNames
+from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.records import ImageRecord, Patch
 from indexer.query.top import LEAST_POSITIVE
 

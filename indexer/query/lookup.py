@@ -6,8 +6,8 @@ import numpy as np
 
 from indexer.query.index import Index
 from indexer.query.layer import Layer
-from indexer.query.learning.answers import ANSWERS, Answered, answered
-from indexer.query.learning.outputs import named_outputs, output_layer
+from indexer.query.learning.answering.answers import ANSWERS, Answered, answered
+from indexer.query.learning.answering.outputs import named_outputs, output_layer
 from indexer.query.records import Firing, SimilarImage, SimilarPatch
 
 

@@ -13,11 +13,11 @@ from indexer.errors import BadActivations, InvalidRequest
 from indexer.explain.sources import Progress, Stop, check_stop, never, silent
 from indexer.network.forward import Network
 from indexer.query.index import Index
-from indexer.synthesis.colours import Colours
-from indexer.synthesis.differentiable import Differentiable
-from indexer.synthesis.objectives import gram
-from indexer.synthesis.parametrisations import Fourier
-from indexer.synthesis.pixels import to_colours, to_pixels
+from indexer.synthesis.ascending.differentiable import Differentiable
+from indexer.synthesis.ascending.objectives import gram
+from indexer.synthesis.images.colours import Colours
+from indexer.synthesis.images.parametrisations import Fourier
+from indexer.synthesis.images.pixels import to_colours, to_pixels
 from indexer.synthesis.recipe import MAX_STEPS, recipe_of, to_png
 from indexer.system.user_code import of_user
 

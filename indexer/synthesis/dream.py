@@ -15,11 +15,11 @@ from indexer.errors import InvalidRequest
 from indexer.explain.sources import Progress, Stop, check_stop, never, silent
 from indexer.network.forward import Network
 from indexer.query.index import Index
-from indexer.synthesis.ascent import UNMOVED
-from indexer.synthesis.chance import chance
-from indexer.synthesis.differentiable import Differentiable
-from indexer.synthesis.objectives import Amplified
-from indexer.synthesis.pixels import to_colours, to_pixels
+from indexer.synthesis.ascending.ascent import UNMOVED
+from indexer.synthesis.ascending.chance import chance
+from indexer.synthesis.ascending.differentiable import Differentiable
+from indexer.synthesis.ascending.objectives import Amplified
+from indexer.synthesis.images.pixels import to_colours, to_pixels
 from indexer.synthesis.recipe import MAX_STEPS, recipe_of, to_png
 from indexer.system.user_code import of_user
 

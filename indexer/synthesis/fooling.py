@@ -16,15 +16,15 @@ from indexer.explain.outputs import answering_outputs, output_named
 from indexer.explain.sources import Progress, Stop, never, silent
 from indexer.network.forward import Network
 from indexer.query.index import Index
-from indexer.synthesis.ascent import ascend
+from indexer.synthesis.ascending.ascent import ascend
+from indexer.synthesis.ascending.chance import chance
+from indexer.synthesis.ascending.differentiable import Differentiable
+from indexer.synthesis.ascending.objectives import Certain
 from indexer.synthesis.attacks import OutputsOf, descend, is_other, nearest_boundary, norm_of
-from indexer.synthesis.chance import chance
-from indexer.synthesis.differentiable import Differentiable
-from indexer.synthesis.objectives import Certain
-from indexer.synthesis.parametrisations import Pixels
-from indexer.synthesis.pixels import peaks_of, to_colours, to_pixels
+from indexer.synthesis.images.parametrisations import Pixels
+from indexer.synthesis.images.pixels import peaks_of, to_colours, to_pixels
+from indexer.synthesis.images.transforms import Wobble, warp, wobbled
 from indexer.synthesis.recipe import recipe_of, to_png
-from indexer.synthesis.transforms import Wobble, warp, wobbled
 from indexer.synthesis.turned import Turning, turned
 
 VIEWS: Final = 16

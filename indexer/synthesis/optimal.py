@@ -16,15 +16,15 @@ from indexer.errors import InvalidRequest
 from indexer.explain.sources import Stop, never
 from indexer.network.forward import Network
 from indexer.query.index import Index
-from indexer.synthesis.ascent import UNMOVED, Look, Told, ascend
-from indexer.synthesis.chance import chance
-from indexer.synthesis.differentiable import Differentiable
-from indexer.synthesis.natural import Natural, natural
-from indexer.synthesis.objectives import NeuronAt, NeuronMean, Objective
-from indexer.synthesis.parametrisations import Fourier, Maco, Parametrisation, Pixels
-from indexer.synthesis.pixels import to_pixels
+from indexer.synthesis.ascending.ascent import UNMOVED, Look, Told, ascend
+from indexer.synthesis.ascending.chance import chance
+from indexer.synthesis.ascending.differentiable import Differentiable
+from indexer.synthesis.ascending.objectives import NeuronAt, NeuronMean, Objective
+from indexer.synthesis.images.natural import Natural, natural
+from indexer.synthesis.images.parametrisations import Fourier, Maco, Parametrisation, Pixels
+from indexer.synthesis.images.pixels import to_pixels
+from indexer.synthesis.images.transforms import Wobble, cropped, warp, wobbled
 from indexer.synthesis.recipe import Settings, recipe_of, to_png
-from indexer.synthesis.transforms import Wobble, cropped, warp, wobbled
 from indexer.synthesis.trust import Judge, Trust
 
 MACO_CROPS: Final = 4

@@ -17,10 +17,10 @@ from indexer.explain.sources import spread
 from indexer.query import top
 from indexer.query.index import Index
 from indexer.query.layer import Layer
-from indexer.synthesis.chance import chance
-from indexer.synthesis.differentiable import Differentiable
-from indexer.synthesis.pixels import peaks_of, to_colours
-from indexer.synthesis.transforms import Wobble, warp, wobbled
+from indexer.synthesis.ascending.chance import chance
+from indexer.synthesis.ascending.differentiable import Differentiable
+from indexer.synthesis.images.pixels import peaks_of, to_colours
+from indexer.synthesis.images.transforms import Wobble, warp, wobbled
 
 VIEWS: Final = 16
 """Fresh views of an image, which its making has not seen."""

@@ -19,7 +19,7 @@ class Request:
     Attributes
     ----------
     kind : str
-        The name of a kind of jobs, see `service.jobs.kinds`.
+        The name of a kind of jobs, see `service.jobs.kinds.registry`.
     version : int
         Of the kind: counts up when the same question gets another result.
     index : str

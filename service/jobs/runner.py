@@ -19,11 +19,11 @@ from service.indexes.catalog import Catalog
 from service.indexes.generations import OpenGeneration
 from service.inference.loader import Networks
 from service.jobs import tidy
-from service.jobs.kinds import KINDS
+from service.jobs.kinds.registry import KINDS
+from service.jobs.kinds.work import Work
 from service.jobs.records import Outcome, Request
 from service.jobs.store import Store
 from service.jobs.watch import Reason, Watch
-from service.jobs.work import Work
 from service.settings import Settings
 from service.telemetry import metrics
 

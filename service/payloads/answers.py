@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from indexer.query.learning.answers import Answer, Answered, ImageAnswer
-from indexer.query.learning.mistakes import Mistake
-from indexer.query.learning.scores import ClassScore, Scores
+from indexer.query.learning.answering.answers import Answer, Answered, ImageAnswer
+from indexer.query.learning.answering.mistakes import Mistake
+from indexer.query.learning.answering.scores import ClassScore, Scores
 from indexer.query.records import ImageRecord
 from service.payloads.links import Links
 

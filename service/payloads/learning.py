@@ -3,8 +3,8 @@
 from typing import Any
 
 from indexer.derive.selectivity import DEAD, DENSE, MIXED, SELECTIVE, UNKNOWN
+from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.learning.classes import Coverage
-from indexer.query.learning.outputs import NeuronNames
 from service.payloads.links import Links
 
 Json = dict[str, Any]

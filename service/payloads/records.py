@@ -7,8 +7,8 @@ from typing import Any
 from indexer.index.configuration import DictionaryFile, LayerInfo
 from indexer.index.encoded_names import base_of
 from indexer.query.concepts import Concept, Selective
+from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.learning.neurons import NeuronTable
-from indexer.query.learning.outputs import NeuronNames
 from indexer.query.lookup import Lookup
 from indexer.query.point import Spot
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch

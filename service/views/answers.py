@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from indexer.query.learning.answers import answer_on
-from indexer.query.learning.mistakes import mistakes
-from indexer.query.learning.scores import scores
+from indexer.query.learning.answering.answers import answer_on
+from indexer.query.learning.answering.mistakes import mistakes
+from indexer.query.learning.answering.scores import scores
 from service.handlers import Json, Question
 from service.http.paging import listing
 from service.payloads import answers

@@ -3,8 +3,8 @@
 from flask import Response, request
 
 from indexer.errors import NotFound, UnitscopeError
-from indexer.query.learning.output_kind import kind_of
-from indexer.query.learning.outputs import named_outputs, output_layer, outputs_of, unmatched_classes
+from indexer.query.learning.answering.output_kind import kind_of
+from indexer.query.learning.answering.outputs import named_outputs, output_layer, outputs_of, unmatched_classes
 from service.handlers import Json, Question, Services, as_json
 from service.http import etags
 from service.http.paging import listing, whole

@@ -18,7 +18,7 @@ from service.http import etags
 from service.http.current import current_request
 from service.http.paging import cut, link_header, listing
 from service.indexes.generations import OpenGeneration
-from service.jobs.kinds import KINDS
+from service.jobs.kinds.registry import KINDS
 from service.jobs.records import Job, Request
 from service.payloads import jobs as payloads
 from service.uploads import uploaded_file

@@ -2,8 +2,8 @@
 
 from indexer.pictures.chart import trend_chart
 from indexer.query.learning import classes
+from indexer.query.learning.answering.confusion import confusion
 from indexer.query.learning.compare import compare
-from indexer.query.learning.confusion import confusion
 from indexer.query.learning.neurons import correlated
 from indexer.query.learning.report import of_confusion, report
 from indexer.query.learning.report_text import STYLE, WRITERS

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 import indexer
-from indexer.query.learning.confusion import confusion
+from indexer.query.learning.answering.confusion import confusion
 from tests.explorer.conftest import DESKTOP, PHONE, Visit, served, visiting
 from tests.planted import build_planted, numbered, write_colours
 

@@ -18,10 +18,10 @@ from indexer.index.told_outputs import ToldOutputs
 from indexer.inputs.wordnet import IDS, counts_as_imagenet
 from indexer.query.index import Index
 from indexer.query.learning import classes, neurons
+from indexer.query.learning.answering.confusion import confusion
+from indexer.query.learning.answering.outputs import matched
 from indexer.query.learning.compare import compare
-from indexer.query.learning.confusion import confusion
 from indexer.query.learning.correlation import correlations
-from indexer.query.learning.outputs import matched
 from indexer.query.learning.report import report
 from indexer.query.learning.report_text import to_html, to_markdown
 from indexer.query.learning.trend import trend

@@ -21,7 +21,7 @@ from indexer.exports.page import write_page
 from indexer.pictures.sheet import tile_picture
 from indexer.query.index import Index
 from indexer.query.learning import neurons
-from indexer.query.learning.confusion import confusion
+from indexer.query.learning.answering.confusion import confusion
 from indexer.query.learning.report import report
 from tests.indexer.conftest import Case
 from tests.planted import build_planted, write_colours

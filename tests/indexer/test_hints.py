@@ -11,10 +11,10 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 import indexer
 from indexer.query.index import Index
-from indexer.query.learning.class_parts import parts_of
-from indexer.query.learning.hints import SELDOM_ANSWERED, hints
-from indexer.query.learning.one_place import likeness_at, most_of_one, place_of
-from indexer.query.learning.scores import scores
+from indexer.query.learning.answering.scores import scores
+from indexer.query.learning.shortcuts.class_parts import parts_of
+from indexer.query.learning.shortcuts.hints import SELDOM_ANSWERED, hints
+from indexer.query.learning.shortcuts.one_place import likeness_at, most_of_one, place_of
 from tests.planted import build_planted, numbered, write_colours
 
 

@@ -17,9 +17,9 @@ from indexer.jobs.build import build
 from indexer.pictures.chart import trend_chart
 from indexer.query.learning import classes, neurons
 from indexer.query.learning import correlation as module
+from indexer.query.learning.answering.confusion import confusion
 from indexer.query.learning.classes import Pair
 from indexer.query.learning.compare import common_rows, compare
-from indexer.query.learning.confusion import confusion
 from indexer.query.learning.correlation import correlations
 from indexer.query.learning.report import report
 from indexer.query.learning.report_text import to_html, to_markdown

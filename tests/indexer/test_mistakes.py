@@ -14,11 +14,11 @@ import indexer
 from indexer.cli import main
 from indexer.defaults import LOG_PROBABILITIES, LOGITS, MULTI_LABEL, PROBABILITIES
 from indexer.errors import InvalidRequest, NotFound
-from indexer.query.learning.answers import answer_on, answers_of, judge
-from indexer.query.learning.confusion import confusion
-from indexer.query.learning.mistakes import SORTS, mistakes
-from indexer.query.learning.output_kind import kind_of_values, probabilities_of
-from indexer.query.learning.scores import BINS, reliability, scores
+from indexer.query.learning.answering.answers import answer_on, answers_of, judge
+from indexer.query.learning.answering.confusion import confusion
+from indexer.query.learning.answering.mistakes import SORTS, mistakes
+from indexer.query.learning.answering.output_kind import kind_of_values, probabilities_of
+from indexer.query.learning.answering.scores import BINS, reliability, scores
 from tests.indexer.conftest import Case
 from tests.planted import build_planted, numbered, write_colours
 

@@ -20,9 +20,9 @@ from indexer.inputs.categories import read_categories
 from indexer.jobs.build import build
 from indexer.pictures.sheet import sheet
 from indexer.query.learning import neurons
-from indexer.query.learning.answers import answer_on
-from indexer.query.learning.confusion import confusion
-from indexer.query.learning.outputs import matched, output_layer, outputs_of
+from indexer.query.learning.answering.answers import answer_on
+from indexer.query.learning.answering.confusion import confusion
+from indexer.query.learning.answering.outputs import matched, output_layer, outputs_of
 from tests.conftest import build_request, write_photos
 
 TOLD = {"resize": (24, 36), "crop": None, "mean": 0.5, "std": 0.25}

@@ -13,8 +13,8 @@ from indexer.defaults import FOOLING_NORMS
 from indexer.errors import InvalidRequest, NotFound
 from indexer.network.forward import Network
 from indexer.query.index import Index
+from indexer.synthesis.ascending.chance import chance
 from indexer.synthesis.attacks import descend, nearest_boundary, norm_of
-from indexer.synthesis.chance import chance
 from indexer.synthesis.fooling import fool, noise
 from indexer.synthesis.recipe import from_png
 from tests.planted import build_planted, numbered, write_colours

@@ -20,7 +20,7 @@ from indexer.pictures.crop import scale
 from indexer.pictures.made_column import with_made
 from indexer.pictures.sheet import sheet
 from indexer.query.index import Index
-from indexer.synthesis.differentiable import Differentiable
+from indexer.synthesis.ascending.differentiable import Differentiable
 from indexer.synthesis.kept import kept_optimal
 from indexer.synthesis.optimal import Maker, optimal
 from indexer.synthesis.recipe import Settings, from_png

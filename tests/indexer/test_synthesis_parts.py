@@ -7,11 +7,9 @@ from torch import nn
 from torch.nn import functional
 from torchvision.transforms import functional as vision
 
-from indexer.synthesis.before_relu import BeforeReLU
-from indexer.synthesis.chance import chance
-from indexer.synthesis.colours import Colours
-from indexer.synthesis.natural import natural_of
-from indexer.synthesis.objectives import (
+from indexer.synthesis.ascending.before_relu import BeforeReLU
+from indexer.synthesis.ascending.chance import chance
+from indexer.synthesis.ascending.objectives import (
     Amplified,
     Certain,
     Different,
@@ -22,8 +20,10 @@ from indexer.synthesis.objectives import (
     Weighted,
     gram,
 )  # fmt: skip
-from indexer.synthesis.parametrisations import Fourier, Maco, Pixels, falling
-from indexer.synthesis.transforms import View, Wobble, cropped, warp, wobbled
+from indexer.synthesis.images.colours import Colours
+from indexer.synthesis.images.natural import natural_of
+from indexer.synthesis.images.parametrisations import Fourier, Maco, Pixels, falling
+from indexer.synthesis.images.transforms import View, Wobble, cropped, warp, wobbled
 
 CPU = torch.device("cpu")
 SIZES = [(20, 28), (13, 18), (15, 9)]

@@ -4,8 +4,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from service.jobs.kinds import Kind
-from service.jobs.work import Work
+from service.jobs.kinds.registry import Kind
+from service.jobs.kinds.work import Work
 from tests.service.conforming import ConformingClient
 from tests.waiting import wait_until
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from service.jobs.kinds import KINDS, Kind
-from service.jobs.work import Work
+from service.jobs.kinds.registry import KINDS, Kind
+from service.jobs.kinds.work import Work
 from tests import own_models
 
 GATE = "TEST_GATE"

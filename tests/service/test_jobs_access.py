@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.access import tokens
-from service.jobs.kinds import KINDS
+from service.jobs.kinds.registry import KINDS
 from service.settings import Settings, WrongSetting
 from tests.planted import build_planted, numbered, write_colours
 from tests.service.conforming import CONTRACT, ConformingClient

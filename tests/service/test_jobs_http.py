@@ -13,7 +13,7 @@ from indexer.explain.importance import importance
 from indexer.explain.what_if import what_if
 from indexer.jobs.upkeep.remove import remove
 from indexer.network.restore import network_of
-from service.jobs.kinds import KINDS
+from service.jobs.kinds.registry import KINDS
 from tests.planted import build_planted, numbered, write_colours
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve

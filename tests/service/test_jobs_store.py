@@ -17,12 +17,12 @@ from indexer.jobs.upkeep.remove import remove
 from service.indexes.served import catalog_of
 from service.inference.loader import Networks
 from service.jobs import claims, runner, tidy
-from service.jobs.kinds import KINDS, Kind
+from service.jobs.kinds.registry import KINDS, Kind
+from service.jobs.kinds.work import Work
 from service.jobs.records import Outcome, Request
 from service.jobs.runner import Runner
 from service.jobs.store import Store
 from service.jobs.watch import TICK, Watch
-from service.jobs.work import Work
 from service.settings import Settings
 from tests.planted import build_planted, numbered, write_colours
 from tests.waiting import wait_until

@@ -10,8 +10,8 @@ import pytest
 import indexer
 from indexer.query.index import Index
 from indexer.query.learning import classes, neurons
+from indexer.query.learning.answering.confusion import confusion
 from indexer.query.learning.compare import compare
-from indexer.query.learning.confusion import confusion
 from indexer.query.learning.report import report
 from indexer.query.learning.trend import trend
 from tests.planted import build_planted, numbered, write_colours

@@ -8,10 +8,10 @@ import pytest
 
 import indexer
 from indexer.query.index import Index
-from indexer.query.learning.answers import answer_on
-from indexer.query.learning.confusion import confusion
-from indexer.query.learning.mistakes import mistakes
-from indexer.query.learning.scores import scores
+from indexer.query.learning.answering.answers import answer_on
+from indexer.query.learning.answering.confusion import confusion
+from indexer.query.learning.answering.mistakes import mistakes
+from indexer.query.learning.answering.scores import scores
 from tests.planted import build_planted, numbered, write_colours
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import served

@@ -56,7 +56,7 @@ def telling_of(options: argparse.Namespace) -> "Telling":
 def print_unmatched(index: "Location") -> None:
     """Print which classes of an index stand for no output, if there is an output that they could stand for."""
     from indexer.query.index import open
-    from indexer.query.learning.outputs import named_outputs, output_layer, unmatched_classes
+    from indexer.query.learning.answering.outputs import named_outputs, output_layer, unmatched_classes
 
     with open(index) as opened:
         if output_layer(opened) is None or not opened.classes:

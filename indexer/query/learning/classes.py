@@ -10,8 +10,8 @@ from indexer.derive.selectivity import ENOUGH_IMAGES, Selectivity, auc_by_class
 from indexer.errors import InvalidRequest
 from indexer.query.deadline import checked
 from indexer.query.index import Index
+from indexer.query.learning.answering.outputs import classes_of
 from indexer.query.learning.neurons import require_classes
-from indexer.query.learning.outputs import classes_of
 from indexer.query.nearest.similarity import highest
 
 NEURONS = 10

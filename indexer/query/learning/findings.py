@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from indexer.query.learning.outputs import ORDER
+from indexer.query.learning.answering.outputs import ORDER
 
 Json = dict[str, Any]
 

@@ -15,8 +15,8 @@ from indexer.derive.selectivity import DEAD, STATES
 from indexer.errors import InvalidRequest
 from indexer.query.generation import page_of
 from indexer.query.index import Index
+from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.learning.correlation import correlations
-from indexer.query.learning.outputs import NeuronNames
 from indexer.query.records import Page
 
 SORTS = (

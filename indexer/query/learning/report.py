@@ -13,9 +13,9 @@ from indexer.derive.selectivity import DEAD, DENSE, ENOUGH_IMAGES, MIXED, SELECT
 from indexer.errors import NotFound
 from indexer.query.index import Index
 from indexer.query.learning import classes
-from indexer.query.learning.confusion import Confusion, confusion
+from indexer.query.learning.answering.confusion import Confusion, confusion
 from indexer.query.learning.findings import findings
-from indexer.query.learning.hints import hints
+from indexer.query.learning.shortcuts.hints import hints
 
 PAIRS = 10
 """How many pairs of classes are listed."""

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 import torch
 
-from indexer.synthesis.colours import Colours
-from indexer.synthesis.natural import Natural
+from indexer.synthesis.images.colours import Colours
+from indexer.synthesis.images.natural import Natural
 
 _START: Final = 0.01
 """Standard deviation of the first values."""

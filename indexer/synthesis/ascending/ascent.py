@@ -7,9 +7,9 @@ import torch
 
 from indexer.errors import BadActivations
 from indexer.explain.sources import Stop, check_stop, never
-from indexer.synthesis.differentiable import Differentiable
-from indexer.synthesis.objectives import Objective
-from indexer.synthesis.parametrisations import Parametrisation
+from indexer.synthesis.ascending.differentiable import Differentiable
+from indexer.synthesis.ascending.objectives import Objective
+from indexer.synthesis.images.parametrisations import Parametrisation
 from indexer.system.user_code import of_user
 
 Look = Callable[[torch.Tensor, int], torch.Tensor]

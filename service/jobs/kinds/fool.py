@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from service.jobs.work import Work
+from service.jobs.kinds.work import Work
 
 
 def run_fool(work: Work) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.query.index import Index
-from indexer.query.learning.answers import Answers, answers_of
+from indexer.query.learning.answering.answers import Answers, answers_of
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,10 @@ class Confusion:
 
 
 def confusion(index: Index) -> Confusion:
-    """Compare the network's answers with the classes; `indexer.query.learning.outputs` says how these are matched.
+    """Compare the network's answers with the classes.
 
-    The answer on an image is the output with the highest value, the first of equals.
+    `indexer.query.learning.answering.outputs` says how classes and outputs are matched. The answer on an image is
+    the output with the highest value, the first of equals.
 
     Raises
     ------

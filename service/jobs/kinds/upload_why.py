@@ -4,7 +4,7 @@ from typing import Any
 
 from indexer.errors import InvalidRequest
 from indexer.images.reading import read_picture
-from service.jobs.work import Work
+from service.jobs.kinds.work import Work
 
 
 def run_upload_why(work: Work) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import base64
 from typing import TYPE_CHECKING, Any
 
-from service.jobs.work import Work
+from service.jobs.kinds.work import Work
 
 if TYPE_CHECKING:
     from indexer.synthesis.optimal import Optimal

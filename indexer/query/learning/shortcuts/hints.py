@@ -1,9 +1,10 @@
 """Hints at a shortcut: something in some images that stands for a class to the network, and is no part of the class.
 
 Each is a reason to look at patches, and no proof. There are three kinds: neurons that keep to one place
-(`indexer.query.learning.one_place`), neurons that tell a class by some of its images
-(`indexer.query.learning.class_parts`), and classes that are ranked well but seldom answered: their own output tells
-them from the others with an AUC of at least `RANKED`, and at most `LOW_RECALL` of their images are answered with them.
+(`indexer.query.learning.shortcuts.one_place`), neurons that tell a class by some of its images
+(`indexer.query.learning.shortcuts.class_parts`), and classes that are ranked well but seldom answered: their own output
+tells them from the others with an AUC of at least `RANKED`, and at most `LOW_RECALL` of their images are answered with
+them.
 The first two are asked of every indexed layer that does not hold the answers.
 """
 
@@ -14,11 +15,11 @@ from typing import Any, Final
 from indexer.errors import NotFound
 from indexer.query.index import Index
 from indexer.query.layer import Layer
-from indexer.query.learning.class_parts import SMALLEST_CLASS, ToldByPart, told_by_part
+from indexer.query.learning.answering.outputs import output_layer
+from indexer.query.learning.answering.scores import scores
 from indexer.query.learning.classes import coverage
-from indexer.query.learning.one_place import TOP, OnePlace, at_one_place
-from indexer.query.learning.outputs import output_layer
-from indexer.query.learning.scores import scores
+from indexer.query.learning.shortcuts.class_parts import SMALLEST_CLASS, ToldByPart, told_by_part
+from indexer.query.learning.shortcuts.one_place import TOP, OnePlace, at_one_place
 
 ONE_PLACE, PART_OF_CLASS, SELDOM_ANSWERED = "one-place", "part-of-class", "seldom-answered"
 

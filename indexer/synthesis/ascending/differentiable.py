@@ -9,7 +9,7 @@ from indexer.network.forward import Network
 from indexer.network.output_maps import as_maps
 from indexer.network.passes.hooked_pass import run_pass
 from indexer.receptive_field.graph.copies import plain_copy
-from indexer.synthesis.before_relu import BeforeReLU
+from indexer.synthesis.ascending.before_relu import BeforeReLU
 
 
 class Differentiable:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.query.index import Index
-from indexer.query.learning.answers import Judged, judged_answers
+from indexer.query.learning.answering.answers import Judged, judged_answers
 
 BINS = 15
 TOP = 5

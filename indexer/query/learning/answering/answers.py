@@ -11,8 +11,8 @@ import numpy as np
 from indexer.errors import InvalidRequest
 from indexer.query.deadline import checked
 from indexer.query.index import Index
-from indexer.query.learning.output_kind import kind_of, probabilities_of
-from indexer.query.learning.outputs import Outputs, named_outputs, outputs_of, own_outputs
+from indexer.query.learning.answering.output_kind import kind_of, probabilities_of
+from indexer.query.learning.answering.outputs import Outputs, named_outputs, outputs_of, own_outputs
 from indexer.query.records import ImageRecord
 
 ANSWERS = 5
@@ -56,7 +56,7 @@ class Answered:
     layer : str
         The output layer.
     kind : str
-        What the values are; see `indexer.query.learning.output_kind`.
+        What the values are; see `indexer.query.learning.answering.output_kind`.
     answers : list of Answer
         The highest first, the first of equals first.
     """

@@ -9,8 +9,8 @@ import torch
 from indexer.errors import ImageUnavailable
 from indexer.explain.sources import spread
 from indexer.query.index import Index
-from indexer.synthesis.colours import Colours
-from indexer.synthesis.pixels import to_colours
+from indexer.synthesis.images.colours import Colours
+from indexer.synthesis.images.pixels import to_colours
 
 SAMPLE: Final = 64
 """Measured on so many images at equal distances."""

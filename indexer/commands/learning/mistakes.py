@@ -10,7 +10,7 @@ from indexer.commands.options.shared import add_index
 from indexer.defaults import MISTAKE_SORTS
 
 if TYPE_CHECKING:
-    from indexer.query.learning.mistakes import Mistake
+    from indexer.query.learning.answering.mistakes import Mistake
 
 _COLUMNS: Final = ("image", "path", "class", "answered", "confidence", "own_confidence", "rank")
 
@@ -31,8 +31,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from indexer.query.index import open
-    from indexer.query.learning.mistakes import mistakes
-    from indexer.query.learning.scores import scores
+    from indexer.query.learning.answering.mistakes import mistakes
+    from indexer.query.learning.answering.scores import scores
 
     with open(options.index) as index:
         page = mistakes(index, class_=options.class_, answered=options.answered, sort=options.sort, limit=options.limit)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.jobs.work import Work
+from service.jobs.kinds.work import Work
 
 
 def run_why(work: Work) -> dict[str, Any]:

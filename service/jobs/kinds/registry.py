@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from service.jobs.fool import run_fool
-from service.jobs.importance import run_importance
-from service.jobs.make import run_make
-from service.jobs.upload_why import run_upload_why
-from service.jobs.what_if import run_what_if
-from service.jobs.why import run_why
-from service.jobs.work import Work
+from service.jobs.kinds.fool import run_fool
+from service.jobs.kinds.importance import run_importance
+from service.jobs.kinds.make import run_make
+from service.jobs.kinds.upload_why import run_upload_why
+from service.jobs.kinds.what_if import run_what_if
+from service.jobs.kinds.why import run_why
+from service.jobs.kinds.work import Work
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Commands that make pictures, or files to hand on."""

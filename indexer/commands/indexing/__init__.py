@@ -1,0 +1,1 @@
+"""Commands that make an index, change it or look after it."""

@@ -1,0 +1,1 @@
+"""What a network answers on the images of an index, and where that is not their class."""
