@@ -54,12 +54,12 @@ def write_saelens(folder: Path, encoder: SparseAutoencoder, layer: str) -> None:
     ------
     NotInstalled
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder.mkdir(parents=True, exist_ok=True)
     threshold = encoder.threshold if encoder.threshold is not None else torch.zeros_like(encoder.encoder_bias)
     kept = {theirs: encoder.tensors[ours].contiguous() for theirs, ours in _SAELENS.items()} | {"threshold": threshold}
-    save_file(kept, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(save(kept))
     configuration = {
         "architecture": "jumprelu", "d_in": encoder.dimensions, "d_sae": encoder.components, "dtype": "float32",
         "device": "cpu", "apply_b_dec_to_input": encoder.centred, "normalize_activations": "none",

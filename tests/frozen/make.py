@@ -12,7 +12,9 @@ from PIL import Image
 
 import indexer
 from indexer.derive.nearest import vectors
+from indexer.dictionaries.learn import Recipe
 from indexer.jobs.build import BuildRequest, build
+from indexer.jobs.dictionary import learn_into
 from indexer.jobs.upkeep.remove import remove
 from tests.frozen.answers import answers_of
 
@@ -39,7 +41,7 @@ def write_pictures(folder: Path) -> None:
 
 
 def write_index(pictures: Path, out: Path) -> None:
-    """Two shards with the original files, and a second generation, in which an image is gone."""
+    """Two shards with the original files, a second generation, in which an image is gone, and parts of shards after."""
     build(
         out,
         BuildRequest(
@@ -48,6 +50,7 @@ def write_index(pictures: Path, out: Path) -> None:
         ),
     )  # fmt: skip
     remove(out, paths=[REMOVED])
+    learn_into(out, "means", Recipe("0", "kmeans", 3))
     path = out / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["image_root"] = "/pictures/that/are/gone"  # the originals inside must do
@@ -56,7 +59,9 @@ def write_index(pictures: Path, out: Path) -> None:
 
 def pack(folder: Path, archive: Path) -> None:
     """One archive of what the manifests name: indexes of the same pictures have most bytes in common."""
-    for gone in (*folder.glob("*/derived/000001"), *folder.glob("*/lock")):
+    last = (sorted(path.glob("derived/*"))[-1] for path in folder.iterdir())
+    old = (path for kept in last for path in kept.parent.iterdir() if path != kept)
+    for gone in (*old, *folder.glob("*/lock")):
         shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
     with tarfile.open(archive, "w:xz", preset=9) as packed:
         for path in sorted(folder.rglob("*")):

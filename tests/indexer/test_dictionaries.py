@@ -225,6 +225,14 @@ def test_an_encoded_layer_is_what_the_dictionary_makes_of_the_maps(index: Path, 
     assert verify(index) == []
 
 
+def test_who_may_read_an_index_may_read_its_dictionaries(index: Path) -> None:
+    """A service in a container is often another user."""
+    learn_into(index, "few", recipe("kmeans"))
+    write_saelens(index / "theirs", encoders(np.random.default_rng(0))["relu"], LAYER)
+    modes = {path.stat().st_mode & 0o777 for path in index.rglob("*") if path.is_file()}
+    assert modes == {(index / "manifest.json").stat().st_mode & 0o777}
+
+
 def test_the_same_seed_gives_the_same_files(index: Path, plain: Path, tmp_path: Path) -> None:
     other = shutil.copytree(plain, tmp_path / "other")
     for each in (index, other):

@@ -45,9 +45,8 @@ def write_dictionary(path: Path, dictionary: Dictionary) -> None:
     if isinstance(encoder, SparseAutoencoder):
         about |= {"k": encoder.k, "centred": encoder.centred}
     tensors = {name: tensor.detach().cpu().to(torch.float32).contiguous() for name, tensor in encoder.tensors.items()}
-    _safetensors().torch.save_file(
-        tensors, path, {_KEY: json.dumps({"version": VERSION, "encoder": about, "recipe": dict(dictionary.recipe)})}
-    )  # fmt: skip
+    metadata = {_KEY: json.dumps({"version": VERSION, "encoder": about, "recipe": dict(dictionary.recipe)})}
+    path.write_bytes(_safetensors().torch.save(tensors, metadata))  # its own files only their owner may read
 
 
 def read_dictionary(path: Path, name: str) -> Dictionary:
