@@ -28,7 +28,7 @@ class SourceUnavailable(UnitscopeError):
 
 @dataclass(frozen=True)
 class Photo:
-    """One photograph: the folder and name it gets, and how its file's bytes are read."""
+    """One photograph: its class, which is its folder ("": it has none), its name, and how its bytes are read."""
 
     class_: str
     name: str
@@ -44,19 +44,17 @@ class Source:
 
 
 _SCIKIT_IMAGE: dict[str, tuple[str, ...]] = {
-    "animals-mammals-cats": ("chelsea.png",),
-    "coins": ("coins.png",),
-    "documents": ("page.png", "text.png"),
     "food": ("coffee.png",),
     "household": ("clock_motion.png",),
-    "medical": ("cell.png", "ihc.png", "microaneurysms.png", "retina.jpg"),
-    "people": ("astronaut.png", "camera.png"),
-    "space": ("hubble_deep_field.jpg",),
-    "space-moon": ("moon.png",),
-    "textures": ("brick.png", "grass.png", "gravel.png"),
+    "mammals": ("chelsea.png",),
+    "space": ("hubble_deep_field.jpg", "moon.png"),
     "vehicles": ("motorcycle_left.png", "motorcycle_right.png", "rocket.jpg"),
-}
-_SCIKIT_LEARN: dict[str, tuple[str, ...]] = {"plants-flowers": ("flower.jpg",), "town": ("china.jpg",)}
+    "": (
+        "astronaut.png", "brick.png", "camera.png", "cell.png", "coins.png", "grass.png", "gravel.png", "ihc.png",
+        "microaneurysms.png", "page.png", "retina.jpg", "text.png",
+    ),
+}  # fmt: skip
+_SCIKIT_LEARN: dict[str, tuple[str, ...]] = {"flowers": ("flower.jpg",), "": ("china.jpg",)}
 
 
 def _foolbox(workspace: Path) -> list[Photo]:

@@ -7,7 +7,6 @@ import io
 import shutil
 import subprocess
 import tarfile
-from collections import Counter
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from functools import partial
@@ -17,6 +16,7 @@ from typing import Final
 
 from PIL import Image
 
+from indexer.demo.classes import class_of
 from indexer.demo.photos import Photo, Source, SourceUnavailable
 from indexer.images.reading import read_picture
 
@@ -39,16 +39,13 @@ _DRAWN = (
 _SMALLEST = 64
 """The shortest longer side, in pixels, of a stamp. Smaller stamps would be little but blur."""
 
-_FEWEST = 3
-"""The fewest photographs of a class. A folder with fewer joins the folder that it lies in."""
-
 _MARGIN = 1 / 16
 _LARGEST_RATIO = 5 / 4
 """White is added until the sheet is square enough for a centre crop to show nearly all of the stamp."""
 
 
 def photos_among(stamps: Mapping[PurePosixPath, bytes]) -> list[Photo]:
-    """The photographs among the stamps. Their class is their folder (``animals/birds`` -> ``animals-birds``).
+    """The photographs among the stamps, in the classes of `indexer.demo.classes`.
 
     Parameters
     ----------
@@ -59,11 +56,7 @@ def photos_among(stamps: Mapping[PurePosixPath, bytes]) -> list[Photo]:
     for path, data in sorted(stamps.items()):
         if path.suffix == ".png" and not _drawn(path, stamps) and _longer_side(data) >= _SMALLEST:
             chosen.setdefault(sha256(data).digest(), path)
-    folders = _joined({path: path.parent for path in chosen.values()})
-    return [
-        Photo("-".join(folder.parts), f"{path.stem}.jpg", partial(lay_on_white, stamps[path]))
-        for path, folder in folders.items()
-    ]
+    return [Photo(class_of(path), f"{path.stem}.jpg", partial(lay_on_white, stamps[path])) for path in chosen.values()]
 
 
 def _drawn(path: PurePosixPath, stamps: Mapping[PurePosixPath, bytes]) -> bool:
@@ -72,15 +65,6 @@ def _drawn(path: PurePosixPath, stamps: Mapping[PurePosixPath, bytes]) -> bool:
 
 def _longer_side(png: bytes) -> int:
     return max(Image.open(io.BytesIO(png), formats=["PNG"]).size)
-
-
-def _joined(folders: dict[PurePosixPath, PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
-    for depth in range(max((len(folder.parts) for folder in folders.values()), default=0), 1, -1):
-        sizes = Counter(folders.values())
-        for path, folder in folders.items():
-            if len(folder.parts) == depth and sizes[folder] < _FEWEST:
-                folders[path] = folder.parent
-    return folders
 
 
 def lay_on_white(data: bytes) -> bytes:

@@ -50,10 +50,12 @@ def lookup_concept(
     right: int | None,
     bottom: int | None,
     against_class: str | None,
+    against_images: str | None,
     unlike: float | None,
     **page: Any,
 ) -> Json:
-    against = Against(class_=against_class, unlike=unlike)
+    others = None if against_images is None else [int(number) for number in against_images.split(",")]
+    against = Against(others, against_class, unlike)
     index, services = question.index, question.services
     index.layer(layer)  # refuse an unknown layer before the network runs
     box: Box | None
@@ -65,7 +67,7 @@ def lookup_concept(
         case _:
             raise InvalidRequest("left, top, right and bottom are one box: give all four, or none")
     if box is not None and against != Against():
-        raise InvalidRequest("a box is compared with the other cells; against_class and unlike are for whole images")
+        raise InvalidRequest("a box is compared with the other cells; against_class, against_images and unlike are for whole images")
     peaks = []
     with services.passes.turn() as network:
         for file in uploaded_files(question.request, single=box is not None):

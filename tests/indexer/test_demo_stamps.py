@@ -37,20 +37,22 @@ def test_drawings_symbols_and_mirrored_copies_are_left_out() -> None:
     drawn = ["symbols/chess/king.png", "animals/birds/cartoon/kiwi.png", "animals/birds/owl_mirror.png"]
     drawn += ["seasonal/christmas/bow.png", "clothes/t_sock.png", "town/roadsigns/stop.png"]
     rendered = ["animals/birds/rooster.svg", "animals/birds/rooster.png"]
-    assert among(*birds, *drawn, *rendered) == [f"animals-birds/{name}.jpg" for name in ("crow", "duck", "owl")]
+    assert among(*birds, *drawn, *rendered) == [f"birds/{name}.jpg" for name in ("crow", "duck", "owl")]
 
 
-def test_folder_with_few_photographs_joins_the_one_above() -> None:
-    apes = ["animals/mammals/apes/chimp.png", "animals/mammals/apes/gorilla.png"]
-    dogs = [f"animals/mammals/dogs/{name}.png" for name in ("dingo", "fox", "husky")]
-    assert among(*apes, *dogs) == [
-        "animals/chimp.jpg",
-        "animals/gorilla.jpg",
-        "animals-mammals-dogs/dingo.jpg",
-        "animals-mammals-dogs/fox.jpg",
-        "animals-mammals-dogs/husky.jpg",
-    ]
-    assert among(*apes, "animals/mammals/pig.png")[0] == "animals-mammals/chimp.jpg"
+@pytest.mark.parametrize(
+    ("stamp", "photo"),
+    [
+        ("animals/mammals/aquatic/whale.png", "sea-life/whale.jpg"),
+        ("animals/mammals/giraffe.png", "hoofed-animals/giraffe.jpg"),
+        ("animals/mammals/apes/chimp.png", "mammals/chimp.jpg"),
+        ("plants/flowers/rose.png", "flowers/rose.jpg"),
+        ("plants/trees/birch.png", "plants/birch.jpg"),
+        ("medical/syringe.png", "/syringe.jpg"),
+    ],
+)
+def test_folders_are_grouped_into_classes(stamp: str, photo: str) -> None:
+    assert among(stamp) == [photo]
 
 
 def test_small_and_repeated_stamps_are_left_out() -> None:
@@ -61,7 +63,7 @@ def test_small_and_repeated_stamps_are_left_out() -> None:
         "a/small.png": png(20, 64),
     }
     photos = stamps.photos_among({PurePosixPath(path): data for path, data in files.items()})
-    assert names(photos) == ["a/small.jpg", "a/x.jpg"]
+    assert names(photos) == ["/small.jpg", "/x.jpg"]
 
 
 @pytest.mark.parametrize(("width", "height"), [(160, 80), (48, 200), (100, 90)])
@@ -116,7 +118,7 @@ def test_pictures_are_read_from_the_package(package: Path) -> None:
     found = stamps.read_stamps(package)
     assert sorted(map(str, found)) == ["animals/birds/crow.png", "town/docks.png", "town/docks.svg"]
     assert found[PurePosixPath("animals/birds/crow.png")] == png(90, 70)
-    assert names(stamps.photos_among(found)) == ["animals/crow.jpg"]
+    assert names(stamps.photos_among(found)) == ["birds/crow.jpg"]
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5])

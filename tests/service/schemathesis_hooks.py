@@ -110,9 +110,12 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
             del query[name]
     elif edges:
         query |= {"left": 1, "top": 2, "right": 30, "bottom": 31, "layer": LAYERS[0]}
-        drop(query, "against_class", "unlike")  # which are for whole images
+        drop(query, "against_class", "against_images", "unlike")  # which are for whole images
     if "against_class" in query:
         query["against_class"] = CLASSES[0]
+        drop(query, "against_images")
+    if "against_images" in query:
+        query["against_images"] = "0,1"
     if "unlike" in query:  # a lower one may leave nothing
         query["unlike"] = 1
 

@@ -69,6 +69,12 @@ def test_against_others_than_all(client: ConformingClient, index: Index) -> None
     maps = index.network().maps(PHOTOS[:2])[LAYER]
     answer = upload(client, f"layer={LAYER}&against_class=birds&limit=5", PHOTOS[:2])
     check(answer.json, concepts.of_peaks(index, LAYER, maps.max(axis=(2, 3)), Against(class_="birds"), limit=5), 1e-4)
+    listed = f"layer={LAYER}&against_images={ids[4]}, {ids[2]}"
+    answer = upload(client, f"{listed}&limit=5", PHOTOS[:2])
+    few = Against(images=[ids[4], ids[2]])
+    check(answer.json, concepts.of_peaks(index, LAYER, maps.max(axis=(2, 3)), few, limit=5), 1e-4)
+    assert answer.json["outside"] == 2
+    assert upload(client, f"{listed}&against_class=birds", PHOTOS[:2]).status_code == 422
 
 
 def test_links_lead_on(client: ConformingClient) -> None:
