@@ -67,7 +67,7 @@ def lookup_concept(
         case _:
             raise InvalidRequest("left, top, right and bottom are one box: give all four, or none")
     if box is not None and against != Against():
-        raise InvalidRequest("a box is compared with the other cells; against_class, against_images and unlike are for whole images")
+        raise InvalidRequest("a box is compared with the other cells; against_… and unlike are for whole images")
     peaks = []
     with services.passes.turn() as network:
         for file in uploaded_files(question.request, single=box is not None):
