@@ -15,6 +15,7 @@ import flask
 from flask import Flask, Response, g
 
 from service.access.policy import Admission
+from service.access.proxies import Proxies
 from service.explorer import Explorer
 from service.handlers import Services
 from service.http import compression, problems, request_log
@@ -83,6 +84,7 @@ def create_app(settings: Settings, network: str | None = None) -> Application:
         make_handler, view = VIEWS[operation.id]
         handler = make_handler(operation, view, app.services)
         app.add_url_rule(operation.rule, operation.id, handler, methods=[operation.method])
+    app.wsgi_app = Proxies(app.wsgi_app, settings.prefix, settings.trusted_proxies)  # type: ignore[method-assign]
     return app
 
 

@@ -78,6 +78,25 @@ def _hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
+def _prefix(text: str) -> str:
+    from service.access.proxies import PREFIX
+
+    if not PREFIX.fullmatch(text.rstrip("/")):
+        raise WrongSetting(f"must be a path such as /tools/unitscope, not {text!r}")
+    return text.rstrip("/")
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    from ipaddress import ip_network
+
+    try:
+        return tuple(str(ip_network(part.strip())) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise WrongSetting(
+            f"must be addresses or networks such as 127.0.0.1 or 10.0.0.0/8, separated by commas ({error})"
+        ) from error
+
+
 def _arguments(text: str) -> tuple[tuple[str, str], ...]:
     from indexer.index.loading import arguments_of
 
@@ -204,6 +223,13 @@ class Settings:
         "`*.example` stands for all below it, `*` for any. A POST or DELETE under another name gets a 403.",
         (),
     )
+    prefix: str = _setting(_prefix, "The path below which a proxy shows the service, such as `/tools/unitscope`.", "")
+    trusted_proxies: tuple[str, ...] = _setting(
+        _networks,
+        "The proxies whose `X-Forwarded-For`, `-Host`, `-Proto` and `-Prefix` count, as addresses or networks, "
+        "separated by commas. They must set these headers, or take them away.",
+        (),
+    )
     tokens: Path | None = _setting(
         Path, "A file of token hashes, see `python -m service.tokens`. With it, requests under /v1 need a token.", None
     )
@@ -319,7 +345,7 @@ def shown(value: Any) -> str:
 
 
 def _help(item: Field[Any]) -> str:
-    default = "" if item.default in (MISSING, None, ()) else f" Default: {shown(item.default)}."
+    default = "" if item.default in (MISSING, None, (), "") else f" Default: {shown(item.default)}."
     text: str = item.metadata["help"]
     return (text + default).replace("%", "%%")
 

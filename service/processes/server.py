@@ -62,7 +62,7 @@ class Server:
             inbuf_overflow=largest,
             outbuf_overflow=MAX_ANSWER_BYTES,
             ident=None,
-            clear_untrusted_proxy_headers=True,
+            clear_untrusted_proxy_headers=False,  # the application decides which proxies to believe
         )
         self._dispatcher = ThreadedTaskDispatcher()
         self._dispatcher.set_thread_count(settings.threads)

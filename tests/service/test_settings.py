@@ -18,7 +18,7 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
     for item in fields(Settings):
         name, _, default, text = ROWS[environment_name(item.name)]
         assert name == ("DIR" if item.name == "directory" else flag(item.name))
-        assert default == ("" if item.default in (MISSING, None, ()) else shown(item.default))
+        assert default == ("" if item.default in (MISSING, None, (), "") else shown(item.default))
         assert text == item.metadata["help"]
 
 
@@ -44,6 +44,8 @@ def test_flags_win_over_the_environment() -> None:
         (["x", "--check-seconds", "nan"], {}, "argument --check-seconds: must be a number"),
         (["x"], {"UNITSCOPE_MAX_PIXELS": "0"}, "UNITSCOPE_MAX_PIXELS must be a number from 1"),
         (["x", "--threads", "4"], {}, "threads (4) must be more than forward-passes (1)"),
+        (["x", "--prefix", "//evil.example"], {}, "argument --prefix: must be a path such as /tools/unitscope"),
+        (["x", "--trusted-proxies", "10.0.0.1/8"], {}, "--trusted-proxies: must be addresses or networks such as"),
         (["x", "--verbose"], {}, "unrecognized arguments: --verbose"),
     ],
 )
