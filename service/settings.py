@@ -23,6 +23,8 @@ _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://\S+")
 """Kubernetes and Docker set the variable NAME_PORT to this form for a service called NAME. It is not a setting."""
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
+PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+"""A plain path, which a link may begin with."""
 _HOST = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 
 
@@ -79,8 +81,6 @@ def _hosts(text: str) -> tuple[str, ...]:
 
 
 def _prefix(text: str) -> str:
-    from service.access.proxies import PREFIX
-
     if not PREFIX.fullmatch(text.rstrip("/")):
         raise WrongSetting(f"must be a path such as /tools/unitscope, not {text!r}")
     return text.rstrip("/")

@@ -39,6 +39,7 @@ def test_commands_that_only_read_an_index_do_without_torch(small_index: Path, ow
         ["verify", index], ["sheet", index, *layer, "--neurons", "1,2", "--out", f"{out}/sheet.png"],
         ["export", index, *layer, "--neurons", "1", "--out", f"{out}/coco"],
         ["page", index, "--out", f"{out}/page.html"],
+        ["export-activations", index, *layer, "--cells", "2", "--out", f"{out}/activations"],
         ["compare", index, own, *layer], ["trend", index, own],
     ]  # fmt: skip
     done = python(LOADED + AFTER_EACH, json.dumps(commands))

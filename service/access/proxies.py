@@ -11,10 +11,10 @@ from ipaddress import ip_network
 from typing import Any, Final
 
 from service.access.addresses import Address, Network, address_of
+from service.settings import PREFIX
 
 Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
-PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 _FORWARDED: Final = "HTTP_X_FORWARDED_"
 
