@@ -2,7 +2,7 @@
 
 1. ``unitscope.build("IMAGES", "INDEX", model="resnet18")`` runs images through a network.
 2. ``index = unitscope.open("INDEX")`` answers questions about it; the command ``unitscope serve INDEX`` does so over
-   HTTP.
+   HTTP. ``unitscope.connect("INDEX or URL")`` asks the same questions of files and of services.
 
 What goes wrong is raised as one of `unitscope.errors`, whose base is `UnitscopeError`.
 """
@@ -35,6 +35,7 @@ from indexer.errors import (
 if TYPE_CHECKING:
     from indexer.query.index import Index, open
     from unitscope.building import build
+    from unitscope.client.connect import connect
 
 __version__ = "0.1.0"
 
@@ -60,6 +61,7 @@ __all__ = [
     "UnitscopeError",
     "UserCodeFailed",
     "build",
+    "connect",
     "errors",
     "open",
 ]
@@ -75,4 +77,8 @@ def __getattr__(name: str) -> Any:
         from unitscope.building import build
 
         return build
+    if name == "connect":
+        from unitscope.client.connect import connect
+
+        return connect
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ from indexer.errors import InvalidRequest, NotInstalled
 from indexer.store.remote import parse_location
 
 if TYPE_CHECKING:
-    from unitscope.assistants.questions import Questions
+    from unitscope.client.transport import Questions
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         raise NotInstalled(
             "this needs the package mcp, which is not installed: install unitscope[assistants]"
         ) from error
-    from unitscope.assistants.questions import OwnService, Questions, RunningService
+    from unitscope.client.transport import OwnService, Questions, RunningService
 
     is_url = options.source.startswith(("http://", "https://"))
     service = (

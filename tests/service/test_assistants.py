@@ -22,9 +22,9 @@ import indexer
 from tests.conftest import LAYERS
 from tests.marked import LAYER, MARKED, build_marked
 from tests.waiting import wait_until
-from unitscope.assistants.questions import OwnService, Questions, Refused, RunningService
 from unitscope.assistants.server import make_server
 from unitscope.cli import main
+from unitscope.client.transport import OwnService, Questions, Refused, RunningService
 
 LAYER_12 = LAYERS[1]
 READING = {

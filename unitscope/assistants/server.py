@@ -12,8 +12,8 @@ from mcp.types import ToolAnnotations
 
 import unitscope
 from indexer.errors import UnitscopeError
-from unitscope.assistants.questions import Questions
 from unitscope.assistants.tools import LocalTools, RunningTools, Tools
+from unitscope.client.transport import Questions
 
 _INSTRUCTIONS: Final = (
     "See, and debug, what every neuron of a vision network does. Begin with list_indexes, describe_index and report; "

@@ -11,7 +11,7 @@ from typing import Any, Final
 from mcp.server.mcpserver import Image
 
 from indexer.images.reading import read_file
-from unitscope.assistants.questions import Questions, path_of
+from unitscope.client.transport import Questions, path_of
 
 Answer = list[str | Image]
 _JOB_SECONDS: Final = 600

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
@@ -11,8 +12,21 @@ from urllib.request import Request, urlopen
 from indexer.errors import InvalidRequest, UnitscopeError
 from indexer.store.storage import Location
 
-_SECONDS: Final = 120
+SECONDS: Final = 120
+TRIES: Final = 4
+_BUSY: Final = (429, 503)
+"""Too many requests, or busy: the same request may do better later."""
+_LONGEST_PAUSE: Final = 30.0
 Query = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: the status, the body, and after how many seconds one may ask again, if the service says so."""
+
+    status: int
+    body: bytes
+    retry_after: str | None = None
 
 
 class Refused(UnitscopeError):
@@ -22,7 +36,7 @@ class Refused(UnitscopeError):
 class Service(Protocol):
     """Sends a request; gives status and body."""
 
-    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> tuple[int, bytes]:
+    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> Reply:
         """One request, whose body, if any, is of the media type ``kind``.
 
         Raises
@@ -31,39 +45,47 @@ class Service(Protocol):
             Nothing answers.
         """
 
+    def close(self) -> None:
+        """Let go of what is open."""
+
 
 class RunningService:
-    """A service elsewhere, by its URL; ``token`` is sent with every request."""
+    """A service elsewhere, by its URL; ``token`` is sent with every request, which may take ``seconds``."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, url: str, token: str | None = None, seconds: float = SECONDS) -> None:
+        self._url, self._seconds = url.rstrip("/"), seconds
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> tuple[int, bytes]:
+    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> Reply:
         headers = self._headers | ({"Content-Type": kind} if kind else {})
         request = Request(self._url + path, body, headers, method=method)
         try:
-            with urlopen(request, timeout=_SECONDS) as answer:
-                return answer.status, answer.read()
+            with urlopen(request, timeout=self._seconds) as answer:
+                return Reply(answer.status, answer.read())
         except HTTPError as error:
             with error:
-                return error.code, error.read()
+                return Reply(error.code, error.read(), error.headers.get("Retry-After"))
         except (URLError, OSError) as error:
             raise Refused(f"no service answers at {self._url} ({error})") from error
+
+    def close(self) -> None:
+        """Nothing is open between requests."""
 
 
 class OwnService:
     """The same application in this process, over an index or a folder of indexes."""
 
-    def __init__(self, directory: Location, model: str | None = None, weights: str | None = None) -> None:
+    def __init__(
+        self, directory: Location, model: str | None = None, weights: str | None = None, seconds: float = SECONDS
+    ) -> None:
         from service.app import create_app
         from service.settings import Settings
 
-        self._app = create_app(Settings(directory=directory, model=model, weights=weights, question_seconds=_SECONDS))
+        self._app = create_app(Settings(directory=directory, model=model, weights=weights, question_seconds=seconds))
 
-    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> tuple[int, bytes]:
+    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> Reply:
         answer = self._app.test_client().open(path, method=method, data=body, content_type=kind)
-        return answer.status_code, answer.get_data()
+        return Reply(answer.status_code, answer.get_data(), answer.headers.get("Retry-After"))
 
     def close(self) -> None:
         """Let go of the open indexes."""
@@ -71,7 +93,10 @@ class OwnService:
 
 
 class Questions:
-    """What a service is asked, as JSON or as bytes of a picture. Every method may raise `Refused`."""
+    """What a service is asked, as JSON or as bytes of a picture. Every method may raise `Refused`.
+
+    A service that is busy is asked again, at most three times, when it says that it may be.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -110,10 +135,24 @@ class Questions:
         return self.get(f"{job['links']['self']}/result")
 
     def _asked(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> bytes:
-        status, answer = self._service.send(method, path, body, kind)
-        if status >= 400:
-            raise Refused(_detail(answer, status))
-        return answer
+        reply = self._service.send(method, path, body, kind)
+        for tried in range(1, TRIES):
+            if reply.status not in _BUSY:
+                break
+            time.sleep(_pause(reply, tried))
+            reply = self._service.send(method, path, body, kind)
+        if reply.status >= 400:
+            raise Refused(_detail(reply.body, reply.status))
+        return reply.body
+
+
+def _pause(reply: Reply, tried: int) -> float:
+    """Seconds until the next try: those that the service names, or twice as many each time."""
+    try:
+        named = float(reply.retry_after or "")
+    except ValueError:
+        named = 0.5 * 2**tried
+    return min(named, _LONGEST_PAUSE)
 
 
 def path_of(*parts: str | int) -> str:

@@ -1,0 +1,1 @@
+"""One way to ask an index, whether its files lie here or a service answers elsewhere."""
