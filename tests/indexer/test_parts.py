@@ -14,7 +14,7 @@ from torch import nn
 from indexer.errors import BadActivations, InvalidRequest
 from indexer.explain.rest import rest_behind
 from indexer.images.geometry import Box
-from indexer.network.attribution import UnitModule
+from indexer.network.differentiable import UnitModule
 from indexer.network.forward import Network
 from tests.indexer.test_layouts import Tokens, Unfollowed, network, picture
 
