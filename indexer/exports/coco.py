@@ -9,7 +9,8 @@
 FiftyOne reads the folder as a ``COCODetectionDataset``, pycocotools and torchvision's ``CocoDetection`` read
 ``labels.json`` and ``data``. A box carries more than COCO asks for: ``score`` (the activation as a share of the
 neuron's highest), ``activation``, ``percentile``, ``rank``, the cell ``y``, ``x``, and ``crop``, the path of its
-picture. An image whose original is gone or has changed is a grey placeholder, and has ``missing``: true.
+picture. Where the layer has effective receptive fields (sampled), ``effective_bbox`` is the patch's; crops show it if
+that was asked for. An image whose original is gone or has changed is a grey placeholder, and has ``missing``: true.
 """
 
 import json
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from indexer.defaults import Field
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.pictures.crop import crop, encode
@@ -39,6 +41,7 @@ def export_patches(
     *,
     top: int = 9,
     class_: str | None = None,
+    field: Field = "exact",
     lost: LostOriginals | None = None,
 ) -> Json:
     """Write the ``top`` patches of each neuron, of different images. Returns the content of labels.json.
@@ -53,12 +56,15 @@ def export_patches(
         A folder that does not exist yet.
     class_ : str, optional
         Only images of this class.
+    field : {"exact", "effective"}
+        Which field the crops show. ``bbox`` is the receptive field in either case.
     lost : LostOriginals, optional
         Notes the originals that a placeholder stands for.
 
     Raises
     ------
     NotFound
+        There is no such neuron, or the layer has no effective field.
     ImageUnavailable
         No original can be shown.
     InvalidRequest
@@ -66,6 +72,7 @@ def export_patches(
     """
     if top < 1:
         raise InvalidRequest(f"top must be 1 or more, not {top}")
+    index.check_field(layer, field)
     if out.exists():
         raise InvalidRequest(f"{out} exists; name a folder that does not exist yet, so that no file is lost")
     if len(set(neurons)) < len(neurons):
@@ -93,7 +100,7 @@ def export_patches(
     out.parent.mkdir(parents=True, exist_ok=True)
     lost = LostOriginals() if lost is None else lost
     with atomic.publishing(out) as folder:
-        _write_pictures(index, folder, shown.values(), boxes, lost)
+        _write_pictures(index, folder, shown.values(), boxes, field, lost)
         lost.check()
         for image in labels["images"]:
             if image["id"] in lost.images:
@@ -119,7 +126,7 @@ def _box(patch: Patch, category: int, number: int, rank: int, maximum: float) ->
         "id": number,
         "image_id": patch.image.id,
         "category_id": category,
-        "bbox": [box.left, box.top, box.width, box.height],
+        "bbox": _bbox(box),
         "area": box.width * box.height,
         "iscrowd": 0,
         "score": patch.activation / maximum,
@@ -129,11 +136,15 @@ def _box(patch: Patch, category: int, number: int, rank: int, maximum: float) ->
         "y": patch.y,
         "x": patch.x,
         "crop": f"{CROPS}/{patch.neuron}/{rank:02d}.jpg",
-    }
+    } | ({} if patch.effective_box is None else {"effective_bbox": _bbox(patch.effective_box)})
+
+
+def _bbox(box: Box) -> list[int]:
+    return [box.left, box.top, box.width, box.height]
 
 
 def _write_pictures(
-    index: Index, folder: Path, images: Iterable[ImageRecord], boxes: Sequence[Json], lost: LostOriginals
+    index: Index, folder: Path, images: Iterable[ImageRecord], boxes: Sequence[Json], field: Field, lost: LostOriginals
 ) -> None:
     (folder / DATA).mkdir(parents=True)
     by_image: dict[int, list[Json]] = {}
@@ -143,7 +154,7 @@ def _write_pictures(
         picture = lost.picture(index, image) or placeholder(image.width, image.height)
         (folder / DATA / _image(image)["file_name"]).write_bytes(encode(picture, "JPEG"))
         for box in by_image[image.id]:
-            left, top, width, height = box["bbox"]
+            left, top, width, height = box["bbox" if field == "exact" else "effective_bbox"]
             file = folder / box["crop"]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(encode(crop(picture, Box(left, top, left + width, top + height)), "JPEG"))

@@ -54,9 +54,9 @@ def attribute(unit: UnitModule, pixels: np.ndarray, method: Method, field: Box |
         captum is missing.
     """
     captum = check_method(method)
-    if method == "guided-backprop" and not any(isinstance(module, nn.ReLU) for module in unit.model.modules()):
+    if method == "guided-backprop" and not any(isinstance(module, nn.ReLU) for module in unit.layer.model.modules()):
         raise InvalidRequest("guided-backprop changes ReLU modules and this network has none; method=gradient works")
-    preprocessing, device = unit.network
+    preprocessing, device = unit.layer.network
     batch = preprocessing.normalise(torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None])
     with of_user(f"the network, asked for method={method},"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Setting backward hooks on ReLU")

@@ -1,7 +1,8 @@
 """A layer, or one cell of a neuron, as a function of the network's input, through which gradients go back.
 
 1. ``LayerModule(network, layer)`` is the layer: normalised input (B, 3, h, w) -> maps (B, C, H, W).
-2. ``unit_of(network, layer, neuron, y, x)`` is one cell of one neuron: normalised input (B, 3, h, w) -> (B,).
+2. ``UnitModule(module, neuron, y, x)`` is one cell of one neuron: normalised input (B, 3, h, w) -> (B,). Several may
+   share the layer, and so the copy of the network.
 """
 
 import torch
@@ -55,15 +56,17 @@ class LayerModule(nn.Module):
         return kept[0]
 
 
-class UnitModule(LayerModule):
-    """One cell of one neuron: normalised input (B, 3, h, w) -> activations (B,)."""
+class UnitModule(nn.Module):
+    """One cell of one neuron of a layer: normalised input (B, 3, h, w) -> activations (B,)."""
 
-    def __init__(self, network: Network, layer: str, neuron: int, y: int, x: int) -> None:
-        super().__init__(network, layer)
+    def __init__(self, layer: LayerModule, neuron: int, y: int, x: int) -> None:
+        super().__init__()
+        self.layer = layer
         self._cell = (neuron, y, x)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        return super().forward(batch)[:, *self._cell]
+        maps: torch.Tensor = self.layer(batch)
+        return maps[:, *self._cell]
 
 
 class _Reached(BaseException):
@@ -72,4 +75,4 @@ class _Reached(BaseException):
 
 def unit_of(network: Network, layer: str, neuron: int, y: int, x: int) -> UnitModule:
     """A cell of a neuron as a function of the input; the network itself is left as it is."""
-    return UnitModule(network, layer, neuron, y, x)
+    return UnitModule(LayerModule(network, layer), neuron, y, x)

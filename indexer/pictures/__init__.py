@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from indexer.defaults import Field
 from indexer.images.geometry import Box
 from indexer.pictures.crop import crop, encode, outline, region_around, scale
 from indexer.pictures.heat import lay_over
@@ -23,6 +24,7 @@ def patch(
     context: float = 0.0,
     outlined: bool = False,
     heat: int | None = None,
+    field: Field = "exact",
 ) -> Image.Image:
     """The patch of a cell, cut out of the original at full resolution.
 
@@ -33,15 +35,17 @@ def patch(
     context : float
         How much to show around the patch, on each side: this factor times the patch's own sides.
     outlined : bool
-        Outline the receptive field.
+        Outline the field.
     heat : int, optional
         Lay the map of this neuron over it, on the scale of the neuron's highest activation in the index.
+    field : {"exact", "effective"}
+        Show the receptive field, or the effective one, which is sampled.
 
     Raises
     ------
     NotFound, InvalidRequest, ImageUnavailable
     """
-    box = index.box(image, layer, y, x)
+    box = index.field_box(image, layer, y, x, field)
     region = region_around(box, context, image.width, image.height)
     return _picture(index, image, layer, region, size, heat, box if outlined else None)
 

@@ -41,6 +41,12 @@ class EffectiveField:
     images: int
     seed: int
 
+    @property
+    def median_sides(self) -> tuple[float, float]:
+        """Medians of the boxes' heights and of their widths, in network input pixels."""
+        left, top, right, bottom = np.moveaxis(self.boxes, 2, 0)
+        return float(np.median(bottom - top)), float(np.median(right - left))
+
     def box(self, y: int, x: int) -> Box:
         """The box of cell (y, x) in network input pixels."""
         left, top, right, bottom = self.boxes[y, x].tolist()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from indexer import pictures
+from indexer.defaults import Field
 from service.handlers import Drawn, Json, Picture, Question
 from service.http.paging import walked
 from service.payloads import records
@@ -23,6 +24,7 @@ def get_patch(
     context: float,
     outline: bool,
     heat: int | None,
+    field: Field,
 ) -> Picture:
     index = question.index
     record, asked = index.image(image), index.layer(layer)
@@ -30,9 +32,14 @@ def get_patch(
     neuron = None if heat is None else asked.check_neuron(heat)
     versions = question.versions
     version = versions.of_patch(record) if neuron is None else versions.of_heat(record, layer, neuron)
+    index.check_field(layer, field)
+    if field == "effective":
+        version = versions.of_effective(version, layer)
 
     def draw() -> Drawn:
-        patch = pictures.patch(index, record, layer, y, x, size=size, context=context, outlined=outline, heat=heat)
+        patch = pictures.patch(
+            index, record, layer, y, x, size=size, context=context, outlined=outline, heat=heat, field=field
+        )
         return Drawn(pictures.encode(patch, "JPEG"), "image/jpeg")
 
-    return Picture(version, (layer, cell, size, context, outline), draw)
+    return Picture(version, (layer, cell, size, context, outline, field), draw)

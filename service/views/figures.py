@@ -32,6 +32,7 @@ def get_layer_sheet(question: Question, layer: str, neurons: str, **options: Any
 def get_neuron_tiles(question: Question, layer: str, neuron: int, **options: Any) -> Picture:
     index = question.index
     index.layer(layer).check_neuron(neuron)
+    index.check_field(layer, options["field"])
 
     def draw() -> Drawn:
         lost = LostOriginals()
@@ -75,6 +76,7 @@ def _sheet(question: Question, layer: str, neurons: list[int], options: dict[str
     index = question.index
     for neuron in neurons:
         index.layer(layer).check_neuron(neuron)
+    index.check_field(layer, options["field"])
 
     def draw() -> Drawn:
         with _drawing(question):

@@ -15,7 +15,7 @@ from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
 from indexer.images.preprocessing import Preprocessing
 from indexer.index.manifest import read_manifest
-from indexer.jobs.build import add, build
+from indexer.jobs.build import add
 from indexer.jobs.effective_field import keep_effective_field, measure_effective_field
 from indexer.jobs.layers import add_layers, drop_layers
 from indexer.jobs.space import bytes_by_kind
@@ -27,12 +27,11 @@ from indexer.network.gradients import effective_field
 from indexer.network.models import LoadedModel
 from indexer.receptive_field import AxisField
 from indexer.receptive_field.effective import HELD, smallest_box, step_apart
-from tests.conftest import build_request, write_photos
+from tests.effective import build_effective
 from tests.marks import seeds
 from tests.own_models import PREPROCESSING
 
 SIZE = PREPROCESSING["crop"]
-SMALL = {"model": "tests.own_models:small", "weights": "none", "preprocessing": {}, "layers": ("0", "1")}
 
 
 # -- the smallest box ---------------------------------------------------------------------------------------------
@@ -189,11 +188,7 @@ def test_cells_without_a_gradient_keep_their_whole_field() -> None:
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index whose layer "1" has effective fields, and the photographs that it was made of, beside it."""
-    folder = tmp_path_factory.mktemp("effective")
-    photos = write_photos(folder / "photos", seed=3, count=8)
-    build(folder / "index", build_request(photos, **SMALL))
-    assert main(["effective-field", str(folder / "index"), "--layer", "1", "--sample", "5", "--seed", "2"]) == 0
-    return folder
+    return build_effective(tmp_path_factory.mktemp("effective")).parent
 
 
 @pytest.fixture
@@ -213,6 +208,7 @@ def test_boxes_stand_beside_the_exact_ones_and_within(measured: Path) -> None:
             field = index.effective_field("1").box(patch.y, patch.x)
             assert patch.effective_box == placement(patch.image.width, patch.image.height).to_original(field)
             assert patch.effective_box.intersect(patch.box) == patch.effective_box
+        assert any(patch.effective_box.area < patch.box.area / 2 for patch in patches)
         assert {patch.effective_box for patch in index.top_patches("0", 3).items} == {None}
         assert all(firing.effective_box for firing in index.neurons_firing(1, layer="1").items)
         assert all(similar.effective_box for similar in index.similar("1", 1, 0, 0).items)

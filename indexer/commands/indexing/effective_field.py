@@ -42,12 +42,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _line(measured: "Measured") -> str:
     """How large the fields are, and what they were sampled on."""
-    import numpy as np
-
     from indexer.receptive_field.effective import HELD
 
     field = measured.field
-    height, width = (np.median(field.boxes[:, :, end] - field.boxes[:, :, end - 2]) for end in (3, 2))
+    height, width = field.median_sides
     return (
         f"{measured.layer.name}: {HELD:.0%} of the mean squared gradient lie in a box of {height:g} x {width:g} input "
         f"pixels (median of {measured.layer.cells} cells; sampled on {field.images} images, seed {field.seed})"
