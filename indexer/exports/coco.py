@@ -14,7 +14,7 @@ that was asked for. An image whose original is gone or has changed is a grey pla
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from indexer.defaults import Field
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.pictures.crop import crop, encode
+from indexer.pictures.framed import framed
 from indexer.pictures.lost import LostOriginals, placeholder
+from indexer.pictures.mask import Mask, unmasked
 from indexer.query.index import Index
 from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.records import ImageRecord, Patch
@@ -42,6 +44,7 @@ def export_patches(
     top: int = 9,
     class_: str | None = None,
     field: Field = "exact",
+    mask: Mask = unmasked,
     lost: LostOriginals | None = None,
 ) -> Json:
     """Write the ``top`` patches of each neuron, of different images. Returns the content of labels.json.
@@ -58,6 +61,8 @@ def export_patches(
         Only images of this class.
     field : {"exact", "effective"}
         Which field the crops show. ``bbox`` is the receptive field in either case.
+    mask : Mask
+        Darkens what does not matter of each crop; see `indexer.pictures.mask`.
     lost : LostOriginals, optional
         Notes the originals that a placeholder stands for.
 
@@ -81,12 +86,14 @@ def export_patches(
     names = NeuronNames(index)
     maxima = index.layer(layer).statistics["maximum"]
     boxes: list[Json] = []
+    crops: dict[int, list[tuple[Patch, str]]] = {}
     shown: dict[int, ImageRecord] = {}
     for category, neuron in enumerate(neurons, 1):
         patches = index.top_patches(layer, neuron, limit=top, class_=class_, min=LEAST_POSITIVE).items
-        for rank, patch in enumerate(patches, 1):
+        for rank, (patch, seen) in enumerate(zip(patches, framed(index, layer, patches, field), strict=True), 1):
             shown[patch.image.id] = patch.image
             boxes.append(_box(patch, category, len(boxes) + 1, rank, float(maxima[neuron])))
+            crops.setdefault(patch.image.id, []).append((seen, boxes[-1]["crop"]))
     labels: dict[str, Any] = {
         "info": {"description": f"{index.name}: the top {top} patches of neurons of {layer}, by unitscope"},
         "licenses": [],
@@ -100,7 +107,7 @@ def export_patches(
     out.parent.mkdir(parents=True, exist_ok=True)
     lost = LostOriginals() if lost is None else lost
     with atomic.publishing(out) as folder:
-        _write_pictures(index, folder, shown.values(), boxes, field, lost)
+        _write_pictures(index, folder, shown.values(), crops, mask, lost)
         lost.check()
         for image in labels["images"]:
             if image["id"] in lost.images:
@@ -144,17 +151,21 @@ def _bbox(box: Box) -> list[int]:
 
 
 def _write_pictures(
-    index: Index, folder: Path, images: Iterable[ImageRecord], boxes: Sequence[Json], field: Field, lost: LostOriginals
+    index: Index,
+    folder: Path,
+    images: Iterable[ImageRecord],
+    crops: Mapping[int, Sequence[tuple[Patch, str]]],
+    mask: Mask,
+    lost: LostOriginals,
 ) -> None:
+    """Write each image, and the crops of its patches to their paths."""
     (folder / DATA).mkdir(parents=True)
-    by_image: dict[int, list[Json]] = {}
-    for box in boxes:
-        by_image.setdefault(box["image_id"], []).append(box)
     for image in images:
-        picture = lost.picture(index, image) or placeholder(image.width, image.height)
+        found = lost.picture(index, image)
+        picture = found or placeholder(image.width, image.height)
         (folder / DATA / _image(image)["file_name"]).write_bytes(encode(picture, "JPEG"))
-        for box in by_image[image.id]:
-            left, top, width, height = box["bbox" if field == "exact" else "effective_bbox"]
-            file = folder / box["crop"]
+        for patch, path in crops[image.id]:
+            shown = crop(picture, patch.box)
+            file = folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(encode(crop(picture, Box(left, top, left + width, top + height)), "JPEG"))
+            file.write_bytes(encode(mask(patch, picture, shown, patch.box) if found else shown, "JPEG"))

@@ -16,6 +16,7 @@ from indexer.errors import InvalidRequest, NotFound
 from indexer.pictures.crop import encode
 from indexer.pictures.framed import framed
 from indexer.pictures.lost import LostOriginals
+from indexer.pictures.mask import Mask, unmasked
 from indexer.pictures.sheet import tile_pictures
 from indexer.query.index import Index
 from indexer.query.layer import Layer
@@ -43,6 +44,7 @@ def write_page(
     count: int = PAGE_NEURONS,
     columns: int = PAGE_COLUMNS,
     field: Field = "exact",
+    mask: Mask = unmasked,
     lost: LostOriginals | None = None,
 ) -> str:
     """The HTML of the page.
@@ -55,6 +57,8 @@ def write_page(
         Patches of each neuron, 1 to 20.
     field : {"exact", "effective"}
         Show receptive fields, or effective ones, which are sampled.
+    mask : Mask
+        Darkens what does not matter of each patch; see `indexer.pictures.mask`.
     lost : LostOriginals, optional
         Notes the originals that a placeholder stands for.
 
@@ -72,7 +76,9 @@ def write_page(
         if not 1 <= value <= high:
             raise InvalidRequest(f"{name} must be 1 to {high}, not {value}")
     about, lost = report(index), LostOriginals() if lost is None else lost
-    layers = [{**layer, **_gallery(index, layer["layer"], count, columns, field, lost)} for layer in about["layers"]]
+    layers = [
+        {**layer, **_gallery(index, layer["layer"], count, columns, field, mask, lost)} for layer in about["layers"]
+    ]
     lost.check()
     return _PAGE.get_template("page.html").render(
         report={**about, "layers": layers},
@@ -83,12 +89,12 @@ def write_page(
     )
 
 
-def _gallery(index: Index, name: str, count: int, columns: int, field: Field, lost: LostOriginals) -> Json:
+def _gallery(index: Index, name: str, count: int, columns: int, field: Field, mask: Mask, lost: LostOriginals) -> Json:
     layer, table = index.layer(name), neurons.table(index, name)
     chosen = neurons.worth_showing(table, count)
     best = [index.top_patches(name, neuron, limit=columns, min=LEAST_POSITIVE).items for neuron in chosen]
     patches = [framed(index, name, own, field) for own in best]
-    pictures = tile_pictures(index, patches, TILE, CONTEXT, lost)
+    pictures = tile_pictures(index, patches, TILE, CONTEXT, lost, mask)
     rows = [
         {**table.row(neuron), "neuron": neuron, "patches": _patches(layer, own, drawn, lost)}
         for neuron, own, drawn in zip(chosen, patches, pictures, strict=True)

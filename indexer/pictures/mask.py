@@ -48,6 +48,9 @@ CellAttribution = Callable[[Cell, np.ndarray, Box | None], np.ndarray]
 Mask = Callable[[Cell, Image.Image, Image.Image, Box], Image.Image]
 """A cell, the original picture, a picture of a region of it, and the region -> the same, masked."""
 
+PatchMask = Callable[[Image.Image, Image.Image, Box], Image.Image]
+"""A `Mask` of one cell: the original picture, a picture of a region of it, and the region -> the same, masked."""
+
 
 def unmasked(cell: Cell, original: Image.Image, shown: Image.Image, region: Box) -> Image.Image:
     """Leaves the picture as it is."""
@@ -80,7 +83,8 @@ def blurred(strength: np.ndarray, field: Box | None) -> np.ndarray:
     height, width = strength.shape
     longer = max(height, width) if field is None else max(field.height, field.width)
     spread = max(1.0, BLUR * longer)
-    return _gaussian(height, spread) @ strength.astype(np.float64) @ _gaussian(width, spread)
+    made: np.ndarray = _gaussian(height, spread) @ strength.astype(np.float64) @ _gaussian(width, spread)
+    return made
 
 
 def _gaussian(length: int, spread: float) -> np.ndarray:

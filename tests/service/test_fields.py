@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,13 @@ from PIL import Image
 import indexer
 from indexer import pictures
 from indexer.jobs.effective_field import keep_effective_field, measure_effective_field
+from indexer.network.attribution import attribute
+from indexer.network.differentiable import unit_of
+from indexer.pictures.mask import mask_of
 from indexer.pictures.mosaic import mosaic
 from indexer.query.index import Index
 from tests.effective import LAYER, MODEL, NEURON, OTHER, build_effective
+from tests.indexer.test_attribution import without_captum
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve, served
 
@@ -110,3 +115,69 @@ def test_another_field_is_another_version(serve: Serve, tmp_path: Path) -> None:
     assert before["effective_patch"] != after["effective_patch"]
     assert before["patch"] == after["patch"]
     assert client.get(f"{LAYERS}/{LAYER}").json["effective_field"]["images"] == 1
+
+
+# -- masks --------------------------------------------------------------------------------------------------------
+
+
+def patch_url(client: ConformingClient) -> str:
+    return client.get(f"{LAYERS}/{LAYER}/neurons/{NEURON}/patches?limit=1").json["items"][0]["links"]["patch"]
+
+
+@pytest.fixture
+def _captum() -> None:
+    pytest.importorskip("captum.attr", reason="the extra saliency is not installed")
+
+
+@pytest.mark.usefixtures("_captum")
+def test_a_masked_patch_is_that_of_the_library(client: ConformingClient, index: Index) -> None:
+    patch, *_ = index.top_patches(LAYER, NEURON, limit=1).items
+    unit = unit_of(index.network(), LAYER, NEURON, patch.y, patch.x)
+    mask = mask_of(index, lambda cell, pixels, field: attribute(unit, pixels, "gradient", field))
+    made = pictures.patch(index, patch.image, LAYER, patch.y, patch.x, context=1, mask=partial(mask, patch))
+    answer = client.get(f"{patch_url(client)}&context=1&mask=true&neuron={NEURON}&method=gradient")
+    expected = decoded(pictures.encode(made, "JPEG")).astype(int)
+    assert np.abs(decoded(answer.get_data()) - expected).mean() < 1
+    assert "immutable" in answer.headers["Cache-Control"]
+    plain = client.get(f"{patch_url(client)}&context=1")
+    assert plain.headers["ETag"] != answer.headers["ETag"]
+    assert decoded(plain.get_data()).sum() > decoded(answer.get_data()).sum()
+
+
+@pytest.mark.usefixtures("_captum")
+def test_masked_tiles_and_sheets(client: ConformingClient) -> None:
+    own = f"{LAYERS}/{LAYER}/neurons/{NEURON}"
+    for url in (f"{own}/tiles.jpg?columns=2&rows=1", f"{own}/sheet.png?columns=2&size=40"):
+        plain, masked = (decoded(client.get(f"{url}{more}").get_data()) for more in ("", "&mask=true"))
+        assert plain.shape == masked.shape
+        assert masked.sum() < plain.sum()
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "word"),
+    [
+        ("{patch}&mask=true", 422, "needs neuron"), ("{patch}&mask=true&neuron=99", 404, "neurons 0 to 5"),
+        ("{patch}&mask=true&neuron=3&method=magic", 422, "one of guided-backprop"),
+        ("{patch}&mask=maybe", 422, "true or"),
+        (f"{LAYERS}/{LAYER}/sheet.png?neurons=3,4&columns=26&mask=true", 422, "at most 50 patches, not 52"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_mask_is_named(client: ConformingClient, url: str, status: int, word: str) -> None:
+    answer = client.get(url.format(patch=patch_url(client)))
+    assert answer.status_code == status
+    assert word in answer.json["detail"]
+
+
+def test_masks_wait_as_uploads_do(serve: Serve, folder: Path) -> None:
+    client = serve(folder, model=MODEL, forward_passes=1, forward_queue=1, forward_wait=0.01)
+    url = f"{patch_url(client)}&mask=true&neuron={NEURON}"
+    with client.application.services.upload_gate.enter():
+        answer = client.get(url)
+        assert (answer.status_code, answer.json["type"].split(":")[-1]) == (503, "busy")
+        assert client.get(url.replace("mask=true", "mask=false")).status_code == 200
+
+
+def test_masks_without_captum_say_what_to_install(client: ConformingClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_captum(monkeypatch)
+    answer = client.get(f"{patch_url(client)}&mask=true&neuron={NEURON}&size=33")
+    assert (answer.status_code, answer.json["type"]) == (501, "urn:problem-type:unitscope:not-installed")
