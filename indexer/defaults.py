@@ -49,6 +49,13 @@ GROUP_IMAGES: Final = 32
 HALF_MAX: Final = 65504.0
 """Largest float16."""
 
+EFFECTIVE_IMAGES: Final = 64
+"""On how many images effective receptive fields are measured."""
+Field = Literal["exact", "effective"]
+FIELDS: Final[tuple[str, ...]] = get_args(Field)
+"""Which receptive field a picture shows: all that could matter, or the part from which nearly all of the gradient comes
+(`indexer.receptive_field.effective`)."""
+
 DICTIONARY_METHODS: Final = ("kmeans", "nmf", "sae")
 """Ways to learn a dictionary; see `indexer.dictionaries`."""
 

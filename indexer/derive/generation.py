@@ -5,9 +5,10 @@ import shutil
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from indexer.derive.effective import effective_files
 from indexer.derive.executor import Executor, LocalExecutor
 from indexer.derive.image_table import ImageTable, write_image_table
 from indexer.derive.labels import KEY, Labels, read_labels
@@ -18,9 +19,6 @@ from indexer.index import layout
 from indexer.index.manifest import Manifest, publish
 from indexer.store import atomic, durable
 from indexer.store.storage import Location, storage_at
-
-KEPT_GENERATIONS = 2
-"""How many derived folders stay: the published one, and the one before it, which a reader may be about to open."""
 
 Report = Callable[[str], None]
 
@@ -51,17 +49,19 @@ def derive_and_publish(
         derived = _derive(
             partial, index.resolve(), folder, manifest, labels, report, executor or LocalExecutor(), unchanged
         )
+    fields = effective_files(manifest)  # they depend on the network alone, which an index never changes
     published = replace(
         manifest,
         generation=generation,
         images=derived.images,
-        derived={key: f"{folder}/{file}" for key, file in derived.files.items()},
-        checksums={f"{folder}/{file}": digest for file, digest in derived.checksums.items()},
+        derived={key: f"{folder}/{file}" for key, file in derived.files.items()} | fields,
+        checksums={f"{folder}/{file}": digest for file, digest in derived.checksums.items()}
+        | {file: manifest.checksums[file] for file in fields.values()},
         vectors=derived.vectors,
         relabelled=derived.relabelled,
     )
     publish(index, published)
-    _forget_old(index, generation)
+    _forget_old(index, manifest, published)
     return published
 
 
@@ -152,7 +152,9 @@ def _take_over(files: _Files, index: Location, manifest: Manifest, layer: str) -
             files.take_over(key, index / file, manifest.checksums[file])
 
 
-def _forget_old(index: Location, generation: int) -> None:
+def _forget_old(index: Location, previous: Manifest, published: Manifest) -> None:
+    """Remove the folders of generations before the previous one, which a reader may be about to open."""
+    used = {PurePosixPath(file).parent.name for file in (*previous.derived.values(), *published.derived.values())}
     for folder in (index / layout.DERIVED).iterdir():
-        if folder.name.isdigit() and int(folder.name) <= generation - KEPT_GENERATIONS:
+        if folder.name.isdigit() and int(folder.name) < published.generation and folder.name not in used:
             atomic.remove(folder)

@@ -9,18 +9,22 @@
 FiftyOne reads the folder as a ``COCODetectionDataset``, pycocotools and torchvision's ``CocoDetection`` read
 ``labels.json`` and ``data``. A box carries more than COCO asks for: ``score`` (the activation as a share of the
 neuron's highest), ``activation``, ``percentile``, ``rank``, the cell ``y``, ``x``, and ``crop``, the path of its
-picture. An image whose original is gone or has changed is a grey placeholder, and has ``missing``: true.
+picture. Where the layer has effective receptive fields (sampled), ``effective_bbox`` is the patch's; crops show it if
+that was asked for. An image whose original is gone or has changed is a grey placeholder, and has ``missing``: true.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from indexer.defaults import Field
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.pictures.crop import crop, encode
+from indexer.pictures.framed import framed
 from indexer.pictures.lost import LostOriginals, placeholder
+from indexer.pictures.mask import Mask, unmasked
 from indexer.query.index import Index
 from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.records import ImageRecord, Patch
@@ -39,6 +43,8 @@ def export_patches(
     *,
     top: int = 9,
     class_: str | None = None,
+    field: Field = "exact",
+    mask: Mask = unmasked,
     lost: LostOriginals | None = None,
 ) -> Json:
     """Write the ``top`` patches of each neuron, of different images. Returns the content of labels.json.
@@ -53,12 +59,17 @@ def export_patches(
         A folder that does not exist yet.
     class_ : str, optional
         Only images of this class.
+    field : {"exact", "effective"}
+        Which field the crops show. ``bbox`` is the receptive field in either case.
+    mask : Mask
+        Darkens what does not matter of each crop; see `indexer.pictures.mask`.
     lost : LostOriginals, optional
         Notes the originals that a placeholder stands for.
 
     Raises
     ------
     NotFound
+        There is no such neuron, or the layer has no effective field.
     ImageUnavailable
         No original can be shown.
     InvalidRequest
@@ -66,6 +77,7 @@ def export_patches(
     """
     if top < 1:
         raise InvalidRequest(f"top must be 1 or more, not {top}")
+    index.check_field(layer, field)
     if out.exists():
         raise InvalidRequest(f"{out} exists; name a folder that does not exist yet, so that no file is lost")
     if len(set(neurons)) < len(neurons):
@@ -74,12 +86,14 @@ def export_patches(
     names = NeuronNames(index)
     maxima = index.layer(layer).statistics["maximum"]
     boxes: list[Json] = []
+    crops: dict[int, list[tuple[Patch, str]]] = {}
     shown: dict[int, ImageRecord] = {}
     for category, neuron in enumerate(neurons, 1):
         patches = index.top_patches(layer, neuron, limit=top, class_=class_, min=LEAST_POSITIVE).items
-        for rank, patch in enumerate(patches, 1):
+        for rank, (patch, seen) in enumerate(zip(patches, framed(index, layer, patches, field), strict=True), 1):
             shown[patch.image.id] = patch.image
             boxes.append(_box(patch, category, len(boxes) + 1, rank, float(maxima[neuron])))
+            crops.setdefault(patch.image.id, []).append((seen, boxes[-1]["crop"]))
     labels: dict[str, Any] = {
         "info": {"description": f"{index.name}: the top {top} patches of neurons of {layer}, by unitscope"},
         "licenses": [],
@@ -93,7 +107,7 @@ def export_patches(
     out.parent.mkdir(parents=True, exist_ok=True)
     lost = LostOriginals() if lost is None else lost
     with atomic.publishing(out) as folder:
-        _write_pictures(index, folder, shown.values(), boxes, lost)
+        _write_pictures(index, folder, shown.values(), crops, mask, lost)
         lost.check()
         for image in labels["images"]:
             if image["id"] in lost.images:
@@ -119,7 +133,7 @@ def _box(patch: Patch, category: int, number: int, rank: int, maximum: float) ->
         "id": number,
         "image_id": patch.image.id,
         "category_id": category,
-        "bbox": [box.left, box.top, box.width, box.height],
+        "bbox": _bbox(box),
         "area": box.width * box.height,
         "iscrowd": 0,
         "score": patch.activation / maximum,
@@ -129,21 +143,29 @@ def _box(patch: Patch, category: int, number: int, rank: int, maximum: float) ->
         "y": patch.y,
         "x": patch.x,
         "crop": f"{CROPS}/{patch.neuron}/{rank:02d}.jpg",
-    }
+    } | ({} if patch.effective_box is None else {"effective_bbox": _bbox(patch.effective_box)})
+
+
+def _bbox(box: Box) -> list[int]:
+    return [box.left, box.top, box.width, box.height]
 
 
 def _write_pictures(
-    index: Index, folder: Path, images: Iterable[ImageRecord], boxes: Sequence[Json], lost: LostOriginals
+    index: Index,
+    folder: Path,
+    images: Iterable[ImageRecord],
+    crops: Mapping[int, Sequence[tuple[Patch, str]]],
+    mask: Mask,
+    lost: LostOriginals,
 ) -> None:
+    """Write each image, and the crops of its patches to their paths."""
     (folder / DATA).mkdir(parents=True)
-    by_image: dict[int, list[Json]] = {}
-    for box in boxes:
-        by_image.setdefault(box["image_id"], []).append(box)
     for image in images:
-        picture = lost.picture(index, image) or placeholder(image.width, image.height)
+        found = lost.picture(index, image)
+        picture = found or placeholder(image.width, image.height)
         (folder / DATA / _image(image)["file_name"]).write_bytes(encode(picture, "JPEG"))
-        for box in by_image[image.id]:
-            left, top, width, height = box["bbox"]
-            file = folder / box["crop"]
+        for patch, path in crops[image.id]:
+            shown = crop(picture, patch.box)
+            file = folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(encode(crop(picture, Box(left, top, left + width, top + height)), "JPEG"))
+            file.write_bytes(encode(mask(patch, picture, shown, patch.box) if found else shown, "JPEG"))

@@ -11,10 +11,12 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from indexer.defaults import PAGE_COLUMNS, PAGE_NEURONS
+from indexer.defaults import PAGE_COLUMNS, PAGE_NEURONS, Field
 from indexer.errors import InvalidRequest, NotFound
 from indexer.pictures.crop import encode
+from indexer.pictures.framed import framed
 from indexer.pictures.lost import LostOriginals
+from indexer.pictures.mask import Mask, unmasked
 from indexer.pictures.sheet import tile_pictures
 from indexer.query.index import Index
 from indexer.query.layer import Layer
@@ -37,7 +39,13 @@ _PAGE = jinja2.Environment(
 
 
 def write_page(
-    index: Index, *, count: int = PAGE_NEURONS, columns: int = PAGE_COLUMNS, lost: LostOriginals | None = None
+    index: Index,
+    *,
+    count: int = PAGE_NEURONS,
+    columns: int = PAGE_COLUMNS,
+    field: Field = "exact",
+    mask: Mask = unmasked,
+    lost: LostOriginals | None = None,
 ) -> str:
     """The HTML of the page.
 
@@ -47,31 +55,46 @@ def write_page(
         Neurons of each layer, 1 to 200; see `indexer.query.learning.neurons.worth_showing`.
     columns : int
         Patches of each neuron, 1 to 20.
+    field : {"exact", "effective"}
+        Show receptive fields, or effective ones, which are sampled.
+    mask : Mask
+        Darkens what does not matter of each patch; see `indexer.pictures.mask`.
     lost : LostOriginals, optional
         Notes the originals that a placeholder stands for.
 
     Raises
     ------
     InvalidRequest
+    NotFound
+        A layer has no effective field.
     ImageUnavailable
         No original can be shown.
     """
+    for layer in index.layers:
+        index.check_field(layer, field)
     for name, value, high in (("neurons", count, 200), ("columns", columns, 20)):
         if not 1 <= value <= high:
             raise InvalidRequest(f"{name} must be 1 to {high}, not {value}")
     about, lost = report(index), LostOriginals() if lost is None else lost
-    layers = [{**layer, **_gallery(index, layer["layer"], count, columns, lost)} for layer in about["layers"]]
+    layers = [
+        {**layer, **_gallery(index, layer["layer"], count, columns, field, mask, lost)} for layer in about["layers"]
+    ]
     lost.check()
     return _PAGE.get_template("page.html").render(
-        report={**about, "layers": layers}, matrix=_matrix(index), configuration=index.manifest.configuration, tile=TILE
+        report={**about, "layers": layers},
+        matrix=_matrix(index),
+        configuration=index.manifest.configuration,
+        tile=TILE,
+        field=field,
     )
 
 
-def _gallery(index: Index, name: str, count: int, columns: int, lost: LostOriginals) -> Json:
+def _gallery(index: Index, name: str, count: int, columns: int, field: Field, mask: Mask, lost: LostOriginals) -> Json:
     layer, table = index.layer(name), neurons.table(index, name)
     chosen = neurons.worth_showing(table, count)
-    patches = [index.top_patches(name, neuron, limit=columns, min=LEAST_POSITIVE).items for neuron in chosen]
-    pictures = tile_pictures(index, patches, TILE, CONTEXT, lost)
+    best = [index.top_patches(name, neuron, limit=columns, min=LEAST_POSITIVE).items for neuron in chosen]
+    patches = [framed(index, name, own, field) for own in best]
+    pictures = tile_pictures(index, patches, TILE, CONTEXT, lost, mask)
     rows = [
         {**table.row(neuron), "neuron": neuron, "patches": _patches(layer, own, drawn, lost)}
         for neuron, own, drawn in zip(chosen, patches, pictures, strict=True)

@@ -1,6 +1,7 @@
 """Which input pixels make one cell of a neuron what it is: captum's methods, on a copy of the network.
 
-1. ``unit = unit_of(network, layer, neuron, y, x)`` is the cell as a function of the network's input.
+1. ``unit = unit_of(network, layer, neuron, y, x)`` (`indexer.network.differentiable`) is the cell as a function of the
+   network's input.
 2. ``attribute(unit, pixels, method, field)`` gives a signed number for every channel of every input pixel.
 """
 
@@ -15,11 +16,7 @@ from torch import nn
 from indexer.defaults import METHODS, Method
 from indexer.errors import InvalidRequest, NotInstalled
 from indexer.images.geometry import Box
-from indexer.index.encoded_names import base_of
-from indexer.network.forward import Network
-from indexer.network.output_maps import as_maps
-from indexer.receptive_field.graph.copies import plain_copy
-from indexer.receptive_field.parts import place_in
+from indexer.network.differentiable import UnitModule
 from indexer.system.user_code import of_user
 
 EXTRA = "saliency"
@@ -28,57 +25,6 @@ STEPS = 32
 WINDOWS = 6
 """Occlusion covers a sixth of each side of the receptive field at a time with the mean colour, in half steps."""
 _BATCH = 16
-
-
-class UnitModule(nn.Module):
-    """One cell of one neuron: normalised input (B, 3, h, w) -> activations (B,).
-
-    Attributes
-    ----------
-    model : nn.Module
-        A copy of the network, in float32 whatever the index has, in which nothing works in place, as the hooks of
-        guided backpropagation need it.
-    """
-
-    def __init__(self, network: Network, layer: str, neuron: int, y: int, x: int) -> None:
-        super().__init__()
-        self.network = (network.model.preprocessing, network.device)
-        self.model = plain_copy(network.model.module).to(network.device)
-        for module in self.model.modules():
-            if getattr(module, "inplace", False):
-                module.__dict__["inplace"] = False
-        self._encoder = network.encoders.get(layer)
-        self._layer = base_of(layer) if self._encoder else layer
-        self._trace = network.module_traces[self._layer]
-        self._cell = (neuron, y, x)
-
-    def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        kept: list[torch.Tensor] = []
-
-        def keep(module: nn.Module, inputs: object, output: object) -> None:
-            if not kept:  # a network that catches what ends it may come here again
-                maps = as_maps(self._layer, place.of(output), self._trace)
-                kept.append((self._encoder(maps) if self._encoder else maps)[:, *self._cell])
-            raise _Reached
-
-        place = place_in(self.model, self._layer)
-        handle = nn.Module.register_forward_hook(self.model.get_submodule(place.module), keep)
-        try:
-            self.model(batch)
-        except _Reached:
-            pass
-        finally:
-            handle.remove()
-        return kept[0]
-
-
-class _Reached(BaseException):
-    """Ends a forward pass at the layer; networks catch exceptions of the common kind."""
-
-
-def unit_of(network: Network, layer: str, neuron: int, y: int, x: int) -> UnitModule:
-    """A cell of a neuron as a function of the input; the network itself is left as it is."""
-    return UnitModule(network, layer, neuron, y, x)
 
 
 def attribute(unit: UnitModule, pixels: np.ndarray, method: Method, field: Box | None = None) -> np.ndarray:
@@ -108,9 +54,9 @@ def attribute(unit: UnitModule, pixels: np.ndarray, method: Method, field: Box |
         captum is missing.
     """
     captum = check_method(method)
-    if method == "guided-backprop" and not any(isinstance(module, nn.ReLU) for module in unit.model.modules()):
+    if method == "guided-backprop" and not any(isinstance(module, nn.ReLU) for module in unit.layer.model.modules()):
         raise InvalidRequest("guided-backprop changes ReLU modules and this network has none; method=gradient works")
-    preprocessing, device = unit.network
+    preprocessing, device = unit.layer.network
     batch = preprocessing.normalise(torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None])
     with of_user(f"the network, asked for method={method},"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Setting backward hooks on ReLU")

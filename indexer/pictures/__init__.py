@@ -3,9 +3,11 @@
 import numpy as np
 from PIL import Image
 
+from indexer.defaults import Field
 from indexer.images.geometry import Box
 from indexer.pictures.crop import crop, encode, outline, region_around, scale
 from indexer.pictures.heat import lay_over
+from indexer.pictures.mask import PatchMask
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
 
@@ -23,6 +25,8 @@ def patch(
     context: float = 0.0,
     outlined: bool = False,
     heat: int | None = None,
+    field: Field = "exact",
+    mask: PatchMask | None = None,
 ) -> Image.Image:
     """The patch of a cell, cut out of the original at full resolution.
 
@@ -33,17 +37,21 @@ def patch(
     context : float
         How much to show around the patch, on each side: this factor times the patch's own sides.
     outlined : bool
-        Outline the receptive field.
+        Outline the field.
     heat : int, optional
         Lay the map of this neuron over it, on the scale of the neuron's highest activation in the index.
+    field : {"exact", "effective"}
+        Show the receptive field, or the effective one, which is sampled.
+    mask : callable, optional
+        Darkens what does not matter to a neuron at this cell; see `indexer.pictures.mask`.
 
     Raises
     ------
     NotFound, InvalidRequest, ImageUnavailable
     """
-    box = index.box(image, layer, y, x)
+    box = index.field_box(image, layer, y, x, field)
     region = region_around(box, context, image.width, image.height)
-    return _picture(index, image, layer, region, size, heat, box if outlined else None)
+    return _picture(index, image, layer, region, size, heat, box if outlined else None, mask)
 
 
 def whole(index: Index, image: ImageRecord, *, size: int | None = None) -> Image.Image:
@@ -64,11 +72,21 @@ def heat_map_of(
 
 
 def _picture(
-    index: Index, image: ImageRecord, layer: str, region: Box, size: int | None, heat: int | None, box: Box | None
+    index: Index,
+    image: ImageRecord,
+    layer: str,
+    region: Box,
+    size: int | None,
+    heat: int | None,
+    box: Box | None,
+    mask: PatchMask | None = None,
 ) -> Image.Image:
     if heat is not None:
         index.layer(layer).check_neuron(heat)
-    picture = scale(crop(index.picture(image), region), size)
+    original = index.picture(image)
+    picture = scale(crop(original, region), size)
+    if mask is not None:
+        picture = mask(original, picture, region)
     if heat is not None:
         map_ = index.activation_map(image.id, layer, heat)
         picture = _heated(index, picture, map_, layer, heat, (image.width, image.height), region)

@@ -1,5 +1,7 @@
 """A neuron's map laid over a picture, to show where the neuron is active."""
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image
 
@@ -39,6 +41,22 @@ def lay_over(
     highest : float
         The value that gets the last colour. Values of 0 and below get none.
     """
+    return draw_over(picture, map_, field, placement, region, lambda strip, heat: _coloured(strip, heat, highest))
+
+
+def draw_over(
+    picture: Image.Image,
+    map_: np.ndarray,
+    field: ReceptiveField,
+    placement: Placement,
+    region: Box,
+    draw: Callable[[Image.Image, np.ndarray], Image.Image],
+) -> Image.Image:
+    """A picture drawn anew, a strip at a time, by its pixels and the map's values there.
+
+    The parameters are those of `lay_over`. ``draw`` gets a strip and the interpolated values (h, w) float32 of its
+    pixels, 0 where the network does not see, and gives a picture of the same size.
+    """
     rows = _weights(field.y, map_.shape[0], placement.y, region.top, region.bottom, picture.height)
     columns = _weights(field.x, map_.shape[1], placement.x, region.left, region.right, picture.width)
     values = map_.astype(np.float64)
@@ -46,7 +64,7 @@ def lay_over(
     for first in range(0, picture.height, step):  # strip by strip: all at once would take 80 bytes a pixel
         heat = (rows[first : first + step] @ values @ columns.T).astype(np.float32)
         strip = picture.crop((0, first, picture.width, first + len(heat)))
-        drawn.paste(_coloured(strip, heat, highest), (0, first))
+        drawn.paste(draw(strip, heat), (0, first))
     return drawn
 
 

@@ -16,7 +16,7 @@ Attribution = Callable[[np.ndarray, Box | None], np.ndarray]
 """Pixels (h, w, 3) uint8 of the network's input and the receptive field of the cell -> (3, h, w) float32; see
 `indexer.network.attribution.attribute`."""
 
-_PIXELS = ReceptiveField("unsupported", None, None, None)
+EACH_PIXEL = ReceptiveField("unsupported", None, None, None)
 """A field that is not known, so that cells tile the input: each input pixel is a cell of its own."""
 _FULL = 99.0
 """The percentile of the pixels in the receptive field that gets the last colour. With the maximum, outliers would hide
@@ -63,7 +63,7 @@ def saliency(
     patch = scale(crop(original, region), size)
     paled = Image.blend(patch, patch.convert("L").convert("RGB"), _GREY)
     placement = preprocessing.placement(image.width, image.height)
-    return lay_over(paled, strength, _PIXELS, placement, region, _highest(strength, field))
+    return lay_over(paled, strength, EACH_PIXEL, placement, region, _highest(strength, field))
 
 
 def _highest(strength: np.ndarray, field: Box | None) -> float:

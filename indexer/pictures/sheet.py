@@ -8,16 +8,19 @@ activation as a share of the neuron's highest in the index. Only positive activa
 there is no further image on which the neuron is active.
 """
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from PIL import Image
 
-from indexer.defaults import SHEET_CONTEXT, SHEET_TILE
+from indexer.defaults import SHEET_CONTEXT, SHEET_TILE, Field
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.pictures.crop import MAX_CONTEXT, crop, outline, scale, scaled
+from indexer.pictures.framed import framed
 from indexer.pictures.lost import LostOriginals, placeholder
+from indexer.pictures.mask import Mask, unmasked
 from indexer.pictures.sheet_layout import Line, view_of
 from indexer.query.index import Index
 from indexer.query.learning.answering.outputs import NeuronNames
@@ -63,7 +66,7 @@ class Sheet:
     size: int
     lines: list[Line]
     tiles: list[list[Tile]]
-    lost: LostOriginals = field(default_factory=LostOriginals)
+    lost: LostOriginals = dataclasses.field(default_factory=LostOriginals)
     heads: list[str] | None = None
 
 
@@ -79,6 +82,8 @@ def sheet(
     class_: str | None = None,
     y: int | None = None,
     x: int | None = None,
+    field: Field = "exact",
+    mask: Mask = unmasked,
 ) -> Sheet:
     """Collect the patches of a contact sheet.
 
@@ -96,6 +101,10 @@ def sheet(
         Show only images of this class.
     y, x : int, optional
         Show only this cell: the neurons' *units* there.
+    field : {"exact", "effective"}
+        Show receptive fields, or effective ones, which are sampled; the title says so.
+    mask : Mask
+        Darkens what does not matter of each patch; see `indexer.pictures.mask`.
 
     Raises
     ------
@@ -105,13 +114,14 @@ def sheet(
     """
     _check(len(neurons), columns, rows, size, context)
     shown = index.layer(layer)
-    patches = [
+    best = [
         index.top_patches(layer, neuron, limit=columns * rows, class_=class_, y=y, x=x, min=LEAST_POSITIVE).items
         for neuron in neurons
     ]
+    patches = [framed(index, layer, own, field) for own in best]
     maxima = [float(shown.statistics["maximum"][neuron]) for neuron in neurons]
     lost = LostOriginals()
-    drawn = tile_pictures(index, patches, size, context, lost)
+    drawn = tile_pictures(index, patches, size, context, lost, mask)
     lost.check()
     lines: list[Line] = []
     tiles: list[list[Tile]] = []
@@ -123,7 +133,8 @@ def sheet(
             note = _with_name(names.of(layer, neuron), note)
             lines.append(Line("", f"from {first + 1}", False) if first else Line(str(neuron), note))
             tiles.append(made[first : first + columns])
-    return Sheet(layer if y is None else f"{layer} at {y},{x}", columns, size, lines, tiles, lost)
+    title = (layer if y is None else f"{layer} at {y},{x}") + (", effective fields" if field == "effective" else "")
+    return Sheet(title, columns, size, lines, tiles, lost)
 
 
 def _with_name(name: str | None, note: str) -> str:
@@ -154,7 +165,12 @@ def _check(neurons: int, columns: int, rows: int, size: int, context: float) -> 
 
 
 def tile_pictures(
-    index: Index, patches: Sequence[Sequence[Patch]], size: int, context: float, lost: LostOriginals
+    index: Index,
+    patches: Sequence[Sequence[Patch]],
+    size: int,
+    context: float,
+    lost: LostOriginals,
+    mask: Mask = unmasked,
 ) -> list[list[Image.Image]]:
     """A tile for each patch, in their order (see `tile_picture`). Every original is read once.
 
@@ -170,19 +186,20 @@ def tile_pictures(
         image = patches[first_line][first_column].image
         picture = lost.picture(index, image)
         for line, column in tiles:
-            box = patches[line][column].box
+            patch = patches[line][column]
             drawn[line, column] = (
-                tile_placeholder(image, box, size, context)
+                tile_placeholder(image, patch.box, size, context)
                 if picture is None
-                else tile_picture(picture, box, size, context)
+                else tile_picture(picture, patch, size, context, mask)
             )
     return [[drawn[line, column] for column in range(len(own))] for line, own in enumerate(patches)]
 
 
-def tile_picture(picture: Image.Image, box: Box, size: int, context: float) -> Image.Image:
-    """A box of a picture with its surroundings, outlined; the longer side is ``size`` pixels long."""
-    region = view_of(box, context, picture.width, picture.height)
-    return outline(scale(crop(picture, region), size), box, region)
+def tile_picture(picture: Image.Image, patch: Patch, size: int, context: float, mask: Mask = unmasked) -> Image.Image:
+    """A patch of a picture with its surroundings, outlined; the longer side is ``size`` pixels long."""
+    region = view_of(patch.box, context, picture.width, picture.height)
+    shown = mask(patch, picture, scale(crop(picture, region), size), region)
+    return outline(shown, patch.box, region)
 
 
 def tile_placeholder(image: ImageRecord, box: Box, size: int, context: float) -> Image.Image:

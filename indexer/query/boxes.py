@@ -1,4 +1,4 @@
-"""Receptive fields in pixels of the originals, worked out once for what pictures share."""
+"""Receptive fields in pixels of the originals, worked out once for what pictures share; and effective ones."""
 
 from functools import lru_cache
 from typing import Final
@@ -6,6 +6,7 @@ from typing import Final
 from indexer.images.geometry import Box
 from indexer.images.preprocessing import Preprocessing
 from indexer.receptive_field import AxisField, ReceptiveField
+from indexer.receptive_field.effective import EffectiveField
 
 _KEPT: Final = 1 << 14
 """Sizes of pictures, and rows or columns of cells on them, that are remembered."""
@@ -40,6 +41,20 @@ class Boxes:
         top, bottom = self._span_y(width, height, y)
         left, right = self._span_x(width, height, x)
         return Box(left, top, right, bottom)
+
+
+class EffectiveBoxes:
+    """The effective fields of one layer's cells on pictures of any size."""
+
+    def __init__(self, field: EffectiveField, preprocessing: Preprocessing) -> None:
+        self.field = field
+        placement = lru_cache(_KEPT)(preprocessing.placement)
+
+        @lru_cache(_KEPT)
+        def of(width: int, height: int, y: int, x: int) -> Box:
+            return placement(width, height).to_original(field.box(y, x))
+
+        self.of = of
 
 
 def _interval(axis: AxisField | None, cell: int) -> tuple[int, int]:

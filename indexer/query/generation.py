@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 import numpy as np
 from PIL import Image
 
-from indexer.defaults import MAX_PIXELS
+from indexer.defaults import MAX_PIXELS, Field
+from indexer.derive.effective import key_of, read_effective
 from indexer.derive.image_table import ImageTable
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
@@ -15,10 +16,11 @@ from indexer.images.reading import read_picture
 from indexer.index.manifest import Manifest, check_no_links, read_manifest
 from indexer.index.shard_info import ShardInfo
 from indexer.query import deadline
-from indexer.query.boxes import Boxes
+from indexer.query.boxes import Boxes, EffectiveBoxes
 from indexer.query.layer import Layer
 from indexer.query.originals import Originals
 from indexer.query.records import ImageRecord, Page
+from indexer.receptive_field.effective import EffectiveField
 from indexer.shards.listed import open_listed, shards_at_once
 from indexer.shards.pool import ShardPool
 from indexer.shards.reader import Shard
@@ -70,6 +72,11 @@ class Generation:
         })  # fmt: skip
         preprocessing = self.manifest.configuration.preprocessing
         self._boxes = {name: Boxes(layer.info.field, preprocessing) for name, layer in self.layers.items()}
+        self._effective_boxes = {
+            name: EffectiveBoxes(read_effective(path, file, layer.info, preprocessing.input_size), preprocessing)
+            for name, layer in self.layers.items()
+            if (file := self.manifest.derived.get(key_of(name)))
+        }
         self._shards = _pool(self.path, self.manifest.shards)
         if not storage_at(path).costs_requests:
             self._shards.open_some()
@@ -184,8 +191,52 @@ class Generation:
         self.layer(layer).check_cell(y, x)
         return self._boxes[layer].of(width, height, y, x)
 
+    def effective_field(self, layer: str) -> EffectiveField | None:
+        """The effective receptive fields of a layer; None where none were measured."""
+        boxes = self._effective_boxes.get(self.layer(layer).name)
+        return None if boxes is None else boxes.field
+
+    def check_field(self, layer: str, field: Field) -> None:
+        """Refuse a field that is not known of a layer.
+
+        Raises
+        ------
+        NotFound
+            It is "effective", and none was measured.
+        """
+        if field == "effective" and self.effective_field(layer) is None:
+            raise NotFound(
+                f"layer {layer} has no effective receptive field yet; python -m indexer effective-field INDEX --layer "
+                f"{layer} measures it"
+            )
+
+    def effective_box(self, image: ImageRecord, layer: str, y: int, x: int) -> Box | None:
+        """The effective receptive field of a cell in pixels of the original; None where none was measured."""
+        return self.effective_box_in(image.width, image.height, layer, y, x)
+
+    def effective_box_in(self, width: int, height: int, layer: str, y: int, x: int) -> Box | None:
+        """As `effective_box`, for any picture of this width and height."""
+        self.layer(layer).check_cell(y, x)
+        boxes = self._effective_boxes.get(layer)
+        return None if boxes is None else boxes.of(width, height, y, x)
+
+    def field_box(self, image: ImageRecord, layer: str, y: int, x: int, field: Field) -> Box:
+        """The box of a cell that a picture of this field shows.
+
+        Raises
+        ------
+        NotFound
+            No such cell, or no effective field.
+        """
+        self.check_field(layer, field)
+        effective = self.effective_box(image, layer, y, x) if field == "effective" else None
+        return effective or self.box(image, layer, y, x)
+
     def _box_of(self, image: ImageRecord, layer: Layer, cell: int) -> Box:
         return self.box(image, layer.name, *divmod(cell, layer.info.width))
+
+    def _effective_box_of(self, image: ImageRecord, layer: Layer, cell: int) -> Box | None:
+        return self.effective_box(image, layer.name, *divmod(cell, layer.info.width))
 
     def _row_box(self, layer: Layer, row: int, cell: int) -> Box:
         y, x = divmod(cell, layer.info.width)

@@ -118,7 +118,7 @@ class Index(Search):
         return [
             Patch(
                 record, layer.name, neuron, *layer.place(cell), activation, percentile,
-                self._box_of(record, layer, cell),
+                self._box_of(record, layer, cell), self._effective_box_of(record, layer, cell),
             )
             for record, cell, activation, percentile in zip(*columns, strict=True)
         ]  # fmt: skip
@@ -229,7 +229,7 @@ class Index(Search):
             y, x = self.layers[name].place(int(cells[neuron]))
             items.append(
                 Firing(image, name, neuron, y, x, float(values[neuron]), percentile, float(lowest[number][neuron]),
-                       self.box_in(width, height, name, y, x))
+                       self.box_in(width, height, name, y, x), self.effective_box_in(width, height, name, y, x))
             )  # fmt: skip
         return Page(items, len(percentiles), limit, offset)
 

@@ -18,13 +18,17 @@ from indexer.receptive_field.centres import cell_centres
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """The cell of a layer at a point, its receptive field in pixels of the original, and the neurons firing there."""
+    """The cell of a layer at a point, its receptive field in pixels of the original, and the neurons firing there.
+
+    ``effective_box`` is its effective receptive field, sampled; None where none was measured.
+    """
 
     layer: str
     y: int
     x: int
     box: Box
     firing: Page[Firing]
+    effective_box: Box | None = None
 
 
 def cell_at(index: Index, layer: str, width: int, height: int, point: tuple[float, float]) -> tuple[int, int]:
@@ -97,4 +101,6 @@ def _spot(
     y, x = cell_at(index, layer, *size, point)
     values = maps[:, y, x].astype(np.float32)
     firing = index.neurons_firing_at(layer, values, y, x, image, size, fraction=fraction, limit=limit)
-    return Spot(layer, y, x, index.box_in(*size, layer, y, x), firing)
+    return Spot(
+        layer, y, x, index.box_in(*size, layer, y, x), firing, index.effective_box_in(*size, layer, y, x)
+    )  # fmt: skip

@@ -44,6 +44,7 @@ class Patch:
     """A cell of a neuron's map on an image, with its receptive field in pixels of the original.
 
     ``percentile`` is the share, in percent, of the neuron's activations in the index that are below this one.
+    ``effective_box`` is the cell's effective receptive field, sampled; None where none was measured.
     """
 
     image: ImageRecord
@@ -54,6 +55,7 @@ class Patch:
     activation: float
     percentile: float
     box: Box
+    effective_box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Firing:
     percentile: float
     threshold: float
     box: Box
+    effective_box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class SimilarPatch:
     x: int
     score: float
     box: Box
+    effective_box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,8 @@ class Networks:
         InvalidRequest
             There is no such method, or the network does not allow it.
         """
-        from indexer.network.attribution import attribute, check_method, unit_of
+        from indexer.network.attribution import attribute, check_method
+        from indexer.network.differentiable import unit_of
 
         check_method(method)
         when = f"when it is asked for method={method}"

@@ -81,13 +81,17 @@ class Links:
         own, name, cell = self.image(image), _segment(layer), self._cell(image, layer, y, x)
         version = self._versions.of_patch(image)
         heat = self._versions.of_heat(image, layer, neuron)
-        return {
+        own_links = {
             "patch": f"{cell}/patch.jpg?version={version}",
             "image": own,
             "heatmap": f"{own}/layers/{name}/neurons/{neuron}/heatmap.png?version={heat}",
             "similar": f"{cell}/similar",
             "saliency": f"{cell}/saliency.png?neuron={neuron}&version={version}",
         }
+        if self._versions.index.effective_field(layer) is None:
+            return own_links
+        effective = self._versions.of_effective(version, layer)
+        return own_links | {"effective_patch": f"{cell}/patch.jpg?field=effective&version={effective}"}
 
     def answer(self, image: ImageRecord) -> str:
         return f"{self.image(image)}/answer"

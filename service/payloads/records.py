@@ -13,6 +13,7 @@ from indexer.query.lookup import Lookup
 from indexer.query.point import Spot
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
 from indexer.receptive_field import AxisField, ReceptiveField
+from indexer.receptive_field.effective import HELD, EffectiveField
 from service.http.paging import listing
 from service.payloads import answers
 from service.payloads.links import Links
@@ -20,7 +21,7 @@ from service.payloads.links import Links
 Json = dict[str, Any]
 
 
-def layer(links: Links, info: LayerInfo, dead: int) -> Json:
+def layer(links: Links, info: LayerInfo, dead: int, effective: EffectiveField | None) -> Json:
     return {
         "layer": info.name,
         "channels": info.channels,
@@ -29,6 +30,7 @@ def layer(links: Links, info: LayerInfo, dead: int) -> Json:
         "neurons": info.channels,
         "dead_neurons": dead,
         "receptive_field": receptive_field(info.field),
+        **({} if effective is None else {"effective_field": _effective_field(effective)}),
         "links": {"self": links.layer(info.name), "neurons": links.neurons(info.name)},
     } | ({"dictionary": _dictionary(info, info.dictionary)} if info.dictionary else {})
 
@@ -39,6 +41,12 @@ def _dictionary(info: LayerInfo, dictionary: DictionaryFile) -> Json:
     metrics = about.get("metrics", {})
     kept = {name: metrics[name] for name in ("r2", "l0", "dead", "stability", "vectors") if name in metrics}
     return {"layer": base_of(info.name), "method": str(about.get("method", "")), "metrics": kept}
+
+
+def _effective_field(field: EffectiveField) -> Json:
+    """The median sides of the boxes, in input pixels, and what they were sampled on."""
+    height, width = field.median_sides
+    return {"held": HELD, "height": height, "width": width, "images": field.images, "seed": field.seed}
 
 
 def receptive_field(field: ReceptiveField) -> Json:
@@ -88,7 +96,7 @@ def patch(links: Links, record: Patch) -> Json:
         **_unit(record),
         "activation": record.activation,
         "percentile": record.percentile,
-        "box": record.box.as_dict(),
+        **_boxes(record),
         "links": links.unit(record.image, record.layer, record.y, record.x, record.neuron),
     }
 
@@ -138,7 +146,7 @@ def similar_patch(links: Links, record: SimilarPatch) -> Json:
         "layer": record.layer,
         "cell": cell(record.y, record.x),
         "score": record.score,
-        "box": record.box.as_dict(),
+        **_boxes(record),
         "links": own,
     }
 
@@ -203,6 +211,12 @@ def _image(record: ImageRecord) -> Json:
     return {"image": record.id, "path": record.path, "class": record.class_}
 
 
+def _boxes(record: Patch | Firing | SimilarPatch | Spot) -> Json:
+    """The receptive field, and the effective one where the layer has it."""
+    effective = record.effective_box
+    return {"box": record.box.as_dict()} | ({} if effective is None else {"effective_box": effective.as_dict()})
+
+
 def _unit(record: Patch | Firing) -> Json:
     return {"layer": record.layer, "neuron": record.neuron, "cell": cell(record.y, record.x)}
 
@@ -214,7 +228,7 @@ def _firing(names: NeuronNames, record: Firing) -> Json:
         "activation": record.activation,
         "percentile": record.percentile,
         "threshold": record.threshold,
-        "box": record.box.as_dict(),
+        **_boxes(record),
     }
 
 
@@ -222,6 +236,6 @@ def _spot(record: Spot) -> Json:
     return {
         "layer": record.layer,
         "cell": cell(record.y, record.x),
-        "box": record.box.as_dict(),
+        **_boxes(record),
         "total": record.firing.total,
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from indexer.derive.effective import key_of
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
 from service.http.etags import digest, tag
@@ -48,6 +49,10 @@ class Versions:
     def of_sheet(self) -> str:
         """Changes with every generation: others may be the top patches then."""
         return tag(self.state, PICTURE_FORMAT)
+
+    def of_effective(self, version: str, layer: str) -> str:
+        """A picture's version, as it is where the picture shows effective fields of a layer."""
+        return tag(version, self.index.manifest.derived.get(key_of(layer)))
 
     def of_heat(self, image: ImageRecord, layer: str, neuron: int) -> str:
         """Changes also with a neuron's maximum in the index, on the scale of which its map is shown."""

@@ -1,11 +1,18 @@
 """One location of a map on an image: its patch, and patches like it."""
 
+from functools import partial
 from typing import Any
 
 from indexer import pictures
+from indexer.defaults import Field, Method
+from indexer.errors import InvalidRequest
+from indexer.query.records import ImageRecord
 from service.handlers import Drawn, Json, Picture, Question
 from service.http.paging import walked
+from service.inference.loader import UnitAddress
 from service.payloads import records
+from service.payloads.versions import Versions
+from service.views.masks import mask_asked
 
 
 def list_similar(question: Question, image: int, layer: str, y: int, x: int, **options: Any) -> Json:
@@ -23,16 +30,34 @@ def get_patch(
     context: float,
     outline: bool,
     heat: int | None,
+    field: Field,
+    mask: bool,
+    neuron: int | None,
+    method: Method,
 ) -> Picture:
     index = question.index
     record, asked = index.image(image), index.layer(layer)
     cell = asked.check_cell(y, x)
-    neuron = None if heat is None else asked.check_neuron(heat)
-    versions = question.versions
-    version = versions.of_patch(record) if neuron is None else versions.of_heat(record, layer, neuron)
+    for number in (heat, neuron):
+        if number is not None:
+            asked.check_neuron(number)
+    index.check_field(layer, field)
+    if mask and neuron is None:
+        raise InvalidRequest("mask=true needs neuron: the mask shows what matters to one neuron at this cell")
+    masked = partial(mask_asked(question, mask, method, 1), UnitAddress(layer, neuron or 0, y, x))
 
     def draw() -> Drawn:
-        patch = pictures.patch(index, record, layer, y, x, size=size, context=context, outlined=outline, heat=heat)
+        patch = pictures.patch(
+            index, record, layer, y, x, size=size, context=context, outlined=outline, heat=heat, field=field,
+            mask=masked,
+        )  # fmt: skip
         return Drawn(pictures.encode(patch, "JPEG"), "image/jpeg")
 
-    return Picture(version, (layer, cell, size, context, outline), draw)
+    key = (layer, cell, size, context, outline, field, mask, neuron, method)
+    return Picture(_version(question.versions, record, layer, heat, field), key, draw)
+
+
+def _version(versions: Versions, image: ImageRecord, layer: str, heat: int | None, field: Field) -> str:
+    """The version of a patch's picture."""
+    version = versions.of_patch(image) if heat is None else versions.of_heat(image, layer, heat)
+    return versions.of_effective(version, layer) if field == "effective" else version

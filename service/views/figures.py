@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from indexer import pictures
-from indexer.images.geometry import Box
 from indexer.pictures.lost import LostOriginals
 from indexer.pictures.mosaic import mosaic
 from indexer.pictures.saliency import saliency
@@ -16,6 +14,7 @@ from indexer.pictures.sheet_draw import raster
 from service.handlers import Drawn, Picture, Question
 from service.inference.loader import UnitAddress
 from service.telemetry import metrics
+from service.views.masks import attribution_of, mask_asked
 
 if TYPE_CHECKING:
     from indexer.defaults import Method
@@ -29,18 +28,21 @@ def get_layer_sheet(question: Question, layer: str, neurons: str, **options: Any
     return _sheet(question, layer, neuron_numbers(neurons), options)
 
 
-def get_neuron_tiles(question: Question, layer: str, neuron: int, **options: Any) -> Picture:
+def get_neuron_tiles(
+    question: Question, layer: str, neuron: int, mask: bool, method: "Method", **options: Any
+) -> Picture:
     index = question.index
     index.layer(layer).check_neuron(neuron)
+    index.check_field(layer, options["field"])
+    masked = mask_asked(question, mask, method, options["columns"] * options["rows"])
 
     def draw() -> Drawn:
         lost = LostOriginals()
         with _drawing(question):
-            return Drawn(
-                pictures.encode(mosaic(index, layer, neuron, lost=lost, **options), "JPEG"), "image/jpeg", len(lost)
-            )
+            drawn = mosaic(index, layer, neuron, lost=lost, mask=masked, **options)
+            return Drawn(pictures.encode(drawn, "JPEG"), "image/jpeg", len(lost))
 
-    return Picture(question.versions.of_sheet(), (layer, neuron, *sorted(options.items())), draw)
+    return Picture(question.versions.of_sheet(), (layer, neuron, mask, method, *sorted(options.items())), draw)
 
 
 def get_saliency(
@@ -54,34 +56,32 @@ def get_saliency(
     size: int | None,
     context: float,
 ) -> Picture:
-    index, services = question.index, question.services
+    index, attribution = question.index, attribution_of(question, method)
     record, asked = index.image(image), index.layer(layer)
     key = (layer, asked.check_cell(y, x), asked.check_neuron(neuron), method, size, context)
 
-    def attribution(pixels: np.ndarray, field: Box | None) -> np.ndarray:
-        with services.passes.turn() as network:
-            return network.attribute(
-                index.manifest.configuration, UnitAddress(layer, neuron, y, x), method, pixels, field
-            )
-
     def draw() -> Drawn:
-        picture = saliency(index, attribution, record, layer, y, x, size=size, context=context)
+        of_cell = partial(attribution, UnitAddress(layer, neuron, y, x))
+        picture = saliency(index, of_cell, record, layer, y, x, size=size, context=context)
         return Drawn(pictures.encode(picture, "PNG"), "image/png")
 
     return Picture(question.versions.of_patch(record), key, draw)
 
 
 def _sheet(question: Question, layer: str, neurons: list[int], options: dict[str, Any]) -> Picture:
+    key = (layer, tuple(neurons), *sorted(options.items()))
+    patches = len(neurons) * options["columns"] * options["rows"]
+    masked = mask_asked(question, options.pop("mask"), options.pop("method"), patches)
     index = question.index
     for neuron in neurons:
         index.layer(layer).check_neuron(neuron)
+    index.check_field(layer, options["field"])
 
     def draw() -> Drawn:
         with _drawing(question):
-            drawn = sheet(index, layer, neurons, **options)
+            drawn = sheet(index, layer, neurons, mask=masked, **options)
             return Drawn(pictures.encode(raster(drawn), "PNG"), "image/png", len(drawn.lost))
 
-    key = (layer, tuple(neurons), *sorted(options.items()))
     return Picture(question.versions.of_sheet(), key, draw)
 
 

@@ -60,4 +60,4 @@ def layer_json(question: Question, name: str) -> Json:
     """The record of a layer, with its number of dead neurons."""
     info = question.index.layer(name).info
     dead = int(question.index.neuron_statistics(name)["dead"].sum())
-    return records.layer(question.links, info, dead)
+    return records.layer(question.links, info, dead, question.index.effective_field(name))

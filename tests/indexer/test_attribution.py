@@ -14,7 +14,8 @@ from indexer.cli import main
 from indexer.errors import InvalidRequest, NotInstalled
 from indexer.images.geometry import Box
 from indexer.network import attribution
-from indexer.network.attribution import METHODS, attribute, unit_of
+from indexer.network.attribution import METHODS, attribute
+from indexer.network.differentiable import unit_of
 from indexer.network.forward import Network
 from indexer.pictures.saliency import saliency
 from indexer.query.index import Index

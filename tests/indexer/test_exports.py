@@ -131,7 +131,7 @@ def test_the_page_shows_the_top_patches(index: Index) -> None:
         )  # fmt: skip
         source = re.fullmatch("data:image/jpeg;base64,(.+)", found["src"] or "")
         drawn = Image.open(io.BytesIO(base64.b64decode(source[1])))
-        tile = tile_picture(index.picture(patch.image), patch.box, 112, 0.1)
+        tile = tile_picture(index.picture(patch.image), patch, 112, 0.1)
         assert drawn.size == tile.size == (int(found["width"] or 0), int(found["height"] or 0))
         assert np.abs(np.asarray(drawn, np.float64) - np.asarray(tile, np.float64)).mean() < 4
 

@@ -14,7 +14,7 @@ from torch import nn
 from indexer.errors import BadActivations, InvalidRequest
 from indexer.explain.rest import rest_behind
 from indexer.images.geometry import Box
-from indexer.network.attribution import UnitModule
+from indexer.network.differentiable import unit_of
 from indexer.network.forward import Network
 from tests.indexer.test_layouts import Tokens, Unfollowed, network, picture
 
@@ -158,7 +158,7 @@ def test_the_activation_of_a_parts_cell_is_explained_and_its_change_is_refused()
     torch.manual_seed(0)
     made = network(Whole(FORMS["tuple"][0], True, "0"), "pair:1", "head")
     shown, image = picture(1)
-    unit = UnitModule(made, "pair:1", 3, 1, 2)
+    unit = unit_of(made, "pair:1", 3, 1, 2)
     assert unit(image).item() == pytest.approx(float(made.maps([shown])["pair:1"][0, 3, 1, 2]), rel=1e-4, abs=1e-5)
     with pytest.raises(InvalidRequest, match="one of head, not 'pair:1', a part of an output"):
         rest_behind(made, "pair:1", "head")

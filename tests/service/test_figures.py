@@ -9,7 +9,8 @@ from PIL import Image
 
 from indexer.images.geometry import Box
 from indexer.jobs.upkeep.remove import remove
-from indexer.network.attribution import attribute, unit_of
+from indexer.network.attribution import attribute
+from indexer.network.differentiable import unit_of
 from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import sheet
 from indexer.pictures.sheet_draw import raster

@@ -29,7 +29,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from indexer.network.attribution import attribute, check_method, unit_of
+    from indexer.network.attribution import attribute, check_method
+    from indexer.network.differentiable import unit_of
     from indexer.pictures.saliency import saliency
     from indexer.query.index import open
 

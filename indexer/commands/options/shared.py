@@ -2,6 +2,7 @@
 
 import argparse
 
+from indexer.defaults import FIELDS
 from indexer.store.remote import parse_location
 
 
@@ -17,6 +18,13 @@ def add_layer_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--layer", required=True)
     command.add_argument("--y", type=int, help="row of a cell; default: where the neuron is most active")
     command.add_argument("--x", type=int, help="column of the cell")
+
+
+def add_field_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--field", choices=FIELDS, default=FIELDS[0],
+        help="show receptive fields, or the part of them that matters, which effective-field measures (%(default)s)",
+    )  # fmt: skip
 
 
 def add_images_option(command: argparse.ArgumentParser) -> None:

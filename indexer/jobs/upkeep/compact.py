@@ -60,8 +60,8 @@ def _without(index: Location, manifest: Manifest, info: ShardInfo, layers: set[s
 
 
 def delete_unlisted(index: Location, manifest: Manifest) -> None:
-    """Delete every file of shards and of dictionaries that the manifest does not list."""
-    for folder in (layout.SHARDS, layout.DICTIONARIES):
+    """Delete every file of shards, dictionaries and effective fields that the manifest does not list."""
+    for folder in (layout.SHARDS, layout.DICTIONARIES, layout.EFFECTIVE):
         if (index / folder).is_dir():
             for path in (index / folder).iterdir():
                 if f"{folder}/{path.name}" not in manifest.files:

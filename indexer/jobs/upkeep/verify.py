@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from indexer.derive.effective import effective_files
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
 from indexer.derive.labels import KEY, Labels, read_labels
@@ -76,8 +77,9 @@ def repair(
     """Rebuild damaged shards from the original images, then derive the index anew and publish.
 
     A shard of several files becomes one new file if any of them is damaged. A rebuilt shard leaves out images that were
-    removed, or whose file is gone or has changed since. A shard of such images only is dropped. ``weights`` and
-    ``model`` say where these files are now, see `indexer.network.restore.network_of`.
+    removed, or whose file is gone or has changed since. A shard of such images only is dropped. So is a damaged file of
+    effective receptive fields. ``weights`` and ``model`` say where these files are now, see
+    `indexer.network.restore.network_of`.
 
     Raises
     ------
@@ -101,10 +103,20 @@ def repair(
             manifest = _rebuild(index, manifest, damaged, load, reporter, limits)
         if not faults:
             return manifest
+        manifest = _without_damaged_fields(manifest, faults, reporter.note)
         repaired = derive_and_publish(index, manifest, reporter.stage, labels=labels)
         for file in (file for shard in damaged if shard.parts for file in shard.checksums):
             atomic.remove(index / file)
         return repaired
+
+
+def _without_damaged_fields(manifest: Manifest, faults: set[str], note: Callable[[str], None]) -> Manifest:
+    """The manifest without damaged files of effective fields, which can be measured again."""
+    damaged = {key: file for key, file in effective_files(manifest).items() if file in faults}
+    for key in damaged:
+        layer = key.partition(" ")[2]
+        note(f"the effective receptive field of {layer} was damaged and is left out; effective-field measures it again")
+    return replace(manifest, derived={key: file for key, file in manifest.derived.items() if key not in damaged})
 
 
 def _labels(index: Location, manifest: Manifest, faults: set[str], damaged: list[ShardInfo]) -> Labels:

@@ -115,7 +115,7 @@ class Search(Generation):
         items = [
             SimilarPatch(
                 record, layer.name, *divmod(hit.cell, layer.info.width), hit.score,
-                self._box_of(record, layer, hit.cell),
+                self._box_of(record, layer, hit.cell), self._effective_box_of(record, layer, hit.cell),
             )
             for hit, record in zip(shown, records, strict=True)
         ]  # fmt: skip

@@ -10,19 +10,23 @@ import { Picture } from './picture.js';
 const SIZE = 320;
 const AROUND = 0.3;
 
-export const VIEWS = [['patch', 'patch'], ['around', 'with surroundings'], ['whole', 'whole image'], ['saliency', 'saliency']];
+export const VIEWS = [['patch', 'patch'], ['around', 'with surroundings'], ['whole', 'whole image'], ['saliency', 'saliency'],
+  ['mask', 'mask']];
 
-/** A patch of a neuron; `highest` is the neuron's highest activation. */
-export function PatchCard({ index, patch, view, heat, highest }) {
+/** A patch of a neuron; `field` is exact or effective, `highest` is the neuron's highest activation. */
+export function PatchCard({ index, patch, view, heat, field, highest }) {
   const link = to.image(index, patch.image, {
     layer: patch.layer, neuron: patch.neuron, cell: `${patch.cell.y},${patch.cell.x}`, box: Object.values(patch.box).join(),
   });
   const share = patch.activation / highest;
   return html`<li class="patch">
     <figure>
-      ${view === 'saliency' ? html`<${Saliency} patch=${patch} link=${link} />`
-        : view === 'whole' ? html`<${Whole} patch=${patch} heat=${heat} link=${link} />`
-        : html`<${Picture} src=${croppedUrl(patch, view, heat)} alt=${describe(patch)} to=${link} />`}
+      ${view === 'saliency' ? html`<${OnDemand} key="saliency" patch=${patch} field=${field} ask="What moves it?" does="the pixels that move it"
+          src=${withQuery(patch.links.saliency, { size: SIZE })} link=${link} />`
+        : view === 'mask' ? html`<${OnDemand} key="mask" patch=${patch} field=${field} ask="Mask it" does="masked"
+          src=${withQuery(croppedUrl(patch, 'around', false, field), { mask: true, neuron: patch.neuron })} link=${link} />`
+        : view === 'whole' ? html`<${Whole} patch=${patch} heat=${heat} field=${field} link=${link} />`
+        : html`<${Picture} src=${croppedUrl(patch, view, heat, field)} alt=${describe(patch)} to=${link} />`}
       <figcaption>
         <span class="share" aria-hidden="true"><span style=${{ width: `${share * 100}%` }}></span></span>
         <b>${number(patch.activation)}</b>
@@ -33,7 +37,9 @@ export function PatchCard({ index, patch, view, heat, highest }) {
     </figure></li>`;
 }
 
-const croppedUrl = (patch, view, heat) => withQuery(patch.links.patch, {
+const linkOf = (patch, field) => (field === 'effective' ? patch.links.effective_patch : patch.links.patch);
+
+const croppedUrl = (patch, view, heat, field) => withQuery(linkOf(patch, field), {
   size: SIZE,
   context: view === 'around' ? AROUND : null,
   outline: view === 'around' ? true : null,
@@ -43,23 +49,21 @@ const croppedUrl = (patch, view, heat) => withQuery(patch.links.patch, {
 export const describe = (patch) => `Patch of ${fileName(patch.path)}, class ${patch.class ?? 'none'}, `
   + `cell ${patch.cell.y},${patch.cell.x}${'activation' in patch ? `, activation ${number(patch.activation)}` : ''}`;
 
-/** The pixels that move the activation; the network runs for it, so it is drawn when it is asked for. */
-function Saliency({ patch, link }) {
+/** A picture for which the network runs, so it is drawn when it is asked for: `ask` is on the button, `does` says what it shows. */
+function OnDemand({ patch, field, ask, does, src, link }) {
   const [asked, setAsked] = useState(false);
-  if (asked) {
-    return html`<${Picture} src=${withQuery(patch.links.saliency, { size: SIZE })} to=${link} alt=${`${describe(patch)}: the pixels that move it`} />`;
-  }
-  return html`<${Picture} src=${croppedUrl(patch, 'around', false)} alt=${describe(patch)}>
-    <button class="button small over-picture" onClick=${() => setAsked(true)}>What moves it?</button></${Picture}>`;
+  if (asked) return html`<${Picture} src=${src} to=${link} alt=${`${describe(patch)}: ${does}`} />`;
+  return html`<${Picture} src=${croppedUrl(patch, 'around', false, field)} alt=${describe(patch)}>
+    <button class="button small over-picture" onClick=${() => setAsked(true)}>${ask}</button></${Picture}>`;
 }
 
-function Whole({ patch, heat, link }) {
+function Whole({ patch, heat, field, link }) {
   const { data } = useJson(patch.links.image);
   if (!data) return html`<div class="picture" data-is="loading" style=${{ aspectRatio: '1' }}></div>`;
   const src = withQuery(heat ? patch.links.heatmap : data.links.picture, { size: SIZE });
   return html`<${Picture} src=${src} to=${link}
     alt=${`${fileName(patch.path)}, class ${patch.class ?? 'none'}${heat ? ', with heat where the neuron is active' : ''}`}>
-    <${Outline} image=${data} boxes=${[patch.box]} /></${Picture}>`;
+    <${Outline} image=${data} boxes=${[field === 'effective' ? patch.effective_box : patch.box]} /></${Picture}>`;
 }
 
 /** Boxes over a picture of the whole image, in pixels of the original. */

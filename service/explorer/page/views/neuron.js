@@ -17,7 +17,8 @@ const PAGE = 12;
 
 export function NeuronView({ index, layer, neuron, query }) {
   const about = useJson(api.neuron(index, layer, neuron));
-  const size = useJson(api.layer(index, layer)).data?.neurons ?? null;
+  const of = useJson(api.layer(index, layer)).data;
+  const size = of?.neurons ?? null;
   if (about.error) return html`<${Failure} error=${about.error} retry=${about.retry} />`;
   if (!about.data) return html`<${Loading} what="Fetching the neuron" />`;
   const data = about.data;
@@ -33,7 +34,8 @@ export function NeuronView({ index, layer, neuron, query }) {
       </nav>
     </header>
     <div class="split">
-      <section class="split-main" aria-label="Top patches"><${Patches} index=${index} data=${data} query=${query} /></section>
+      <section class="split-main" aria-label="Top patches"><${Patches} index=${index} data=${data} query=${query}
+        effective=${of?.effective_field} /></section>
       <aside class="split-side"><${About} index=${index} data=${data} query=${query} /></aside>
     </div>`;
 }
@@ -45,10 +47,11 @@ function headline(data) {
   return parts.join(' · ');
 }
 
-function Patches({ index, data, query }) {
+function Patches({ index, data, query, effective }) {
   const cells = query.get('cells') === 'all' ? 'all' : 'one';
   const view = VIEWS.some(([name]) => name === query.get('view')) ? query.get('view') : 'around';
   const heat = query.get('heat') === 'true';
+  const field = effective && query.get('field') === 'effective' ? 'effective' : 'exact';
   const name = query.get('class');
   const depth = Math.max(PAGE, Number(query.get('depth')) || PAGE);
   const classes = useJson(withQuery(api.classes(index), { limit: 1000 }));
@@ -66,13 +69,18 @@ function Patches({ index, data, query }) {
       <${Segmented} label="Show" value=${view} options=${VIEWS}
         onChange=${(value) => change({ view: value === 'around' ? null : value })} />
       <${Switch} label="Heat" on=${heat} onChange=${(on) => change({ heat: on ? 'true' : null })} />
+      ${effective && html`<${Switch} label="What matters" on=${field === 'effective'}
+        onChange=${(on) => change({ field: on ? 'effective' : null })} />`}
       <${Choice} label="Class" value=${name} options=${classOptions(classes.data?.items)}
         onChange=${(value) => change({ class: value, depth: null })} />
     </div>
+    ${field === 'effective' && html`<p class="quiet">Each box holds ${percent(effective.held)} of the mean squared gradient,
+      sampled on ${count(effective.images)} images.</p>`}
+    ${view === 'mask' && html`<p class="quiet">Dark: what hardly matters to the neuron there, by guided backpropagation, blurred.</p>`}
     ${none ? html`<${NoPatches} data=${data} name=${name} />` : html`
       <ul class="patches">
         ${active.map((patch) => html`<${PatchCard} key=${`${patch.image}-${patch.cell.y},${patch.cell.x}`} index=${index}
-          patch=${patch} view=${view} heat=${heat} highest=${data.maximum} />`)}
+          patch=${patch} view=${view} heat=${heat} field=${field} highest=${data.maximum} />`)}
         ${Array.from({ length: waiting }, (_, i) => html`<${PatchWaiting} key=${`waiting-${i}`} />`)}
       </ul>
       <${More} list=${endingAtZero(list, active)} shown=${active.length} what=${cells === 'all' ? 'cells' : 'images'}

@@ -1,0 +1,117 @@
+"""Measure the effective receptive fields of a layer, and keep them in its index."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from indexer.defaults import EFFECTIVE_IMAGES
+from indexer.derive.effective import effective_files, key_of, write_effective
+from indexer.errors import ImageRejected, ImageUnavailable, InvalidRequest
+from indexer.index.configuration import LayerInfo
+from indexer.index.lock import writing
+from indexer.index.manifest import Manifest, publish, read_manifest
+from indexer.network.gradients import Tell, effective_field
+from indexer.query.index import Index
+from indexer.receptive_field.effective import EffectiveField
+from indexer.store import atomic
+from indexer.store.storage import Location
+
+_BATCH: Final = 8
+"""Images a batch, always as many, as they decide which random signs an image gets."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The effective fields of a layer, and how many images of the sample were left out because they cannot be read."""
+
+    layer: LayerInfo
+    field: EffectiveField
+    left_out: int
+
+
+def measure_effective_field(
+    index: Index,
+    layer: str,
+    *,
+    images: int = EFFECTIVE_IMAGES,
+    seed: int = 0,
+    weights: str | None = None,
+    device: str | None = None,
+    model: str | None = None,
+    tell: Tell = lambda done, total: None,
+) -> Measured:
+    """Measure the effective receptive fields of a layer on a sample of an index's images.
+
+    Parameters
+    ----------
+    images : int
+        How many images to draw, without replacement; all, if there are fewer.
+    seed : int
+        The same seed draws the same images and signs.
+    weights, device, model
+        Those of `indexer.network.restore.network_of`.
+
+    Raises
+    ------
+    NotFound, InvalidRequest, ImageUnavailable, ModelUnavailable, ConfigurationMismatch, BadActivations, UserCodeFailed
+    """
+    info = index.layer(layer).info
+    if images < 1:
+        raise InvalidRequest(f"images must be 1 or more, not {images}")
+    if not 0 <= seed < 1 << 63:
+        raise InvalidRequest(f"seed must be 0 to {(1 << 63) - 1}, not {seed}")
+    rows = np.random.default_rng(seed).permutation(len(index.images))[:images]
+    pixels = list(_pixels(index, rows.tolist()))
+    if not pixels:
+        raise ImageUnavailable("none of the originals of the sample can be read", changed=False)
+    one = replace(index.manifest.configuration, layers=(info,))
+    from indexer.network.restore import network_of
+
+    network = network_of(one, weights, device, model)
+    batch = 1 if network.batch_size == 1 else _BATCH
+    batches = [np.stack(pixels[first : first + batch]) for first in range(0, len(pixels), batch)]
+    return Measured(info, effective_field(network, layer, batches, seed, tell), len(rows) - len(pixels))
+
+
+def keep_effective_field(index: Location, measured: Measured) -> Manifest:
+    """Publish a generation whose layer has these effective fields, and which is as it was otherwise.
+
+    Raises
+    ------
+    NotAnIndex, IndexBusy, DamagedFile
+    InvalidRequest
+        The layer was dropped meanwhile, or is another now.
+    """
+    with writing(index):
+        manifest = read_manifest(index)
+        layer = measured.layer.name
+        if measured.layer not in manifest.configuration.layers:
+            raise InvalidRequest(f"layer {layer!r} was dropped or changed meanwhile; nothing was kept")
+        file = write_effective(index, layer, measured.field)
+        published = replace(
+            manifest,
+            generation=manifest.generation + 1,
+            derived=manifest.derived | {key_of(layer): file},
+            checksums=_with_out(manifest, layer) | {file: atomic.file_sha256(index / file)},
+        )
+        publish(index, published)
+        return published
+
+
+def _with_out(manifest: Manifest, layer: str) -> dict[str, str]:
+    """The checksums without that of the file that the layer had."""
+    before = effective_files(manifest).get(key_of(layer))
+    return {file: sha256 for file, sha256 in manifest.checksums.items() if file != before}
+
+
+def _pixels(index: Index, rows: list[int]) -> Iterator[np.ndarray]:
+    """The network's input of each image that can be read."""
+    preprocessing = index.manifest.configuration.preprocessing
+    for row in rows:
+        try:
+            picture = index.picture(index.image(int(index.images.id[row])))
+        except (ImageUnavailable, ImageRejected):
+            continue
+        yield preprocessing.pixels(picture)
