@@ -48,9 +48,13 @@ class Art:
     content_of_style: float
     recipe: dict[str, Any]
 
+    @property
+    def distances(self) -> dict[str, float]:
+        """From the style and from the content, by name."""
+        return {name: getattr(self, name) for name in ("style", "style_before", "content", "content_of_style")}
+
     def png(self) -> bytes:
-        figures = {name: getattr(self, name) for name in ("style", "style_before", "content", "content_of_style")}
-        return to_png(self.pixels, {"recipe": self.recipe, **figures})
+        return to_png(self.pixels, {"recipe": self.recipe, **self.distances})
 
 
 def art(

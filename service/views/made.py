@@ -6,7 +6,6 @@ from typing import Any, Final
 from flask import Response
 
 from indexer.errors import NotFound
-from indexer.explain.outputs import answering_outputs, output_named
 from indexer.query.index import Index
 from indexer.synthesis.kept import kept_optimal
 from indexer.synthesis.recipe import Settings
@@ -20,7 +19,7 @@ from service.views.job_results import result_of
 from service.views.jobs import served_job, submit
 
 _PNG: Final = "image/png"
-_MAKING: Final = ("make", "fool")
+_MAKING: Final = ("make", *payloads.OF_AN_IMAGE, *payloads.OF_AN_UPLOAD)
 """Kinds of jobs that make images."""
 
 
@@ -36,31 +35,19 @@ def start_make(services: Services, index: str, use: str, layer: str, neurons: li
     return submit(services, "make", index, {"use": use, "layer": layer, "neurons": asked, **settings}, check)
 
 
-def start_fool(
-    services: Services, index: str, image: int, target: str | None, norm: str, most: float | None
-) -> Response:
-    def check(held: Index) -> None:
-        held.image(image)
-        answering_outputs(held)
-        if target is not None:
-            output_named(held, target)
-
-    parameters = {"image": image, "target": target, "norm": norm, "most": None if most is None else float(most)}
-    return submit(services, "fool", index, parameters, check)
-
-
 def get_optimal(services: Services, index: str, layer: str, neuron: int) -> Response:
     def from_generation(held: OpenGeneration) -> Response:
         found = _optimal(services, index, held, layer, neuron)
         about = dict.fromkeys(_ABOUT) if found is None else found[0]
         own = payloads.optimal_url(current_request().script_root, index, layer, neuron)
-        body = {"layer": layer, "neuron": neuron, **about, "links": {"picture": found and f"{own}.png"}}
+        picture = found and payloads.versioned(f"{own}.png", found[1])
+        body = {"layer": layer, "neuron": neuron, **about, "links": {"picture": picture}}
         return _finished(as_json(body), held.state, body)
 
     return _asked(services, index, from_generation)
 
 
-def get_optimal_picture(services: Services, index: str, layer: str, neuron: int) -> Response:
+def get_optimal_picture(services: Services, index: str, layer: str, neuron: int, version: str | None) -> Response:
     def from_generation(held: OpenGeneration) -> Response:
         found = _optimal(services, index, held, layer, neuron)
         if found is None:
@@ -68,12 +55,12 @@ def get_optimal_picture(services: Services, index: str, layer: str, neuron: int)
                 f"no image has been made for neuron {neuron} of {layer}; POST /v1/indexes/{index}/make with "
                 f'{{"use": "optimal", "layer": "{layer}", "neurons": [{neuron}]}} makes one'
             )
-        return _finished(Response(found[1], content_type=_PNG), found[1])
+        return _png(found[1], version)
 
     return _asked(services, index, from_generation)
 
 
-def get_made_picture(services: Services, job: str, number: int) -> Response:
+def get_made_picture(services: Services, job: str, number: int, version: str | None) -> Response:
     found = served_job(services, job)
 
     def from_generation(held: OpenGeneration) -> Response:
@@ -81,7 +68,7 @@ def get_made_picture(services: Services, job: str, number: int) -> Response:
         if number >= len(images):
             raise NotFound(f"job {job} has made {len(images)} images, numbered from 0; it has no image {number}")
         png = base64.b64decode(images[number]["png"])
-        return _finished(Response(png, content_type=_PNG), png)
+        return _png(png, version) if found.request.expires is None else _finished(_file(png), png, keep=etags.NEVER)
 
     return _asked(services, found.request.index, from_generation)
 
@@ -117,7 +104,16 @@ def _asked(services: Services, index: str, view: Any) -> Response:
     return response
 
 
-def _finished(response: Response, *decides: Any) -> Response:
+def _png(data: bytes, version: str | None) -> Response:
+    """A picture, which may be kept for ever where its URL has its own version."""
+    current = version == payloads.version_of(data)
+    return _finished(_file(data), data, keep=etags.FOR_EVER if current else etags.REVALIDATE)
+
+
+def _file(data: bytes) -> Response:
+    return Response(data, content_type=_PNG)
+
+
+def _finished(response: Response, *decides: Any, keep: str = etags.REVALIDATE) -> Response:
     request = current_request()
-    etag = etags.tag(request.path, *decides)
-    return etags.finish(request, response, etag, etags.REVALIDATE)
+    return etags.finish(request, response, etags.tag(request.path, *decides), keep)
