@@ -59,6 +59,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         pictured.start_art,
         pictured.start_upload_art,
         made.get_optimal,
+        made.list_optimal,
         made.get_optimal_picture,
         made.get_made_picture,
     ),

@@ -42,6 +42,27 @@ def test_an_image_is_made_and_stays(browser: Browser, address: str) -> None:
         expect(page.get_by_role("heading", name="Neuron 2")).to_be_visible()
 
 
+def test_a_wall_shows_made_images_and_makes_those_that_are_missing(browser: Browser, address: str) -> None:
+    api = f"{address}v1/indexes/index/layers/1"
+    with visiting(browser, address, **DESKTOP) as visit:
+        page = visit.open("#/index/layers/1")
+        page.get_by_role("radio", name="made images").check()
+        neurons = page.request.get(api).json()["neurons"]
+        asked = ",".join(map(str, range(neurons)))
+        listed = page.request.get(f"{api}/optimal?neurons={asked}").json()["items"]
+        made = [one["neuron"] for one in listed if one["recipe"]]
+        expect(page.get_by_text("not made")).to_have_count(neurons - len(made))
+        assert serious_findings(page) == []
+        page.get_by_role("button", name=f"Make {neurons - len(made)} here that are missing").click()
+        expect(page.get_by_role("img", name="Image made for neuron")).not_to_have_count(len(made), timeout=60_000)
+        for neuron in range(neurons):
+            picture = page.get_by_role("img", name=f"Image made for neuron {neuron} of 1")
+            expect(picture.or_(page.locator(f"a.card-dead[href$='/neurons/{neuron}']"))).to_be_visible()
+        page.reload()
+        expect(page.get_by_role("radio", name="made images")).to_be_checked()
+        expect(page.get_by_role("img", name="Image made for neuron").first).to_be_visible()
+
+
 def test_an_image_is_fooled_and_the_slider_shows_more_of_either(browser: Browser, address: str) -> None:
     with visiting(browser, address, **DESKTOP) as visit:
         page = visit.open("#/index/images/0")

@@ -28,6 +28,7 @@ export const api = {
   why: (index, layer) => path('indexes', index, 'layers', layer, 'why'),
   importance: (index, layer) => path('indexes', index, 'layers', layer, 'importance'),
   make: (index) => path('indexes', index, 'make'),
+  optimals: (index, layer) => path('indexes', index, 'layers', layer, 'optimal'),
   optimal: (index, layer, neuron) => path('indexes', index, 'layers', layer, 'neurons', String(neuron), 'optimal'),
   jobs: () => path('jobs'),
   job: (job) => path('jobs', job),
