@@ -5,6 +5,7 @@
     OUT/labels.json        images, a category for each neuron, a box for each patch (its receptive field)
     OUT/data/000342.jpg    the images, upright, named by id
     OUT/crops/412/01.jpg   the patches alone, by neuron and rank
+    OUT/made/412.png       the image made for the neuron, if there is one; its category has the path as ``made``
 
 FiftyOne reads the folder as a ``COCODetectionDataset``, pycocotools and torchvision's ``CocoDetection`` read
 ``labels.json`` and ``data``. A box carries more than COCO asks for: ``score`` (the activation as a share of the
@@ -13,7 +14,7 @@ picture. An image whose original is gone or has changed is a grey placeholder, a
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.records import ImageRecord, Patch
 from indexer.query.top import LEAST_POSITIVE
 from indexer.store import atomic
+from indexer.synthesis.kept import kept_optimal
 
-DATA, CROPS, LABELS = "data", "crops", "labels.json"
+DATA, CROPS, MADE, LABELS = "data", "crops", "made", "labels.json"
 Json = dict[str, Any]
 
 
@@ -61,6 +63,8 @@ def export_patches(
     NotFound
     ImageUnavailable
         No original can be shown.
+    DamagedFile
+        An image made for a neuron is not what was written.
     InvalidRequest
         ``top`` is not positive, a neuron is named twice, or ``out`` exists.
     """
@@ -80,11 +84,12 @@ def export_patches(
         for rank, patch in enumerate(patches, 1):
             shown[patch.image.id] = patch.image
             boxes.append(_box(patch, category, len(boxes) + 1, rank, float(maxima[neuron])))
+    made = {neuron: kept.data for neuron in neurons if (kept := kept_optimal(index, layer, neuron)) is not None}
     labels: dict[str, Any] = {
         "info": {"description": f"{index.name}: the top {top} patches of neurons of {layer}, by unitscope"},
         "licenses": [],
         "categories": [
-            {"id": category, "name": _name(names, layer, neuron), "supercategory": layer}
+            {"id": category, "name": _name(names, layer, neuron), "supercategory": layer, **_made(neuron, made)}
             for category, neuron in enumerate(neurons, 1)
         ],
         "images": [_image(shown[id]) for id in sorted(shown)],
@@ -94,12 +99,24 @@ def export_patches(
     lost = LostOriginals() if lost is None else lost
     with atomic.publishing(out) as folder:
         _write_pictures(index, folder, shown.values(), boxes, lost)
+        _write_made(folder, made)
         lost.check()
         for image in labels["images"]:
             if image["id"] in lost.images:
                 image["missing"] = True
         (folder / LABELS).write_text(json.dumps(labels, indent=1), encoding="utf-8")
     return labels
+
+
+def _made(neuron: int, made: Mapping[int, bytes]) -> Json:
+    return {"made": f"{MADE}/{neuron}.png"} if neuron in made else {}
+
+
+def _write_made(folder: Path, made: Mapping[int, bytes]) -> None:
+    for neuron, data in made.items():
+        file = folder / _made(neuron, made)["made"]
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(data)
 
 
 def _name(names: NeuronNames, layer: str, neuron: int) -> str:

@@ -25,6 +25,7 @@ PLAN = "plan.jsonl"
 SHARDS = "shards"
 DERIVED = "derived"
 DICTIONARIES = "dictionaries"
+MADE = "made"
 IMAGES = "images.h5"
 LABELS = "labels.jsonl"
 
