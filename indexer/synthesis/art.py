@@ -13,6 +13,7 @@ from indexer.errors import BadActivations, InvalidRequest
 from indexer.explain.sources import Progress, Stop, check_stop, never, silent
 from indexer.network.forward import Network
 from indexer.query.index import Index
+from indexer.synthesis.ascending.adam import Adam
 from indexer.synthesis.ascending.differentiable import Differentiable
 from indexer.synthesis.ascending.objectives import gram
 from indexer.synthesis.images.colours import Colours
@@ -88,10 +89,10 @@ def art(
         )
     distances = _Distances(Differentiable(network), content, style, content_layer, style_layers)
     made = Fourier.of(distances.content, Colours.of(np.stack([content, style])))
-    optimiser = torch.optim.Adam(made.parameters, lr=rate)
+    optimiser = Adam(made.parameters, rate)
     for step in range(steps):
         check_stop(stop)
-        optimiser.zero_grad()
+        optimiser.forget()
         near, like = distances.of(made.images())
         loss = near / distances.content_of_style + weight * like / distances.style_before
         if not bool(torch.isfinite(loss)):
