@@ -39,16 +39,24 @@ def test_torch_comes_with_the_network() -> None:
 
 COMPILER = """
 import sys
+import torch
 from indexer.index.loading import PLAIN
 from indexer.network.answering import answering
 from indexer.network.models import load_model
 from indexer.receptive_field.trace import trace_layers
 from indexer.system.compiler import kept_out
+from indexer.synthesis.ascending.adam import Adam
 from indexer.system.torchvision import torchvision
 traces = trace_layers(torchvision.models.squeezenet1_1(), ["features.12"], (96, 128))
 assert traces["features.12"].field.kind == "exact"
 found = answering(load_model("squeezenet1_1", "none", PLAIN, None))
 assert found.modules and found.total > 0
+changed = torch.zeros(2, requires_grad=True)
+adam = Adam([changed], 0.1)
+adam.forget()
+(changed - 1).square().sum().backward()
+adam.step()
+assert torch.allclose(changed, torch.tensor(0.1))
 assert not {"torch._dynamo", "sympy", "torch.fx.experimental.symbolic_shapes"} & sys.modules.keys()
 with kept_out():
     import sympy

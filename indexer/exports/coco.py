@@ -5,6 +5,7 @@
     OUT/labels.json        images, a category for each neuron, a box for each patch (its receptive field)
     OUT/data/000342.jpg    the images, upright, named by id
     OUT/crops/412/01.jpg   the patches alone, by neuron and rank
+    OUT/made/412.png       the image made for the neuron, if there is one; its category has the path as ``made``
 
 FiftyOne reads the folder as a ``COCODetectionDataset``, pycocotools and torchvision's ``CocoDetection`` read
 ``labels.json`` and ``data``. A box carries more than COCO asks for: ``score`` (the activation as a share of the
@@ -30,8 +31,9 @@ from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.records import ImageRecord, Patch
 from indexer.query.top import LEAST_POSITIVE
 from indexer.store import atomic
+from indexer.synthesis.kept import kept_optimal
 
-DATA, CROPS, LABELS = "data", "crops", "labels.json"
+DATA, CROPS, MADE, LABELS = "data", "crops", "made", "labels.json"
 Json = dict[str, Any]
 
 
@@ -72,6 +74,8 @@ def export_patches(
         There is no such neuron, or the layer has no effective field.
     ImageUnavailable
         No original can be shown.
+    DamagedFile
+        An image made for a neuron is not what was written.
     InvalidRequest
         ``top`` is not positive, a neuron is named twice, or ``out`` exists.
     """
@@ -94,11 +98,12 @@ def export_patches(
             shown[patch.image.id] = patch.image
             boxes.append(_box(patch, category, len(boxes) + 1, rank, float(maxima[neuron])))
             crops.setdefault(patch.image.id, []).append((seen, boxes[-1]["crop"]))
+    made = {neuron: kept.data for neuron in neurons if (kept := kept_optimal(index, layer, neuron)) is not None}
     labels: dict[str, Any] = {
         "info": {"description": f"{index.name}: the top {top} patches of neurons of {layer}, by unitscope"},
         "licenses": [],
         "categories": [
-            {"id": category, "name": _name(names, layer, neuron), "supercategory": layer}
+            {"id": category, "name": _name(names, layer, neuron), "supercategory": layer, **_made(neuron, made)}
             for category, neuron in enumerate(neurons, 1)
         ],
         "images": [_image(shown[id]) for id in sorted(shown)],
@@ -108,12 +113,24 @@ def export_patches(
     lost = LostOriginals() if lost is None else lost
     with atomic.publishing(out) as folder:
         _write_pictures(index, folder, shown.values(), crops, mask, lost)
+        _write_made(folder, made)
         lost.check()
         for image in labels["images"]:
             if image["id"] in lost.images:
                 image["missing"] = True
         (folder / LABELS).write_text(json.dumps(labels, indent=1), encoding="utf-8")
     return labels
+
+
+def _made(neuron: int, made: Mapping[int, bytes]) -> Json:
+    return {"made": f"{MADE}/{neuron}.png"} if neuron in made else {}
+
+
+def _write_made(folder: Path, made: Mapping[int, bytes]) -> None:
+    for neuron, data in made.items():
+        file = folder / _made(neuron, made)["made"]
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(data)
 
 
 def _name(names: NeuronNames, layer: str, neuron: int) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from indexer.defaults import PAGE_COLUMNS, PAGE_NEURONS, Field
 from indexer.errors import InvalidRequest, NotFound
-from indexer.pictures.crop import encode
+from indexer.pictures.crop import encode, scale
 from indexer.pictures.framed import framed
 from indexer.pictures.lost import LostOriginals
 from indexer.pictures.mask import Mask, unmasked
@@ -25,6 +25,7 @@ from indexer.query.learning.answering.confusion import confusion
 from indexer.query.learning.report import of_confusion, report
 from indexer.query.records import Patch
 from indexer.query.top import LEAST_POSITIVE
+from indexer.synthesis.kept import kept_optimal
 
 TILE = 112
 CONTEXT = 0.1
@@ -69,6 +70,8 @@ def write_page(
         A layer has no effective field.
     ImageUnavailable
         No original can be shown.
+    DamagedFile
+        An image made for a neuron is not what was written.
     """
     for layer in index.layers:
         index.check_field(layer, field)
@@ -96,10 +99,21 @@ def _gallery(index: Index, name: str, count: int, columns: int, field: Field, ma
     patches = [framed(index, name, own, field) for own in best]
     pictures = tile_pictures(index, patches, TILE, CONTEXT, lost, mask)
     rows = [
-        {**table.row(neuron), "neuron": neuron, "patches": _patches(layer, own, drawn, lost)}
+        {**table.row(neuron), "neuron": neuron, "made": _made(index, name, neuron),
+         "patches": _patches(layer, own, drawn, lost)}
         for neuron, own, drawn in zip(chosen, patches, pictures, strict=True)
-    ]
-    return {"info": layer.info, "gallery": rows}
+    ]  # fmt: skip
+    return {"info": layer.info, "gallery": rows, "made": any(row["made"] for row in rows)}
+
+
+def _made(index: Index, layer: str, neuron: int) -> Json | None:
+    """The image made for a neuron that lies beside the index."""
+    kept = kept_optimal(index, layer, neuron)
+    if kept is None:
+        return None
+    picture = scale(Image.fromarray(kept.pixels), TILE)
+    ratio = kept.about["trust"]["transformed_ratio"]
+    return {"source": _data_url(picture), "width": picture.width, "height": picture.height, "ratio": ratio}
 
 
 def _patches(

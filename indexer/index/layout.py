@@ -27,6 +27,7 @@ SHARDS = "shards"
 DERIVED = "derived"
 DICTIONARIES = "dictionaries"
 EFFECTIVE = "effective"
+MADE = "made"
 IMAGES = "images.h5"
 LABELS = "labels.jsonl"
 

@@ -8,12 +8,12 @@ from indexer.errors import DamagedFile
 from indexer.index import hdf5, layout
 from indexer.index.manifest import Manifest
 from indexer.shards import format as shard_format
-from indexer.store.storage import Location
+from indexer.store.storage import Location, storage_at
 
 KINDS = (
     "activations", "peaks in shards", "histograms in shards", "images in shards", "originals", "peaks", "histograms",
     "statistics", "vectors", "lists of vectors", "image table", "labels", "effective fields", "structure of HDF5 files",
-    "manifest", "unreadable", "not of this generation",
+    "manifest", "made images", "unreadable", "not of this generation",
 )  # fmt: skip
 _FILES = {"images": "image table", "labels": "labels", "vectors": "vectors", "lists": "lists of vectors",
           "effective": "effective fields"}  # fmt: skip
@@ -36,6 +36,7 @@ def bytes_by_kind(index: Location, manifest: Manifest) -> dict[str, int]:
             found += _in_file(index, file, derived_layer.KIND, derived_layer.VERSION, _kind_in_layer)
         else:
             found[_FILES.get(first, "unreadable")] += _size(index / file)
+    found["made images"] = sum(_size(file) for file in _below(index / layout.MADE))
     found["manifest"] = _size(layout.manifest_path(index))
     listed = set(manifest.files)
     found["not of this generation"] = sum(_size(index / file) for file in _present(index) if file not in listed)
@@ -80,6 +81,12 @@ def _present(index: Location) -> list[str]:
     generations = _names(index / layout.DERIVED)
     folders = [layout.SHARDS, layout.EFFECTIVE, *(f"{layout.DERIVED}/{name}" for name in generations)]
     return [f"{folder}/{name}" for folder in folders for name in _names(index / folder)]
+
+
+def _below(folder: Location) -> list[Location]:
+    """Every file below a folder, which need not be there."""
+    storage = storage_at(folder)
+    return [] if storage.is_lost_folder() else [folder / str(entry.path) for entry in storage.files()]
 
 
 def _names(folder: Location) -> list[str]:

@@ -13,6 +13,7 @@ from indexer.errors import BadActivations, InvalidRequest
 from indexer.explain.sources import Progress, Stop, check_stop, never, silent
 from indexer.network.forward import Network
 from indexer.query.index import Index
+from indexer.synthesis.ascending.adam import Adam
 from indexer.synthesis.ascending.differentiable import Differentiable
 from indexer.synthesis.ascending.objectives import gram
 from indexer.synthesis.images.colours import Colours
@@ -48,9 +49,13 @@ class Art:
     content_of_style: float
     recipe: dict[str, Any]
 
+    @property
+    def distances(self) -> dict[str, float]:
+        """From the style and from the content, by name."""
+        return {name: getattr(self, name) for name in ("style", "style_before", "content", "content_of_style")}
+
     def png(self) -> bytes:
-        figures = {name: getattr(self, name) for name in ("style", "style_before", "content", "content_of_style")}
-        return to_png(self.pixels, {"recipe": self.recipe, **figures})
+        return to_png(self.pixels, {"recipe": self.recipe, **self.distances})
 
 
 def art(
@@ -84,10 +89,10 @@ def art(
         )
     distances = _Distances(Differentiable(network), content, style, content_layer, style_layers)
     made = Fourier.of(distances.content, Colours.of(np.stack([content, style])))
-    optimiser = torch.optim.Adam(made.parameters, lr=rate)
+    optimiser = Adam(made.parameters, rate)
     for step in range(steps):
         check_stop(stop)
-        optimiser.zero_grad()
+        optimiser.forget()
         near, like = distances.of(made.images())
         loss = near / distances.content_of_style + weight * like / distances.style_before
         if not bool(torch.isfinite(loss)):

@@ -16,13 +16,13 @@ from typing import Any, Final
 import numpy as np
 
 from indexer.errors import DamagedFile
-from indexer.index.layout import layer_file
+from indexer.index.configuration import Configuration
+from indexer.index.layout import MADE, layer_file
 from indexer.query.index import Index
 from indexer.store import atomic
 from indexer.store.storage import Location, storage_at
 from indexer.synthesis.recipe import from_png
 
-MADE: Final = "made"
 _MOST_BYTES: Final = 1 << 26
 
 
@@ -45,9 +45,21 @@ def kept_optimal(index: Index, layer: str, neuron: int) -> Kept | None:
     DamagedFile
         The file is not what was written.
     """
-    path, name = _path(index, layer, neuron)
+    index.layer(layer).check_neuron(neuron)
+    configuration = index.manifest.configuration
+    return read_kept(index.path, folder_of(configuration, layer), configuration, layer, neuron)
+
+
+def read_kept(root: Location, folder: str, configuration: Configuration, layer: str, neuron: int) -> Kept | None:
+    """The same from the folder of the neuron's layer, below the index's own.
+
+    Raises
+    ------
+    DamagedFile
+    """
+    name = f"{folder}/{_file(neuron)}"
     try:
-        data = storage_at(path).read(_MOST_BYTES)
+        data = storage_at(root / name).read(_MOST_BYTES)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -55,16 +67,16 @@ def kept_optimal(index: Index, layer: str, neuron: int) -> Kept | None:
     pixels, about = from_png(data, name)
     if not {"recipe", "trust", "generation"} <= about.keys():
         raise DamagedFile(name, "lacks its recipe or its figures")
-    recipe = about["recipe"]
-    mine = {"weights": index.manifest.configuration.weights_digest, "layer": layer, "neuron": neuron}
-    if pixels.shape[:2] != index.manifest.configuration.preprocessing.input_size or mine.items() - recipe.items():
+    mine = {"weights": configuration.weights_digest, "layer": layer, "neuron": neuron}
+    if pixels.shape[:2] != configuration.preprocessing.input_size or mine.items() - about["recipe"].items():
         raise DamagedFile(name, "is not of this neuron")
     return Kept(data, pixels, about)
 
 
 def keep_optimal(index: Index, layer: str, neuron: int, data: bytes) -> None:
     """Keep the file of a neuron's optimal input, in place of one that is there."""
-    path, _ = _path(index, layer, neuron)
+    index.layer(layer).check_neuron(neuron)
+    path = index.path / folder_of(index.manifest.configuration, layer) / _file(neuron)
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(path, data)
 
@@ -78,11 +90,17 @@ def is_kept(index: Index, layer: str, recipe: dict[str, Any]) -> bool:
     return found is not None and found.about.get("recipe") == recipe
 
 
-def _path(index: Index, layer: str, neuron: int) -> tuple[Location, str]:
-    """The file, and what errors call it."""
-    index.layer(layer).check_neuron(neuron)
-    configuration = index.manifest.configuration
+def folder_of(configuration: Configuration, layer: str) -> str:
+    """The folder of a layer's images, below the index's own."""
     decides = json.dumps([configuration.weights_digest, configuration.preprocessing.to_json()], sort_keys=True)
-    digest = hashlib.sha256(decides.encode()).hexdigest()[:16]
-    name = f"{MADE}/{layer_file(layer, '')}/{digest}/{neuron:06d}.png"
-    return index.path / name, name
+    return f"{MADE}/{layer_file(layer, '')}/{hashlib.sha256(decides.encode()).hexdigest()[:16]}"
+
+
+def neuron_of(file: str) -> int | None:
+    """The neuron whose image a file's name is for; None for another name."""
+    number = file.removesuffix(".png")
+    return int(number) if number.isascii() and number.isdigit() and file == _file(int(number)) else None
+
+
+def _file(neuron: int) -> str:
+    return f"{neuron:06d}.png"

@@ -56,6 +56,10 @@ def _disable(function: _Function, *arguments: Any, **keywords: Any) -> _Function
     return disabled
 
 
+def _graph_break(*arguments: Any, **keywords: Any) -> None:
+    """`torch._dynamo.graph_break`: outside of compiled code it does nothing."""
+
+
 def _is_compile_supported(device_type: str) -> Any:
     return _loaded(_SUPPORT).is_compile_supported(device_type)
 
@@ -103,7 +107,7 @@ _PLAIN: Final[dict[str, _Function]] = {
     "sym_or": lambda *truths: any(truths),
 }
 _INSTEAD: Final[dict[str, dict[str, Any]]] = {
-    _COMPILER: {"disable": _disable},
+    _COMPILER: {"disable": _disable, "graph_break": _graph_break},
     _SUPPORT: {"is_compile_supported": _is_compile_supported},
     _SYMBOLS: {},
     _ALGEBRA: {"Basic": _Basic},

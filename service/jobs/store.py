@@ -100,8 +100,8 @@ class Store:
 
     def size(self, id_: str) -> int:
         """Bytes of a job's files."""
-        with suppress(FileNotFoundError):
-            return sum(entry.stat().st_size for entry in os.scandir(self._folder(id_)))
+        with suppress(FileNotFoundError), os.scandir(self._folder(id_)) as entries:
+            return sum(entry.stat().st_size for entry in entries)
         return 0
 
     def is_cancelled(self, id_: str) -> bool:

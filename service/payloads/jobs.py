@@ -1,17 +1,23 @@
 """Jobs and their results as JSON."""
 
+import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
 from indexer.query.index import Index
+from service.http.etags import tag
 from service.payloads.links import Links, index_url
 from service.payloads.why import of_layer
 
 Json = dict[str, Any]
 OF_A_LAYER: Final = ("importance", "why")
 """Kinds that are asked for at the URL of a layer."""
+OF_AN_IMAGE: Final = ("fool", "dream", "art")
+"""Kinds that are asked for at the URL of an image."""
+OF_AN_UPLOAD: Final = tuple(f"upload-{kind}" for kind in OF_AN_IMAGE)
+"""The same for an image that is sent."""
 
 
 def job_url(script_root: str, job: str) -> str:
@@ -32,8 +38,8 @@ def links(script_root: str, job: str, kind: str, index: str, parameters: Json, *
     own, base = job_url(script_root, job), index_url(script_root, index)
     if kind in OF_A_LAYER:
         again = f"{base}/layers/{quote(str(parameters['layer']), safe='')}/{kind}"
-    elif kind == "fool":
-        again = f"{base}/images/{parameters['image']}/fool"
+    elif kind in OF_AN_IMAGE:
+        again = f"{base}/images/{parameters['image']}/{kind}"
     else:
         again = f"{base}/{kind}"
     return {
@@ -64,15 +70,36 @@ def optimal_url(script_root: str, index: str, layer: str, neuron: int) -> str:
     return f"{index_url(script_root, index)}/layers/{quote(layer, safe='')}/neurons/{neuron}/optimal"
 
 
+def version_of(png: bytes) -> str:
+    """Of a made picture: changes with any of its bytes."""
+    return tag(png)
+
+
+def versioned(url: str, png: bytes) -> str:
+    """The URL of a made picture with its version."""
+    return f"{url}?version={version_of(png)}"
+
+
 def fooled(links: Links, index: Index, own: str, result: Json) -> Json:
     """A changed image, and the neurons that turned."""
     turning = [
         layer | {"strongest": _linked_neurons(links, layer["layer"], layer["strongest"])} for layer in result["turning"]
     ]
-    before, after = (f"{own}/images/{number}/picture.png" for number in range(2))
+    return changed_image(links, index, own, result | {"turning": turning})
+
+
+def changed_image(links: Links, index: Index, own: str, result: Json) -> Json:
+    """An image before and after, and what is known of the change; an upload has no link of its own."""
+    before, after = _pictures(own, result)[:2]
     body = {name: value for name, value in result.items() if name != "images"}
-    record = index.image(result["image"])
-    return body | {"turning": turning, "links": {"image": links.image(record), "before": before, "after": after}}
+    return body | {"links": {"image": _image(links, index, result["image"]), "before": before, "after": after}}
+
+
+def painted(links: Links, index: Index, own: str, result: Json) -> Json:
+    """The same with the image whose style it got."""
+    body = changed_image(links, index, own, result)
+    style = {"style": _pictures(own, result)[2], "style_image": _image(links, index, result["style_image"])}
+    return body | {"links": body["links"] | style}
 
 
 def made(links: Links, own: str, result: Json) -> Json:
@@ -80,10 +107,22 @@ def made(links: Links, own: str, result: Json) -> Json:
     layer = result["layer"]
     images = [
         {name: value for name, value in one.items() if name != "png"}
-        | {"links": {"picture": f"{own}/images/{number}/picture.png", "neuron": links.neuron(layer, one["neuron"])}}
-        for number, one in enumerate(result["images"])
+        | {"links": {"picture": picture, "neuron": links.neuron(layer, one["neuron"])}}
+        for one, picture in zip(result["images"], _pictures(own, result), strict=True)
     ]
     return result | {"images": images, "links": {"layer": links.layer(layer)}}
+
+
+def _pictures(own: str, result: Json) -> list[str]:
+    """The URLs of all that a job has made."""
+    return [
+        versioned(f"{own}/images/{number}/picture.png", base64.b64decode(one["png"]))
+        for number, one in enumerate(result["images"])
+    ]
+
+
+def _image(links: Links, index: Index, image: int | None) -> str | None:
+    return None if image is None else links.image(index.image(image))
 
 
 def importance(links: Links, result: Json) -> Json:

@@ -17,6 +17,11 @@ from service.payloads import jobs as payloads
 from service.views.jobs import served_job
 
 _OF_KIND: Final = {"importance": payloads.importance, "why": payloads.why, "upload-why": payloads.upload_why}
+_OF_CHANGED: Final = {
+    "fool": payloads.fooled, "upload-fool": payloads.fooled,
+    "dream": payloads.changed_image, "upload-dream": payloads.changed_image,
+    "art": payloads.painted, "upload-art": payloads.painted,
+}  # fmt: skip
 
 
 def get_job_result(services: Services, job: str) -> Response:
@@ -67,8 +72,8 @@ def _body(question: Question, job: Job, result: Json) -> Json:
     own = payloads.job_url(question.request.script_root, job.id)
     if job.request.kind == "what-if":
         body = payloads.what_if(question.links, own, result)
-    elif job.request.kind == "fool":
-        body = payloads.fooled(question.links, question.index, own, result)
+    elif job.request.kind in _OF_CHANGED:
+        body = _OF_CHANGED[job.request.kind](question.links, question.index, own, result)
     elif job.request.kind == "make":
         body = payloads.made(question.links, own, result)
     else:

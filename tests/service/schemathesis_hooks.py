@@ -73,6 +73,8 @@ def aim(whole: str, path: dict[str, Any]) -> None:
             path[name] = choices[name][len(str(value)) % len(choices[name])]
         elif name in sizes and isinstance(value, int):
             path[name] = value % sizes[name]
+    if whole.endswith("/art"):  # another than the style's
+        path["image"] = 0
 
 
 def aim_query(path: str, query: dict[str, Any]) -> None:
@@ -86,6 +88,9 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
         query["index"] = [INDEX] * len(query["index"])
     elif path.endswith("/point"):  # which lies on the picture
         query |= {"x": 20.5, "y": 12}
+        return
+    elif path.endswith(("/upload-fool", "/upload-dream", "/upload-art")):
+        aim_upload(path, query)
         return
     elif path.endswith("/tiles.jpg"):  # so many lines times columns are refused
         query["rows"] = 1
@@ -120,6 +125,13 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
         query["unlike"] = 1
 
 
+def aim_upload(path: str, query: dict[str, Any]) -> None:
+    """What may be asked about an image that is sent, and takes little time."""
+    drop(query, "target", "neuron")
+    query |= {"other": 1, "style_layer": LAYERS[:1]} if path.endswith("/upload-art") else {}
+    query |= {} if path.endswith("/upload-fool") else {"layer": LAYERS[0], "steps": 1}
+
+
 def mend(path: str, body: dict[str, Any]) -> None:
     if path.endswith("/what-if"):
         mend_what_if(body)
@@ -138,6 +150,10 @@ def mend(path: str, body: dict[str, Any]) -> None:
         body |= {"layer": LAYERS[0], "neurons": [0], "steps": 1}
     elif path.endswith("/fool"):
         body["target"] = None
+    elif path.endswith("/dream"):
+        body |= {"layer": LAYERS[0], "neurons": None, "steps": 1}
+    elif path.endswith("/art"):
+        body |= {"style": 1, "layer": LAYERS[0], "style_layers": LAYERS[:1], "steps": 1}
     else:
         mend_question(body)
 

@@ -312,7 +312,7 @@ def test_a_job_of_a_generation_that_was_replaced_fails_and_one_not_yet_seen_wait
 
 def test_what_nobody_here_can_run_is_left_to_others_for_an_hour(bench: Bench) -> None:
     strange = [
-        replace(request(1), index="other"), replace(bench.request(2), kind="dream"),
+        replace(request(1), index="other"), replace(bench.request(2), kind="sculpture"),
         replace(bench.request(3), version=9),
     ]  # fmt: skip
     ids = [add(bench.store, each) for each in strange]

@@ -82,6 +82,25 @@ def test_an_image_beside_the_index_is_shown_until_a_job_makes_another(client: Co
     assert client.get(OPTIMAL).json["recipe"]["seed"] == 0
 
 
+def test_several_are_listed_at_once_and_a_damaged_one_is_said(client: ConformingClient, own: Path) -> None:
+    with indexer.open(own) as index:
+        for made in made_by_the_library(index, 7):
+            keep_optimal(index, "1", made.neuron, made.png())
+        keep_optimal(index, "1", 1, b"no picture")
+    ended(client, client.post(MAKE, json=ASKED | {"neurons": [0]}).headers["Location"])
+    items = client.get(f"{INDEX}/layers/1/optimal?neurons=2,3,1,0").json["items"]
+    assert [one["neuron"] for one in items] == [2, 3, 1, 0]
+    for one in (items[0], items[3]):
+        alone = client.get(f"{INDEX}/layers/1/neurons/{one['neuron']}/optimal").json
+        assert one == alone | {"detail": None}
+        assert "immutable" in client.get(one["links"]["picture"]).headers["Cache-Control"]
+    assert [one["recipe"] and one["recipe"]["seed"] for one in items] == [7, None, None, 0]
+    assert items[1]["detail"] is None
+    assert "is not an image that was made here" in items[2]["detail"]
+    assert client.get(f"{INDEX}/layers/1/optimal?neurons=99").status_code == 404
+    assert client.get(f"{INDEX}/layers/1/optimal?neurons=one").status_code == 422
+
+
 @pytest.mark.parametrize(("changes", "status", "words"), [
     ({"layer": "9"}, 404, "has no layer '9'"),
     ({"neurons": [99]}, 404, "99"),

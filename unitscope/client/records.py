@@ -69,7 +69,7 @@ class Image(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class _Placed(Record):
-    """A cell of an indexed image."""
+    """A cell of an indexed image. ``effective_box`` is None where no effective field of the layer was measured."""
 
     image: int
     path: str
@@ -77,12 +77,17 @@ class _Placed(Record):
     layer: str
     cell: Cell
     box: Box
+    effective_box: Box | None = None
 
     def picture(
-        self, *, context: float | None = None, outline: bool | None = None, size: int | None = None
-    ) -> "Picture":
-        """The patch. ``context`` adds surroundings, as a share of the box, ``outline`` draws the box."""
-        return self._picture("patch", context=context, outline=_flag(outline), size=size)
+        self, *, context: float | None = None, outline: bool | None = None, size: int | None = None,
+        field: str | None = None,
+    ) -> "Picture":  # fmt: skip
+        """The patch. ``context`` adds surroundings, as a share of the box, ``outline`` draws the box.
+
+        ``field="effective"`` shows the part of the box that matters most.
+        """
+        return self._picture("patch", context=context, outline=_flag(outline), size=size, field=field)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +97,10 @@ class Patch(_Placed):
     neuron: int
     activation: float
     percentile: float
+
+    def masked(self, *, field: str | None = None) -> "Picture":
+        """The patch, dark where an attribution says that it does not matter to the neuron."""
+        return self._picture("patch", mask="true", neuron=self.neuron, field=field)
 
     def heat_map(self) -> "Picture":
         """Where the neuron fires on the whole image."""
@@ -168,7 +177,7 @@ SCHEMAS: Mapping[type[Record], str] = {
 }  # fmt: skip
 """The schema in openapi.yaml that each record is."""
 
-_PARTS: Mapping[str, Callable[..., Any]] = {"cell": Cell, "box": Box}
+_PARTS: Mapping[str, Callable[..., Any]] = {"cell": Cell, "box": Box, "effective_box": Box}
 R = TypeVar("R", bound=Record)
 
 

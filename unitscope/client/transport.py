@@ -162,7 +162,9 @@ def path_of(*parts: str | int) -> str:
 
 def _with(path: str, query: Query | None) -> str:
     given = {name: value for name, value in (query or {}).items() if value is not None}
-    return f"{path}?{urlencode(given)}" if given else path
+    if not given:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(given)}"
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -14,18 +14,22 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from indexer.index.manifest import read_manifest
+    from indexer.jobs.upkeep.made_files import leftovers
     from indexer.jobs.upkeep.verify import verify
 
     faults = verify(options.index)
     for fault in faults:
         print(f"{fault.file}: {fault.cause}")
+    left = leftovers(options.index, read_manifest(options.index))
+    for file in left:
+        print(f"{file}: of other layers or weights than the index has; --repair removes it")
     if not faults:
         print("every file is as it was written")
+    if options.repair and (faults or left):
+        _repair(options)
         return 0
-    if not options.repair:
-        return 1
-    _repair(options)
-    return 0
+    return 1 if faults else 0
 
 
 def _repair(options: argparse.Namespace) -> None:

@@ -22,6 +22,7 @@ from indexer.index.shard_info import ShardInfo, next_number
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
 from indexer.jobs.plan import ShardPlan
 from indexer.jobs.reporter import Reporter
+from indexer.jobs.upkeep import made_files
 from indexer.shards.reader import Shard
 from indexer.store import atomic
 from indexer.store.remote import parse_location
@@ -40,7 +41,12 @@ class Fault:
 
 
 def verify(index: Location) -> list[Fault]:
-    """Compare every file that the manifest lists with its checksum; an empty list means all is well.
+    """Compare every file that the manifest lists, and every image made for a neuron, with its checksum.
+
+    Returns
+    -------
+    list of Fault
+        Empty if all is well.
 
     Raises
     ------
@@ -48,6 +54,12 @@ def verify(index: Location) -> list[Fault]:
         There is no manifest, or it cannot be read.
     """
     manifest = read_manifest(index)
+    damaged = made_files.damaged(index, manifest)
+    made = [Fault(error.file, f"{error.cause}; make optimal makes it anew") for error in damaged]
+    return _listed_faults(index, manifest) + made
+
+
+def _listed_faults(index: Location, manifest: Manifest) -> list[Fault]:
     expected = manifest.shard_checksums | manifest.configuration.dictionaries | manifest.checksums
     return [fault for file, sha256 in expected.items() if (fault := _check(index, file, sha256)) is not None]
 
@@ -78,8 +90,8 @@ def repair(
 
     A shard of several files becomes one new file if any of them is damaged. A rebuilt shard leaves out images that were
     removed, or whose file is gone or has changed since. A shard of such images only is dropped. So is a damaged file of
-    effective receptive fields. ``weights`` and ``model`` say where these files are now, see
-    `indexer.network.restore.network_of`.
+    effective receptive fields. Made images that are damaged, or of other layers or weights, are removed. ``weights``
+    and ``model`` say where these files are now, see `indexer.network.restore.network_of`.
 
     Raises
     ------
@@ -91,7 +103,8 @@ def repair(
     reporter = reporter or Reporter()
     with writing(index):
         manifest = read_manifest(index)
-        faults = {fault.file for fault in verify(index)}
+        made_files.remove_wrong(index, manifest)
+        faults = {fault.file for fault in _listed_faults(index, manifest)}
         damaged = [shard for shard in manifest.shards if not faults.isdisjoint(shard.checksums)]
         labels = _labels(index, manifest, faults, damaged)
         if damaged:

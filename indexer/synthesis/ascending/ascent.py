@@ -7,6 +7,7 @@ import torch
 
 from indexer.errors import BadActivations
 from indexer.explain.sources import Stop, check_stop, never
+from indexer.synthesis.ascending.adam import Adam
 from indexer.synthesis.ascending.differentiable import Differentiable
 from indexer.synthesis.ascending.objectives import Objective
 from indexer.synthesis.images.parametrisations import Parametrisation
@@ -54,11 +55,11 @@ def ascend(
         The objective became NaN or infinite.
     Stopped, UserCodeFailed
     """
-    optimiser = torch.optim.Adam(made.parameters, lr=rate)
+    optimiser = Adam(made.parameters, rate)
     moved = torch.zeros(len(made.parameters[0]), dtype=torch.bool, device=network.device)
     for step in range(steps):
         check_stop(stop)
-        optimiser.zero_grad()
+        optimiser.forget()
         value = _value(network, objective, look(made.images(), step))
         if value.requires_grad:
             with of_user("the network, asked for gradients,"):

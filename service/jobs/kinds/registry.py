@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from service.jobs.kinds.fool import run_fool
+from service.jobs.kinds.art import run_art, run_upload_art
+from service.jobs.kinds.dream import run_dream, run_upload_dream
+from service.jobs.kinds.fool import run_fool, run_upload_fool
 from service.jobs.kinds.importance import run_importance
 from service.jobs.kinds.make import run_make
 from service.jobs.kinds.upload_why import run_upload_why
@@ -39,4 +41,9 @@ KINDS: Final[dict[str, Kind]] = {
     "upload-why": Kind(1, run_upload_why),
     "make": Kind(1, run_make),
     "fool": Kind(1, run_fool),
+    "upload-fool": Kind(1, run_upload_fool),
+    "dream": Kind(1, run_dream),
+    "upload-dream": Kind(1, run_upload_dream),
+    "art": Kind(1, run_art),
+    "upload-art": Kind(1, run_upload_art),
 }

@@ -35,16 +35,22 @@ export function useFresh(url, isLast) {
   return { data, error, again };
 }
 
-/** Starts jobs: `{start, problem, busy}`; `start(url, body, begun)` calls `begun` with the job. */
-export function useStart() {
+/** Waits for jobs that are asked for: `{begin, problem, busy}`; `begin(asked, begun)` calls `begun` with the job of a promise. */
+export function useBegin() {
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
-  const start = (url, body, begun) => {
+  const begin = (asked, begun) => {
     setBusy(true);
     setProblem(null);
-    postJson(url, body).then(begun, setProblem).finally(() => setBusy(false));
+    asked.then(begun, setProblem).finally(() => setBusy(false));
   };
-  return { start, problem, busy };
+  return { begin, problem, busy };
+}
+
+/** Starts jobs: `{start, problem, busy}`; `start(url, body, begun)` calls `begun` with the job. */
+export function useStart() {
+  const { begin, problem, busy } = useBegin();
+  return { start: (url, body, begun) => begin(postJson(url, body), begun), problem, busy };
 }
 
 export const HOW = { silence: 'silenced', scale: 'scaled by', clamp: 'clamped at', mean: 'set to its mean' };
@@ -62,9 +68,14 @@ export function jobWords({ kind, parameters }) {
   if (kind === 'importance') return `${parameters.layer}, ${many(parameters.images, 'image')}`;
   if (kind === 'why') return `${parameters.layer}: ${groupWords(parameters)}`;
   if (kind === 'make') return `${parameters.layer}: ${parameters.use} of ${parameters.neurons.length > 1 ? many(parameters.neurons.length, 'neuron') : `neuron ${parameters.neurons[0]}`}`;
-  if (kind === 'fool') return `image ${parameters.image}${parameters.target === null ? '' : ` as ${parameters.target}`}, ${parameters.norm}`;
+  if (kind === 'fool' || kind === 'upload-fool') return `${imageWords(parameters.image)}${parameters.target === null ? '' : ` as ${parameters.target}`}, ${parameters.norm}`;
+  if (kind === 'dream' || kind === 'upload-dream') return `${imageWords(parameters.image)}, ${parameters.layer}${parameters.neurons ? `: ${parameters.neurons.join(', ')}` : ''}`;
+  if (kind === 'art' || kind === 'upload-art') return `${imageWords(parameters.image)} in the style of ${imageWords(parameters.style)}`;
   return '';
 }
+
+/** An indexed image by its number; the reader's own has none. */
+const imageWords = (image) => (image ?? null) === null ? 'your image' : `image ${image}`;
 
 function groupWords({ class: name, answered, images }) {
   if (images) return many(images.length, 'image');

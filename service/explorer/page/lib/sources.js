@@ -6,9 +6,11 @@
  * - `similar(layer, cell)`: indexed patches nearest to a cell
  * - `heat(layer, neuron)`: the URL of a picture of where a neuron fires
  * - `why({layer, for, against, limit})`: the neurons that pushed an output up or down
+ * - `change(use, asked)`: a job that fools the network, dreams or paints
  */
 
-import { get, send, withQuery } from './api.js';
+import { get, postJson, send, withQuery } from './api.js';
+import { api } from './names.js';
 
 const HEAT_SIZE = 512;
 const NEAREST = 8;
@@ -31,11 +33,12 @@ export function indexedSource(image) {
       return withQuery(known?.links.heatmap ?? `${inLayer(layer)}/neurons/${neuron}/heatmap.png`, { size: HEAT_SIZE });
     },
     why: (asked) => get(withQuery(`${own}/why`, asked)),
+    change: (use, asked) => postJson(`${own}/${use}`, asked),
   };
 }
 
 /** `onProgress` gets the share of the file that has been sent, while it is being sent for the first time. */
-export function uploadedSource(url, file, onProgress) {
+export function uploadedSource(index, url, file, onProgress) {
   const answers = new Map();
   const once = (key, ask) => {
     if (!answers.has(key)) {
@@ -68,6 +71,11 @@ export function uploadedSource(url, file, onProgress) {
     why(parameters) {
       const asked = withQuery(`${url}/why`, parameters);
       return once(asked, () => send(asked, file));
+    },
+    change: (use, { neurons, style_layers: layers, ...asked }) => {
+      const several = [...(neurons ?? []).map((one) => ['neuron', one]), ...(layers ?? []).map((one) => ['style_layer', one])];
+      const own = withQuery(api.uploadChange(index, use), asked);
+      return send(several.length ? `${own}${own.includes('?') ? '&' : '?'}${new URLSearchParams(several)}` : own, file);
     },
   };
 }

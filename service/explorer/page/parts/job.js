@@ -35,7 +35,7 @@ export function JobStatus({ job, again }) {
     <${JobProgress} job=${job} /><${EndButton} job=${job} label="this job" onEnd=${again} /></div>`;
 }
 
-/** A job by its URL, followed to its end; then `show(result)`. */
+/** A job by its URL, followed to its end; then `show(result, job)`. */
 export function Followed({ url, show }) {
   const job = useFresh(url, ended);
   const resultUrl = job.data?.links.result ?? null;
@@ -43,5 +43,5 @@ export function Followed({ url, show }) {
   const error = job.error ?? result.error;
   if (error) return html`<${Failure} error=${error} retry=${job.error ? job.again : result.again} />`;
   if (!job.data || (resultUrl && !result.data)) return html`<${Loading} />`;
-  return resultUrl ? show(result.data) : html`<${JobStatus} job=${job.data} again=${job.again} />`;
+  return resultUrl ? show(result.data, job.data) : html`<${JobStatus} job=${job.data} again=${job.again} />`;
 }

@@ -4,9 +4,10 @@ import { fileName, folderOf } from '../lib/format.js';
 import { useJson } from '../lib/hooks.js';
 import { withQuery } from '../lib/api.js';
 import { api, tellingLayer, to } from '../lib/names.js';
+import { change } from '../lib/route.js';
 import { indexedSource } from '../lib/sources.js';
 import { Answer } from '../parts/answer.js';
-import { Fool } from '../parts/fool.js';
+import { Change } from '../parts/change.js';
 import { html, useMemo } from '../parts/html.js';
 import { Failure, Loading } from '../parts/states.js';
 import { Why } from '../parts/why.js';
@@ -37,8 +38,9 @@ export function ImageView({ index, image, query }) {
         ${' '}· ${data.width} × ${data.height} px · image ${data.image} · <a href=${data.links.file}>original file</a>${' '}
         · <a href=${to.concept(index, { image: data.image })}>which neurons know a part of it?</a></p></header>
     ${layers.data.output !== null && html`<${Answer} index=${index} url=${data.links.answer} />
-      <${WhyAnswer} index=${index} url=${data.links.answer} layers=${layers.data.layers} source=${source} image=${picture} query=${query} />
-      <${Fool} index=${index} image=${data.image} query=${query} />`}
+      <${WhyAnswer} index=${index} url=${data.links.answer} layers=${layers.data.layers} source=${source} image=${picture} query=${query} />`}
+    <${Change} key=${data.image} index=${index} layers=${layers.data.layers} said=${said.data} source=${source} id=${query.get('made')}
+      onChange=${(made) => change({ made })} />
     <${Workbench} index=${index} layers=${layers.data.layers} source=${source} image=${picture} query=${query} said=${said.data}
       layer=${query.get('layer') ?? tellingLayer(layers.data.layers)} />`;
 }

@@ -45,7 +45,9 @@ const Table = ({ jobs, again }) => html`<div class="table-frame" tabindex="0" ro
 const VIEWS = {
   'what-if': (job) => to.whatIf(job.index, { job: job.job }),
   why: (job) => to.why(job.index, { layer: job.parameters.layer, job: job.job }),
-  fool: (job) => to.image(job.index, job.parameters.image, { fool: job.job }),
+  fool: (job) => to.image(job.index, job.parameters.image, { made: job.job }),
+  dream: (job) => to.image(job.index, job.parameters.image, { made: job.job }),
+  art: (job) => to.image(job.index, job.parameters.image, { made: job.job }),
   make: (job) => to.neuron(job.index, job.parameters.layer, job.parameters.neurons[0]),
   importance: (job) => to.importance(job.index, { layer: job.parameters.layer, job: job.job }),
 };

@@ -7,6 +7,7 @@ import { api, to } from '../lib/names.js';
 import { change, go } from '../lib/route.js';
 import { Choice, classOptions, Segmented } from '../parts/controls.js';
 import { html } from '../parts/html.js';
+import { MadeWall } from '../parts/made-wall.js';
 import { CardWaiting, NeuronCard } from '../parts/neuron-card.js';
 import { Empty, Failure, Loading } from '../parts/states.js';
 import { Wall } from '../parts/wall.js';
@@ -32,6 +33,7 @@ export function LayerView({ index, layer, query }) {
   const sort = query.get('sort') in SORTS ? query.get('sort') : 'neuron';
   const order = query.get('order') ?? SORTS[sort][2];
   const [state, name] = [query.get('state'), query.get('class')];
+  const shown = query.get('show') === 'made' ? 'made' : 'patches';
   const about = useJson(api.layer(index, layer));
   const classes = useJson(withQuery(api.classes(index), { limit: 1000 }));
   const url = withQuery(api.neurons(index, layer), { sort, order, state, class: name });
@@ -53,17 +55,19 @@ export function LayerView({ index, layer, query }) {
         ${order === 'asc' ? '↑' : '↓'}</button>
       <${Segmented} label="State" value=${state ?? ''} onChange=${(value) => change({ state: value })}
         options=${[['', 'all'], ...STATES.slice(0, 4).map((one) => [one, one])]} />
+      <${Segmented} label="Show" value=${shown} onChange=${(value) => change({ show: value === 'patches' ? null : value })}
+        options=${[['patches', 'patches'], ['made', 'made images']]} />
       <${Choice} label="Best class" value=${name} options=${classOptions(classes.data?.items)}
         onChange=${(value) => change({ class: value })} />
       <${Finder} index=${index} layer=${layer} neurons=${about.data?.neurons} />
     </div>
-    <${Found} key=${url} index=${index} layer=${layer} neurons=${neurons} value=${SORTS[sort][1]} />`;
+    <${Found} key=${url} index=${index} layer=${layer} neurons=${neurons} value=${SORTS[sort][1]} shown=${shown} />`;
 }
 
 const shape = (layer) => `${count(layer.neurons)} neurons · map ${layer.height} × ${layer.width} · receptive field `
   + `${fieldWords(layer.receptive_field)}${layer.dead_neurons ? ` · ${count(layer.dead_neurons)} dead` : ''}`;
 
-function Found({ index, layer, neurons, value }) {
+function Found({ index, layer, neurons, value, shown }) {
   const { total, at, want, error, retry } = neurons;
   if (error && total === null) return html`<${Failure} error=${error} retry=${retry} />`;
   if (total === null) return html`<${Loading} what="Fetching neurons" />`;
@@ -71,12 +75,14 @@ function Found({ index, layer, neurons, value }) {
     return html`<${Empty} title="No neuron matches">
       <p><a href=${to.layer(index, layer)}>Show all neurons of ${layer}</a></p></${Empty}>`;
   }
+  const label = `Neurons of ${layer}`;
+  const counted = html`<p class="quiet" role="status">${count(total)} ${total === 1 ? 'neuron' : 'neurons'}</p>`;
+  if (shown === 'made') return html`${counted}<${MadeWall} index=${index} layer=${layer} total=${total} at=${at} want=${want} label=${label} />`;
   const card = (i) => {
     const neuron = at(i);
     return neuron ? html`<${NeuronCard} index=${index} neuron=${neuron} value=${value(neuron)} />` : html`<${CardWaiting} />`;
   };
-  return html`<p class="quiet" role="status">${count(total)} ${total === 1 ? 'neuron' : 'neurons'}</p>
-    <${Wall} count=${total} label=${`Neurons of ${layer}`} least=${150} height=${(width) => width + 52} render=${card}
+  return html`${counted}<${Wall} count=${total} label=${label} least=${150} height=${(width) => width + 52} render=${card}
       want=${want} />`;
 }
 

@@ -6,6 +6,7 @@ import { api, tellingLayer } from '../lib/names.js';
 import { uploadedSource } from '../lib/sources.js';
 import { useUpload } from '../lib/upload.js';
 import { Said } from '../parts/answer.js';
+import { Change } from '../parts/change.js';
 import { Chooser } from '../parts/drop.js';
 import { html, useMemo, useState } from '../parts/html.js';
 import { SimilarCard } from '../parts/patch-card.js';
@@ -36,9 +37,10 @@ const Invitation = ({ index }) => html`<div class="state invitation">
 
 function Looked({ index, upload, layers, layer, query, url }) {
   const [sent, setSent] = useState(0);
-  const source = useMemo(() => uploadedSource(url, upload.file, setSent), [url, upload]);
+  const source = useMemo(() => uploadedSource(index, url, upload.file, setSent), [url, upload]);
   const found = useAnswer(() => source.lookup(layer, LIMIT), [source, layer]);
   const [first, setFirst] = useState(null);
+  const [made, setMade] = useState(null);
   if (found.data && first === null) setFirst(found.data);
   const title = html`<header class="title"><h1>${upload.file.name || 'Pasted image'}</h1>
     <p>${bytes(upload.file.size)}${first ? ` · ${first.width} × ${first.height} px` : ''}</p></header>`;
@@ -51,7 +53,9 @@ function Looked({ index, upload, layers, layer, query, url }) {
     ${found.data.patches.map((one) => html`<${SimilarCard} key=${one.image} index=${index} patch=${one} />`)}</ul></section>`;
   return html`${title}${first.answer && html`<${Said} index=${index} said=${first.answer} />
     <${Why} index=${index} layers=${layers} said=${first.answer} source=${source} image=${image} query=${query} />
-    ${layers.length > 1 && html`<${WhyLayers} index=${index} file=${upload.file} />`}`}<${Workbench} index=${index} layers=${layers} layer=${layer} image=${image} source=${source} query=${query}
+    ${layers.length > 1 && html`<${WhyLayers} index=${index} file=${upload.file} />`}`}
+    <${Change} index=${index} layers=${layers} said=${first.answer} source=${source} id=${made} onChange=${setMade} uploaded />
+    <${Workbench} index=${index} layers=${layers} layer=${layer} image=${image} source=${source} query=${query}
     said=${first.answer} aside=${near} />`;
 }
 
