@@ -16,7 +16,7 @@ WEIGHTS: Final = "sae_weights.safetensors"
 _SAELENS: Final = {"W_enc": "encoder", "b_enc": "encoder_bias", "W_dec": "decoder", "b_dec": "decoder_bias"}
 _SUPPORTED: Final = {
     "normalize_activations": (None, "none"), "hook_head_index": (None,), "reshape_activations": (None, "none"),
-    "rescale_acts_by_decoder_norm": (None, False),
+    "rescale_acts_by_decoder_norm": (None, False, True),
 }  # fmt: skip
 """Settings of SAELens that change what an autoencoder computes, and their values that are supported."""
 
@@ -90,9 +90,23 @@ def _of_saelens(folder: Path) -> Dictionary:
     named = {ours: tensors[theirs] for theirs, ours in _SAELENS.items()}
     if architecture == "jumprelu":
         named["threshold"] = tensors["threshold"]
+    if settings.get("rescale_acts_by_decoder_norm"):
+        named = _with_unit_decoder(named)
     k = int(settings["k"]) if architecture == "topk" else None
     encoder = _autoencoder(folder, named, k, centred=bool(settings.get("apply_b_dec_to_input", True)))
     return Dictionary(encoder, {"source": f"SAELens {architecture}", "method": "sae", "k": k})
+
+
+def _with_unit_decoder(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same autoencoder with atoms of length 1. SAELens multiplies codes by the lengths, and divides them later."""
+    length = tensors["decoder"].double().norm(dim=1)
+    inverse = torch.where(length > 0, 1 / length, 0.0)
+    return {
+        **tensors,
+        "encoder": (tensors["encoder"] * length).float(),
+        "encoder_bias": (tensors["encoder_bias"] * length).float(),
+        "decoder": (tensors["decoder"] * inverse[:, None]).float(),
+    }
 
 
 def _autoencoder(path: Path, tensors: dict[str, torch.Tensor], k: int | None, *, centred: bool) -> SparseAutoencoder:

@@ -388,6 +388,29 @@ def test_settings_of_saelens_that_are_not_supported_are_named(
         read_foreign(tmp_path)
 
 
+def test_codes_of_saelens_that_are_scaled_by_the_lengths_of_atoms(tmp_path: Path) -> None:
+    """Its top k: codes times the lengths of the atoms are chosen from, and divided by them in the decoder."""
+    encoder = encoders(np.random.default_rng(2))["relu"]
+    write_saelens(tmp_path, encoder, "x")
+    settings = json.loads((tmp_path / CONFIGURATION).read_text())
+    settings |= {"architecture": "topk", "k": 2, "rescale_acts_by_decoder_norm": True}
+    (tmp_path / CONFIGURATION).write_text(json.dumps(settings))
+    tensors = load_file(tmp_path / WEIGHTS)
+    tensors["W_dec"] *= torch.tensor([0.1, 3.0, 1.0, 0.0, 7.0])[:, None]
+    save_file(tensors, tmp_path / WEIGHTS)
+    vectors = torch.rand(40, 7, dtype=torch.float64)
+    tensors = {name: tensor.double() for name, tensor in tensors.items()}
+    length = tensors["W_dec"].norm(dim=1)
+    inside = vectors - tensors["b_dec"] if encoder.centred else vectors
+    before = (inside @ tensors["W_enc"] + tensors["b_enc"]) * length
+    best = before.topk(2)
+    expected = torch.zeros_like(before).scatter(1, best.indices, best.values.relu())
+    read = read_foreign(tmp_path).encoder
+    torch.testing.assert_close(read.codes(vectors).double(), expected, rtol=1e-5, atol=1e-5)
+    decoded = expected / length.where(length > 0, 1.0) @ tensors["W_dec"] + tensors["b_dec"]
+    torch.testing.assert_close(read.decode(expected).double(), decoded, rtol=1e-5, atol=1e-5)
+
+
 def test_plain_files_are_read_or_refused(tmp_path: Path) -> None:
     file = tmp_path / "d.safetensors"
     save_file({"centroids": torch.rand(4, 7)}, file)
