@@ -18,6 +18,7 @@ from benchmarks import (
     decoding,
     dissection,
     engine,
+    fields,
     forward,
     generate,
     growth,
@@ -35,6 +36,7 @@ from benchmarks import (
 from indexer.images.listing import list_images
 from indexer.network.models import load_model
 from tests.conftest import INPUT, write_photos
+from tests.effective import LAYER, build_effective
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +275,29 @@ def test_why_and_what_if_are_measured(small_index: Path, tmp_path: Path, monkeyp
         before, after = why.by_hand(index, index.network(), "features.12", ["classifier"])()
         assert before.tolist() == np.asarray(index.layer("classifier").peaks).argmax(axis=0).tolist()
         assert after.shape == before.shape
+
+
+def test_what_is_outside_of_a_field_is_painted_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = build_effective(tmp_path), tmp_path / "figures.json"
+    assert fields.main([str(folder), "--layer", LAYER, "--out", str(out)]) == 0
+    assert "units on 3 held-out images" in capsys.readouterr().out
+    effective, _, exact, exact_too, middle, _ = json.loads(out.read_text())
+    assert max(exact["percentile_95"], exact_too["percentile_95"]) < 1e-5
+    assert 0 < effective["median"] < 0.2
+    assert effective["area"] == middle["area"] < exact["area"] / 2
+    with indexer.open(folder) as index:
+        network = index.network()
+        unit = fields.units_of(index, LAYER, fields.held_out(index, LAYER), 1, 0)[0]
+        box = index.effective_field(LAYER).box(unit.y, unit.x)
+        preprocessing = index.manifest.configuration.preprocessing
+        pixels = preprocessing.pixels(index.picture(index.image(int(index.images.id[unit.row]))))
+        painted = np.full_like(pixels, 128)
+        for y in range(box.top, box.bottom):
+            for x in range(box.left, box.right):
+                painted[y, x] = pixels[y, x]
+        maps = network.run(painted[None], lambda layer, output: output.numpy().copy())[LAYER]
+        found = fields.activations(index, network, LAYER, [unit], [box], lambda pixels: np.full(3, 128.2))
+        np.testing.assert_allclose(found, maps[0, unit.neuron, unit.y, unit.x])
 
 
 class FewJobs:

@@ -62,7 +62,7 @@ def measure_effective_field(
         raise InvalidRequest(f"images must be 1 or more, not {images}")
     if not 0 <= seed < 1 << 63:
         raise InvalidRequest(f"seed must be 0 to {(1 << 63) - 1}, not {seed}")
-    rows = np.random.default_rng(seed).permutation(len(index.images))[:images]
+    rows = sampled_rows(len(index.images), images, seed)
     pixels = list(_pixels(index, rows.tolist()))
     if not pixels:
         raise ImageUnavailable("none of the originals of the sample can be read", changed=False)
@@ -73,6 +73,11 @@ def measure_effective_field(
     batch = 1 if network.batch_size == 1 else _BATCH
     batches = [np.stack(pixels[first : first + batch]) for first in range(0, len(pixels), batch)]
     return Measured(info, effective_field(network, layer, batches, seed, tell), len(rows) - len(pixels))
+
+
+def sampled_rows(of: int, images: int, seed: int) -> np.ndarray:
+    """The rows (n,) of an image table of so many rows that a sample of at most ``images`` has."""
+    return np.random.default_rng(seed).permutation(of)[:images]
 
 
 def keep_effective_field(index: Location, measured: Measured) -> Manifest:

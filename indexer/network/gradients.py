@@ -22,7 +22,6 @@ from indexer.receptive_field.field import ReceptiveField
 from indexer.system.user_code import of_user
 
 MOST_BYTES: Final = 1 << 28
-"""Memory for the gradients of cells. Of a layer that would take more, the cells are done in several rounds."""
 _CLIPPED: Final = ("exact", "measured")
 """Kinds of receptive fields that no gradient leaves."""
 
@@ -40,7 +39,12 @@ class _Cell:
 
 
 def effective_field(
-    network: Network, layer: str, batches: Sequence[np.ndarray], seed: int, tell: Tell = lambda done, total: None
+    network: Network,
+    layer: str,
+    batches: Sequence[np.ndarray],
+    seed: int,
+    tell: Tell = lambda done, total: None,
+    most: int = MOST_BYTES,
 ) -> EffectiveField:
     """Measure the effective receptive fields of all cells of a layer.
 
@@ -52,6 +56,8 @@ def effective_field(
         As `Preprocessing.pixels` gives the images.
     seed : int
         Of the random signs.
+    most : int
+        Bytes of gradients kept at a time. Fewer take more forward passes.
 
     Returns
     -------
@@ -69,7 +75,7 @@ def effective_field(
     size = network.model.preprocessing.input_size
     field = network.traces[layer].field
     boxes = np.zeros((height, width, 4), np.int32)
-    rounds = _rounds(_groups(field, height, width, size), MOST_BYTES)
+    rounds = _rounds(_groups(field, height, width, size), most)
     images = sum(map(len, batches))
     module, signs = LayerModule(network, layer), torch.Generator().manual_seed(seed)
     module.to(memory_format=torch.channels_last)

@@ -29,6 +29,7 @@ from indexer.receptive_field import AxisField
 from indexer.receptive_field.effective import HELD, smallest_box, step_apart
 from tests.effective import build_effective
 from tests.marks import seeds
+from tests.object_store import ObjectStore, upload
 from tests.own_models import PREPROCESSING
 
 SIZE = PREPROCESSING["crop"]
@@ -146,6 +147,10 @@ def test_a_layer_in_a_branch_has_the_boxes_of_gradients_one_cell_at_a_time(seed:
     assert squares.shape[:2] == found.boxes.shape[:2]
     for y, x in [(0, 0), (9, 8), *np.random.default_rng(seed).integers(0, (10, 9), (10, 2)).tolist()]:
         assert tuple(found.boxes[y, x].tolist()) == part_tried(squares[y, x])
+    told: list[tuple[int, int]] = []
+    again = effective_field(network, layer, [pixels], seed, lambda *done: told.append(done), most=20_000)
+    np.testing.assert_array_equal(again.boxes, found.boxes)
+    assert told[-1][0] == told[-1][1] == len(told) * len(pixels)
 
 
 def test_random_signs_stand_for_all_neurons_of_a_layer() -> None:
@@ -291,6 +296,32 @@ def test_another_one_takes_its_place_and_readers_keep_theirs(own: Path) -> None:
     assert verify(own) == []
 
 
+def test_a_layer_that_a_dictionary_makes_has_fields_too(own: Path) -> None:
+    learned = [
+        "dictionary",
+        str(own),
+        "--layer",
+        "1",
+        "--name",
+        "parts",
+        "--method",
+        "kmeans",
+        "--components",
+        "4",
+        "--cells",
+        "100",
+    ]
+    assert main(learned) == 0
+    with indexer.open(own) as index:
+        assert index.effective_field("1") is not None
+        found = measure_effective_field(index, "1~parts", images=2)
+        assert found.field.boxes.shape == (*index.layer("1").info.shape, 4)
+        keep_effective_field(own, found)
+    with indexer.open(own) as index:
+        patch, *_ = index.top_patches("1~parts", 0, limit=1).items
+        assert patch.effective_box.intersect(patch.box) == patch.effective_box
+
+
 def test_a_layer_that_was_dropped_meanwhile_is_refused(own: Path) -> None:
     with indexer.open(own) as index:
         measured = measure_effective_field(index, "1", images=1)
@@ -320,3 +351,16 @@ def test_the_command_says_what_it_sampled(own: Path, capsys: pytest.CaptureFixtu
     assert "sampled on 2 images, seed 0" in said
     assert main(["effective-field", str(own), "--layer", "7"]) == 1
     assert "the index has no layer '7'" in capsys.readouterr().err
+
+
+def test_in_a_bucket_as_on_a_disk(object_store: ObjectStore, measured: Path) -> None:
+    place = upload(measured / "index", object_store.place("effective/index"))
+    assert verify(place) == []
+    with indexer.open(place) as index, indexer.open(measured / "index") as local:
+        assert index.effective_field("1").box(3, 4) == local.effective_field("1").box(3, 4)
+        manifest = keep_effective_field(place, measure_effective_field(index, "0", images=2))
+    assert manifest.generation == 3
+    with indexer.open(place) as index:
+        assert index.effective_field("0").images == 2
+        assert index.effective_field("1").images == 5
+    assert verify(place) == []
