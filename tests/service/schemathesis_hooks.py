@@ -89,6 +89,7 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
         return
     elif path.endswith("/tiles.jpg"):  # so many lines times columns are refused
         query["rows"] = 1
+    aim_mask(path, query)
     for name in ("layer", "layer_b"):
         if name in query:
             query[name] = LAYERS[len(str(query[name])) % len(LAYERS)]
@@ -115,6 +116,18 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
         query["against_class"] = CLASSES[0]
     if "unlike" in query:  # a lower one may leave nothing
         query["unlike"] = 1
+
+
+def aim_mask(path: str, query: dict[str, Any]) -> None:
+    """The network runs for each masked patch, so they are few; no layer has effective fields."""
+    masked = query.get("mask") in (True, "true")
+    if "field" in query:
+        query["field"] = "exact"
+    if path.endswith("/patch.jpg"):
+        drop(query, "neuron")
+        query |= {"neuron": 1} if masked else {}
+    elif masked:
+        query |= {"columns": 1, "rows": 1}
 
 
 def mend(path: str, body: dict[str, Any]) -> None:
