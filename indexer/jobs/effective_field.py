@@ -18,6 +18,7 @@ from indexer.receptive_field.effective import EffectiveField
 from indexer.store import atomic
 from indexer.store.storage import Location
 
+MOST_IMAGES: Final = 4096
 _BATCH: Final = 8
 """Images a batch, always as many, as they decide which random signs an image gets."""
 
@@ -47,7 +48,7 @@ def measure_effective_field(
     Parameters
     ----------
     images : int
-        How many images to draw, without replacement; all, if there are fewer.
+        How many images to draw, 1 to 4096, without replacement; all, if there are fewer. All are held in memory.
     seed : int
         The same seed draws the same images and signs.
     weights, device, model
@@ -58,8 +59,8 @@ def measure_effective_field(
     NotFound, InvalidRequest, ImageUnavailable, ModelUnavailable, ConfigurationMismatch, BadActivations, UserCodeFailed
     """
     info = index.layer(layer).info
-    if images < 1:
-        raise InvalidRequest(f"images must be 1 or more, not {images}")
+    if not 1 <= images <= MOST_IMAGES:
+        raise InvalidRequest(f"images must be 1 to {MOST_IMAGES}, not {images}")
     if not 0 <= seed < 1 << 63:
         raise InvalidRequest(f"seed must be 0 to {(1 << 63) - 1}, not {seed}")
     rows = sampled_rows(len(index.images), images, seed)

@@ -133,7 +133,7 @@ def sheet(
             note = _with_name(names.of(layer, neuron), note)
             lines.append(Line("", f"from {first + 1}", False) if first else Line(str(neuron), note))
             tiles.append(made[first : first + columns])
-    title = (layer if y is None else f"{layer} at {y},{x}") + (", effective fields" if field == "effective" else "")
+    title = (layer if y is None else f"{layer} at {y},{x}") + (", effective (sampled)" if field == "effective" else "")
     return Sheet(title, columns, size, lines, tiles, lost)
 
 

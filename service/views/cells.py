@@ -42,8 +42,8 @@ def get_patch(
         if number is not None:
             asked.check_neuron(number)
     index.check_field(layer, field)
-    if mask and neuron is None:
-        raise InvalidRequest("mask=true needs neuron: the mask shows what matters to one neuron at this cell")
+    if mask != (neuron is not None):
+        raise InvalidRequest("mask=true and neuron go together: the mask shows what matters to one neuron at this cell")
     masked = partial(mask_asked(question, mask, method, 1), UnitAddress(layer, neuron or 0, y, x))
 
     def draw() -> Drawn:

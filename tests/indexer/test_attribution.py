@@ -166,7 +166,7 @@ def test_missing_parts_are_named(index: Index, network: Network, monkeypatch: py
     unit = unit_of(network, "features.7", 0, 0, 0)
     with pytest.raises(InvalidRequest, match="guided-backprop, gradient"):
         attribute(unit, pixels, "magic")
-    unit.model = torch.nn.Identity()
+    unit.layer.model = torch.nn.Identity()
     with pytest.raises(InvalidRequest, match="has none"):
         attribute(unit, pixels, "guided-backprop")
     without_captum(monkeypatch)

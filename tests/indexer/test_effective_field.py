@@ -229,7 +229,7 @@ def test_the_same_seed_measures_the_same(measured: Path) -> None:
         again = measure_effective_field(index, "1", images=5, seed=2)
         np.testing.assert_array_equal(again.field.boxes, index.effective_field("1").boxes)
         assert measure_effective_field(index, "1", images=99).field.images == 8
-        for wrong in ({"images": 0}, {"seed": -1}):
+        for wrong in ({"images": 0}, {"images": 5000}, {"seed": -1}):
             with pytest.raises(InvalidRequest, match="must be"):
                 measure_effective_field(index, "1", **wrong)
 

@@ -55,7 +55,7 @@ def test_a_mosaic_and_a_sheet_show_squares_around_it(index: Index) -> None:
             (32, 32), Image.Resampling.BILINEAR, square_around(box, side, best.image.width, best.image.height)
         )
         assert np.abs(np.asarray(tile).astype(int) - np.asarray(around)).mean() < 2
-    assert sheet(index, LAYER, [NEURON], columns=1, size=32, field="effective").title == "1, effective fields"
+    assert sheet(index, LAYER, [NEURON], columns=1, size=32, field="effective").title == "1, effective (sampled)"
 
 
 def square_around(box: indexer.images.geometry.Box, side: int, width: int, height: int) -> tuple[int, int, int, int]:

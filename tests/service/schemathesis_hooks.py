@@ -94,6 +94,7 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
         return
     elif path.endswith("/tiles.jpg"):  # so many lines times columns are refused
         query["rows"] = 1
+    aim_mask(path, query)
     for name in ("layer", "layer_b"):
         if name in query:
             query[name] = LAYERS[len(str(query[name])) % len(LAYERS)]
@@ -130,6 +131,18 @@ def aim_upload(path: str, query: dict[str, Any]) -> None:
     drop(query, "target", "neuron")
     query |= {"other": 1, "style_layer": LAYERS[:1]} if path.endswith("/upload-art") else {}
     query |= {} if path.endswith("/upload-fool") else {"layer": LAYERS[0], "steps": 1}
+
+
+def aim_mask(path: str, query: dict[str, Any]) -> None:
+    """The network runs for each masked patch, so they are few; no layer has effective fields."""
+    masked = query.get("mask") in (True, "true")
+    if "field" in query:
+        query["field"] = "exact"
+    if path.endswith("/patch.jpg"):
+        drop(query, "neuron")
+        query |= {"neuron": 1} if masked else {}
+    elif masked:
+        query |= {"columns": 1, "rows": 1}
 
 
 def mend(path: str, body: dict[str, Any]) -> None:

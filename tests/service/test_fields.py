@@ -156,7 +156,8 @@ def test_masked_tiles_and_sheets(client: ConformingClient) -> None:
 @pytest.mark.parametrize(
     ("url", "status", "word"),
     [
-        ("{patch}&mask=true", 422, "needs neuron"), ("{patch}&mask=true&neuron=99", 404, "neurons 0 to 5"),
+        ("{patch}&mask=true", 422, "go together"), ("{patch}&neuron=3", 422, "go together"),
+        ("{patch}&mask=true&neuron=99", 404, "neurons 0 to 5"),
         ("{patch}&mask=true&neuron=3&method=magic", 422, "one of guided-backprop"),
         ("{patch}&mask=maybe", 422, "true or"),
         (f"{LAYERS}/{LAYER}/sheet.png?neurons=3,4&columns=26&mask=true", 422, "at most 50 patches, not 52"),
@@ -174,7 +175,7 @@ def test_masks_wait_as_uploads_do(serve: Serve, folder: Path) -> None:
     with client.application.services.upload_gate.enter():
         answer = client.get(url)
         assert (answer.status_code, answer.json["type"].split(":")[-1]) == (503, "busy")
-        assert client.get(url.replace("mask=true", "mask=false")).status_code == 200
+        assert client.get(patch_url(client)).status_code == 200
 
 
 def test_masks_without_captum_say_what_to_install(client: ConformingClient, monkeypatch: pytest.MonkeyPatch) -> None:

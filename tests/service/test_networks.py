@@ -57,7 +57,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Alone:
 
     monkeypatch.setattr("indexer.network.restore.network_of", load)
     monkeypatch.setattr("indexer.network.attribution.check_method", lambda method: None)
-    monkeypatch.setattr("indexer.network.attribution.unit_of", lambda *_: None)
+    monkeypatch.setattr("indexer.network.differentiable.unit_of", lambda *_: None)
     monkeypatch.setattr("indexer.network.attribution.attribute", lambda *_: found.enter("attribute"))
     return found
 
