@@ -26,11 +26,14 @@ class Done:
         Neurons whose image was there already.
     unmoved : list of int
         Neurons that nothing can move.
+    note : str or None
+        See `indexer.synthesis.optimal.Maker`.
     """
 
     made: list[Optimal] = field(default_factory=list)
     before: list[int] = field(default_factory=list)
     unmoved: list[int] = field(default_factory=list)
+    note: str | None = None
 
 
 def make_many(
@@ -72,7 +75,8 @@ def make_many(
         for made in maker.make(part, _told(progress, first, len(part), len(left), settings.steps), stop):
             keep_optimal(index, layer, made.neuron, made.png())
             done.made.append(made)
-    done.unmoved = maker.unmoved if maker else []
+    if maker:
+        done.unmoved, done.note = maker.unmoved, maker.note
     return done
 
 

@@ -7,7 +7,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,21 +16,15 @@ from indexer.errors import InvalidRequest
 from indexer.explain.sources import Stop, never
 from indexer.network.forward import Network
 from indexer.query.index import Index
-from indexer.synthesis.ascending.ascent import UNMOVED, Look, Told, ascend
+from indexer.synthesis import ways
+from indexer.synthesis.ascending.ascent import UNMOVED, Told, ascend
 from indexer.synthesis.ascending.chance import chance
 from indexer.synthesis.ascending.differentiable import Differentiable
 from indexer.synthesis.ascending.objectives import NeuronAt, NeuronMean, Objective
 from indexer.synthesis.images.natural import Natural, natural
-from indexer.synthesis.images.parametrisations import Fourier, Maco, Parametrisation, Pixels
 from indexer.synthesis.images.pixels import to_pixels
-from indexer.synthesis.images.transforms import Wobble, cropped, warp, wobbled
 from indexer.synthesis.recipe import Settings, recipe_of, to_png
 from indexer.synthesis.trust import Judge, Trust
-
-MACO_CROPS: Final = 4
-_LARGEST, _SMALLEST, _WANING = 0.5, 0.05, 0.25
-"""Sides of MACO's crops as shares of the image's: from the first to the second over the steps, give or take."""
-_NOISE: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -70,6 +64,8 @@ class Maker:
     ----------
     unmoved : list of int
         Neurons that no gradient reached, so that nothing was made for them.
+    note : str or None
+        What to know of all of them, where only a part of each image is asked for.
 
     Raises
     ------
@@ -82,6 +78,7 @@ class Maker:
         self._network = Differentiable(network)
         self._judge = Judge(index, self._network, layer)
         self.unmoved: list[int] = []
+        self.note = _note(index, layer) if settings.aim == "centre" else None
 
     def make(self, neurons: Sequence[int], told: Told = lambda step: None, stop: Stop = never) -> list[Optimal]:
         """Images for these neurons, made side by side.
@@ -99,9 +96,13 @@ class Maker:
         """
         for neuron in neurons:
             self._index.layer(self._layer).check_neuron(neuron)
-        settings = self._settings
+        settings, size = self._settings, self._network.size
+        start, views = (self._chances(neurons, part) for part in ("start", "views"))
         images, moved = ascend(
-            self._network, self._parametrisation(neurons), self._objective(neurons), self._look(neurons),
+            self._network,
+            ways.from_chance(settings.way, size, self._network.device, start, lambda: self._natural),
+            self._objective(neurons),
+            ways.look(settings, size, views),
             steps=settings.steps, rate=settings.rate, told=told, stop=stop,
         )  # fmt: skip
         shown = to_pixels(images)
@@ -126,35 +127,20 @@ class Maker:
     def _natural(self) -> Natural:
         return natural(self._index)
 
-    def _parametrisation(self, neurons: Sequence[int]) -> Parametrisation:
-        size, device = self._network.size, self._network.device
-        own = self._chances(neurons, "start")
-        makes: dict[str, Callable[[], Parametrisation]] = {
-            "pixels": lambda: Pixels.grey(size, own, device),
-            "fourier": lambda: Fourier.grey(size, own, device, self._natural.colours),
-            "maco": lambda: Maco(size, own, self._natural, device),
-        }
-        return makes[self._settings.way]()
-
-    def _look(self, neurons: Sequence[int]) -> Look:
-        own = self._chances(neurons, "views")
-        looks: dict[str, Look] = {
-            "pixels": lambda images, step: images,
-            "fourier": lambda images, step: warp(images, wobbled(own, Wobble())),
-            "maco": lambda images, step: self._crops(images, step, own),
-        }
-        return looks[self._settings.way]
-
-    def _crops(self, images: torch.Tensor, step: int, own: list[torch.Generator]) -> torch.Tensor:
-        """Crops that become smaller over the steps, with noise (Fel et al. 2023)."""
-        side = _LARGEST + (_SMALLEST - _LARGEST) * step / max(self._settings.steps - 1, 1)
-        views = cropped(own, self._network.size, MACO_CROPS, side * (1 + _WANING), side * (1 - _WANING))
-        seen = warp(images, views)
-        noise = torch.stack([torch.randn(seen.shape[1:], generator=own[n // MACO_CROPS]) for n in range(len(seen))])
-        return seen + _NOISE * noise.to(seen.device)
-
     def _chances(self, neurons: Sequence[int], part: str) -> list[torch.Generator]:
         return [chance(self._settings.seed, self._layer, neuron, part) for neuron in neurons]
+
+
+def _note(index: Index, layer: str) -> str | None:
+    """What to know where the cell in the middle of a layer's map sees a part of the image alone."""
+    info, (height, width) = index.layer(layer).info, index.manifest.configuration.preprocessing.input_size
+    box = info.field.box(info.height // 2, info.width // 2)
+    if box is None:
+        return None
+    rows, columns = min(box.bottom, height) - max(box.top, 0), min(box.right, width) - max(box.left, 0)
+    if rows >= height and columns >= width:
+        return None
+    return f"the cell in the middle of {layer} sees {columns} x {rows} of {width} x {height} pixels alone"
 
 
 def optimal_recipe(index: Index, layer: str, neuron: int, settings: Settings) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 import argparse
 
-from indexer.commands.making import art, dream, fool, optimal
+from indexer.commands.making import art, dream, fool, optimal, wanted
 
 _USES = (
     ("optimal", optimal, "what neurons would like to see, kept beside the index"),
+    ("wanted", wanted, "images that do several things at once, or several that do the same and differ"),
     ("fool", fool, "an image changed a little that is answered otherwise, or noise that is answered with certainty"),
     ("dream", dream, "an image in which a layer sees more of what it sees already"),
     ("art", art, "an image with the content of one and the style of another"),

@@ -43,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
         )  # fmt: skip
     for made in done.made:
         print(_line(made))
+    if done.note:
+        print(done.note)
     for numbers, said in ((done.before, "were there already"), (done.unmoved, "cannot be moved")):
         if numbers:
             print(f"{len(numbers)} {said}: {', '.join(map(str, numbers))}")

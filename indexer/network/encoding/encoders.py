@@ -34,6 +34,10 @@ class Encoder(ABC):
     def codes(self, vectors: torch.Tensor) -> torch.Tensor:
         """The weights (n, K) float64, none negative, of vectors (n, C) float64."""
 
+    @abstractmethod
+    def driven(self, vectors: torch.Tensor) -> torch.Tensor:
+        """What grows (n, K) with each code and has a gradient at atoms at rest: before most codes become 0."""
+
     @property
     @abstractmethod
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -63,6 +67,12 @@ class Encoder(ABC):
         """
         return torch.stack([self._of_image(image) for image in maps])
 
+    def driven_maps(self, maps: torch.Tensor) -> torch.Tensor:
+        """`driven` at each cell, (B, K, H, W) of the maps' own type, without any rounding."""
+        vectors = maps.flatten(2).transpose(1, 2).to(torch.float64)
+        found = self.driven(vectors.reshape(-1, maps.shape[1])).reshape(*vectors.shape[:2], self.components)
+        return found.transpose(1, 2).reshape(len(maps), self.components, *maps.shape[2:]).to(maps.dtype)
+
     def _of_image(self, maps: torch.Tensor) -> torch.Tensor:
         channels, height, width = maps.shape
         kept = maps.to(torch.float32).clamp(-HALF_MAX, HALF_MAX).to(torch.float16).to(torch.float64)
@@ -90,6 +100,9 @@ class KMeansEncoder(Encoder):
         own = distances.argmin(dim=1, keepdim=True)
         along = (vectors @ self.atoms.T).gather(1, own).clamp_min(0)
         return torch.zeros_like(distances).scatter_(1, own, along)
+
+    def driven(self, vectors: torch.Tensor) -> torch.Tensor:
+        return vectors @ self.atoms.T
 
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -130,6 +143,9 @@ class NMFEncoder(Encoder):
             ahead = moved + (momentum - 1) / following * (moved - weights)
             weights, momentum = moved, following
         return weights
+
+    def driven(self, vectors: torch.Tensor) -> torch.Tensor:
+        return vectors @ self.atoms.T
 
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -178,8 +194,11 @@ class SparseAutoencoder(Encoder):
 
     def before(self, vectors: torch.Tensor) -> torch.Tensor:
         """The codes (n, K) behind the ReLU, before most are left out."""
+        return torch.relu(self.driven(vectors))
+
+    def driven(self, vectors: torch.Tensor) -> torch.Tensor:
         given = vectors - self.offset if self.centred else vectors
-        return torch.relu(given @ self.encoder + self.encoder_bias)
+        return given @ self.encoder + self.encoder_bias
 
     def codes(self, vectors: torch.Tensor) -> torch.Tensor:
         codes = self.before(vectors)

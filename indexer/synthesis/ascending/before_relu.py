@@ -30,7 +30,7 @@ class BeforeReLU(TorchFunctionMode):
         super().__init__()
         self._sources: dict[int, tuple[torch.Tensor, Callable[[], torch.Tensor]]] = {}
 
-    def before(self, output: torch.Tensor) -> torch.Tensor:
+    def before(self, output: object) -> object:
         """The values before the ReLU; the output itself where no ReLU ends it."""
         known = self._sources.get(id(output))
         return output if known is None else known[1]()

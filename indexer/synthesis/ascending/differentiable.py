@@ -5,6 +5,8 @@ from collections.abc import Collection
 import torch
 
 from indexer.errors import BadActivations, InvalidRequest
+from indexer.index.encoded_names import base_of
+from indexer.network.encoding.encoders import Encoder
 from indexer.network.forward import Network
 from indexer.network.output_maps import as_maps
 from indexer.network.passes.hooked_pass import run_pass
@@ -22,7 +24,8 @@ class Differentiable:
     size : (int, int)
         Height and width of the images.
     order : list of str
-        The layers in the order in which they run.
+        The layers in the order in which they run; parts of what a module returns, and what a dictionary makes of a
+        layer, among them.
     """
 
     def __init__(self, network: Network) -> None:
@@ -41,7 +44,7 @@ class Differentiable:
             for values in (preprocessing.mean, preprocessing.std)
         )
         with torch.no_grad():
-            self.order = list(self.maps(torch.full((1, 3, *self.size), 0.5, device=self.device), network.own_layers))
+            self.order = list(self.maps(torch.full((1, 3, *self.size), 0.5, device=self.device), network.traces))
 
     def maps(
         self, images: torch.Tensor, layers: Collection[str], *, before_relu: bool = False
@@ -53,7 +56,7 @@ class Differentiable:
         images : Tensor (B, 3, h, w) float32
             Colours from 0 to 1, of the network's own size.
         before_relu : bool
-            Maps before the ReLU, where one ends a layer.
+            Maps before the ReLU, where one ends a layer; of a dictionary's layer, before most codes become 0.
 
         Raises
         ------
@@ -61,21 +64,41 @@ class Differentiable:
             Another layer is wanted than the network is looked at for.
         BadActivations, UserCodeFailed
         """
-        own = self.network.own_layers
-        if unknown := set(layers).difference(own):
-            raise InvalidRequest(f"layers must be some of {', '.join(own)}, not {', '.join(sorted(unknown))}")
+        known = self.network.traces
+        if unknown := set(layers).difference(known):
+            raise InvalidRequest(f"layers must be some of {', '.join(known)}, not {', '.join(sorted(unknown))}")
         found: dict[str, torch.Tensor] = {}
         mode = BeforeReLU()
+        show = mode.before if before_relu else _as_it_is
+        encode = Encoder.driven_maps if before_relu else Encoder.__call__
 
-        def keep(layer: str, output: object) -> bool:
-            shown = mode.before(output) if before_relu and isinstance(output, torch.Tensor) else output
-            found.setdefault(layer, as_maps(layer, shown, self.network.traces[layer]))
+        def keep(module: str, output: object) -> bool:
+            trace = self.network.module_traces[module]
+            if module in layers:
+                found.setdefault(module, as_maps(module, show(output), trace))
+            for layer, encoder in self._encoded(module, layers):
+                found.setdefault(layer, encode(encoder, as_maps(module, output, trace)))
             return len(found) == len(layers)
 
         batch = ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
         with mode:
-            run_pass(self._model, batch, layers, keep)
+            run_pass(self._model, batch, {self._module_of(layer) for layer in layers}, keep)
         for layer in layers:
             if layer not in found:
                 raise BadActivations(f"layer {layer!r} does not run for every image; choose one that always does")
+            if not bool(torch.isfinite(found[layer]).all()):
+                raise BadActivations(f"{layer} became NaN or infinite on the image that is made; a lower rate may help")
         return found
+
+    def _module_of(self, layer: str) -> str:
+        """The module, or the part of what one returns, whose maps a layer is, or is made of."""
+        return base_of(layer) if layer in self.network.encoders else layer
+
+    def _encoded(self, module: str, layers: Collection[str]) -> list[tuple[str, Encoder]]:
+        """Those of some layers that dictionaries make of a module's maps."""
+        encoders = self.network.encoders.items()
+        return [(layer, encoder) for layer, encoder in encoders if layer in layers and base_of(layer) == module]
+
+
+def _as_it_is(output: object) -> object:
+    return output

@@ -23,6 +23,7 @@ def run_make(work: Work) -> dict[str, Any]:
         )  # fmt: skip
     return {
         "use": asked["use"], "layer": asked["layer"], "images": [_image(one) for one in made], "unmoved": maker.unmoved,
+        "note": maker.note,
     }  # fmt: skip
 
 

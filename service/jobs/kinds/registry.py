@@ -39,7 +39,7 @@ KINDS: Final[dict[str, Kind]] = {
     "importance": Kind(1, run_importance),
     "why": Kind(1, run_why),
     "upload-why": Kind(1, run_upload_why),
-    "make": Kind(1, run_make),
+    "make": Kind(2, run_make),
     "fool": Kind(1, run_fool),
     "upload-fool": Kind(1, run_upload_fool),
     "dream": Kind(1, run_dream),
