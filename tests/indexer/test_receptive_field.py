@@ -2,6 +2,9 @@
 
 import copy
 import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -298,3 +301,29 @@ def test_padding_alone_is_an_empty_box() -> None:
 def test_weights_of_another_type() -> None:
     model = nn.Sequential(nn.Conv2d(3, 2, 3)).to(torch.bfloat16)
     assert trace_layers(model, ["0"], (5, 7))["0"].field.box(0, 0) == Box(0, 0, 3, 3)
+
+
+@pytest.fixture
+def busy_threads() -> Iterator[None]:
+    """Threads take turns a thousand times as often as they would."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("busy_threads")
+def test_threads_trace_and_run_models_at_once() -> None:
+    """torch.fx replaces methods of nn.Module for all threads, and puts back what it found."""
+    call, getter = nn.Module.__call__, nn.Module.__getattr__
+    layers, size = ["features.3", "features.6", "classifier"], (64, 96)
+    alone = trace_layers(without_weights("squeezenet1_1"), layers, size)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
+    pixels = torch.rand(1, 3, 9, 11)
+    with torch.no_grad(), ThreadPoolExecutor(4) as threads:
+        expected = model(pixels)
+        traced = [threads.submit(trace_layers, without_weights("squeezenet1_1"), layers, size) for _ in range(4)]
+        while not all(each.done() for each in traced):
+            assert torch.equal(model(pixels), expected)
+    assert [each.result() for each in traced] == [alone] * 4
+    assert (nn.Module.__call__, nn.Module.__getattr__) == (call, getter)

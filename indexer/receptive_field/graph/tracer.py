@@ -1,6 +1,7 @@
 """A model's graph, traced on a copy that holds no weights."""
 
 import operator
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import reduce
@@ -91,10 +92,16 @@ class ShapedProxy(fx.Proxy):
         return (operator.getitem(self, index) for index in range(len(self.result)))
 
 
+_ONE_AT_A_TIME = threading.RLock()
+
+
 class LayerTracer(fx.Tracer):
     """Traces through every module that is not torch's own, and notes what each module returned.
 
     Each node is run without weights when it is made; `node.meta["result"]` holds the result, with all its shapes.
+
+    torch.fx replaces methods of `nn.Module` for all threads while it traces, and puts back what it found. So one tracer
+    traces at a time, and modules that other threads run meanwhile are not its own.
 
     Attributes
     ----------
@@ -107,15 +114,18 @@ class LayerTracer(fx.Tracer):
         self.returned: dict[str, list[Any]] = {}
         self._image: torch.Tensor | None = image
         self._running = False
+        self._thread = threading.get_ident()
 
     def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
-        return super().trace(_Caller(root), concrete_args)
+        with _ONE_AT_A_TIME:
+            self._thread = threading.get_ident()
+            return super().trace(_Caller(root), concrete_args)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return is_leaf(m)
 
     def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._running:
+        if self._is_aside():
             return forward(*args, **kwargs)
         result = self._leaf(m, forward, args, kwargs) if is_leaf(m) else super().call_module(m, forward, args, kwargs)
         self.returned.setdefault(self.path_of_module(m), []).append(result)
@@ -147,7 +157,11 @@ class LayerTracer(fx.Tracer):
             self._running = False
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        return attr_val if self._running else super().getattr(attr, attr_val, parameter_proxy_cache)
+        return attr_val if self._is_aside() else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def _is_aside(self) -> bool:
+        """Whether a module is run, and not traced: by a node that is made, or by another thread."""
+        return self._running or threading.get_ident() != self._thread
 
     def proxy(self, node: fx.Node) -> ShapedProxy:
         return ShapedProxy(node, self)
@@ -177,10 +191,7 @@ class LayerTracer(fx.Tracer):
 
 
 def traced(model: nn.Module, input_size: tuple[int, int], images: int = 1) -> LayerTracer | None:
-    """A tracer that has followed a model, given so many images of this height and width; None where torch.fx cannot.
-
-    No other thread may run a model meanwhile, because torch.fx replaces `nn.Module.__call__` while it traces.
-    """
+    """A tracer that has followed a model, given so many images of this height and width; None where torch.fx cannot."""
     tracer = LayerTracer(torch.empty(images, 3, *input_size, dtype=floating_dtype(model), device="meta"))
     try:
         with warnings.catch_warnings():
