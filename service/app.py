@@ -31,6 +31,9 @@ from service.inference.loader import Networks
 from service.inference.turns import LocalPasses, Passes
 from service.jobs.local import jobs_run_here
 from service.jobs.queue import Jobs
+from service.notes.database import Database
+from service.notes.place import notes_location
+from service.notes.store import Notes
 from service.reference import page
 from service.settings import Settings
 from service.telemetry import metrics
@@ -107,6 +110,7 @@ def _services(settings: Settings, network: str | None) -> Services:
         reference=cache(partial(page.page, contract)),
         catalog=catalog,
         jobs=jobs,
+        notes=_notes(settings),
         answers=Answers(settings.answer_bytes),
         tags=Tags(TAGS_KEPT),
         explorer=Explorer.load(),
@@ -120,6 +124,11 @@ def _services(settings: Settings, network: str | None) -> Services:
         drawings=Flights(),
         bodies=Flights(),
     )  # fmt: skip
+
+
+def _notes(settings: Settings) -> Notes:
+    location = notes_location(settings)
+    return Notes(None if location is None else Database(location))
 
 
 def _name_request() -> None:

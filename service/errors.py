@@ -94,6 +94,18 @@ class JobsUnavailable(UnitscopeError):
     """Jobs cannot be taken or looked at: there is no folder for their results. The message names the setting."""
 
 
+class NotesUnavailable(UnitscopeError):
+    """Notes are off, or their database does not answer. The message names the setting."""
+
+
+class RevisionReplaced(UnitscopeError):
+    """Somebody has changed meanwhile what a request would change."""
+
+
+class RevisionMissing(UnitscopeError):
+    """A change without the revision that its author has seen."""
+
+
 class ResultGone(UnitscopeError):
     """A result of a generation that is no longer served; the message says how to get one of the present one."""
 

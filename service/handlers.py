@@ -35,6 +35,8 @@ from service.indexes.catalog import Catalog
 from service.indexes.generations import OpenGeneration
 from service.inference.turns import Passes
 from service.jobs.queue import Jobs
+from service.notes.beside import names_in, put_names, put_names_of_pairs
+from service.notes.store import Notes
 from service.payloads.links import Links
 from service.payloads.versions import Versions
 from service.settings import Settings
@@ -54,6 +56,7 @@ class Services:
     contract: Contract
     catalog: Catalog
     jobs: Jobs
+    notes: Notes
     answers: Answers
     tags: Tags
     explorer: Explorer
@@ -133,10 +136,12 @@ def answer(operation: Operation, view: Callable[..., Json | Document], services:
         name, generation = arguments.pop("index"), arguments.pop("generation", None)
 
         def from_generation(held: OpenGeneration) -> Response:
-            etag = etags.tag(held.state, services.contract.digest, request.path, sorted(arguments.items()))
+            named = services.notes.named()
+            etag = etags.tag(held.state, named, services.contract.digest, request.path, sorted(arguments.items()))
 
             def make() -> Finished:
                 body = view(question_of(request, name, held, services), **arguments)
+                put_names(body, names_in(services.notes, held.index, named))
                 return _finished(request, body, arguments, held.index.generation)
 
             return _kept(request, services, etag, [held.serial], make)
@@ -155,13 +160,16 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
 
         def from_generations(generations: Sequence[OpenGeneration]) -> Response:
             states = [held.state for held in generations]
-            etag = etags.tag(states, names, services.contract.digest, request.path, sorted(arguments.items()))
+            named = services.notes.named()
+            etag = etags.tag(states, named, names, services.contract.digest, request.path, sorted(arguments.items()))
 
             def make() -> Finished:
                 questions = [
                     question_of(request, name, held, services) for name, held in zip(names, generations, strict=True)
                 ]
-                return _finished(request, view(questions, **arguments), arguments)
+                body = view(questions, **arguments)
+                put_names_of_pairs(body, [names_in(services.notes, held.index, named) for held in generations])
+                return _finished(request, body, arguments)
 
             return _kept(request, services, etag, [held.serial for held in generations], make)
 
@@ -233,14 +241,18 @@ def ask(operation: Operation, view: Callable[..., Json | Response], services: Se
         name = arguments.pop("index")
 
         def from_generation(held: OpenGeneration) -> Finished:
+            named = services.notes.named()
+
             def make() -> Finished:
                 body = view(question_of(request, name, held, services), **arguments)
+                if not isinstance(body, Response):
+                    put_names(body, names_in(services.notes, held.index, named))
                 return _finished_once(body if isinstance(body, Response) else as_json(body))
 
             if operation.json_body is None:
                 return make()
             asked = json.dumps(arguments, sort_keys=True)
-            return services.bodies.of(etags.tag(held.serial, request.script_root, request.path, asked), make)
+            return services.bodies.of(etags.tag(held.serial, named, request.script_root, request.path, asked), make)
 
         with services.time():
             response = services.catalog.ask(name, from_generation).response()

@@ -45,6 +45,16 @@ def _location(text: str) -> "Location":
     return parse_location(text)
 
 
+_DATABASE = re.compile(r"postgres(ql)?(\+psycopg)?://\S+|(?![a-z+]+://).*", re.DOTALL)
+
+
+def _notes(text: str) -> str:
+    if not _DATABASE.fullmatch(text):
+        scheme = text.partition("://")[0]
+        raise WrongSetting(f"must be a folder, or postgresql://USER@HOST/NAME, not a URL of {scheme}")
+    return text
+
+
 def _number(low: float, high: float, kind: Callable[[str], Any] = int) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         try:
@@ -265,6 +275,14 @@ class Settings:
     )  # fmt: skip
     job_bytes: int = _setting(
         _number(1 << 28, 2**60), "How many bytes of memory a process that runs jobs may take.", 4 << 30
+    )
+
+    notes: str | None = _setting(
+        _notes,
+        "The folder for names, notes, tags, votes and lists, or a PostgreSQL database, `postgresql://USER@HOST/NAME`. "
+        "By default the user's data folder if only this machine can reach the service; otherwise, and with an empty "
+        "value, notes are off.",
+        None,
     )
 
     def __post_init__(self) -> None:

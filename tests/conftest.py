@@ -25,6 +25,7 @@ LAYERS = ("features.7", "features.12", "classifier")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["XDG_DATA_HOME"] = "/dev/null/no folder"  # where notes lie by default; tests look at nobody's
     if hasattr(config, "workerinput"):  # one of several processes
         order.share_cores()
 

@@ -71,7 +71,7 @@ def test_build_and_open(tmp_path: Path) -> None:
 def test_it_has_the_commands_of_indexer_and_more() -> None:
     said = run("-m", "unitscope", "--help").stdout
     names = re.findall(r"^    ([a-z-]+)  ", said, flags=re.MULTILINE)
-    assert names == [*(command.name for command in COMMANDS), "serve", "mcp", "look"]
+    assert names == [*(command.name for command in COMMANDS), "serve", "mcp", "notes", "look"]
 
 
 def test_serve_takes_what_the_service_takes() -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from indexer.query.index import Index, open
     from unitscope.building import build
     from unitscope.client.connect import connect
+    from unitscope.note_book import open_notes
 
 __version__ = "0.1.0"
 
@@ -64,6 +65,7 @@ __all__ = [
     "connect",
     "errors",
     "open",
+    "open_notes",
 ]
 
 
@@ -81,4 +83,8 @@ def __getattr__(name: str) -> Any:
         from unitscope.client.connect import connect
 
         return connect
+    if name == "open_notes":
+        from unitscope.note_book import open_notes
+
+        return open_notes
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -199,6 +199,28 @@ class ImageTable:
         rank = bisect.bisect_left(order, wanted, key=lambda row: bytes(paths[row]))
         return int(order[rank]) if rank < len(order) and bytes(paths[order[rank]]) == wanted else None
 
+    def rows_with(self, text: str, most: int) -> list[int]:
+        """Rows whose path contains a text, without regard to the case of ASCII letters; the first ``most``."""
+        paths, wanted = self._arrays["path"], _bytes(text)
+        width, rows = paths.dtype.itemsize, list[int]()
+        if not wanted or b"\0" in wanted or not len(paths):
+            return rows
+        for found in re.finditer(re.escape(wanted), paths.view(np.uint8).data, re.IGNORECASE):
+            row = found.start() // width  # a match may also begin in one path and end in the next
+            if (found.end() - 1) // width == row and rows[-1:] != [row]:
+                rows.append(row)
+                if len(rows) == most:
+                    break
+        return rows
+
+    def id_of_digest(self, sha256: str) -> int | None:
+        """The id of the first image whose file has this digest in hexadecimal; None where there is none."""
+        wanted = np.frombuffer(bytes.fromhex(sha256), np.uint64)
+        digests = self.digests.view(np.uint64)
+        rows = np.flatnonzero(digests[:, 0] == wanted[0])  # seldom more than one
+        rows = rows[(digests[rows] == wanted).all(axis=1)]
+        return int(self.id[rows[0]]) if len(rows) else None
+
     def rows_of_class(self, name: str) -> np.ndarray:
         """Rows (n,) int64 of a class, ascending.
 

@@ -46,6 +46,8 @@ class Admission:
             token = self._tokens.of(request.headers.get("Authorization"))
             g.token = token.name  # for the log, also where it is refused
             token.check(roles)
+        elif WRITE in roles and not is_loopback(request.remote_addr or ""):
+            raise OnlyFromHere("without --tokens, notes are written only from the machine that the service runs on")
         elif RUN in roles and not is_loopback(request.remote_addr or ""):
             raise OnlyFromHere(
                 "without --tokens, jobs are run and ended only from the machine that the service runs on"

@@ -13,8 +13,8 @@ PAGE_POLICY: Final = "; ".join([
 """Content-Security-Policy of every answer but those that bring a style of their own."""
 
 READABLE: Final = "ETag, Link, Retry-After, X-Request-Id, Location, Allow"
-SENDABLE: Final = "Authorization, Content-Type, If-None-Match, X-Request-Id"
-METHODS: Final = "GET, HEAD, POST, DELETE"
+SENDABLE: Final = "Authorization, Content-Type, If-Match, If-None-Match, X-Request-Id"
+METHODS: Final = "GET, HEAD, PUT, POST, DELETE"
 PREFLIGHT_SECONDS: Final = "600"
 
 

@@ -34,8 +34,11 @@ from service.errors import (
     LengthMissing,
     NotAllowed,
     NotAuthenticated,
+    NotesUnavailable,
     OnlyFromHere,
     ResultGone,
+    RevisionMissing,
+    RevisionReplaced,
     TooManyRequests,
     TryLater,
     UnsupportedBody,
@@ -69,16 +72,19 @@ GENERATION_REPLACED = Kind("generation-replaced", 409, "Another generation is se
 IMAGE_GONE = Kind("image-gone", 410, "The original is gone")
 RESULT_GONE = Kind("result-gone", 410, "The result is of another generation")
 LENGTH_REQUIRED = Kind("length-required", 411, "The length is missing")
+REVISION_REPLACED = Kind("revision-replaced", 412, "Somebody has changed it meanwhile")
 TOO_LARGE = Kind("too-large", 413, "Too large")
 UNSUPPORTED = Kind("unsupported-media-type", 415, "Unsupported media type")
 INVALID = Kind("invalid-request", 422, "Invalid request")
 REJECTED = Kind("image-rejected", 422, "The image cannot be used")
+REVISION_MISSING = Kind("revision-missing", 428, "The revision is missing")
 TOO_MANY = Kind("too-many-requests", 429, "Too many requests")
 INTERNAL = Kind("internal-error", 500, "The service failed")
 NOT_INSTALLED = Kind("not-installed", 501, "Not installed here")
 NO_INDEX = Kind("index-unavailable", 503, "The index is not available")
 NO_MODEL = Kind("model-unavailable", 503, "The network is not available")
 NO_JOBS = Kind("jobs-unavailable", 503, "Jobs cannot be run here")
+NO_NOTES = Kind("notes-unavailable", 503, "Notes cannot be used here")
 BUSY = Kind("busy", 503, "Too many requests of this kind are waiting")
 TOOK_TOO_LONG = Kind("took-too-long", 504, "The question took too long")
 BAD_REQUEST = Kind("bad-request", 400, "Bad request")
@@ -97,6 +103,9 @@ _BY_ERROR: Final[tuple[tuple[type[UnitscopeError], Kind], ...]] = (
     (OnlyFromHere, ONLY_FROM_HERE),
     (ResultGone, RESULT_GONE),
     (JobsUnavailable, NO_JOBS),
+    (NotesUnavailable, NO_NOTES),
+    (RevisionReplaced, REVISION_REPLACED),
+    (RevisionMissing, REVISION_MISSING),
     (TooManyRequests, TOO_MANY),
     (ModelUnavailable, NO_MODEL),
     (NotInstalled, NOT_INSTALLED),

@@ -13,6 +13,7 @@ from service.http.current import current_request
 from service.http.paging import cut, link_header, listing
 from service.indexes.generations import OpenGeneration
 from service.jobs.records import Job
+from service.notes.beside import names_in, put_names
 from service.payloads import jobs as payloads
 from service.views.jobs import served_job
 
@@ -112,8 +113,10 @@ def _answer(services: Services, job: Job, view: Callable[[Question, Job, Json], 
 
     def from_generation(held: OpenGeneration) -> Response:
         result = result_of(services, held, job)
-        etag = etags.tag(services.contract.digest, request.path, job.id, held.state, job.ended, arguments)
+        named = services.notes.named()
+        etag = etags.tag(services.contract.digest, request.path, job.id, held.state, named, job.ended, arguments)
         body = view(question_of(request, asked.index, held, services), job, result)
+        put_names(body, names_in(services.notes, held.index, named))
         response = as_json(body)
         if arguments:
             response.headers["Link"] = link_header(request, body, None)

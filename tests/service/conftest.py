@@ -55,8 +55,8 @@ def client(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="session")
 def live_url(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where `small_index` is served over a socket."""
-    results = tmp_path_factory.mktemp("results")
-    with running(Settings(directory=small_index, results=results, job_queue=1000)) as ((host, port), _):
+    results, notes = tmp_path_factory.mktemp("results"), str(tmp_path_factory.mktemp("notes"))
+    with running(Settings(directory=small_index, results=results, notes=notes, job_queue=1000)) as ((host, port), _):
         yield f"http://{host}:{port}"
 
 

@@ -52,6 +52,8 @@ def map_case(context: Any, case: Any) -> Any:
             aim(case.operation.path, case.path_parameters or {})
         if isinstance(case.query, dict):
             aim_query(case.operation.path, case.query)
+        if case.headers is not None and "If-Match" in case.headers:
+            case.headers["If-Match"] = "*"  # whatever is there
         if isinstance(case.body, dict) and case.media_type == "application/json":
             mend(case.operation.path, case.body)
         elif isinstance(case.body, dict):
@@ -86,6 +88,9 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
         query["index"] = INDEX
     elif "index" in query:
         query["index"] = [INDEX] * len(query["index"])
+    elif "/note" in path:
+        aim_note(path, query)
+        return
     elif path.endswith("/point"):  # which lies on the picture
         query |= {"x": 20.5, "y": 12}
         return
@@ -145,6 +150,22 @@ def aim_mask(path: str, query: dict[str, Any]) -> None:
         query |= {"columns": 1, "rows": 1}
 
 
+def aim_note(path: str, query: dict[str, Any]) -> None:
+    """A note is about one thing: the neuron of a layer, a cell of its map, an image or a class; a vote needs a note."""
+    if path.endswith("/notes"):
+        return
+    drop(query, "direction")  # of which there are none before one is kept
+    if "image" in query and "vote" not in path:
+        query["image"] = int(query["image"]) % IMAGES
+        drop(query, "layer", "neuron", "y", "x", "class")
+    elif "class" in query and "vote" not in path:
+        query["class"] = CLASSES[0]
+        drop(query, "layer", "neuron", "y", "x", "image")
+    else:
+        drop(query, "y", "x", "image", "class")
+        query |= {"layer": LAYERS[0], "neuron": 0}
+
+
 def mend(path: str, body: dict[str, Any]) -> None:
     if path.endswith("/what-if"):
         mend_what_if(body)
@@ -159,6 +180,17 @@ def mend(path: str, body: dict[str, Any]) -> None:
     elif path.endswith("/importance"):
         body["images"] = 2  # which takes little time
         body["neurons"] = [int(number) % NEURONS for number in body.get("neurons") or [0]][:1]
+    elif path.startswith("/v1/lists/"):
+        for item in body.get("items", []):
+            remark = {"remark": item["remark"]} if "remark" in item else {}
+            item.clear()
+            item |= {"index": INDEX, "class": CLASSES[0], **remark}
+    elif path.endswith("/directions"):
+        body["layer"] = LAYERS[0]
+        body["weights"] = {str(int(key) % NEURONS): value for key, value in body["weights"].items()} | {"1": 1}
+    elif "/note" in path:
+        if "revision" in body:
+            body["revision"] = 0
     elif path.endswith("/make"):
         body |= {"layer": LAYERS[0], "neurons": [0], "steps": 1}
     elif path.endswith("/fool"):

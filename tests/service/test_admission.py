@@ -90,8 +90,8 @@ def test_images_are_sent_with_the_role_for_it_only(
 
 def test_roles_of_the_contract_are_those_of_the_file() -> None:
     named = {role for operation in CONTRACT.operations for role in operation.roles or ()}
-    # What every token may, and what it depends on whose job it is, the contract says in words.
-    assert named == set(tokens.ROLES) - {"read", "write"}
+    # What every token may the contract says in words.
+    assert named == set(tokens.ROLES) - {"read"}
 
 
 def test_a_changed_file_counts_at_once(serve: Serve, small_index: Path, file: Path) -> None:

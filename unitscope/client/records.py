@@ -92,11 +92,12 @@ class _Placed(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Patch(_Placed):
-    """A cell of an indexed image at which a neuron has an activation."""
+    """A cell of an indexed image at which a neuron has an activation. ``name`` is what people call the neuron."""
 
     neuron: int
     activation: float
     percentile: float
+    name: str | None = None
 
     def masked(self, *, field: str | None = None) -> "Picture":
         """The patch, dark where an attribution says that it does not matter to the neuron."""
@@ -124,7 +125,7 @@ class SimilarPatch(_Placed):
 
 @dataclass(frozen=True, kw_only=True)
 class Neuron(Record):
-    """A neuron with the statistics of its activations."""
+    """A neuron with the statistics of its activations. ``name`` is what people call it."""
 
     layer: str
     neuron: int
@@ -147,6 +148,7 @@ class Neuron(Record):
     auc_at_least: float | None
     selectivity: float | None
     entropy: float | None
+    name: str | None = None
 
     def sheet(self) -> "Picture":
         """Its top patches side by side."""

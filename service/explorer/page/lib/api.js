@@ -48,10 +48,10 @@ const authorization = () => (token() === null ? {} : { Authorization: `Bearer ${
 let calls = [];
 const watchers = new Set();
 
-/** `body` is what is sent as JSON; null sends none, or a form with an image. */
-function record(method, url, body = null) {
+/** `body` is what is sent as JSON; null sends none, or a form with an image. `seen` is sent as If-Match. */
+function record(method, url, body = null, seen = null) {
   if (!calls.some((call) => call.url === url && call.method === method)) {
-    calls = [...calls, { method, url, body }];
+    calls = [...calls, { method, url, body, seen }];
     watchers.forEach((watch) => watch(calls));
   }
 }
@@ -113,6 +113,16 @@ export async function postJson(url, body) {
   record('POST', url, body);
   const headers = { 'Content-Type': 'application/json' };
   return (await fetched(url, { method: 'POST', body: JSON.stringify(body), headers })).json();
+}
+
+/** Change what people wrote, seen at this revision; all that is remembered is asked for again, as names stand everywhere. */
+export async function write(method, url, body, revision) {
+  const seen = `"${revision}"`;
+  record(method, url, body, seen);
+  const headers = { 'Content-Type': 'application/json', 'If-Match': seen };
+  const answer = await (await fetched(url, { method, body: JSON.stringify(body), headers })).json();
+  memory.clear();
+  return answer;
 }
 
 /** Ask for the end of a resource. */

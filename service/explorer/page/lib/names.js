@@ -1,6 +1,6 @@
 /** The URLs of the views, and of the API's resources. */
 
-import { path } from './api.js';
+import { path, withQuery } from './api.js';
 import { href } from './route.js';
 
 export const api = {
@@ -30,6 +30,10 @@ export const api = {
   make: (index) => path('indexes', index, 'make'),
   optimals: (index, layer) => path('indexes', index, 'layers', layer, 'optimal'),
   optimal: (index, layer, neuron) => path('indexes', index, 'layers', layer, 'neurons', String(neuron), 'optimal'),
+  note: (index, about) => withQuery(path('indexes', index, 'note'), about),
+  find: (index) => path('indexes', index, 'find'),
+  lists: () => path('lists'),
+  list: (list) => path('lists', list),
   jobs: () => path('jobs'),
   job: (job) => path('jobs', job),
   compare: () => path('compare'),
@@ -58,7 +62,25 @@ export const to = {
   why: (index, query) => href([index, 'why'], query),
   importance: (index, query) => href([index, 'importance'], query),
   jobs: (query) => href(['jobs'], query),
+  lists: (query) => href(['lists'], query),
 };
+
+/** The view of whatever a note is about, or `find` has found. */
+export function toSubject(index, { kind, layer, neuron, image, class: name, list }) {
+  if (kind === 'image') return to.image(index, image);
+  if (kind === 'class') return to.class(index, name);
+  if (kind === 'list') return to.lists({ list });
+  return neuron === undefined ? to.layer(index, layer) : to.neuron(index, layer, neuron);
+}
+
+/** What a note is about, in words. */
+export function subjectWords({ kind, layer, neuron, cell, direction, path: file, class: name }) {
+  if (kind === 'image') return file;
+  if (kind === 'class') return `class ${name}`;
+  if (kind === 'direction') return `direction ${direction.slice(0, 8)} of ${layer}`;
+  if (kind === 'unit') return `neuron ${neuron} of ${layer} at ${cell.y},${cell.x}`;
+  return neuron === undefined ? layer ?? 'list' : `neuron ${neuron} of ${layer}`;
+}
 
 /** The deepest layer whose maps still have several cells, or the last layer: its neurons tell most about an image. */
 export function tellingLayer(layers) {

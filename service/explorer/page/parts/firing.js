@@ -3,7 +3,7 @@
 import { number, percentile } from '../lib/format.js';
 import { tilesOf, to } from '../lib/names.js';
 import { html } from './html.js';
-import { Tiles } from './neuron-card.js';
+import { called, Tiles } from './neuron-card.js';
 
 /** `looked` is the neuron whose heat is shown for now, `pinned` the one whose heat stays. */
 export function FiringList({ index, items, pinned, onLook, onPin }) {
@@ -15,7 +15,7 @@ export function FiringList({ index, items, pinned, onLook, onPin }) {
 function FiringRow({ index, item, pinned, onLook, onPin }) {
   return html`<li onMouseEnter=${() => onLook(item)} onFocusIn=${() => onLook(item)} data-pinned=${pinned ? '' : null}>
     <div class="firing-line">
-      <a href=${to.neuron(index, item.layer, item.neuron)}>Neuron <b>${item.neuron}</b>${item.category && ` ${item.category}`}</a>
+      <a href=${to.neuron(index, item.layer, item.neuron)}>Neuron <b>${item.neuron}</b>${called(item) && ` ${called(item)}`}</a>
       <span class="quiet">activation ${number(item.activation)}</span>
       <span class="quiet" title="Share of its activations in the index that are lower">above ${percentile(item.percentile)} %</span>
       <button class="button small" aria-pressed=${pinned} onClick=${() => onPin(pinned ? null : item)}

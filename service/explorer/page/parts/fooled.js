@@ -3,7 +3,7 @@
 import { many, number, percent } from '../lib/format.js';
 import { tilesOf, to } from '../lib/names.js';
 import { html } from './html.js';
-import { Tiles } from './neuron-card.js';
+import { Category, Tiles } from './neuron-card.js';
 
 const SHOWN = 4;
 
@@ -21,7 +21,7 @@ export function FooledFigures({ index, data }) {
       <${Tiles} src=${tilesOf(index, one.layer, one.neuron)} layer=${one.layer} neuron=${one.neuron} columns=${2} rows=${2}
         link=${to.neuron(index, one.layer, one.neuron)} />
       <p class="card-line"><b>${one.neuron}</b> <span class="quiet">${one.layer}</span>
-        <span class="card-value" title="Peak before and after">${number(one.before)} → ${number(one.after)}</span></p></li>`)}</ul>`;
+        <span class="card-value" title="Peak before and after">${number(one.before)} → ${number(one.after)}</span></p><${Category} of=${one} /></li>`)}</ul>`;
 }
 
 const answer = ({ name, confidence }) => html`<b>${name}</b> <span class="quiet">${percent(confidence)}</span>`;

@@ -17,8 +17,12 @@ export function Tiles({ src, layer, neuron, columns = 3, rows = 3, link = null }
 export const DeadTiles = ({ link }) => html`<a class="card-dead" href=${link}><span>dead</span>
   <small>positive on no image</small></a>`;
 
-/** What a neuron of the output layer stands for. */
-export const Category = ({ of: { category } }) => category && html`<p class="card-class" title=${category}>${category}</p>`;
+/** What people call a neuron, or what it stands for as one of the output layer; null where it has neither. */
+export const called = ({ name, category }) => name ?? category ?? null;
+
+/** That, below a card; a name that people gave stands out. */
+export const Category = ({ of: one }) => called(one) && html`<p class="card-class" data-named=${one.name ? '' : null}
+  title=${[one.name, one.category].filter(Boolean).join(' · ')}>${called(one)}</p>`;
 
 export const State = ({ state }) => html`<span class="state-chip" data-state=${state}>${state}</span>`;
 
@@ -31,7 +35,7 @@ export function NeuronCard({ index, neuron, value }) {
       : html`<${Tiles} src=${neuron.links.tiles} layer=${neuron.layer} neuron=${neuron.neuron} link=${link} />`}
     <p class="card-line"><b>${neuron.neuron}</b><${State} state=${neuron.state} />
       <span class="card-value">${value}</span></p>
-    <p class="card-class">${neuron.category ?? neuron.best_class ?? ' '}</p>
+    ${called(neuron) ? html`<${Category} of=${neuron} />` : html`<p class="card-class">${neuron.best_class ?? ' '}</p>`}
   </article>`;
 }
 

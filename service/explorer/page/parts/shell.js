@@ -4,6 +4,7 @@ import { absolute, watchCalls } from '../lib/api.js';
 import { to } from '../lib/names.js';
 import { html, useEffect, useState } from './html.js';
 import { Chooser } from './drop.js';
+import { Find } from './find.js';
 import { Toast, copy } from './toast.js';
 
 const skip = (event) => {
@@ -17,7 +18,7 @@ export function Shell({ index, crumbs, place, children }) {
     ? [['layers', 'Layers', to.index(index)], ['images', 'Images', to.images(index)],
        ['classes', 'Classes', to.classes(index)], ['mistakes', 'Mistakes', to.mistakes(index)], ['report', 'Report', to.report(index)],
        ['compare', 'Compare', to.compare({ a: index })], ['what-if', 'What if', to.whatIf(index)], ['jobs', 'Jobs', to.jobs({ index })]]
-    : [['home', 'Indexes', to.home()], ['compare', 'Compare', to.compare()], ['jobs', 'Jobs', to.jobs()]];
+    : [['home', 'Indexes', to.home()], ['compare', 'Compare', to.compare()], ['jobs', 'Jobs', to.jobs()], ['lists', 'Lists', to.lists()]];
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to content</a>
     <header class="top">
@@ -29,6 +30,7 @@ export function Shell({ index, crumbs, place, children }) {
       <nav class="places" aria-label="Views"><ul>
         ${entries.map(([name, label, link]) => html`<li key=${name}><a href=${link}
           aria-current=${name === place ? 'true' : null}>${label}</a></li>`)}
+        ${index && html`<li><${Find} key=${index} index=${index} /></li>`}
         ${index && html`<li><${Chooser} index=${index} /></li>`}
       </ul></nav>
     </header>
@@ -47,8 +49,8 @@ function Calls() {
   if (!calls.length) return null;
   return html`<footer class="calls"><details>
     <summary>How this page was made: ${calls.length} ${calls.length === 1 ? 'call' : 'calls'} to the API</summary>
-    <ul>${calls.map(({ method, url, body }) => html`<li key=${method + url}>
-      <button class="call" onClick=${() => copy(asCurl(method, url, body), 'the call as a curl command')}
+    <ul>${calls.map(({ method, url, body, seen }) => html`<li key=${method + url}>
+      <button class="call" onClick=${() => copy(asCurl(method, url, body, seen), 'the call as a curl command')}
         aria-label=${`Copy ${method} ${url} as a curl command`}><b>${method}</b> <code>${url}</code></button></li>`)}</ul>
     <p class="quiet">Click a call to copy it for the command line. <a href="openapi.yaml">openapi.yaml</a> describes all
       calls.</p>
@@ -57,7 +59,8 @@ function Calls() {
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-function asCurl(method, url, body) {
+function asCurl(method, url, body, seen) {
   const sent = body !== null ? `--json ${quoted(JSON.stringify(body))} ` : method === 'POST' ? '-F image=@photo.jpg ' : '';
-  return `curl ${method === 'DELETE' ? '-X DELETE ' : ''}${sent}${quoted(absolute(url))}`;
+  const plain = method === 'GET' || method === 'POST';
+  return `curl ${plain ? '' : `-X ${method} `}${seen ? `-H ${quoted(`If-Match: ${seen}`)} ` : ''}${sent}${quoted(absolute(url))}`;
 }

@@ -11,9 +11,11 @@ export const Empty = ({ title, children }) => html`<div class="state">
 
 const HELP = {
   'not-authenticated': 'Ask the people who run the service for a token. It stays in this tab and is forgotten when the tab closes.',
-  'not-allowed': 'To look up an image of your own, you need a token with the role “upload”; to run jobs, one with “run”.',
+  'not-allowed': 'To look up an image of your own, you need a token with the role “upload”; to run jobs, one with “run”; to write notes, one with “write”.',
   'only-from-here': 'The people who run the service can give you a token that may run jobs.',
   'host-unknown': 'The people who run the service can let it know the name in the address bar, with --hosts.',
+  'notes-unavailable': 'The people who run the service can say where notes lie, with --notes.',
+  'revision-replaced': 'Your text is still here. Look at what is there now, then save again.',
   'result-gone': 'The index has changed since.',
   'not-found': 'The link may belong to another index, or the index may have changed since.',
   busy: 'The service is working for others. It is usually free again within seconds.',

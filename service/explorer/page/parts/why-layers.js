@@ -6,7 +6,7 @@ import { ended, useFresh } from '../lib/jobs.js';
 import { api, tilesOf, to } from '../lib/names.js';
 import { html, useState } from './html.js';
 import { EndButton, JobStatus } from './job.js';
-import { Tiles } from './neuron-card.js';
+import { Category, Tiles } from './neuron-card.js';
 import { Failure, Loading } from './states.js';
 
 const EACH = 3;
@@ -50,4 +50,4 @@ const Side = ({ index, said, items, words }) => html`<div><p class="quiet">${ite
     <${Tiles} src=${tilesOf(index, said.layer, one.neuron)} layer=${said.layer} neuron=${one.neuron} columns=${2} rows=${2}
       link=${to.neuron(index, said.layer, one.neuron)} />
     <p class="card-line"><b>${one.neuron}</b><span class="card-value" title="Gradient times activation">${number(one.contribution)}</span></p>
-  </li>`)}</ul></div>`;
+    <${Category} of=${one} /></li>`)}</ul></div>`;

@@ -6,7 +6,7 @@ import { tellingLayer, tilesOf, to } from '../lib/names.js';
 import { change } from '../lib/route.js';
 import { Choice } from './controls.js';
 import { html, useState } from './html.js';
-import { Tiles } from './neuron-card.js';
+import { called, Tiles } from './neuron-card.js';
 import { useShowable } from './picture.js';
 import { Failure, Loading } from './states.js';
 
@@ -77,7 +77,7 @@ function List({ index, data, items, shown, pinned, onLook, onPin }) {
   return html`<ul class="firing" onMouseLeave=${() => onLook(null)}>${items.map((one) => html`<li key=${one.neuron}
     onMouseEnter=${() => onLook(one.neuron)} onFocusIn=${() => onLook(one.neuron)} data-pinned=${one === shown ? '' : null}>
     <div class="firing-line">
-      <a href=${to.neuron(index, data.layer, one.neuron)}>Neuron <b>${one.neuron}</b></a>
+      <a href=${to.neuron(index, data.layer, one.neuron)}>Neuron <b>${one.neuron}</b>${called(one) && ` ${called(one)}`}</a>
       <span title="Gradient times activation, summed over its map: an estimate">${signed(one.contribution)}</span>
       <span class="quiet" title="The exact change when it alone is silenced">without it ${signed(one.effect)}</span>
       <button class="button small" aria-pressed=${one.neuron === pinned} onClick=${() => onPin(one.neuron === pinned ? null : one.neuron)}

@@ -22,6 +22,7 @@ const VIEWS = {
   index: () => import('./index.js').then((module) => module.IndexView),
   jobs: () => import('./jobs.js').then((module) => module.JobsView),
   layer: () => import('./layer.js').then((module) => module.LayerView),
+  lists: () => import('./lists.js').then((module) => module.ListsView),
   lookup: () => import('./lookup.js').then((module) => module.LookupView),
   neuron: () => import('./neuron.js').then((module) => module.NeuronView),
   mistakes: () => import('./mistakes.js').then((module) => module.MistakesView),
@@ -34,7 +35,7 @@ const VIEWS = {
 /** Views of an index that have no parts. */
 const ALONE = ['mistakes', 'what-if', 'importance', 'why', 'concept'];
 /** Views of all indexes; an index of such a name has its other views only. */
-const OF_ALL = ['compare', 'jobs', 'trend'];
+const OF_ALL = ['compare', 'jobs', 'lists', 'trend'];
 
 const found = (view, place, crumbs, props = {}) => ({ view, place, crumbs, props });
 
@@ -44,6 +45,7 @@ function resolve([index, kind, name, part, number, ...more]) {
   if (index === 'compare' && kind === undefined) return found('compare', 'compare', [['Compare', to.compare()]]);
   if (index === 'trend' && kind === undefined) return found('trend', 'compare', [['Compare', to.compare()], ['Trend', to.trend([])]]);
   if (index === 'jobs' && kind === undefined) return found('jobs', 'jobs', [['Jobs', to.jobs()]]);
+  if (index === 'lists' && kind === undefined) return found('lists', 'lists', [['Lists', to.lists()]]);
   const extra = more.length > 0 || (kind !== 'layers' && part !== undefined) || (ALONE.includes(kind) && name !== undefined);
   if (extra) return null;
   if (kind === undefined) return found('index', 'layers', []);

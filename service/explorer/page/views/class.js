@@ -8,6 +8,7 @@ import { change } from '../lib/route.js';
 import { Bars } from '../parts/charts.js';
 import { Choice } from '../parts/controls.js';
 import { html } from '../parts/html.js';
+import { Note } from '../parts/note.js';
 import { Neurons } from '../parts/pair.js';
 import { Failure, Loading } from '../parts/states.js';
 import { ImageCard } from './images.js';
@@ -34,7 +35,7 @@ export function ClassView({ index, name, query }) {
         <h2><a href=${to.images(index, { class: name })}>Its images</a></h2>
         <ul class="patches patches-small">${images.items.map((image) => html`<${ImageCard} key=${image.image} index=${index} image=${image} />`)}</ul>
       </section>
-      <aside class="split-side"><h2>Similar classes</h2>
+      <aside class="split-side"><${Note} index=${index} about=${{ class: name }} /><h2>Similar classes</h2>
         ${known.data && html`<${Bars} label="Likeness to other classes" rows=${known.data.like.slice(0, 12).map((one) => ({
           key: one.class, label: one.class, value: Math.max(0, one.likeness), text: one.likeness.toFixed(2),
           link: to.classes(index, { layer, a: name, b: one.class }),

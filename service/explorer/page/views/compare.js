@@ -8,7 +8,7 @@ import { change } from '../lib/route.js';
 import { StateBar } from '../parts/charts.js';
 import { Choice, Switch } from '../parts/controls.js';
 import { html } from '../parts/html.js';
-import { DeadTiles, State, Tiles } from '../parts/neuron-card.js';
+import { Category, DeadTiles, State, Tiles } from '../parts/neuron-card.js';
 import { Empty, Failure, Loading, More } from '../parts/states.js';
 
 const PAGE = 24;
@@ -81,12 +81,13 @@ function moved(words, neurons, index, layer) {
 }
 
 const Match = ({ data, row }) => html`<li class="match">
-  <${Side} index=${data.a.index} layer=${data.a.layer} neuron=${row.neuron} about=${row.a} />
+  <${Side} index=${data.a.index} layer=${data.a.layer} neuron=${row.neuron} name=${row.name} about=${row.a} />
   <p class="match-r">${row.match ? html`r ${number(row.match.correlation)}` : 'no match'}</p>
-  ${row.match && html`<${Side} index=${data.b.index} layer=${data.b.layer} neuron=${row.match.neuron} about=${row.match} />`}</li>`;
+  ${row.match && html`<${Side} index=${data.b.index} layer=${data.b.layer} neuron=${row.match.neuron} name=${row.match.name} about=${row.match} />`}</li>`;
 
-const Side = ({ index, layer, neuron, about }) => html`<div>
+const Side = ({ index, layer, neuron, name, about }) => html`<div>
   ${about.state === 'dead' ? html`<${DeadTiles} link=${to.neuron(index, layer, neuron)} />`
     : html`<${Tiles} src=${tilesOf(index, layer, neuron)} layer=${`${layer} in ${index}`} neuron=${neuron} columns=${2} rows=${2}
       link=${to.neuron(index, layer, neuron)} />`}
-  <p class="card-line"><b>${neuron}</b><${State} state=${about.state} /></p><p class="card-class">${about.best_class ?? ' '}</p></div>`;
+  <p class="card-line"><b>${neuron}</b><${State} state=${about.state} /></p>${name ? html`<${Category} of=${{ name }} />`
+    : html`<p class="card-class">${about.best_class ?? ' '}</p>`}</div>`;

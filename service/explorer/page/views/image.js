@@ -9,6 +9,7 @@ import { indexedSource } from '../lib/sources.js';
 import { Answer } from '../parts/answer.js';
 import { Change } from '../parts/change.js';
 import { html, useMemo } from '../parts/html.js';
+import { Note } from '../parts/note.js';
 import { Failure, Loading } from '../parts/states.js';
 import { Why } from '../parts/why.js';
 import { Workbench } from '../parts/workbench.js';
@@ -42,5 +43,6 @@ export function ImageView({ index, image, query }) {
     <${Change} key=${data.image} index=${index} layers=${layers.data.layers} said=${said.data} source=${source} id=${query.get('made')}
       onChange=${(made) => change({ made })} />
     <${Workbench} index=${index} layers=${layers.data.layers} source=${source} image=${picture} query=${query} said=${said.data}
-      layer=${query.get('layer') ?? tellingLayer(layers.data.layers)} />`;
+      layer=${query.get('layer') ?? tellingLayer(layers.data.layers)} />
+    <${Note} index=${index} about=${{ image: data.image }} />`;
 }

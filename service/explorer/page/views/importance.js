@@ -54,7 +54,7 @@ function Result({ index, layer, url }) {
     <div class="table-frame" tabindex="0" role="region" aria-label="Importance of neurons"><table>
       <thead><tr><th>neuron</th><th>accuracy</th><th>own output</th><th>answers changed</th><th><span class="unseen">try</span></th></tr></thead>
       <tbody>${data.neurons.slice(0, SHOWN).map((one) => html`<tr key=${one.neuron}>
-        <th scope="row"><a href=${to.neuron(index, layer, one.neuron)}>${one.neuron}</a></th>
+        <th scope="row"><a href=${to.neuron(index, layer, one.neuron)}>${one.neuron}${one.name && ` ${one.name}`}</a></th>
         <td>${withError(100 * one.accuracy, one.accuracy_error === null ? null : 100 * one.accuracy_error, ' points')}</td>
         <td>${withError(one.own_output, one.own_output_error)}</td><td>${count(one.changed)}</td>
         <td><a href=${to.whatIf(index, { layer, edits: editsText([{ neuron: one.neuron, how: 'silence', value: null }]) })}>what if</a></td></tr>`)}</tbody>

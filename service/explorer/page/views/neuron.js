@@ -9,7 +9,8 @@ import { Bars, Histogram } from '../parts/charts.js';
 import { Choice, classOptions, Segmented, Switch } from '../parts/controls.js';
 import { html } from '../parts/html.js';
 import { Made } from '../parts/made.js';
-import { Category, State, Tiles } from '../parts/neuron-card.js';
+import { Category, State, Tiles, called } from '../parts/neuron-card.js';
+import { Note } from '../parts/note.js';
 import { PatchCard, PatchWaiting, VIEWS } from '../parts/patch-card.js';
 import { Empty, Failure, Loading, More } from '../parts/states.js';
 
@@ -24,7 +25,7 @@ export function NeuronView({ index, layer, neuron, query }) {
   const data = about.data;
   return html`
     <header class="title neuron-title">
-      <div><h1>Neuron ${neuron}${data.category && ` ${data.category}`} <small>of <a href=${to.layer(index, layer)}>${layer}</a></small></h1>
+      <div><h1>Neuron ${neuron}${called(data) && ` ${called(data)}`} <small>${data.name && data.category && `${data.category} `}of <a href=${to.layer(index, layer)}>${layer}</a></small></h1>
         <p><${State} state=${data.state} /> ${headline(data)}</p></div>
       <nav class="beside" aria-label="Neighbouring neurons">
         <a class="button" href=${to.whatIf(index, { layer, edits: `${neuron}:silence` })}>What if it were silent?</a>
@@ -36,7 +37,8 @@ export function NeuronView({ index, layer, neuron, query }) {
     <div class="split">
       <section class="split-main" aria-label="Top patches"><${Patches} index=${index} data=${data} query=${query}
         effective=${of?.effective_field} /></section>
-      <aside class="split-side"><${About} index=${index} data=${data} query=${query} /></aside>
+      <aside class="split-side"><${Note} index=${index} about=${{ layer, neuron }} onChange=${about.retry} />
+        <${About} index=${index} data=${data} query=${query} /></aside>
     </div>`;
 }
 

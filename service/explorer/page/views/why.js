@@ -8,7 +8,7 @@ import { change } from '../lib/route.js';
 import { Choice } from '../parts/controls.js';
 import { html } from '../parts/html.js';
 import { JobStatus } from '../parts/job.js';
-import { Tiles } from '../parts/neuron-card.js';
+import { called, Tiles } from '../parts/neuron-card.js';
 import { Empty, Failure, Loading } from '../parts/states.js';
 
 const EACH = 8;
@@ -109,7 +109,7 @@ function List({ index, data, items }) {
   if (!items.length) return html`<p class="quiet">None.</p>`;
   return html`<ul class="firing">${items.map((one) => html`<li key=${one.neuron}>
     <div class="firing-line">
-      <a href=${to.neuron(index, data.layer, one.neuron)}>Neuron <b>${one.neuron}</b></a>
+      <a href=${to.neuron(index, data.layer, one.neuron)}>Neuron <b>${one.neuron}</b>${called(one) && ` ${called(one)}`}</a>
       <span title="Gradient times activation, summed over its map: an estimate">${signed(one.contribution, one.contribution_error)}</span>
       <span class="quiet" title="The exact change when it alone is silenced">without it ${signed(one.effect, one.effect_error)}</span></div>
     <${Tiles} src=${tilesOf(index, data.layer, one.neuron)} layer=${data.layer} neuron=${one.neuron} columns=${6} rows=${1}

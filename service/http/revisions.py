@@ -1,0 +1,43 @@
+"""Revisions of what people write: the ETag of a note is the number of its revision, and a change names the one seen."""
+
+import re
+from typing import Final
+
+from flask import Request, Response
+from werkzeug.http import quote_etag
+
+from service.errors import RevisionMissing, RevisionReplaced
+from service.http import etags
+
+# A proxy that compresses makes strong tags weak; a revision is the same in every coding.
+_REVISION: Final = re.compile(r'(?:W/)?"([0-9]{1,15})"')
+
+
+def seen_revision(request: Request) -> int | None:
+    """The revision that ``If-Match`` names; None for ``*``, whatever is there.
+
+    Raises
+    ------
+    RevisionMissing
+    RevisionReplaced
+        It names no revision of a note.
+    """
+    given = request.headers.get("If-Match", "").strip()
+    if not given:
+        raise RevisionMissing('send If-Match with the ETag that you have seen, such as "3", or "0" for what is new')
+    if given == "*":
+        return None
+    revision = _REVISION.fullmatch(given)
+    if revision is None:
+        raise RevisionReplaced('If-Match must be the ETag of this, such as "3", or *')
+    return int(revision[1])
+
+
+def finish(request: Request, response: Response, revision: int) -> Response:
+    """Tag an answer with its revision, or say that the client has it."""
+    etag = str(revision)
+    headers = {"ETag": quote_etag(etag), "Cache-Control": etags.REVALIDATE}
+    if request.method in ("GET", "HEAD") and (request.if_none_match.star_tag or etags.known(request, etag)):
+        return Response(status=304, headers=headers)
+    response.headers.update(headers)
+    return response

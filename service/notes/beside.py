@@ -1,0 +1,52 @@
+"""Names beside the numbers of neurons, in whatever is answered."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from indexer.query.index import Index
+from service.notes.store import Notes
+from service.notes.subjects import layer_key
+
+OfLayers = Mapping[str, Mapping[int, str]]
+"""Names by the layer's name in an index, and neuron."""
+
+
+def names_in(notes: Notes, index: Index, named: int) -> OfLayers:
+    """The names of an index's neurons; ``named`` is what `Notes.named` gave for this question."""
+    configuration = index.manifest.configuration
+    known = notes.names(configuration.weights_digest, named)
+    if not known:
+        return {}
+    by_layer = ((layer.name, known.get(layer_key(layer))) for layer in configuration.layers)
+    return {name: names for name, names in by_layer if names}
+
+
+def put_names(answer: Any, names: OfLayers, layer: str | None = None) -> None:
+    """Give every object of an answer that has a neuron's number and links also the neuron's name, where it has one.
+
+    Its layer is its own ``layer``, or that of the object around it.
+    """
+    if isinstance(answer, list):
+        for item in answer:
+            put_names(item, names, layer)
+    elif isinstance(answer, dict):
+        own = answer.get("layer")
+        layer = own if isinstance(own, str) else layer
+        if layer is not None and "neuron" in answer and "links" in answer:
+            name = names.get(layer, {}).get(answer["neuron"])
+            if name is not None:
+                answer["name"] = name
+        for value in answer.values():
+            if type(value) in (list, dict):
+                put_names(value, names, layer)
+
+
+def put_names_of_pairs(comparison: Any, names: Sequence[OfLayers]) -> None:
+    """As `put_names`, in a comparison of a layer of one index, ``a``, with one of another, ``b``."""
+    if not isinstance(comparison, dict) or "a" not in comparison or len(names) != 2:
+        return
+    own, other = (of_index.get(comparison[side]["layer"], {}) for side, of_index in zip("ab", names, strict=True))
+    for item in comparison["items"]:
+        for neuron, known in ((item, own), (item["match"], other)):
+            if neuron is not None and neuron["neuron"] in known:
+                neuron["name"] = known[neuron["neuron"]]
