@@ -47,7 +47,7 @@ def serious_findings(page: Page, *rules: str) -> list[str]:
 
 
 def test_axe_finds_nothing_serious(browser: Browser, address: str) -> None:
-    with visiting(browser, address, color_scheme="light", reduced_motion="reduce", **DESKTOP) as visit:
+    with visiting(browser, address, color_scheme="light", **DESKTOP) as visit:
         for fragment, heading in VIEWS.items():
             settle(visit.open(fragment), heading)
             assert serious_findings(visit.page) == [], fragment
@@ -57,7 +57,7 @@ def test_axe_finds_nothing_serious(browser: Browser, address: str) -> None:
 
 
 def test_fits_a_phone(browser: Browser, address: str) -> None:
-    with visiting(browser, address, reduced_motion="reduce", **PHONE) as visit:
+    with visiting(browser, address, **PHONE) as visit:
         for fragment, heading in VIEWS.items():
             settle(visit.open(fragment), heading)
             assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"], fragment
