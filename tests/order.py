@@ -14,8 +14,8 @@ LONGEST = (
     "explorer", "test_distributed", "test_processes", "test_generated_requests", "test_hostile_files", "test_jobs",
     "test_answers", "test_unitscope", "test_output", "test_benchmarks", "test_load", "test_passes", "test_faults",
     "test_nearest", "test_receptive_field_models", "test_vectors", "test_remote", "test_dictionaries", "test_layers",
-    "test_jobs_processes", "test_codes", "test_mistakes", "test_hostile_requests", "test_kill", "test_models", "test_layouts",
-    "test_descriptors", "test_catalog", "test_attribution", "test_precision", "test_receptive_field",
+    "test_jobs_processes", "test_codes", "test_mistakes", "test_hostile_requests", "test_kill", "test_models",
+    "test_layouts", "test_descriptors", "test_catalog", "test_attribution", "test_precision", "test_receptive_field",
     "test_receptive_field_torchlens", "test_relabel", "test_write_shards",
 )  # fmt: skip
 """By the seconds of CPU that each takes, its processes included; all others take less than 12.
