@@ -38,7 +38,7 @@ def write(page: Page, **fields: str) -> None:
 
 
 def test_a_neuron_is_named_and_the_name_taken_back(browser: Browser, written: str) -> None:
-    with visiting(browser, written, reduced_motion="reduce", **DESKTOP) as visit:
+    with visiting(browser, written, **DESKTOP) as visit:
         page = visit.open(NEURON)
         write(page, Name="soft edges", Note="from the *left*", Tags="edges, soft")
         title = page.get_by_role("heading", level=1)
@@ -76,7 +76,7 @@ def test_who_comes_second_is_told_and_keeps_the_text(browser: Browser, written: 
 @pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_names_are_found_by_the_box_that_a_key_leads_to(browser: Browser, written: str, device: dict[str, Any]) -> None:
     put(written, f"indexes/small/note?layer={LAYER}&neuron=9", {"name": "teal walls", "text": "also curtains"})
-    with visiting(browser, written, reduced_motion="reduce", **device) as visit:
+    with visiting(browser, written, **device) as visit:
         page = visit.open("#/small/images")
         expect(page.get_by_role("heading", name="Images")).to_be_visible()
         page.keyboard.press("/")
@@ -103,7 +103,7 @@ def test_names_stand_on_the_wall(browser: Browser, written: str) -> None:
 
 
 def test_a_list_is_filled_put_in_order_and_emptied(browser: Browser, written: str) -> None:
-    with visiting(browser, written, reduced_motion="reduce", **DESKTOP) as visit:
+    with visiting(browser, written, **DESKTOP) as visit:
         for fragment, remark in ((f"#/small/layers/{LAYER}/neurons/7", "one"), ("#/small/classes/birds", "two")):
             page = visit.open(fragment)
             page.get_by_role("button", name="Add to a list").click()
