@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from indexer.defaults import OUTPUT_KINDS
+from indexer.defaults import MOST_SCORE_PATCHES, OUTPUT_KINDS, SCORE_POOLS
 
 _COUNT: Final = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
 _TEXT: Final = {"type": "string", "maxLength": 4096}
@@ -118,6 +118,14 @@ SCHEMA: Final = _or_with(
         by_order={"type": "boolean"},
     )
     | {"additionalProperties": False},
+    scores={
+        "type": "object",
+        "maxProperties": 10_000,
+        "additionalProperties": _object(
+            by=_TEXT, patches={**_COUNT, "minimum": 2, "maximum": MOST_SCORE_PATCHES}, pool={"enum": list(SCORE_POOLS)}
+        )
+        | {"additionalProperties": False},
+    },
 )
 _VALIDATOR: Final = jsonschema_rs.Draft202012Validator(SCHEMA, mask="the value")
 
