@@ -33,9 +33,8 @@ def run(options: argparse.Namespace) -> int:
             options.index, options.layer, options.by, patches=options.patches, pool=options.pool, reporter=bar.reporter
         )
     with open(options.index) as index:
-        print(
-            f"{options.index}: generation {manifest.generation}; {_line(options.layer, index.layer(options.layer).scored())}"
-        )
+        line = _line(options.layer, index.layer(options.layer).scored())
+        print(f"{options.index}: generation {manifest.generation}; {line}")
     return 0
 
 
@@ -48,7 +47,7 @@ def _line(layer: str, scores: "Scores") -> str:
         return f"{layer}: no neuron is positive on two images, so none has scores"
     mixed = np.nanmedian(scores.polysemanticity)
     return (
-        f"{layer} by {scores.recipe.by}: clarity {np.median(known):.3f} (median of {len(known)} neurons; two patches of "
-        f"different neurons: {scores.between:.3f}), polysemanticity {mixed:.3f}, redundancy "
+        f"{layer} by {scores.recipe.by}: clarity {np.median(known):.3f} (median of {len(known)} neurons; two patches "
+        f"of different neurons: {scores.between:.3f}), polysemanticity {mixed:.3f}, redundancy "
         f"{np.nanmedian(scores.redundancy):.3f}"
     )

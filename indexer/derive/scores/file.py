@@ -4,7 +4,7 @@
 
     clarity, polysemanticity, redundancy (C,) float64     NaN where there are too few patches
     nearest (C,) int32                                    the neuron that is nearest, -1 for none
-    groups (C, P) int8                                    group of each top patch, 0 or 1; -1 where there are fewer patches
+    groups (C, P) int8                                    group of each top patch, 0 or 1; -1 where there are fewer
     group_clarity (C, 2) float64                          clarity of each group alone, NaN for fewer than two patches
     between (1,) float64                                  the mean cosine of two patches of different neurons
 """
@@ -26,6 +26,7 @@ KIND: Final = "unitscope scores"
 VERSION: Final = 1
 FIRST: Final = "scores"
 """The first word of the files' keys in `Manifest.derived`."""
+_LARGEST: Final = 2.0
 SCORES: Final = ("clarity", "polysemanticity", "redundancy")
 
 
@@ -90,9 +91,13 @@ def read_scores(index: Location, file: str, layer: LayerInfo, recipe: ScoreRecip
         if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != kind:
             raise DamagedFile(file, f"does not hold {name} of its layer")
     own = {name: arrays[name] for name in shapes}
+    for name in (*SCORES, "group_clarity", "between"):
+        if not bool((np.isnan(own[name]) | (np.abs(own[name]) <= _LARGEST)).all()):
+            raise DamagedFile(file, f"holds numbers that {name} cannot be")
     if not _within(own["nearest"], layer.channels) or not _within(own["groups"], GROUPS):
         raise DamagedFile(file, "names neurons or groups that there are not")
-    return Scores(recipe, **{**own, "between": float(own["between"][0])})
+    between = float(own.pop("between")[0])
+    return Scores(recipe, between=between, **own)
 
 
 def _within(numbers: np.ndarray, end: int) -> bool:

@@ -37,7 +37,7 @@ def clarity(vectors: np.ndarray) -> float:
 
 
 def split(vectors: np.ndarray) -> np.ndarray:
-    """Two groups of vectors (n, D), by k-means: for each vector 0 or 1, with 0 for the first; all 0 if all are equal."""
+    """Two groups of vectors (n, D), by k-means: 0 or 1 for each vector, 0 for the first; all 0 if all are equal."""
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     products = centred @ centred.T
     lengths = np.diagonal(products)
@@ -48,7 +48,8 @@ def split(vectors: np.ndarray) -> np.ndarray:
     second = _settled(products, second.reshape(-1, len(vectors)))
     held = _held_together(products, second)
     best = second[int((held >= held.max() - 1e-9 * max(1.0, abs(held.max()))).argmax())]
-    return (best != best[0]).astype(np.int8)
+    groups: np.ndarray = (best != best[0]).astype(np.int8)
+    return groups
 
 
 def polysemanticity(vectors: np.ndarray, groups: np.ndarray) -> float:
@@ -57,9 +58,11 @@ def polysemanticity(vectors: np.ndarray, groups: np.ndarray) -> float:
         return float("nan")
     vectors = vectors.astype(np.float64)
     if np.bincount(groups, minlength=GROUPS).min() < _FEWEST:
-        return 1 - float((unit(vectors[:_COMPARED]) @ unit(vectors.mean(axis=0))).mean())
-    first, second = (unit(vectors[groups == number].mean(axis=0)) for number in range(GROUPS))
-    return 1 - float(np.clip(first @ second, -1, 1))
+        alike = (unit(vectors[:_COMPARED]) @ unit(vectors.mean(axis=0))).mean()
+    else:
+        first, second = (unit(vectors[groups == number].mean(axis=0)) for number in range(GROUPS))
+        alike = first @ second
+    return 1 - float(np.clip(alike, -1, 1))
 
 
 def redundancy(means: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +128,7 @@ def _settled(products: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _held_together(products: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """For each split (S, n), what k-means makes large: the sum over groups of the squared length of the sum, by count."""
+    """For each split (S, n), what k-means makes large: of each group the squared length of its sum, by its count."""
     total = np.zeros(len(second))
     for members in (~second, second):
         members = members.astype(np.float64)

@@ -37,7 +37,8 @@ class PatchVectors:
         """The vector (D,) float32 of the patch of a cell, y * W + x; ``maps`` (D, H, W) are the other layer's."""
         y, x = divmod(cell, self._width)
         part = maps[:, self._rows[y]][:, :, self._columns[x]]
-        return part.astype(np.float32).mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
+        vector: np.ndarray = part.astype(np.float32).mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
+        return vector
 
 
 def _cells_within(own: AxisField | None, axis: AxisField | None, cells: int, of: int, length: int) -> list[np.ndarray]:
