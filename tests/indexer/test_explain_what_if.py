@@ -21,6 +21,7 @@ from indexer.explain.what_if import Changed, WhatIf, what_if
 from indexer.explain.why import why
 from indexer.jobs.build import build
 from indexer.jobs.dictionary import learn_into
+from indexer.jobs.layers import drop_layers
 from indexer.network.encoding.files import read_dictionary
 from indexer.network.forward import Network
 from indexer.query.index import Index
@@ -287,8 +288,21 @@ def test_an_atom_that_is_silenced_is_its_part_taken_off(tmp_path: Path, photos: 
         assert kept.way == "from kept maps of a"
         assert kept.rounding_after.largest < 1e-2
         assert what_if(index, case.network, "a~few", []).changed == []
-        with pytest.raises(InvalidRequest, match="layer must be one of a, b, head, not 'a~few'"):
-            why(index, case.network, case.ids[0], "a~few")
+        said = why(index, case.network, case.ids[0], "a~few").as_dict()
+        assert said["neurons"] == 5
+        alone = {each["neuron"]: each["effect"] for each in (*said["up"], *said["down"])}
+        assert alone
+        found = importance(index, case.network, "a~few", images=4)
+        assert (found.way, len(found.neurons)) == ("from kept maps of a", 5)
+        for each in found.neurons:
+            own = what_if(index, case.network, "a~few", [Edit(each.neuron)])
+            changed = {one.image for one in own.changed} & set(found.image_ids)
+            assert each.changed == len(changed)
+        group = why_group(index, case.network, "a~few", class_="1", sample=2)
+        assert group.as_dict()["neurons"] == 5
+    drop_layers(path, ["a"])
+    with indexer.open(path) as index, pytest.raises(InvalidRequest, match="python -m indexer add-layers INDEX a"):
+        why(index, index.network(), case.ids[0], "a~few")
 
 
 def test_originals_that_are_gone_are_named_where_they_are_needed(tmp_path: Path) -> None:
