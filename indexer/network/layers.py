@@ -41,9 +41,9 @@ def check_layers(model: nn.Module, layers: Sequence[str]) -> None:
 
 
 def whole_outputs(model: nn.Module, layers: Iterable[str]) -> list[str]:
-    """Those of some layers that are all that a module returns; the others are parts of it, or made of it."""
+    """Those of some layers that are all that a call of a module returns; the others are parts of it, or made of it."""
     names = {name for name, _ in model.named_modules()}
-    return [layer for layer in layers if layer in names]
+    return [layer for layer in layers if (place := place_of(layer, names)) is not None and not place.key]
 
 
 def _check_files(layers: Sequence[str]) -> None:

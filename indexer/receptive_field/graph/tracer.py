@@ -236,7 +236,8 @@ def rest_of_key(tracer: LayerTracer, layer: str) -> str:
 def _found(tracer: LayerTracer, layer: str) -> Iterator[tuple[fx.Node | None, str]]:
     place = place_of(layer, tracer.returned)
     if place is not None:
-        result = tracer.returned[place.module][0]
+        results = tracer.returned[place.module]
+        result = results[place.call or 0] if (place.call or 0) < len(results) else None
         found, rest = located(result, place.key) if place.key else (result, "")
         yield found.node if isinstance(found, fx.Proxy) else None, rest
 
