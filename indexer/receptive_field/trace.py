@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from indexer.errors import InvalidRequest, UnitscopeError
+from indexer.images.input_size import InputSize, channels_of
 from indexer.receptive_field.field import LayerTrace, ReceptiveField
 from indexer.receptive_field.flow.dims import role_of
 from indexer.receptive_field.flow.flow import Flow
@@ -52,12 +53,12 @@ def trace_layers(
     Parameters
     ----------
     model : nn.Module
-        Maps images (N, 3, height, width) to anything. It is neither changed nor run; copies of it are.
+        Maps images (N, channels, height, width) to anything. It is neither changed nor run; copies of it are.
     layers : sequence of str
         Names as in `named_modules()`, or of parts (`parts`). A layer's output is what its module returns in evaluation
         mode, or that part of it.
     input_size : (int, int)
-        Height and width of the input in pixels.
+        Height and width of the input in pixels; of three channels, unless it is an `InputSize` that says otherwise.
     layouts : mapping of str to Layout, optional
         Layers' dimensions, as a person says them.
 
@@ -97,7 +98,7 @@ def _traced(
 ) -> tuple[dict[str, LayerTrace], set[str]]:
     """The traces as the graph gives them, and the layers that are known to run once."""
     root = weightless(model)
-    image = image_value(*size, floating_dtype(model))
+    image = image_value(size, floating_dtype(model))
     tracer = LayerTracer(image.tensor)
     failure, certain = None, {layer for layer in layers if not _is_hidden(root, layer)}
     try:
@@ -212,7 +213,7 @@ def _checked_size(input_size: Sequence[int]) -> tuple[int, int]:
     values = tuple(input_size)
     if len(values) != 2 or not all(isinstance(value, int) and value > 0 for value in values):
         raise InvalidRequest(f"input_size is {input_size!r}; it must be height and width, two whole numbers above 0")
-    return values[0], values[1]
+    return InputSize(values[0], values[1], channels_of(input_size))
 
 
 def _check_names(model: nn.Module, layers: Sequence[str]) -> None:

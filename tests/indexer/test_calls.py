@@ -204,7 +204,9 @@ def test_a_build_keeps_each_call(tmp_path: Path) -> None:
     with indexer.open(tmp_path / "index") as index:
         module, image = index.network().model.module, index.image(0)
         pixels = index.manifest.configuration.preprocessing.pixels(index.picture(image))
-        batch = index.manifest.configuration.preprocessing.normalise(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None])
+        batch = index.manifest.configuration.preprocessing.normalise(
+            torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+        )
         for call, maps in enumerate(returned(module, "act", batch)):
             kept = index.activation_maps(0, f"act:call{call}")
             np.testing.assert_allclose(kept, maps[0].numpy(), rtol=1e-3, atol=1e-4)

@@ -148,7 +148,8 @@ class NMFEncoder(Encoder):
             following = (1 + (1 + 4 * momentum**2).sqrt()) / 2
             ahead = moved + (momentum - 1) / following * (moved - weights)
             weights, momentum = moved, following
-        return weights / self._lengths
+        found: torch.Tensor = weights / self._lengths
+        return found
 
     def driven(self, vectors: torch.Tensor) -> torch.Tensor:
         return vectors @ self.atoms.T

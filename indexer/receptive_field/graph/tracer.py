@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from indexer.images.input_size import channels_of
 from indexer.receptive_field.flow.masks import mark_mask
 from indexer.receptive_field.graph.copies import is_ours, is_torchs, plain_copy, weightless
 from indexer.receptive_field.parts import located, place_of
@@ -192,7 +193,9 @@ class LayerTracer(fx.Tracer):
 
 def traced(model: nn.Module, input_size: tuple[int, int], images: int = 1) -> LayerTracer | None:
     """A tracer that has followed a model, given so many images of this height and width; None where torch.fx cannot."""
-    tracer = LayerTracer(torch.empty(images, 3, *input_size, dtype=floating_dtype(model), device="meta"))
+    tracer = LayerTracer(
+        torch.empty(images, channels_of(input_size), *input_size, dtype=floating_dtype(model), device="meta")
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from indexer.errors import InvalidRequest
+from indexer.images.input_size import channels_of
 from indexer.receptive_field.graph.copies import plain_copy
 from indexer.receptive_field.graph.tracer import floating_dtype
 from indexer.receptive_field.parts import Place, place_in
@@ -75,7 +76,7 @@ class Runner:
     def noise(self, count: int, seed: int) -> torch.Tensor:
         """Images (count, 3, height, width) of normal noise."""
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(count, 3, *self.size, generator=generator, dtype=self.dtype)
+        return torch.randn(count, channels_of(self.size), *self.size, generator=generator, dtype=self.dtype)
 
     def _keep(self, layer: str, place: Place, outputs: list[Any]) -> Any:
         def hook(module: nn.Module, args: Any, returned: Any) -> None:
