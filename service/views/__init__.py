@@ -6,30 +6,11 @@ from typing import Any, Final
 from service import handlers
 from service.handlers import Handler, Services
 from service.http.contract import Operation
-from service.views import (
-    answers,
-    cells,
-    classes,
-    concepts,
-    figures,
-    find,
-    frontpage,
-    images,
-    indexes,
-    job_results,
-    jobs,
-    layers,
-    learning,
-    lists,
-    lookup,
-    made,
-    notes,
-    operations,
-    pictured,
-    points,
-    search,
-    why,
-)
+from service.views import cells, classes, figures, frontpage, images, indexes, layers, operations, points
+from service.views.jobs import explaining, made, pictured, results, served
+from service.views.learning import answers, reports, why
+from service.views.notes import find, lists, notes
+from service.views.search import concepts, direction, lookup
 
 MakeHandler = Callable[[Operation, Callable[..., Any], Services], Handler]
 
@@ -43,17 +24,17 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         operations.get_contract,
         operations.get_reference,
         indexes.list_indexes,
-        jobs.list_jobs,
-        jobs.get_job,
-        jobs.delete_job,
-        jobs.start_what_if,
-        jobs.start_importance,
-        jobs.start_why,
-        jobs.start_upload_why,
-        job_results.get_job_result,
-        job_results.list_changed,
-        job_results.get_importance,
-        job_results.get_group_why,
+        served.list_jobs,
+        served.get_job,
+        served.delete_job,
+        explaining.start_what_if,
+        explaining.start_importance,
+        explaining.start_why,
+        explaining.start_upload_why,
+        results.get_job_result,
+        results.list_changed,
+        results.get_importance,
+        results.get_group_why,
         made.start_make,
         pictured.start_fool,
         pictured.start_upload_fool,
@@ -98,18 +79,18 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         cells.list_similar,
         classes.list_classes,
         classes.get_class,
-        learning.list_correlated,
-        learning.list_layer_classes,
-        learning.get_layer_class,
-        learning.get_pair,
-        learning.get_likeness,
-        learning.get_confusion,
-        learning.get_report,
+        reports.list_correlated,
+        reports.list_layer_classes,
+        reports.get_layer_class,
+        reports.get_pair,
+        reports.get_likeness,
+        reports.get_confusion,
+        reports.get_report,
     ),
     handlers.across: (
-        learning.compare_indexes,
-        learning.get_trend,
-        learning.draw_trend,
+        reports.compare_indexes,
+        reports.get_trend,
+        reports.draw_trend,
     ),
     handlers.picture: (
         images.get_image_file,
@@ -124,7 +105,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
     handlers.ask: (
         lookup.lookup_image,
         why.lookup_why,
-        search.search_direction,
+        direction.search_direction,
         concepts.find_concept,
         concepts.lookup_concept,
         points.lookup_point,

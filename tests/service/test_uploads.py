@@ -215,7 +215,7 @@ def test_an_upload_is_read_again_where_its_generation_is_replaced(
             raise DamagedFile("shards/000000.h5", "is gone")
         return look_up(index, *arguments, **options)
 
-    monkeypatch.setattr("service.views.lookup.look_up", replaced)
+    monkeypatch.setattr("service.views.search.lookup.look_up", replaced)
     data = encoded(PHOTO, "PNG")
     body = {"image": (io.BytesIO(data), "a.png")} if in_a_form else data
     content_type = "multipart/form-data" if in_a_form else "image/png"

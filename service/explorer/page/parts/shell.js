@@ -2,7 +2,7 @@
 
 import { absolute, watchCalls } from '../lib/api.js';
 import { to } from '../lib/names.js';
-import { html, useEffect, useState } from './html.js';
+import { html, useEffect, useRef, useState } from './html.js';
 import { Chooser } from './drop.js';
 import { Find } from './find.js';
 import { Toast, copy } from './toast.js';
@@ -14,6 +14,8 @@ const skip = (event) => {
 
 /** `crumbs` are [label, href]; `place` names the entry of the navigation that is current. */
 export function Shell({ index, crumbs, place, children }) {
+  const places = useRef(null);
+  useEffect(() => showCurrent(places.current), [place]);
   const entries = index
     ? [['layers', 'Layers', to.index(index)], ['images', 'Images', to.images(index)],
        ['classes', 'Classes', to.classes(index)], ['mistakes', 'Mistakes', to.mistakes(index)], ['report', 'Report', to.report(index)],
@@ -27,16 +29,21 @@ export function Shell({ index, crumbs, place, children }) {
         ${crumbs.map(([label, link], number) => html`<li key=${link}><a href=${link}
           aria-current=${number === crumbs.length - 1 ? 'page' : null}>${label}</a></li>`)}
       </ol></nav>
-      <nav class="places" aria-label="Views"><ul>
+      <nav class="places" aria-label="Views" ref=${places}><ul>
         ${entries.map(([name, label, link]) => html`<li key=${name}><a href=${link}
           aria-current=${name === place ? 'true' : null}>${label}</a></li>`)}
-        ${index && html`<li><${Find} key=${index} index=${index} /></li>`}
-        ${index && html`<li><${Chooser} index=${index} /></li>`}
       </ul></nav>
+      ${index && html`<div class="tools"><${Find} key=${index} index=${index} /><${Chooser} index=${index} /></div>`}
     </header>
     <main id="main" tabindex="-1">${children}</main>
     <${Calls} />
     <${Toast} />`;
+}
+
+/** On a phone the navigation is one line that scrolls sideways. */
+function showCurrent(places) {
+  const current = places.querySelector('[aria-current]');
+  if (current) places.scrollLeft = current.offsetLeft - places.offsetLeft - 40;
 }
 
 const Mark = () => html`<svg viewBox="0 0 20 20" width="18" height="18" aria-hidden="true">

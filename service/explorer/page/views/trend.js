@@ -30,7 +30,7 @@ function Drawn({ chosen }) {
   if (error) return html`<${Failure} error=${error} retry=${retry} />`;
   if (!data) return html`<${Loading} what="Counting" />`;
   const [columns, rows] = [Math.min(2, data.layers.length), Math.ceil(data.layers.length / 2)];
-  return html`${data.verdict.map((text) => html`<p key=${text}>${text}</p>`)}
+  return html`${data.verdict.map((text) => html`<p class="words" key=${text}>${text}</p>`)}
     <div style=${{ maxWidth: `${WIDE}px` }}><${Picture} src=${`${api.trend()}.svg?${asked}`} ratio=${Math.max(columns * 380, 460) / (rows * 250 + 28)}
       alt=${`Trend over ${chosen.join(', ')}: ${data.verdict.join(' ')}`} /></div>`;
 }

@@ -18,8 +18,8 @@ from service.indexes.generations import OpenGeneration
 from service.jobs.records import Request
 from service.notes.beside import names_in, put_names
 from service.payloads import jobs as payloads
-from service.views.job_results import result_of
-from service.views.jobs import served_job, submit
+from service.views.jobs.results import result_of
+from service.views.jobs.served import served_job, submit
 
 _PNG: Final = "image/png"
 _MAKING: Final = ("make", *payloads.OF_AN_IMAGE, *payloads.OF_AN_UPLOAD)

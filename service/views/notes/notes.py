@@ -19,7 +19,7 @@ from service.notes.store import EDIT
 from service.notes.subjects import DIRECTION, IMAGE, KINDS, LIST, direction_digest
 from service.payloads import notes as payloads
 from service.payloads.links import index_url
-from service.views.subjects import Located, found_again, locate, located
+from service.views.notes.subjects import Located, found_again, locate, located
 
 
 def get_note(services: Services, index: str, **named: Any) -> Response:

@@ -11,7 +11,7 @@ from indexer.query.index import Index
 from service.handlers import Json, Services
 from service.http.current import current_request
 from service.uploads import uploaded_file
-from service.views.jobs import submit
+from service.views.jobs.served import submit
 
 
 def start_fool(

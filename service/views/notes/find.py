@@ -13,7 +13,7 @@ from service.indexes.generations import OpenGeneration
 from service.notes import finding
 from service.notes.records import Note
 from service.notes.subjects import LIST
-from service.views.subjects import found_again
+from service.views.notes.subjects import found_again
 
 TEXT: Final = "text"
 """The grade of what has all the words, in its text or apart."""

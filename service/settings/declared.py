@@ -6,13 +6,15 @@ docs/settings.md lists them.
 
 # ruff: noqa: RUF009 - _setting makes a field
 import argparse
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from service.settings import values
+from service.settings.values import WrongSetting
 
 if TYPE_CHECKING:
     from indexer.store.storage import Location
@@ -21,111 +23,10 @@ PROG = "python -m service"
 ENVIRONMENT_PREFIX = "UNITSCOPE_"
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://\S+")
 """Kubernetes and Docker set the variable NAME_PORT to this form for a service called NAME. It is not a setting."""
-_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
-
-PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
-"""A plain path, which a link may begin with."""
-_HOST = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
-
-
-class WrongSetting(ValueError):
-    """A setting has a value that is not allowed. The message names the setting and the value, and what is allowed."""
 
 
 def _setting(parse: Callable[[str], Any], help_: str, default: Any = MISSING) -> Any:
     return field(default=default, metadata={"parse": parse, "help": help_})
-
-
-def _location(text: str) -> "Location":
-    if "://" not in text:
-        return Path(text)
-    # Here, because the process that starts the others does not need it.
-    from indexer.store.remote import parse_location
-
-    return parse_location(text)
-
-
-_DATABASE = re.compile(r"postgres(ql)?(\+psycopg)?://\S+|(?![a-z+]+://).*", re.DOTALL)
-
-
-def _notes(text: str) -> str:
-    if not _DATABASE.fullmatch(text):
-        scheme = text.partition("://")[0]
-        raise WrongSetting(f"must be a folder, or postgresql://USER@HOST/NAME, not a URL of {scheme}")
-    return text
-
-
-def _number(low: float, high: float, kind: Callable[[str], Any] = int) -> Callable[[str], Any]:
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high:
-            raise WrongSetting(f"must be a number from {low} to {high}, not {text!r}")
-        return value
-
-    return parse
-
-
-def _boolean(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise WrongSetting(f"must be true or false, not {text!r}")
-    return text == "true"
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(part.strip() for part in text.split(",") if part.strip())
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise WrongSetting(f"must be origins such as https://host:port, separated by commas, not {origin!r}")
-    return origins
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    hosts = tuple(part.strip().lower() for part in text.split(",") if part.strip())
-    for host in hosts:
-        if not _HOST.fullmatch(host):
-            raise WrongSetting(f"must be names such as photos.example or *.example, separated by commas, not {host!r}")
-    return hosts
-
-
-def _prefix(text: str) -> str:
-    if not PREFIX.fullmatch(text.rstrip("/")):
-        raise WrongSetting(f"must be a path such as /tools/unitscope, not {text!r}")
-    return text.rstrip("/")
-
-
-def _networks(text: str) -> tuple[str, ...]:
-    from ipaddress import ip_network
-
-    try:
-        return tuple(str(ip_network(part.strip())) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise WrongSetting(
-            f"must be addresses or networks such as 127.0.0.1 or 10.0.0.0/8, separated by commas ({error})"
-        ) from error
-
-
-def _arguments(text: str) -> tuple[tuple[str, str], ...]:
-    from indexer.index.loading import arguments_of
-
-    try:
-        keywords = json.loads(text)
-    except ValueError:
-        keywords = None
-    if not isinstance(keywords, dict):
-        raise WrongSetting(f'must be a JSON object such as {{"num_classes": 10}}, not {text!r}')
-    return arguments_of(keywords)
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise WrongSetting(f"must be one of {', '.join(choices)}, not {text!r}")
-        return text
-
-    return parse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,18 +34,18 @@ class Settings:
     """The settings of the service; see the help of each field."""
 
     directory: "Location" = _setting(
-        _location, "An index, or a folder of indexes, or the URL of either. On the command line it has no flag."
+        values.location, "An index, or a folder of indexes, or the URL of either. On the command line it has no flag."
     )
     host: str = _setting(str, "The address to listen on. Only this machine can reach 127.0.0.1.", "127.0.0.1")
-    port: int = _setting(_number(0, 65535), "The port to listen on; 0 takes a free one.", 8000)
+    port: int = _setting(values.number(0, 65535), "The port to listen on; 0 takes a free one.", 8000)
     images: "Location | None" = _setting(
-        _location, "Where the original images are, if they were moved since they were indexed.", None
+        values.location, "Where the original images are, if they were moved since they were indexed.", None
     )
     model: str | None = _setting(
         str, "The `module:factory` or program file of the network, for an index that was built from one.", None
     )
     model_args: tuple[tuple[str, str], ...] = _setting(
-        _arguments,
+        values.arguments,
         "The arguments of the factory, as a JSON object. An index that was built with others is refused.",
         (),
     )
@@ -152,63 +53,67 @@ class Settings:
         str, "Where the network's weights are, if they were moved since the index was built. Uploads need them.", None
     )
     workers: int | None = _setting(
-        _number(1, 64),
+        values.number(1, 64),
         "How many processes answer requests; by default one for each core, at least 2 and at most 8.",
         None,
     )
-    threads: int = _setting(_number(2, 256), "How many requests a process works on at a time.", 12)
+    threads: int = _setting(values.number(2, 256), "How many requests a process works on at a time.", 12)
     connections: int = _setting(
-        _number(10, 10_000),
+        values.number(10, 10_000),
         "How many connections a process keeps open. For more, it closes those that are idle longest.",
         250,
     )
-    max_upload_bytes: int = _setting(_number(1, 2**31), "The largest upload, in bytes.", 20_000_000)
-    max_pixels: int = _setting(_number(1, 2**31), "The largest upload, in pixels.", 64_000_000)
+    max_upload_bytes: int = _setting(values.number(1, 2**31), "The largest upload, in bytes.", 20_000_000)
+    max_pixels: int = _setting(values.number(1, 2**31), "The largest upload, in pixels.", 64_000_000)
     forward_passes: int = _setting(
-        _number(1, 64),
+        values.number(1, 64),
         "How many processes run the network. Each works on one upload at a time and takes 1 GB of memory.",
         1,
     )
     preload: bool = _setting(
-        _boolean, "Whether these processes load torch at the start, so that the first upload does not wait for it.",
+        values.boolean,
+        "Whether these processes load torch at the start, so that the first upload does not wait for it.",
         True,
-    )  # fmt: skip
-    forward_threads: int = _setting(_number(1, 256), "How many threads (OpenMP) one pass through the network uses.", 1)
+    )
+    forward_threads: int = _setting(
+        values.number(1, 256), "How many threads (OpenMP) one pass through the network uses.", 1
+    )
     forward_queue: int = _setting(
-        _number(1, 255), "How many more uploads may wait; the service answers further ones with 503.", 3
+        values.number(1, 255), "How many more uploads may wait; the service answers further ones with 503.", 3
     )
     forward_wait: float = _setting(
-        _number(0, 600, float), "How many seconds an upload waits for the network before it gets a 503.", 10.0
+        values.number(0, 600, float), "How many seconds an upload waits for the network before it gets a 503.", 10.0
     )
     forward_seconds: float = _setting(
-        _number(1, 3600, float), "How many seconds the network may work on one upload before its process is replaced.",
+        values.number(1, 3600, float),
+        "How many seconds the network may work on one upload before its process is replaced.",
         120.0,
-    )  # fmt: skip
+    )
     drawings: int = _setting(
-        _number(1, 64), "How many pictures of many originals (sheets, tiles) a process draws at a time.", 2
+        values.number(1, 64), "How many pictures of many originals (sheets, tiles) a process draws at a time.", 2
     )
     drawing_wait: float = _setting(
-        _number(0, 600, float),
+        values.number(0, 600, float),
         "How many seconds such a picture waits for its turn before the request gets a 503.",
         10.0,
     )
     question_seconds: float = _setting(
-        _number(0.1, 3600, float),
+        values.number(0.1, 3600, float),
         "How many seconds a question may take, not counting its waiting, before it gets a 504.",
         60.0,
     )
     stop_seconds: float = _setting(
-        _number(0, 3600, float),
+        values.number(0, 3600, float),
         "How many seconds requests in progress may still take when the service is told to end.",
         20.0,
     )
     log_level: str = _setting(
-        _one_of("debug", "info", "warning", "error"),
+        values.one_of("debug", "info", "warning", "error"),
         "The least severe messages that are logged; `info` has a line for every request.",
         "info",
     )
     check_seconds: float = _setting(
-        _number(0, 3600, float),
+        values.number(0, 3600, float),
         "How many seconds may pass before the service notices a new generation of an index.",
         0.5,
     )
@@ -217,25 +122,28 @@ class Settings:
         "The folder for copies of remote indexes' derived files; by default in the folder for temporary files.",
         None,
     )
-    cache_bytes: int = _setting(_number(1, 2**60), "How many bytes these copies may take.", 32 << 30)
+    cache_bytes: int = _setting(values.number(1, 2**60), "How many bytes these copies may take.", 32 << 30)
     answer_bytes: int = _setting(
-        _number(0, 2**40), "How many bytes of finished answers a process keeps to send them again; 0 keeps none.",
+        values.number(0, 2**40),
+        "How many bytes of finished answers a process keeps to send them again; 0 keeps none.",
         16 << 20,
-    )  # fmt: skip
+    )
     origins: tuple[str, ...] = _setting(
-        _origins,
+        values.origins,
         "The origins whose pages may read answers (CORS), such as `https://host:port`, separated by commas.",
         (),
     )
     hosts: tuple[str, ...] = _setting(
-        _hosts,
+        values.hosts,
         "The names under which clients reach the service, beside its addresses and `--host`, separated by commas; "
         "`*.example` stands for all below it, `*` for any. A POST or DELETE under another name gets a 403.",
         (),
     )
-    prefix: str = _setting(_prefix, "The path below which a proxy shows the service, such as `/tools/unitscope`.", "")
+    prefix: str = _setting(
+        values.prefix, "The path below which a proxy shows the service, such as `/tools/unitscope`.", ""
+    )
     trusted_proxies: tuple[str, ...] = _setting(
-        _networks,
+        values.networks,
         "The proxies whose `X-Forwarded-For`, `-Host`, `-Proto` and `-Prefix` count, as addresses or networks, "
         "separated by commas. They must set these headers, or take them away.",
         (),
@@ -244,13 +152,15 @@ class Settings:
         Path, "A file of token hashes, see `python -m service.tokens`. With it, requests under /v1 need a token.", None
     )
     rate: float = _setting(
-        _number(0, 1e6, float), "How many requests a second a client may make on average; 0 sets no limit.", 0.0
+        values.number(0, 1e6, float), "How many requests a second a client may make on average; 0 sets no limit.", 0.0
     )
     burst: int = _setting(
-        _number(1, 10**6), "How many requests a client may make at once before `--rate` limits it.", 100
+        values.number(1, 10**6), "How many requests a client may make at once before `--rate` limits it.", 100
     )
     examine: bool = _setting(
-        _boolean, "Whether a separate process reads a new index first, so that its files cannot harm the service.", True
+        values.boolean,
+        "Whether a separate process reads a new index first, so that its files cannot harm the service.",
+        True,
     )
 
     results: Path | None = _setting(
@@ -260,25 +170,32 @@ class Settings:
         None,
     )
     results_bytes: int = _setting(
-        _number(1 << 20, 2**60), "How many bytes these results may take; the oldest make room for new ones.", 1 << 30
+        values.number(1 << 20, 2**60),
+        "How many bytes these results may take; the oldest make room for new ones.",
+        1 << 30,
     )
     jobs: int = _setting(
-        _number(0, 16), "How many processes run jobs; with 0, another service that shares `--results` runs them.", 1
+        values.number(0, 16),
+        "How many processes run jobs; with 0, another service that shares `--results` runs them.",
+        1,
     )
     job_queue: int = _setting(
-        _number(1, 1000), "How many jobs may wait; the service answers requests for further ones with 503.", 20
+        values.number(1, 1000), "How many jobs may wait; the service answers requests for further ones with 503.", 20
     )
-    job_seconds: float = _setting(_number(1, 86400, float), "How many seconds a job may run before it fails.", 3600.0)
+    job_seconds: float = _setting(
+        values.number(1, 86400, float), "How many seconds a job may run before it fails.", 3600.0
+    )
     upload_seconds: float = _setting(
-        _number(1, 31536000, float), "How many seconds a job about an upload is kept, with the image and the result.",
+        values.number(1, 31536000, float),
+        "How many seconds a job about an upload is kept, with the image and the result.",
         3600.0,
-    )  # fmt: skip
+    )
     job_bytes: int = _setting(
-        _number(1 << 28, 2**60), "How many bytes of memory a process that runs jobs may take.", 4 << 30
+        values.number(1 << 28, 2**60), "How many bytes of memory a process that runs jobs may take.", 4 << 30
     )
 
     notes: str | None = _setting(
-        _notes,
+        values.notes,
         "The folder for names, notes, tags, votes and lists, or a PostgreSQL database, `postgresql://USER@HOST/NAME`. "
         "By default the user's data folder if only this machine can reach the service; otherwise, and with an empty "
         "value, notes are off.",

@@ -1,6 +1,5 @@
-"""Jobs: asked for, listed, looked at, ended."""
+"""Jobs: submitted, listed, looked at, ended."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -8,10 +7,6 @@ from typing import Final
 from flask import Response, g
 
 from indexer.errors import NotFound, UnitscopeError
-from indexer.explain.asked import check_group
-from indexer.explain.edits import Edit, check_edits
-from indexer.explain.outputs import answering_outputs, layer_of_outputs, output_named
-from indexer.explain.why import question
 from indexer.query.index import Index
 from service.handlers import Json, Services, as_json
 from service.http import etags
@@ -21,82 +16,8 @@ from service.indexes.generations import OpenGeneration
 from service.jobs.kinds.registry import KINDS
 from service.jobs.records import Job, Request
 from service.payloads import jobs as payloads
-from service.uploads import uploaded_file
 
 _ACCEPTED: Final = 202
-
-
-def start_what_if(
-    services: Services, index: str, layer: str, edits: list[Json], class_: str | None, exact: bool
-) -> Response:
-    asked = [_edit(edit) for edit in edits]
-
-    def check(held: Index) -> None:
-        check_edits(asked, held.layer(layer))
-        answering_outputs(held)
-        if class_ is not None:
-            held.images.rows_of_class(class_)
-
-    in_order = sorted(asked, key=lambda edit: edit.neuron)  # whose order does not matter
-    parameters = {"layer": layer, "edits": [edit.as_dict() for edit in in_order], "class": class_, "exact": exact}
-    return submit(services, "what-if", index, parameters, check)
-
-
-def start_importance(services: Services, index: str, layer: str, images: int, neurons: list[int] | None) -> Response:
-    asked = None if neurons is None else sorted(int(neuron) for neuron in neurons)
-
-    def check(held: Index) -> None:
-        for neuron in asked or ():
-            held.layer(layer).check_neuron(neuron)
-        answering_outputs(held)
-
-    return submit(services, "importance", index, {"layer": layer, "images": images, "neurons": asked}, check)
-
-
-def start_why(
-    services: Services,
-    index: str,
-    layer: str,
-    class_: str | None,
-    answered: str | None,
-    images: list[int] | None,
-    for_: str | None,
-    against: str | None,
-    limit: int,
-    sample: int,
-) -> Response:
-    ids = None if images is None else sorted(int(image) for image in images)
-    check_group(class_, answered, ids)
-
-    def check(held: Index) -> None:
-        question(held, layer, for_, against, limit)
-        if class_ is not None:
-            held.images.rows_of_class(class_)
-        if answered is not None:
-            output_named(held, answered)
-        for image in ids or ():
-            held.image(image)
-
-    parameters = {
-        "layer": layer, "class": class_, "answered": answered, "images": ids, "for": for_, "against": against,
-        "limit": limit, "sample": sample,
-    }  # fmt: skip
-    return submit(services, "why", index, parameters, check)
-
-
-def start_upload_why(services: Services, index: str, for_: str | None, against: str | None, limit: int) -> Response:
-    data = uploaded_file(current_request())
-
-    def check(held: Index) -> None:
-        output = layer_of_outputs(held)
-        before = next((layer for layer in held.layers if layer != output), None)
-        if before is None:
-            raise NotFound(f"the index has no layer but {output}, which holds the network's outputs themselves")
-        question(held, before, for_, against, limit)
-
-    digest = hashlib.sha256(data).hexdigest()
-    parameters = {"sha256": digest, "for": for_, "against": against, "limit": limit}
-    return submit(services, "upload-why", index, parameters, check, data)
 
 
 def list_jobs(
@@ -176,11 +97,6 @@ def submit(
     response.status_code = _ACCEPTED
     response.headers["Location"] = payloads.job_url(current_request().script_root, job.id)
     return response
-
-
-def _edit(given: Json) -> Edit:
-    value = given.get("value")
-    return Edit(int(given["neuron"]), given.get("how", "silence"), None if value is None else float(value))
 
 
 def _filters(job: Job) -> tuple[str, str, str]:

@@ -15,8 +15,8 @@ from service.notes.markdown import to_html
 from service.notes.records import Note
 from service.notes.subjects import LIST, Subject, of_list
 from service.payloads import notes as payloads
-from service.views.notes import author, page, page_of_changes, tidy
-from service.views.subjects import found_again, located
+from service.views.notes.notes import author, page, page_of_changes, tidy
+from service.views.notes.subjects import found_again, located
 
 
 def list_lists(services: Services, limit: int, offset: int) -> Response:

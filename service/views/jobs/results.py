@@ -15,7 +15,7 @@ from service.indexes.generations import OpenGeneration
 from service.jobs.records import Job
 from service.notes.beside import names_in, put_names
 from service.payloads import jobs as payloads
-from service.views.jobs import served_job
+from service.views.jobs.served import served_job
 
 _OF_KIND: Final = {"importance": payloads.importance, "why": payloads.why, "upload-why": payloads.upload_why}
 _OF_CHANGED: Final = {

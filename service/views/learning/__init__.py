@@ -1,0 +1,1 @@
+"""What the network answers and why, and what it has learned."""

@@ -1,0 +1,1 @@
+"""What people write: notes, lists, and the search over all that has a name."""

@@ -1,0 +1,1 @@
+"""Questions that begin with an upload, a direction or a concept."""
