@@ -11,6 +11,7 @@ import indexer
 from indexer.cli import main
 from indexer.derive.scores import measures
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
+from indexer.exports.coco import export_patches
 from indexer.index import hdf5
 from indexer.index.manifest import read_manifest
 from indexer.jobs.build import add
@@ -190,6 +191,17 @@ def test_pooled_over_the_image(own: Path) -> None:
     manifest = work_out_scores(own, LAYER, BY, patches=PATCHES, pool="image")
     assert manifest.scores[LAYER].pool == "image"
     check(own, "image", range(5, 256, 61))
+
+
+def test_an_export_has_the_scores(scored: Path, tmp_path: Path) -> None:
+    with indexer.open(scored) as index:
+        alive = np.flatnonzero(~np.isnan(index.layer(LAYER).scored().clarity))[:2].tolist()
+        labels = export_patches(index, LAYER, alive, tmp_path / "out", top=2)
+        for neuron, category in zip(alive, labels["categories"], strict=True):
+            row = table(index, LAYER).row(neuron)
+            assert all(category[name] == row[name] for name in ("clarity", "polysemanticity", "redundancy", "nearest"))
+        (plain,) = export_patches(index, BY, [3], tmp_path / "plain", top=1)["categories"]
+        assert "clarity" not in plain
 
 
 def test_groups_hold_the_top_patches(scored: Path) -> None:

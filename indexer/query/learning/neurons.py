@@ -139,6 +139,16 @@ def table(index: Index, layer: str) -> NeuronTable:
     return NeuronTable(columns, index.classes, categories, neurons)
 
 
+def scores_of(index: Index, layer: str, neuron: int) -> dict[str, Any]:
+    """The scores of a neuron as plain values, None where one is not defined; empty where its layer has none."""
+    scores = index.layer(layer).scores
+    if scores is None:
+        return {}
+    nearest = int(scores.nearest[neuron])
+    found = {name: _plain(getattr(scores, name)[neuron].item()) for name in SCORES}
+    return {**found, "nearest": None if nearest < 0 else nearest}
+
+
 def worth_showing(neurons: NeuronTable, count: int) -> list[int]:
     """At most ``count`` living neurons that say most about a layer, where there is no room for all.
 
