@@ -56,6 +56,12 @@ FIELDS: Final[tuple[str, ...]] = get_args(Field)
 """Which receptive field a picture shows: all that could matter, or the part from which nearly all of the gradient comes
 (`indexer.receptive_field.effective`)."""
 
+SCORE_PATCHES: Final = 30
+"""How many top patches of a neuron its scores are made of."""
+MOST_SCORE_PATCHES: Final = 200
+SCORE_POOLS: Final = ("box", "image")
+"""Over which cells of another layer the vector of a patch is the mean: those in its receptive field, or all."""
+
 DICTIONARY_METHODS: Final = ("kmeans", "nmf", "sae")
 """Ways to learn a dictionary; see `indexer.dictionaries`."""
 

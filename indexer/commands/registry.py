@@ -41,11 +41,13 @@ COMMANDS: Final = (
     _in(
         "indexing", "effective-field", "measure which part of a layer's receptive fields matters, on a sample of images"
     ),
+    _in("indexing", "scores", "work out how clear, how mixed and how redundant the neurons of a layer are"),
     _in("indexing", "verify", "compare every file with its checksum"),
     _in("indexing", "upgrade", "rewrite an index of an older format, without running the network"),
     _in("indexing", "info", "describe an index"),
     _in("indexing", "relabel", "update corrected classes and the paths of moved files, without running the network"),
     _in("learning", "report", "say what the neurons of an index have learned"),
+    _in("learning", "neurons", "list the neurons of a layer with their statistics and scores"),
     _in("learning", "mistakes", "list the images that the network answers wrongly"),
     _in("learning", "why", "say which neurons made the network answer so"),
     Command(

@@ -14,9 +14,12 @@ from indexer.derive.image_table import ImageTable, write_image_table
 from indexer.derive.labels import KEY, Labels, read_labels
 from indexer.derive.layer import write_layer
 from indexer.derive.nearest.vectors import write_vectors
+from indexer.derive.scores.file import key_of as scores_key
+from indexer.derive.scores.writing import write_scores
 from indexer.derive.sources import Sources, closing_opened, open_shards, opened
 from indexer.index import layout
 from indexer.index.manifest import Manifest, publish
+from indexer.index.score_recipe import ScoreRecipe
 from indexer.store import atomic, durable
 from indexer.store.storage import Location, storage_at
 
@@ -59,6 +62,7 @@ def derive_and_publish(
         | {file: manifest.checksums[file] for file in fields.values()},
         vectors=derived.vectors,
         relabelled=derived.relabelled,
+        scores=_scored(manifest),
     )
     publish(index, published)
     _forget_old(index, manifest, published)
@@ -143,7 +147,37 @@ def _derive(
             files.done(f"vectors {info.name}", faiss)
             if (partial / lists).exists():
                 files.done(f"lists {info.name}", lists)
+        _score(files, partial, index, manifest, sources, executor, report, unchanged)
         return _Derived(opened(sources).images, files.names, files.checksums(), kinds, len(labels.changed))
+
+
+def _scored(manifest: Manifest) -> dict[str, ScoreRecipe]:
+    """The recipes of scores of which an index still has both layers."""
+    layers = {info.name for info in manifest.configuration.layers}
+    return {name: recipe for name, recipe in manifest.scores.items() if {name, recipe.by} <= layers}
+
+
+def _score(
+    files: _Files,
+    partial: Path,
+    index: Location,
+    manifest: Manifest,
+    sources: Sources,
+    executor: Executor,
+    report: Report,
+    unchanged: Collection[str],
+) -> None:
+    """Work out the scores of layers that have any, or take them over where nothing on which they depend has changed."""
+    infos = {info.name: info for info in manifest.configuration.layers}
+    for name, recipe in _scored(manifest).items():
+        key = scores_key(name)
+        if key in manifest.derived and {name, recipe.by} <= set(unchanged):
+            files.take_over(key, index / manifest.derived[key], manifest.checksums[manifest.derived[key]])
+            continue
+        report(f"{name}: scores")
+        file = layout.layer_file(name, ".scores.h5")
+        write_scores(partial / file, partial / files.names[f"layer {name}"], infos[name], recipe, sources, executor)
+        files.done(key, file)
 
 
 def _take_over(files: _Files, index: Location, manifest: Manifest, layer: str) -> None:

@@ -25,6 +25,8 @@ def learn_kmeans(vectors: np.ndarray, components: int, seed: int) -> KMeansEncod
 def learn_nmf(vectors: np.ndarray, components: int, seed: int) -> NMFEncoder:
     """Components of vectors (n, C) that are not negative, by coordinate descent (Cichocki and Phan 2009).
 
+    They have length 1, so that the weights of one can be compared with those of another.
+
     Raises
     ------
     InvalidRequest
@@ -35,7 +37,9 @@ def learn_nmf(vectors: np.ndarray, components: int, seed: int) -> NMFEncoder:
     learned = _sklearn("decomposition").NMF(components, init="nndsvda", random_state=seed, max_iter=_NMF_STEPS)
     with warnings.catch_warnings():  # of a fit that could go on; its metrics say how good it is
         warnings.simplefilter("ignore")
-        return NMFEncoder(torch.from_numpy(learned.fit(vectors).components_.astype(np.float32)))
+        components = learned.fit(vectors).components_
+    lengths = np.maximum(np.linalg.norm(components, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return NMFEncoder(torch.from_numpy((components / lengths).astype(np.float32)))
 
 
 def _sklearn(module: str) -> ModuleType:

@@ -1,7 +1,7 @@
 """Changes of neurons: silenced, scaled, clamped, or held at their mean."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -103,12 +103,12 @@ class EditedAtoms:
 
     Parameters
     ----------
-    edited : EditedMaps
-        Of the maps of atoms.
+    edited : callable
+        From maps (B, K, H, W) of codes to those that take their place.
     encoder : Encoder
     """
 
-    def __init__(self, edited: EditedMaps, encoder: "Encoder") -> None:
+    def __init__(self, edited: "Callable[[torch.Tensor], torch.Tensor]", encoder: "Encoder") -> None:
         self._edited, self._encoder = edited, encoder
 
     def __call__(self, maps: "torch.Tensor") -> "torch.Tensor":

@@ -12,10 +12,11 @@ import numpy as np
 
 from indexer.defaults import IMPORTANCE_IMAGES
 from indexer.errors import InvalidRequest, NotFound
+from indexer.explain.atoms import rest_of_layer
 from indexer.explain.means import mean_and_error
 from indexer.explain.outputs import answering_outputs
 from indexer.explain.pushes import silencing
-from indexer.explain.rest import Rest, rest_behind
+from indexer.explain.rest import Rest
 from indexer.explain.sources import Progress, Sources, Stop, never, silent, spread
 from indexer.network.forward import Network
 from indexer.query.index import Index
@@ -117,7 +118,7 @@ def importance(
     if not len(judged):
         raise NotFound(f"no image's class stands for an output of {outputs.layer}, so no answer is right or wrong")
     rows = spread(judged, images)
-    rest = rest_behind(network, layer, outputs.layer)
+    rest = rest_of_layer(network, layer, outputs.layer)
     sources = Sources(index, rest, kept=True)
     answers, values = np.zeros((2, len(rows), len(asked) + 1))
     for number, row in enumerate(rows.tolist()):
@@ -149,18 +150,11 @@ def _checked(index: Index, layer: str, images: int, neurons: Sequence[int] | Non
 
 def _silencing_each(rest: Rest, source: np.ndarray, neurons: Sequence[int], stop: Stop) -> np.ndarray:
     """Outputs (1 + n, O) of one image: as the network is, then with each of these neurons silenced."""
-    active = _active(rest, source, neurons)
+    active = rest.active(source, neurons)
     before, after = silencing(rest, source, [neurons[column] for column in active], stop)
     result = np.repeat(before[None], len(neurons) + 1, axis=0)
     result[1 + np.array(active, np.int64)] = after
     return result
-
-
-def _active(rest: Rest, source: np.ndarray, neurons: Sequence[int]) -> list[int]:
-    """Which of the neurons are not 0 all over an image, where the source tells."""
-    if rest.start != rest.layer:
-        return list(range(len(neurons)))
-    return [column for column, neuron in enumerate(neurons) if source[0, neuron].any()]
 
 
 def _of_neuron(neuron: int, right: np.ndarray, value: np.ndarray, answer: np.ndarray) -> NeuronImportance:

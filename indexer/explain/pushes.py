@@ -16,8 +16,9 @@ import torch
 
 from indexer.errors import NotFound
 from indexer.explain.asked import Asked, Pushing, Said
+from indexer.explain.atoms import rest_of_layer
 from indexer.explain.edits import silenced
-from indexer.explain.rest import Contributions, Rest, in_float32, rest_behind
+from indexer.explain.rest import Contributions, Rest, in_float32
 from indexer.explain.sources import Stop, check_stop, never
 from indexer.network.forward import Network
 
@@ -74,10 +75,10 @@ def rest_of(network: Network, asked: Asked) -> Rest:
     NotFound
         The network has no such output.
     InvalidRequest, UserCodeFailed, BadActivations
-        As `rest_behind`.
+        As `rest_of_layer`.
     """
     exact = in_float32(network)
-    rest = rest_behind(exact, asked.layer, asked.output)
+    rest = rest_of_layer(exact, asked.layer, asked.output)
     outputs = exact.shapes[asked.output][0]
     for output in (asked.for_, asked.against):
         if output is not None and not 0 <= output < outputs:

@@ -11,7 +11,7 @@ A rest that starts from maps is compared, before it is used, with whole passes o
 and without a change of the layer. If they differ, the rest starts from the image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ from indexer.defaults import FLOAT32
 from indexer.errors import InvalidRequest, UnitscopeError
 from indexer.explain.graph_rest import GraphRest, position
 from indexer.explain.whole_pass import MapChange, changed_output, whole_pass
+from indexer.index.encoded_names import base_of
 from indexer.network.forward import Network
 from indexer.network.output_maps import as_maps
 from indexer.receptive_field.graph.tracer import LayerTracer, traced
@@ -128,6 +129,18 @@ class Rest:
             No gradient comes back to the layer.
         UserCodeFailed, BadActivations
         """
+        outputs, maps, gradient = self.gradients(source, chosen)
+        return Contributions(_array(outputs), _array(maps), _array(maps * gradient))
+
+    def gradients(
+        self, source: np.ndarray, chosen: Callable[[torch.Tensor], torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Outputs (B, O), maps (B, C, H, W) of the layer, and the gradient of the chosen value at these.
+
+        Raises
+        ------
+        As `contributions`.
+        """
         leaves: list[torch.Tensor] = []
 
         def hold(maps: torch.Tensor) -> torch.Tensor:
@@ -143,7 +156,13 @@ class Rest:
                 f"no gradient comes back from the output {self.output} to layer {self.layer}: nothing behind the layer "
                 "depends on it, or the network's code cuts the gradient (detach, no_grad); name another layer"
             )
-        return Contributions(_array(outputs), _array(leaves[0]), _array(leaves[0] * gradient))
+        return outputs, leaves[0].detach(), gradient
+
+    def active(self, source: np.ndarray, neurons: Sequence[int]) -> list[int]:
+        """Numbers of those of some neurons that are not 0 all over an image, where the source (1, …) tells; or all."""
+        if self.start != self.layer:
+            return list(range(len(neurons)))
+        return [number for number, neuron in enumerate(neurons) if source[0, neuron].any()]
 
     def _pass(self, source: np.ndarray, change: MapChange | None) -> torch.Tensor:
         """The outputs (B, O) as a tensor on the network's device."""
@@ -255,7 +274,7 @@ def rest_behind(network: Network, layer: str, output: str) -> Rest:
     """
     for name in (layer, output):
         if name not in network.own_layers:
-            others = ", a part of an output or an encoded layer" if name in network.traces else ""
+            others = ", a part of an output" if name in network.traces else ""
             raise InvalidRequest(f"layer must be one of {', '.join(network.own_layers)}, not {name!r}{others}")
     key = (rest_behind, layer, output)
     if key not in network.kept:
@@ -309,7 +328,8 @@ def in_float32(network: Network) -> Network:
     if in_float32 not in network.kept:
         own = network.own_layers
         layouts = {name: layout for name in own if (layout := network.traces[name].layout)}
-        network.kept[in_float32] = Network(network.model, own, network.device, FLOAT32, layouts)
+        encoders = {name: encoder for name, encoder in network.encoders.items() if base_of(name) in own}
+        network.kept[in_float32] = Network(network.model, [*own, *encoders], network.device, FLOAT32, layouts, encoders)
     exact: Network = network.kept[in_float32]
     return exact
 

@@ -12,16 +12,14 @@ from typing import Any, Final
 import numpy as np
 
 from indexer.errors import ImageUnavailable
-from indexer.explain.edits import Edit, EditedAtoms, EditedMaps, check_edits
+from indexer.explain.atoms import rest_of_layer
+from indexer.explain.edits import Edit, EditedMaps, check_edits
 from indexer.explain.outputs import answering_outputs
-from indexer.explain.rest import Rest, rest_behind
+from indexer.explain.rest import Rest
 from indexer.explain.sources import Progress, Sources, Stop, never, silent, spread
 from indexer.explain.whole_pass import MapChange
-from indexer.index.encoded_names import base_of
-from indexer.network.encoding.encoders import Encoder
 from indexer.network.forward import Network
 from indexer.query.index import Index
-from indexer.query.layer import Layer
 from indexer.query.learning.answering.answers import Answers
 from indexer.query.learning.answering.confusion import Confusion, confusion_of
 from indexer.query.learning.answering.outputs import Outputs, own_outputs
@@ -195,10 +193,9 @@ def what_if(
     check_edits(edits, edited)
     outputs = answering_outputs(index)
     rows = np.arange(len(index.images)) if class_ is None else index.images.rows_of_class(class_)
-    encoder = network.encoders.get(layer)
-    rest = rest_behind(network, base_of(layer) if encoder else layer, outputs.layer)
+    rest = rest_of_layer(network, layer, outputs.layer)
     sources = Sources(index, rest, kept=not exact)
-    change = _change(edits, edited, encoder) if edits else None
+    change = EditedMaps(edits, edited) if edits else None
     before, after = np.zeros((2, len(rows), len(outputs.names)), np.float32)
     for part, source in sources.batches(rows, stop):
         before[part] = rest.outputs(source)
@@ -211,11 +208,6 @@ def what_if(
         "rounding_before": _of_unedited(index, outputs, rows, before) if kept else None,
         "rounding_after": _of_edited(index, rest, change, rows, after) if kept else None,
     })  # fmt: skip
-
-
-def _change(edits: Sequence[Edit], layer: Layer, encoder: Encoder | None) -> MapChange:
-    change = EditedMaps(edits, layer)
-    return change if encoder is None else EditedAtoms(change, encoder)
 
 
 def answers_given(index: Index, outputs: Outputs, rows: np.ndarray, values: np.ndarray) -> Answers:

@@ -10,6 +10,7 @@ from indexer.network.forward import Network
 from indexer.network.output_maps import as_maps
 from indexer.network.passes.hooked_pass import run_pass
 from indexer.receptive_field.maps import output_of
+from indexer.receptive_field.parts import place_in
 
 MapChange = Callable[[torch.Tensor], torch.Tensor]
 """From a layer's maps (B, C, H, W) to a new tensor that takes their place; it leaves its argument as it is."""
@@ -31,11 +32,13 @@ def whole_pass(
         return True
 
     def replace(module: nn.Module, inputs: object, returned: object) -> object:
-        return None if change is None else changed_output(network, layer, returned, change)
+        return None if change is None or not is_wanted() else changed_output(network, layer, returned, change)
 
     with network.borrowed() as module:
+        place = place_in(module, layer)
+        is_wanted = place.counted()
         # Before those of `run_pass`, so that a change of the output itself is seen.
-        handle = nn.Module.register_forward_hook(module.get_submodule(layer), replace)
+        handle = nn.Module.register_forward_hook(module.get_submodule(place.module), replace)
         try:
             run_pass(module, batch, [output], see)
         finally:

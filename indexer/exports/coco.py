@@ -10,8 +10,9 @@
 FiftyOne reads the folder as a ``COCODetectionDataset``, pycocotools and torchvision's ``CocoDetection`` read
 ``labels.json`` and ``data``. A box carries more than COCO asks for: ``score`` (the activation as a share of the
 neuron's highest), ``activation``, ``percentile``, ``rank``, the cell ``y``, ``x``, and ``crop``, the path of its
-picture. Where the layer has effective receptive fields (sampled), ``effective_bbox`` is the patch's; crops show it if
-that was asked for. An image whose original is gone or has changed is a grey placeholder, and has ``missing``: true.
+picture. A category has the neuron's scores, where its layer has any. Where the layer has effective receptive fields
+(sampled), ``effective_bbox`` is the patch's; crops show it if that was asked for. An image whose original is gone or
+has changed is a grey placeholder, and has ``missing``: true.
 """
 
 import json
@@ -28,6 +29,7 @@ from indexer.pictures.lost import LostOriginals, placeholder
 from indexer.pictures.mask import Mask, unmasked
 from indexer.query.index import Index
 from indexer.query.learning.answering.outputs import NeuronNames
+from indexer.query.learning.neurons import scores_of
 from indexer.query.records import ImageRecord, Patch
 from indexer.query.top import LEAST_POSITIVE
 from indexer.store import atomic
@@ -103,7 +105,13 @@ def export_patches(
         "info": {"description": f"{index.name}: the top {top} patches of neurons of {layer}, by unitscope"},
         "licenses": [],
         "categories": [
-            {"id": category, "name": _name(names, layer, neuron), "supercategory": layer, **_made(neuron, made)}
+            {
+                "id": category,
+                "name": _name(names, layer, neuron),
+                "supercategory": layer,
+                **_made(neuron, made),
+                **scores_of(index, layer, neuron),
+            }
             for category, neuron in enumerate(neurons, 1)
         ],
         "images": [_image(shown[id]) for id in sorted(shown)],

@@ -9,6 +9,7 @@ import numpy as np
 
 from indexer.defaults import INTERPOLATIONS
 from indexer.errors import InvalidRequest
+from indexer.images.input_size import MAX_CHANNELS
 
 MAX_RESIZED: Final = 1 << 26
 """The most pixels of a resized picture. Without a bound, a strip of 1 x 50,000 pixels would become 256 x 12,800,000."""
@@ -37,17 +38,38 @@ def interpolation_of(value: Any) -> str:
     return str(name)
 
 
-def mean_of(value: Any) -> tuple[float, float, float]:
-    """The means of the channels R, G, B in 0..1; one number stands for all three."""
+def mean_of(value: Any) -> tuple[float, ...]:
+    """The means of the channels in 0..1, such as R, G and B; one number stands for all."""
     return _channels("mean", value)
 
 
-def std_of(value: Any) -> tuple[float, float, float]:
-    """The standard deviations of the channels R, G, B in 0..1, each above 0; one number stands for all three."""
+def std_of(value: Any) -> tuple[float, ...]:
+    """The standard deviations of the channels in 0..1, each above 0; one number stands for all."""
     channels = _channels("std", value)
     if min(channels) <= 0:
         raise InvalidRequest(f"std must be three numbers above 0, or one, not {value!r}")
     return channels
+
+
+def channels_of(value: Any) -> int:
+    """How many channels the input has: 1 for grey, 3 for R, G and B, or as many as the images have."""
+    try:
+        channels = _whole(value)
+    except TypeError:
+        channels = 0
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise InvalidRequest(f"channels must be a whole number from 1 to {MAX_CHANNELS}, not {value!r}")
+    return channels
+
+
+def one_each(name: str, numbers: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """A number for each channel; one number stands for all."""
+    if len(numbers) not in (1, channels):
+        raise InvalidRequest(
+            f"{name} has {len(numbers)} numbers, and the input {channels} channels; give one number, or one for each "
+            f"channel, and channels={len(numbers)} where the network takes so many"
+        )
+    return numbers * channels if len(numbers) == 1 else numbers
 
 
 def value_range_of(value: Any) -> tuple[float, float] | None:
@@ -88,15 +110,18 @@ def _whole(value: Any) -> int:
     return operator.index(value)
 
 
-def _channels(name: str, value: Any) -> tuple[float, float, float]:
+def _channels(name: str, value: Any) -> tuple[float, ...]:
     try:
         numbers = [float(part) for part in _listed(value) if not isinstance(part, (bool, str))]
     except (TypeError, ValueError, OverflowError):
         numbers = []
-    if len(numbers) not in (1, 3) or len(numbers) != len(_listed(value)) or not all(map(math.isfinite, numbers)):
-        raise InvalidRequest(f"{name} must be one finite number, or three for R, G and B, not {value!r}")
-    first, second, third = numbers * 3 if len(numbers) == 1 else numbers
-    return first, second, third
+    if not 1 <= len(numbers) <= MAX_CHANNELS or len(numbers) != len(_listed(value)):
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)):
+        raise InvalidRequest(
+            f"{name} must be one finite number, or three for R, G and B, or one for each channel, not {value!r}"
+        )
+    return tuple(numbers)
 
 
 def _listed(value: Any) -> Sequence[Any]:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from indexer.images.bands import ENDING
 from indexer.images.reading import extensions, looks_like_image
 from indexer.store.storage import Location, storage_at
 from indexer.store.walk import Link
@@ -33,8 +34,11 @@ class Found:
 
 
 def find_images(root: Location, follow_links: bool = False) -> Found:
-    """Look for images below a folder. Names that begin with a dot are passed over."""
-    found, known = Found(), extensions()
+    """Look for images below a folder. Names that begin with a dot are passed over.
+
+    Arrays of numpy's (``.npy``) are the images of a folder that has no others.
+    """
+    found, known, arrays = Found(), extensions(), list[PurePosixPath]()
     storage = storage_at(root)
     for path, link in storage.files_through_links() if follow_links else storage.files():
         if link in _TO_FOLDERS:
@@ -42,12 +46,18 @@ def find_images(root: Location, follow_links: bool = False) -> Found:
             continue
         ending = path.suffix.lower()
         is_image = ending in known or (not ending and link is None and _holds_image(root / path))
-        if not is_image:
+        if ending == ENDING and link is None:
+            arrays.append(path)
+        elif not is_image:
             found.endings[ending] += 1
         elif link is None:
             found.paths.append(path)
         else:
             found.skipped.append((str(path), _REASONS[link]))
+    if found.paths and arrays:  # beside pictures, arrays are masks and the like
+        found.endings[ENDING] += len(arrays)
+    elif arrays:
+        found.paths = arrays
     return found
 
 

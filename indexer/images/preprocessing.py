@@ -8,8 +8,10 @@ from PIL import Image
 
 from indexer.errors import ImageRejected, InvalidRequest
 from indexer.images import fields
+from indexer.images.bands import bands_of
 from indexer.images.fields import MAX_RESIZED
 from indexer.images.geometry import Box
+from indexer.images.input_size import RGB, InputSize
 
 if TYPE_CHECKING:
     import torch
@@ -32,10 +34,12 @@ class Preprocessing:
         Height and width of the centre crop; smaller pictures are padded with black. None needs a two-number resize.
     interpolation : str
         One of `indexer.defaults.INTERPOLATIONS`.
-    mean, std : (float, float, float)
-        Mean and standard deviation of the channels R, G, B in 0..1.
+    mean, std : tuple of float
+        Mean and standard deviation of each channel, such as R, G and B, in 0..1.
     value_range : (float, float) or None
         The values that are black and white, for grey with more than 8 bits; see `indexer.images.meaning`.
+    channels : int
+        3 for R, G and B, 1 for grey, else as many as the images have (`indexer.images.bands`).
 
     `indexer.images.fields` lists the other forms in which these values may be given. Only the interpolation has a
     default: nobody can guess what a network was trained with.
@@ -50,22 +54,25 @@ class Preprocessing:
     crop: tuple[int, int] | None
     interpolation: str = "bilinear"
     _: KW_ONLY
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     value_range: tuple[float, float] | None = None
+    channels: int = RGB
 
     def __post_init__(self) -> None:
         for name, parse in PARSERS.items():
             object.__setattr__(self, name, parse(getattr(self, name)))
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, fields.one_each(name, getattr(self, name), self.channels))
         if self.crop is None and (self.resize is None or len(self.resize) != 2):
             raise InvalidRequest("every input needs one size: give a crop, or a resize of height and width")
 
     @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width of the network's input."""
+    def input_size(self) -> InputSize:
+        """Height and width of the network's input, and its channels."""
         size = self.crop or self.resize
         assert size is not None
-        return size[0], size[1]
+        return InputSize(size[0], size[1], self.channels)
 
     def pixels(self, picture: Image.Image) -> np.ndarray:
         """Resize and crop.
@@ -73,17 +80,30 @@ class Preprocessing:
         Parameters
         ----------
         picture : PIL.Image.Image
-            Mode RGB.
+            Mode RGB, as `indexer.images.reading.read_picture` gives it.
 
         Returns
         -------
-        ndarray (h, w, 3) uint8
+        ndarray (h, w, channels) uint8
 
         Raises
         ------
         ImageRejected
-            The picture is so long that resizing its shorter side would give it more than `MAX_RESIZED` pixels.
+            The picture is so long that resizing its shorter side would give it more than `MAX_RESIZED` pixels, or it
+            has other channels than the network takes.
         """
+        bands = bands_of(picture)
+        has = RGB if bands is None else bands.shape[2]
+        if has != self.channels and not (has in (1, RGB) and self.channels in (1, RGB)):
+            raise ImageRejected(f"the image has {has} channels, and the network takes {self.channels}")
+        if self.channels == RGB:
+            return self._placed(picture)
+        if bands is None or self.channels == 1:
+            return self._placed(picture.convert("L"))[:, :, None]
+        return np.stack([self._placed(Image.fromarray(bands[:, :, band])) for band in range(has)], axis=2)
+
+    def _placed(self, picture: Image.Image) -> np.ndarray:
+        """A picture of one or three channels, resized and cropped."""
         height, width = self._resized(*picture.size)
         if width * height > MAX_RESIZED:
             raise ImageRejected(f"an image of {picture.width} x {picture.height} pixels is too long to be resized")
@@ -95,10 +115,10 @@ class Preprocessing:
         return np.asarray(picture)
 
     def normalise(self, pixels: "torch.Tensor") -> "torch.Tensor":
-        """Pixels (B, 3, h, w) uint8 -> input (B, 3, h, w) float32; the memory format is kept."""
+        """Pixels (B, C, h, w) uint8 -> input (B, C, h, w) float32; the memory format is kept."""
         import torch  # here, because reading an index does not need it
 
-        mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) for v in (self.mean, self.std))
+        mean, std = (torch.tensor(v, device=pixels.device).view(1, -1, 1, 1) for v in (self.mean, self.std))
         return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
 
     def placement(self, width: int, height: int) -> "Placement":
@@ -121,13 +141,14 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(self)
-        if self.value_range is None:  # left out so that older programs can read the index
-            del fields["value_range"]
+        for name, usual in _USUAL.items():  # left out so that older programs can read the index
+            if fields[name] == usual:
+                del fields[name]
         return fields
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Preprocessing":
-        return cls(**{name: data[name] for name in PARSERS if name != "value_range" or name in data})
+        return cls(**{name: data[name] for name in PARSERS if name not in _USUAL or name in data})
 
 
 PARSERS = {
@@ -137,8 +158,10 @@ PARSERS = {
     "mean": fields.mean_of,
     "std": fields.std_of,
     "value_range": fields.value_range_of,
+    "channels": fields.channels_of,
 }
 """The function that reads the value of each field of a `Preprocessing`."""
+_USUAL = {"value_range": None, "channels": RGB}
 
 
 @dataclass(frozen=True)

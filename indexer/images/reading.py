@@ -11,6 +11,7 @@ from PIL import Image, ImageFile
 
 from indexer.defaults import MAX_PIXELS
 from indexer.errors import ImageRejected
+from indexer.images.bands import is_array, read_bands
 from indexer.images.meaning import LOW_BYTES, Meaning, ValueRange, low_bytes, needs_low_bytes, to_rgb
 from indexer.store.refusals import NotRegular, TooLarge
 from indexer.store.storage import Location, storage_at
@@ -67,7 +68,7 @@ def can_read_heic() -> bool:
 def looks_like_image(start: bytes) -> bool:
     """Whether a file with this start is an image, by the marks of the formats. HEIC counts even if it is not read."""
     known = [Image.OPEN[name][1] for name in FORMATS if name in Image.OPEN and name not in _WITHOUT_A_MARK]
-    return _is_heic(start) or any(accept(start) is True for accept in known if accept is not None)
+    return _is_heic(start) or is_array(start) or any(accept(start) is True for accept in known if accept is not None)
 
 
 def _is_heic(start: bytes) -> bool:
@@ -120,13 +121,15 @@ def read_picture(data: bytes, max_pixels: int = MAX_PIXELS, value_range: ValueRa
     Returns
     -------
     PIL.Image.Image
-        Mode RGB, upright, fully loaded.
+        Mode RGB, upright, fully loaded. Of an array of numpy's it carries all channels (`indexer.images.bands`).
 
     Raises
     ------
     ImageRejected
         The data is not an image of a known format, or is damaged, empty or too large.
     """
+    if is_array(data):
+        return read_bands(data, max_pixels, value_range)
     image = open_picture(data, max_pixels)
     meaning = Meaning.of(image)
     try:

@@ -13,6 +13,7 @@
       derived/000001/LAYER.h5        peaks by neuron, order, histogram, statistics
       derived/000001/LAYER.faiss     the cells' activation vectors
       derived/000001/LAYER.lists     the inverted lists of a large FAISS index
+      derived/000001/LAYER.scores.h5 the scores of a layer's neurons, if any
       effective/LAYER.DIGEST.h5      the effective receptive fields of a layer, if any
       made/LAYER/DIGEST/000412.png   images made for neurons, if any; see `indexer.synthesis.kept`
 """

@@ -12,6 +12,7 @@ from indexer.index.configuration import Configuration
 from indexer.index.intake import PLAIN as PLAIN_INTAKE
 from indexer.index.intake import Intake
 from indexer.index.manifest_schema import fault_of
+from indexer.index.score_recipe import ScoreRecipe
 from indexer.index.shard_info import ShardInfo
 from indexer.index.told_outputs import NOTHING_TOLD, ToldOutputs
 from indexer.store.storage import Location, storage_at
@@ -65,6 +66,8 @@ class Manifest:
         What was said of the outputs by hand.
     relabelled : int
         The number of images whose path or class differs from their shard's; "labels" in ``derived`` lists them.
+    scores : dict of str to ScoreRecipe
+        The layers whose neurons have scores, which each generation works out anew where its images are others.
     """
 
     generation: int
@@ -87,6 +90,7 @@ class Manifest:
     output: str | None = None
     relabelled: int = 0
     told_outputs: ToldOutputs = NOTHING_TOLD
+    scores: dict[str, ScoreRecipe] = field(default_factory=dict)
 
     def skipped_with(self, others: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
         """``skipped`` and other pairs of path and reason, each once, sorted."""
@@ -102,6 +106,8 @@ class Manifest:
             body["output"] = self.output
         if self.told_outputs != NOTHING_TOLD:
             body["told_outputs"] = self.told_outputs.to_json()
+        if self.scores:
+            body["scores"] = {layer: recipe.to_json() for layer, recipe in self.scores.items()}
         if self.intake != PLAIN_INTAKE:
             body["intake"] = self.intake.to_json()
         return {
@@ -121,6 +127,7 @@ class Manifest:
             fields["intake"] = Intake.from_json(data["intake"])
         if "told_outputs" in data:
             fields["told_outputs"] = ToldOutputs(**data["told_outputs"])
+        fields["scores"] = {layer: ScoreRecipe(**recipe) for layer, recipe in data.get("scores", {}).items()}
         manifest = cls(**fields)
         for file in manifest.files:
             _check_inside(file)

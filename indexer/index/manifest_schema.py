@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from indexer.defaults import OUTPUT_KINDS
+from indexer.defaults import MOST_SCORE_PATCHES, OUTPUT_KINDS, SCORE_POOLS
+from indexer.images.input_size import MAX_CHANNELS
 
 _COUNT: Final = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
 _TEXT: Final = {"type": "string", "maxLength": 4096}
@@ -46,10 +47,11 @@ _PREPROCESSING: Final = _or_with(
         resize=_or_null({**_list(_SIDE), "minItems": 1, "maxItems": 2}),
         crop=_or_null(_list(_SIDE, 2)),
         interpolation=_TEXT,
-        mean=_list({"type": "number"}, 3),
-        std=_list({"type": "number", "exclusiveMinimum": 0}, 3),
+        mean={**_list({"type": "number"}), "minItems": 1, "maxItems": MAX_CHANNELS},
+        std={**_list({"type": "number", "exclusiveMinimum": 0}), "minItems": 1, "maxItems": MAX_CHANNELS},
     ),
     value_range=_list({"type": "number"}, 2),
+    channels={"type": "integer", "minimum": 1, "maximum": MAX_CHANNELS},
 )
 _CONFIGURATION: Final = _object(
     model=_or_with(
@@ -118,6 +120,14 @@ SCHEMA: Final = _or_with(
         by_order={"type": "boolean"},
     )
     | {"additionalProperties": False},
+    scores={
+        "type": "object",
+        "maxProperties": 10_000,
+        "additionalProperties": _object(
+            by=_TEXT, patches={**_COUNT, "minimum": 2, "maximum": MOST_SCORE_PATCHES}, pool={"enum": list(SCORE_POOLS)}
+        )
+        | {"additionalProperties": False},
+    },
 )
 _VALIDATOR: Final = jsonschema_rs.Draft202012Validator(SCHEMA, mask="the value")
 

@@ -154,6 +154,12 @@ def _normalise(reading: _Reading, step: Any) -> None:
     reading.values |= {"mean": step.mean, "std": step.std}
 
 
+def _grey(reading: _Reading, step: Any) -> None:
+    if reading.values or reading.form != "picture" or step.num_output_channels != 1:
+        reading.refuse(step, "must be the first step, with one channel")
+    reading.values["channels"] = 1
+
+
 def _nothing(reading: _Reading, step: Any) -> None:
     """Pictures are in RGB already, and so on."""
 
@@ -169,6 +175,7 @@ _STEPS: Final[dict[str, Callable[[_Reading, Any], None]]] = {
     "ConvertImageDtype": _convert,
     "ToDtype": _to_dtype,
     "Normalize": _normalise,
+    "Grayscale": _grey,
     "Identity": _nothing,
     "ToPureTensor": _nothing,
     "RGB": _nothing,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from indexer.images.input_size import RGB
 from indexer.images.preprocessing import Preprocessing
 from indexer.inputs.told import text_of
 
@@ -19,7 +20,8 @@ def input_line(preprocessing: Preprocessing, sources: Mapping[str, str]) -> str:
     if preprocessing.value_range is not None:
         told.setdefault("--value-range", []).append(f"grey from {text_of(preprocessing.value_range)}")
     fields = "; ".join(f"{', '.join(values)} ({source})" for source, values in told.items())
-    return f"input: height {height} x width {width}; {fields}"
+    channels = "" if preprocessing.channels == RGB else f", channels {preprocessing.channels}"
+    return f"input: height {height} x width {width}{channels}; {fields}"
 
 
 def size_line(images: int, shapes: Mapping[str, tuple[int, int, int]]) -> str:

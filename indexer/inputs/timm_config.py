@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from indexer.errors import InvalidRequest
+from indexer.images.input_size import RGB
 from indexer.inputs.told import Told
 
 KEYS: Final = frozenset({"input_size", "crop_pct", "crop_mode"})
@@ -40,21 +41,21 @@ def from_timm(config: Mapping[str, Any], source: str) -> Told:
     missing = [name for name in _REQUIRED if config.get(name) is None]
     if missing:
         raise InvalidRequest(f"{source}: timm's data config lacks {', '.join(missing)}; resolve_data_config gives all")
-    height, width = _input_size(config["input_size"], source)
+    channels, height, width = _input_size(config["input_size"], source)
     resize = _resize(height, width, config, source)
     values = {"resize": resize, "crop": (height, width), "mean": config["mean"], "std": config["std"]}
     values["interpolation"] = config.get("interpolation") or "bicubic"  # as timm has it
     if values["interpolation"] == "random":
         raise InvalidRequest(f"{source}: interpolation 'random' is for training; name one, such as 'bicubic'")
+    if channels != RGB:
+        values["channels"] = channels
     return Told.of(values, source)
 
 
-def _input_size(size: Any, source: str) -> tuple[int, int]:
+def _input_size(size: Any, source: str) -> tuple[int, int, int]:
     if not isinstance(size, (tuple, list)) or len(size) != 3 or not all(isinstance(side, int) for side in size):
-        raise InvalidRequest(f"{source}: timm's input_size must be (3, height, width), not {size!r}")
-    if size[0] != 3:
-        raise InvalidRequest(f"{source}: input_size {tuple(size)} wants {size[0]} channels; images have 3")
-    return size[1], size[2]
+        raise InvalidRequest(f"{source}: timm's input_size must be (channels, height, width), not {size!r}")
+    return size[0], size[1], size[2]
 
 
 def _resize(height: int, width: int, config: Mapping[str, Any], source: str) -> tuple[int, ...]:

@@ -40,12 +40,15 @@ class LayerModule(nn.Module):
         kept: list[torch.Tensor] = []
 
         def keep(module: nn.Module, inputs: object, output: object) -> None:
+            if not is_wanted():
+                return
             if not kept:  # a network that catches what ends it may come here again
                 maps = as_maps(self._layer, place.of(output), self._trace)
                 kept.append(self._encoder(maps) if self._encoder else maps)
             raise _Reached
 
         place = place_in(self.model, self._layer)
+        is_wanted = place.counted()
         handle = nn.Module.register_forward_hook(self.model.get_submodule(place.module), keep)
         try:
             self.model(batch)

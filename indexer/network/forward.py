@@ -132,7 +132,8 @@ class Network:
             shapes[layer] = (channels, height, width)
             return False
 
-        self._forward(np.zeros((1, *self.model.preprocessing.input_size, 3), np.uint8), see)
+        size = self.model.preprocessing.input_size
+        self._forward(np.zeros((1, *size, size.channels), np.uint8), see)
         for layer in self.traces:
             if order.count(layer) != 1:
                 raise InvalidRequest(

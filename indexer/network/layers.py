@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from indexer.errors import InvalidRequest
+from indexer.images.input_size import channels_of
 from indexer.index.layout import layer_file
 from indexer.receptive_field.parts import place_of
 from indexer.system.torchvision import torchvision
@@ -41,9 +42,9 @@ def check_layers(model: nn.Module, layers: Sequence[str]) -> None:
 
 
 def whole_outputs(model: nn.Module, layers: Iterable[str]) -> list[str]:
-    """Those of some layers that are all that a module returns; the others are parts of it, or made of it."""
+    """Those of some layers that are all that a call of a module returns; the others are parts of it, or made of it."""
     names = {name for name, _ in model.named_modules()}
-    return [layer for layer in layers if layer in names]
+    return [layer for layer in layers if (place := place_of(layer, names)) is not None and not place.key]
 
 
 def _check_files(layers: Sequence[str]) -> None:
@@ -122,7 +123,7 @@ def _map_sizes(model: nn.Module, input_size: tuple[int, int]) -> dict[str, tuple
     handles = [nn.Module.register_forward_hook(module, note(name)) for name, module in candidates]  # see `run_pass`
     try:
         with torch.inference_mode(), of_user(f"the model, given an image of height {height} and width {width},"):
-            model(torch.zeros(1, 3, *input_size))
+            model(torch.zeros(1, channels_of(input_size), *input_size))
     finally:
         for handle in handles:
             handle.remove()

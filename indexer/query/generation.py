@@ -10,9 +10,12 @@ from PIL import Image
 from indexer.defaults import MAX_PIXELS, Field
 from indexer.derive.effective import key_of, read_effective
 from indexer.derive.image_table import ImageTable
+from indexer.derive.scores.file import Scores, read_scores
+from indexer.derive.scores.file import key_of as scores_key
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
+from indexer.index.configuration import LayerInfo
 from indexer.index.manifest import Manifest, check_no_links, read_manifest
 from indexer.index.shard_info import ShardInfo
 from indexer.query import deadline
@@ -66,7 +69,7 @@ class Generation:
         self.layers = MappingProxyType({
             info.name: Layer(
                 path, info, self._derived(f"layer {info.name}"), self._derived(f"vectors {info.name}"),
-                self.manifest.derived.get(f"lists {info.name}"), self.images.class_code,
+                self.manifest.derived.get(f"lists {info.name}"), self.images.class_code, self._scores(info),
             )
             for info in self.manifest.configuration.layers
         })  # fmt: skip
@@ -98,6 +101,10 @@ class Generation:
     @property
     def classes(self) -> list[str]:
         return self.images.classes
+
+    def _scores(self, info: LayerInfo) -> Scores | None:
+        recipe = self.manifest.scores.get(info.name)
+        return None if recipe is None else read_scores(self.path, self._derived(scores_key(info.name)), info, recipe)
 
     def _derived(self, name: str) -> str:
         try:

@@ -14,6 +14,7 @@ from indexer.derive.layer import CLASS_ARRAYS, KIND, STATISTICS, VERSION
 from indexer.derive.nearest.faiss_reader import WrongVectors
 from indexer.derive.nearest.vectors import grid, read_vectors
 from indexer.derive.nearest.vectors_file import check_vectors
+from indexer.derive.scores.file import Scores
 from indexer.derive.selectivity import Selectivity
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.index import hdf5
@@ -49,12 +50,22 @@ class Layer:
         Class of each image, -1 for none.
     grid : ndarray (G,) int64
         Cells whose vectors FAISS knows, see `indexer.derive.nearest.vectors`.
+    scores : Scores or None
+        Those of its neurons, where they were worked out.
     """
 
     def __init__(
-        self, index: Location, info: LayerInfo, file: str, vectors: str, lists: str | None, classes: np.ndarray
+        self,
+        index: Location,
+        info: LayerInfo,
+        file: str,
+        vectors: str,
+        lists: str | None,
+        classes: np.ndarray,
+        scores: Scores | None = None,
     ) -> None:
         self.info, self.classes, self.file, images = info, classes, file, len(classes)
+        self.scores = scores
         arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
         wanted = {*_ARRAYS, *(f"statistics/{name}" for name in STATISTICS), *(f"classes/{n}" for n in CLASS_ARRAYS)}
         if not wanted <= arrays.keys():
@@ -101,6 +112,21 @@ class Layer:
         for peaks in checked(self.peaks):
             squares += np.square(np.maximum(peaks, 0))
         return np.sqrt(squares)
+
+    def scored(self) -> Scores:
+        """The scores of the neurons.
+
+        Raises
+        ------
+        NotFound
+            None were worked out.
+        """
+        if self.scores is None:
+            raise NotFound(
+                f"layer {self.name} has no scores yet; python -m indexer scores INDEX --layer {self.name} --by DEEPER "
+                "works them out in the vectors of another layer"
+            )
+        return self.scores
 
     @contextmanager
     def reading(self) -> Iterator[None]:

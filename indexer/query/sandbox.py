@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from indexer.derive import effective, image_table, layer
+from indexer.derive.scores import file as scores
 from indexer.errors import DamagedFile, UnitscopeError
 from indexer.index import hdf5
 from indexer.index.manifest import Manifest, read_manifest
@@ -53,7 +54,7 @@ def main(path: Location) -> None:
     _limit(path, manifest)
     kinds = {
         "images": (image_table.KIND, image_table.VERSION), "layer": (layer.KIND, layer.VERSION),
-        effective.FIRST: (effective.KIND, effective.VERSION),
+        effective.FIRST: (effective.KIND, effective.VERSION), scores.FIRST: (scores.KIND, scores.VERSION),
     }  # fmt: skip
     for name, file in manifest.derived.items():
         if kind := kinds.get(name.partition(" ")[0]):

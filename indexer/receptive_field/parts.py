@@ -3,11 +3,15 @@
 A key is that of a dict, the field of a dataclass or a named tuple, or a number in a tuple or list, counted from 0.
 Within a structure in another, keys follow one another (``lstm:1:0``). ``tokenK`` is the token K of tokens (N, T, C),
 counted from 0: ``encoder.ln:token0`` is the class token of most transformers.
+
+Of a module that runs several times in a pass, ``MODULE:callK`` is what it returns the K-th time, counted from 0; a part
+of that is ``MODULE:callK:KEY``.
 """
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 import torch
@@ -15,19 +19,27 @@ import torch
 from indexer.errors import InvalidRequest
 
 MARK = ":"
+_CALL = re.compile(r"call(0|[1-9]\d{0,5})(?::|$)")
 _TOKEN = re.compile(r"token(0|[1-9]\d{0,5})")
 _NAMED = 20  # parts that an error lists
 
 
 class Place(NamedTuple):
-    """Where a layer's output is found: in what a module returns, whole or by a key."""
+    """Where a layer's output is found: in what a module returns, whole or by a key; perhaps in one of its calls."""
 
     module: str
     key: str
+    call: int | None = None
 
     @property
     def layer(self) -> str:
-        return f"{self.module}{MARK}{self.key}" if self.key else self.module
+        call = "" if self.call is None else f"call{self.call}"
+        return MARK.join(part for part in (self.module, call, self.key) if part)
+
+    def counted(self) -> Callable[[], bool]:
+        """A function that counts the calls of the module, each time it is called, and says whether it is this one's."""
+        numbers = count()
+        return lambda: self.call in (None, next(numbers))
 
     def of(self, returned: Any) -> Any:
         """The layer's output, of what its module returned.
@@ -52,7 +64,7 @@ class Place(NamedTuple):
         return found[:, token]
 
     def _missing(self, returned: Any) -> str:
-        there = described_parts(self.module, returned) or described(returned)
+        there = described_parts(Place(self.module, "", self.call).layer, returned) or described(returned)
         return f"layer {self.layer!r}: {self.module!r} returns no part {self.key!r}; it returns {there}"
 
 
@@ -63,7 +75,9 @@ def place_of(layer: str, modules: Collection[str]) -> Place | None:
     ends = [found.start() for found in re.finditer(MARK, layer)]
     for end in reversed(ends):
         if layer[:end] in modules and layer[end + 1 :]:
-            return Place(layer[:end], layer[end + 1 :])
+            key = layer[end + 1 :]
+            call = _CALL.match(key)
+            return Place(layer[:end], key[call.end() :], int(call[1])) if call else Place(layer[:end], key)
     return None
 
 

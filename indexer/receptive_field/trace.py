@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from indexer.errors import InvalidRequest, UnitscopeError
+from indexer.images.input_size import InputSize, channels_of
 from indexer.receptive_field.field import LayerTrace, ReceptiveField
 from indexer.receptive_field.flow.dims import role_of
 from indexer.receptive_field.flow.flow import Flow
@@ -27,7 +28,7 @@ from indexer.receptive_field.graph.tracer import (
 from indexer.receptive_field.layout import Layout, check_layouts
 from indexer.receptive_field.measuring.measure import measured, moved_unseen
 from indexer.receptive_field.measuring.runner import Runner
-from indexer.receptive_field.parts import place_in, place_of
+from indexer.receptive_field.parts import Place, place_in, place_of
 from indexer.receptive_field.rules.registry import Site
 from indexer.receptive_field.rules.shapes import permute, reshape, section
 from indexer.system.compiler import kept_out
@@ -52,12 +53,12 @@ def trace_layers(
     Parameters
     ----------
     model : nn.Module
-        Maps images (N, 3, height, width) to anything. It is neither changed nor run; copies of it are.
+        Maps images (N, channels, height, width) to anything. It is neither changed nor run; copies of it are.
     layers : sequence of str
         Names as in `named_modules()`, or of parts (`parts`). A layer's output is what its module returns in evaluation
         mode, or that part of it.
     input_size : (int, int)
-        Height and width of the input in pixels.
+        Height and width of the input in pixels; of three channels, unless it is an `InputSize` that says otherwise.
     layouts : mapping of str to Layout, optional
         Layers' dimensions, as a person says them.
 
@@ -97,7 +98,7 @@ def _traced(
 ) -> tuple[dict[str, LayerTrace], set[str]]:
     """The traces as the graph gives them, and the layers that are known to run once."""
     root = weightless(model)
-    image = image_value(*size, floating_dtype(model))
+    image = image_value(size, floating_dtype(model))
     tracer = LayerTracer(image.tensor)
     failure, certain = None, {layer for layer in layers if not _is_hidden(root, layer)}
     try:
@@ -108,7 +109,7 @@ def _traced(
         failure, certain = f"torch.fx cannot trace the model so far: {described(error)}", set()
     else:
         calls = {layer: len(tracer.returned.get(place_in(root, layer).module, ())) for layer in layers}
-        _check_calls({layer: count for layer, count in calls.items() if layer in certain})
+        check_calls(root, {layer: count for layer, count in calls.items() if layer in certain})
     reason = failure or "it lies within one of torch's modules that is not traced through"
     nodes = output_nodes(tracer, layers)
     wanted = {node for node in nodes.values() if node is not None}
@@ -189,7 +190,7 @@ def _completed(
     run = Runner(model, list(traces), size)
     with torch.no_grad():
         outputs = run(run.noise(1, 0))
-    _check_calls({layer: len(outputs[layer]) for layer in traces})
+    check_calls(model, run.calls)
     tensors = {layer for layer in traces if isinstance(outputs[layer][0], torch.Tensor)}
     for layer in set(traces) - tensors:
         traces[layer] = unsupported("its output is not a single tensor", ())
@@ -212,7 +213,7 @@ def _checked_size(input_size: Sequence[int]) -> tuple[int, int]:
     values = tuple(input_size)
     if len(values) != 2 or not all(isinstance(value, int) and value > 0 for value in values):
         raise InvalidRequest(f"input_size is {input_size!r}; it must be height and width, two whole numbers above 0")
-    return values[0], values[1]
+    return InputSize(values[0], values[1], channels_of(input_size))
 
 
 def _check_names(model: nn.Module, layers: Sequence[str]) -> None:
@@ -231,11 +232,29 @@ def _is_hidden(root: nn.Module, layer: str) -> bool:
     return any(is_leaf(root.get_submodule(".".join(parts[:end]))) for end in range(1, len(parts)))
 
 
-def _check_calls(calls: dict[str, int]) -> None:
+def check_calls(model: nn.Module, calls: Mapping[str, int]) -> None:
+    """Refuse layers that a forward pass does not run once; ``calls`` is how often each one's module runs.
+
+    Raises
+    ------
+    InvalidRequest
+    """
     for layer, count in calls.items():
+        place = place_in(model, layer)
         if count == 0:
             raise InvalidRequest(f"layer {layer!r} is not run by the model in evaluation mode; choose another")
-        if count > 1:
-            parent = layer.rpartition(".")[0]
+        if place.call is None and count > 1:
+            parent = place.module.rpartition(".")[0]
             advice = f"choose its parent {parent!r}" if parent else "choose the module before or after it"
-            raise InvalidRequest(f"layer {layer!r} runs {count} times in a forward pass; {advice}")
+            first, last = (Place(place.module, place.key, call).layer for call in (0, count - 1))
+            raise InvalidRequest(
+                f"layer {layer!r} runs {count} times in a forward pass; name one of its calls, {first!r} to {last!r}, "
+                f"or {advice}"
+            )
+        if place.call is not None and count == 1:
+            once = Place(place.module, place.key).layer
+            raise InvalidRequest(f"layer {layer!r}: {place.module!r} runs once in a forward pass; name it {once!r}")
+        if place.call is not None and place.call >= count:
+            raise InvalidRequest(
+                f"layer {layer!r}: {place.module!r} runs {count} times in a forward pass, call0 to call{count - 1}"
+            )

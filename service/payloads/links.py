@@ -43,6 +43,9 @@ class Links:
     def tiles(self, layer: str, neuron: int) -> str:
         return f"{self.neuron(layer, neuron)}/tiles.jpg?version={self._versions.of_sheet()}"
 
+    def groups(self, layer: str, neuron: int) -> str:
+        return f"{self.neuron(layer, neuron)}/groups"
+
     def correlated(self, layer: str, neuron: int) -> str:
         return f"{self.neuron(layer, neuron)}/correlated"
 

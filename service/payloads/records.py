@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
+from indexer.derive.scores.file import Scores
 from indexer.index.configuration import DictionaryFile, LayerInfo
 from indexer.index.encoded_names import base_of
 from indexer.query.concepts import Concept, Selective
@@ -21,7 +24,7 @@ from service.payloads.links import Links
 Json = dict[str, Any]
 
 
-def layer(links: Links, info: LayerInfo, dead: int, effective: EffectiveField | None) -> Json:
+def layer(links: Links, info: LayerInfo, dead: int, effective: EffectiveField | None, scores: Scores | None) -> Json:
     return {
         "layer": info.name,
         "channels": info.channels,
@@ -31,6 +34,7 @@ def layer(links: Links, info: LayerInfo, dead: int, effective: EffectiveField | 
         "dead_neurons": dead,
         "receptive_field": receptive_field(info.field),
         **({} if effective is None else {"effective_field": _effective_field(effective)}),
+        **({} if scores is None else {"scores": layer_scores(scores)}),
         "links": {"self": links.layer(info.name), "neurons": links.neurons(info.name)},
     } | ({"dictionary": _dictionary(info, info.dictionary)} if info.dictionary else {})
 
@@ -41,6 +45,11 @@ def _dictionary(info: LayerInfo, dictionary: DictionaryFile) -> Json:
     metrics = about.get("metrics", {})
     kept = {name: metrics[name] for name in ("r2", "l0", "dead", "stability", "vectors") if name in metrics}
     return {"layer": base_of(info.name), "method": str(about.get("method", "")), "metrics": kept}
+
+
+def layer_scores(scores: Scores) -> Json:
+    """How the scores of a layer's neurons were worked out."""
+    return {**asdict(scores.recipe), "between": None if np.isnan(scores.between) else scores.between}
 
 
 def _effective_field(field: EffectiveField) -> Json:
@@ -71,6 +80,8 @@ def neuron(links: Links, layer_name: str, number: int, table: NeuronTable) -> Js
         "sheet": links.sheet(layer_name, number),
         "tiles": links.tiles(layer_name, number),
     }
+    if table.layer.scores is not None:
+        own["groups"] = links.groups(layer_name, number)
     return {"layer": layer_name, "neuron": number, **table.row(number), "links": own}
 
 

@@ -67,6 +67,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         layers.list_neurons,
         layers.get_neuron,
         layers.list_patches,
+        layers.list_groups,
         images.list_images,
         images.get_image,
         images.list_firing,

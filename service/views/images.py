@@ -6,6 +6,7 @@ from typing import Any
 from PIL import Image
 
 from indexer import pictures
+from indexer.images.bands import MEDIA_TYPE, is_array
 from indexer.images.reading import FORMATS
 from service.handlers import Drawn, Json, Picture, Question
 from service.http.paging import listing
@@ -59,6 +60,8 @@ def get_heatmap(question: Question, image: int, layer: str, neuron: int, size: i
 
 def media_type(data: bytes) -> str:
     """The media type of an image file that the index could read."""
+    if is_array(data):
+        return MEDIA_TYPE
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.format == "MPO":  # a camera's JPEG with more pictures behind it; no browser knows image/mpo
             return "image/jpeg"

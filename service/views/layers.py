@@ -3,6 +3,7 @@
 from typing import Any
 
 from indexer.errors import InvalidRequest
+from indexer.query.learning.groups import groups
 from indexer.query.learning.neurons import aucs, table
 from indexer.query.records import PerImage
 from service.handlers import Json, Question
@@ -43,6 +44,19 @@ def get_neuron(question: Question, layer: str, neuron: int, bins: int, depth: in
     }
 
 
+def list_groups(question: Question, layer: str, neuron: int) -> Json:
+    found = groups(question.index, layer, neuron)
+    return {
+        "layer": layer,
+        "neuron": neuron,
+        "scores": records.layer_scores(question.index.layer(layer).scored()),
+        "groups": [
+            {"clarity": group.clarity, "patches": [records.patch(question.links, patch) for patch in group.patches]}
+            for group in found
+        ],
+    }
+
+
 def list_patches(
     question: Question, layer: str, neuron: int, offset: int, per_image: PerImage, y: int | None, **options: Any
 ) -> Json:
@@ -60,4 +74,5 @@ def layer_json(question: Question, name: str) -> Json:
     """The record of a layer, with its number of dead neurons."""
     info = question.index.layer(name).info
     dead = int(question.index.neuron_statistics(name)["dead"].sum())
-    return records.layer(question.links, info, dead, question.index.effective_field(name))
+    layer = question.index.layer(name)
+    return records.layer(question.links, info, dead, question.index.effective_field(name), layer.scores)

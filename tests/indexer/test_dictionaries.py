@@ -450,3 +450,16 @@ def test_questions_on_atoms_equal_brute_force(index: Path) -> None:
         cosines = reference.cosines(maps, maps[4, :, 2, 3])
         hits = opened.similar(name, 4, 2, 3, limit=5, per_image="all", exact=True).items
         np.testing.assert_allclose([hit.score for hit in hits], np.sort(cosines.ravel())[::-1][:5], rtol=1e-4)
+
+
+@pytest.mark.parametrize("seed", seeds(3))
+def test_weights_of_components_of_any_length_are_the_best(seed: int) -> None:
+    """Lengths from 0.01 to 100, where plain gradient steps would be far from the end."""
+    chance = np.random.default_rng(seed)
+    components = np.maximum(chance.normal(size=(12, 30)), 0) * 10.0 ** chance.uniform(-2, 2, (12, 1))
+    vectors = np.maximum(chance.random((40, 12)) - 0.6, 0) @ (components / np.linalg.norm(components, axis=1)[:, None])
+    encoder = NMFEncoder(torch.from_numpy(components))
+    found = encoder.codes(torch.from_numpy(vectors)).numpy()
+    for vector, weights in zip(vectors, found, strict=True):
+        _, left = nnls(components.T, vector)
+        assert np.linalg.norm(weights @ components - vector) <= left + 1e-4 * np.linalg.norm(vector)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import indexer
+from indexer.derive.scores import measures
 from indexer.dictionaries.learn import Recipe
 from indexer.errors import ImageUnavailable, InvalidRequest, NotFound, Stopped
 from indexer.explain.edits import Edit
@@ -21,6 +22,8 @@ from indexer.explain.what_if import Changed, WhatIf, what_if
 from indexer.explain.why import why
 from indexer.jobs.build import build
 from indexer.jobs.dictionary import learn_into
+from indexer.jobs.layers import drop_layers
+from indexer.jobs.scores import work_out_scores
 from indexer.network.encoding.files import read_dictionary
 from indexer.network.forward import Network
 from indexer.query.index import Index
@@ -287,8 +290,28 @@ def test_an_atom_that_is_silenced_is_its_part_taken_off(tmp_path: Path, photos: 
         assert kept.way == "from kept maps of a"
         assert kept.rounding_after.largest < 1e-2
         assert what_if(index, case.network, "a~few", []).changed == []
-        with pytest.raises(InvalidRequest, match="layer must be one of a, b, head, not 'a~few'"):
-            why(index, case.network, case.ids[0], "a~few")
+        said = why(index, case.network, case.ids[0], "a~few").as_dict()
+        assert said["neurons"] == 5
+        alone = {each["neuron"]: each["effect"] for each in (*said["up"], *said["down"])}
+        assert alone
+        found = importance(index, case.network, "a~few", images=4)
+        assert (found.way, len(found.neurons)) == ("from kept maps of a", 5)
+        for each in found.neurons:
+            own = what_if(index, case.network, "a~few", [Edit(each.neuron)])
+            changed = {one.image for one in own.changed} & set(found.image_ids)
+            assert each.changed == len(changed)
+        group = why_group(index, case.network, "a~few", class_="1", sample=2)
+        assert group.as_dict()["neurons"] == 5
+    work_out_scores(path, "a~few", "b", patches=4, pool="image")
+    with indexer.open(path) as index:
+        scores = index.layer("a~few").scored()
+        for atom in range(5):
+            top = index.top_patches("a~few", atom, limit=4, min=1e-30).items
+            vectors = np.array([index.activation_maps(patch.image.id, "b").mean(axis=(1, 2)) for patch in top])
+            assert scores.clarity[atom] == pytest.approx(measures.clarity(vectors), abs=1e-5, nan_ok=True)
+    drop_layers(path, ["a"])
+    with indexer.open(path) as index, pytest.raises(InvalidRequest, match="python -m indexer add-layers INDEX a"):
+        why(index, index.network(), case.ids[0], "a~few")
 
 
 def test_originals_that_are_gone_are_named_where_they_are_needed(tmp_path: Path) -> None:

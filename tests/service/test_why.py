@@ -1,17 +1,22 @@
 """Why the network answers so over HTTP: the library's figures, from this process and from another."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import indexer
+from indexer.dictionaries.learn import Recipe
 from indexer.explain.why import why
+from indexer.jobs.dictionary import learn_into
 from indexer.query.index import Index
 from service.inference.ipc import serve
 from service.inference.loader import Networks
 from tests.service.conforming import ConformingClient
+from tests.service.conftest import served
 from tests.service.turns import asking
 
 BASE = "/v1/indexes/small"
@@ -114,3 +119,15 @@ def test_images_that_cannot_be_explained_are_named(client: ConformingClient, rem
     for asked in (client, remote):
         answer = asked.post(f"{BASE}/lookup/why?layer={LAYER}", data=b"no image", content_type="image/png")
         assert answer.status_code == 415
+
+
+def test_atoms_are_explained_as_neurons_are(small_index: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(small_index, tmp_path / "own"))
+    learn_into(folder, "few", Recipe(LAYER, "kmeans", 4, cells=120))
+    with served(folder, results=tmp_path / "results") as client, indexer.open(folder) as index:
+        found = client.get(f"/v1/indexes/own/images/7/why?layer={LAYER}~few&for=818&limit=3").json
+        expected = why(index, index.network(), 7, f"{LAYER}~few", for_="818", limit=3).as_dict()
+        assert without_links({name: found[name] for name in expected}) == expected
+        assert found["neurons"] == 4
+        one = (found["up"] + found["down"])[0]
+        assert client.get(one["links"]["patches"]).json["items"][0]["layer"] == f"{LAYER}~few"

@@ -54,8 +54,9 @@ class Tools:
         self, index: str, layer: str, sort: str = "auc_at_least", state: str | None = None,
         class_name: str | None = None, limit: int = 10,
     ) -> Answer:  # fmt: skip
-        """Neurons of a layer, by `sort` (auc_at_least, selectivity, maximum, firing_images, neuron), perhaps only those
-        in a `state` (dead, dense, selective, mixed) or those whose best class is `class_name`."""
+        """Neurons of a layer, by `sort` (auc_at_least, selectivity, maximum, firing_images, neuron; clarity,
+        polysemanticity, redundancy where the layer has scores), perhaps only those in a `state` (dead, dense,
+        selective, mixed) or those whose best class is `class_name`."""
         query = {"sort": sort, "state": state, "class": class_name, "limit": min(limit, _MOST)}
         return _said(self._ask.get(path_of("indexes", index, "layers", layer, "neurons"), query))
 

@@ -76,12 +76,19 @@ class IndexClient:
 
     def neurons(
         self, layer: str, *, sort: str | None = None, order: str | None = None, state: str | None = None,
-        best_class: str | None = None,
+        best_class: str | None = None, least: float | None = None, most: float | None = None,
     ) -> Pages[Neuron]:  # fmt: skip
-        """The neurons of a layer, such as ``sort="auc_at_least", order="desc"`` or ``state="dead"``."""
-        return self._pages(
-            Neuron, "layers", layer, "neurons", sort=sort, order=order, state=state, **{"class": best_class}
-        )
+        """The neurons of a layer, such as ``sort="auc_at_least", order="desc"`` or ``state="dead"``.
+
+        ``least`` and ``most`` bound the statistic that they are sorted by.
+        """
+        query = {"sort": sort, "order": order, "state": state, "class": best_class, "least": least, "most": most}
+        return self._pages(Neuron, "layers", layer, "neurons", **query)
+
+    def groups(self, layer: str, neuron: int) -> list[list[Patch]]:
+        """The groups into which a neuron's top patches fall, where the layer has scores."""
+        found = self._get("layers", layer, "neurons", neuron, "groups")["groups"]
+        return [[record(Patch, item, self._ask) for item in group["patches"]] for group in found]
 
     def neuron(self, layer: str, neuron: int) -> Json:
         """A neuron's statistics, histogram and the classes that it tells from others."""

@@ -125,7 +125,10 @@ class SimilarPatch(_Placed):
 
 @dataclass(frozen=True, kw_only=True)
 class Neuron(Record):
-    """A neuron with the statistics of its activations. ``name`` is what people call it."""
+    """A neuron with the statistics of its activations. ``name`` is what people call it.
+
+    ``clarity``, ``polysemanticity``, ``redundancy`` and ``nearest`` are None where the layer has no scores.
+    """
 
     layer: str
     neuron: int
@@ -149,6 +152,10 @@ class Neuron(Record):
     selectivity: float | None
     entropy: float | None
     name: str | None = None
+    clarity: float | None = None
+    polysemanticity: float | None = None
+    redundancy: float | None = None
+    nearest: int | None = None
 
     def sheet(self) -> "Picture":
         """Its top patches side by side."""

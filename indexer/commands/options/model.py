@@ -7,7 +7,7 @@ from indexer.defaults import INTERPOLATIONS
 from indexer.index.loading import Loading, parse_arguments
 from indexer.receptive_field.layout import FORMS
 
-_FIELDS = ("resize", "crop", "interpolation", "mean", "std", "value_range")
+_FIELDS = ("resize", "crop", "interpolation", "mean", "std", "value_range", "channels")
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
@@ -43,8 +43,11 @@ def _add_preprocessing_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--resize", type=_sizes, help=f"the shorter side, HEIGHTxWIDTH, or none; {default}")
     command.add_argument("--crop", type=_sizes, help=f"HEIGHTxWIDTH of the centre crop, or none; {default}")
     command.add_argument("--interpolation", choices=INTERPOLATIONS, help=f"how images are resized; {default}")
-    command.add_argument("--mean", type=_channels, help=f"R,G,B of 0..1, or one number; {default}")
+    command.add_argument("--mean", type=_channels, help=f"R,G,B (or each channel) of 0..1, or one number; {default}")
     command.add_argument("--std", type=_channels, help=f"R,G,B of 0..1, or one number; {default}")
+    command.add_argument(
+        "--channels", type=int, help="of the input: 1 for grey, or as many as .npy images have; default: 3, R, G and B"
+    )
     command.add_argument(
         "--value-range", type=_channels, metavar="LOW,HIGH",
         help="the values that are black and white in grey of more than 8 bits, as 0,4095; default: 0,65535",

@@ -116,7 +116,9 @@ class NMFEncoder(Encoder):
     """A vector is a sum of components with weights that are not negative (Lee & Seung 1999; CRAFT, Fel et al. 2023).
 
     The weights solve the least squares problem by `NNLS_STEPS` steps of accelerated projected gradient descent (Beck &
-    Teboulle 2009), always from 0.
+    Teboulle 2009), which begins to accelerate anew for a vector whose last step went back (O'Donoghue & Candes 2015),
+    always from 0. It works with components of length 1: where some are much longer than others, the steps that suit
+    these are too short for the others.
 
     Parameters
     ----------
@@ -129,20 +131,25 @@ class NMFEncoder(Encoder):
     def __init__(self, components: torch.Tensor) -> None:
         self.atoms = components = _double(components)
         self.offset = torch.zeros_like(components[0])
-        self._gram = components @ components.T
+        self._lengths = components.norm(dim=1).clamp_min(torch.finfo(torch.float64).tiny)
+        self._directions = components / self._lengths[:, None]
+        self._gram = self._directions @ self._directions.T
         largest = torch.linalg.eigvalsh(self._gram)[-1].clamp_min(torch.finfo(torch.float64).tiny)
         self._step = float(1 / largest)
 
     def codes(self, vectors: torch.Tensor) -> torch.Tensor:
-        target = vectors @ self.atoms.T
+        target = vectors @ self._directions.T
         weights = ahead = torch.zeros_like(target)
-        momentum = 1.0
+        momentum = torch.ones_like(target[:, :1])
         for _ in range(NNLS_STEPS):
             moved = (ahead - self._step * (ahead @ self._gram - target)).clamp_min(0)
-            following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
+            went_back = ((ahead - moved) * (moved - weights)).sum(dim=1, keepdim=True) > 0
+            momentum = torch.where(went_back, 1.0, momentum)
+            following = (1 + (1 + 4 * momentum**2).sqrt()) / 2
             ahead = moved + (momentum - 1) / following * (moved - weights)
             weights, momentum = moved, following
-        return weights
+        found: torch.Tensor = weights / self._lengths
+        return found
 
     def driven(self, vectors: torch.Tensor) -> torch.Tensor:
         return vectors @ self.atoms.T

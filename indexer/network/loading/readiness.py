@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from indexer.errors import InvalidRequest
+from indexer.images.input_size import channels_of
 from indexer.network.loading.torchvision_models import RANDOM_SEED
 from indexer.system.user_code import of_user
 
@@ -54,7 +55,7 @@ def finish(module: nn.Module, name: str, input_size: tuple[int, int]) -> list[st
         ),
     ):
         torch.manual_seed(RANDOM_SEED)
-        module(torch.zeros(1, 3, height, width))
+        module(torch.zeros(1, channels_of(input_size), height, width))
     evaluating(module, name)
     if is_unfinished(module):
         lazy = [key for key, value in module.named_parameters() if is_lazy(value)]

@@ -76,7 +76,11 @@ class _Pass:
         self.error: BaseException | None = None
 
     def hook(self, layer: str, place: Place) -> Callable[[nn.Module, object, object], None]:
+        is_wanted = place.counted()
+
         def see(module: nn.Module, inputs: object, output: object) -> None:
+            if not is_wanted():
+                return
             if not self.ended and not self._goes_on(layer, place, output):
                 self.ended = 1
             if self.ended and self.ended <= _ENDS:

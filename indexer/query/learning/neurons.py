@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 
 from indexer.derive.image_table import class_code
+from indexer.derive.scores.file import SCORES
 from indexer.derive.selectivity import DEAD, STATES
 from indexer.errors import InvalidRequest
 from indexer.query.generation import page_of
 from indexer.query.index import Index
+from indexer.query.layer import Layer
 from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.learning.correlation import correlations
 from indexer.query.records import Page
 
 SORTS = (
     "neuron", "maximum", "mean", "std", "positive_cells", "positive_images", "firing_cells", "firing_images",
-    "selectivity", "auc", "auc_at_least", "entropy",
+    "selectivity", "auc", "auc_at_least", "entropy", *SCORES,
 )  # fmt: skip
 
 
@@ -34,20 +36,25 @@ class NeuronTable:
     columns : dict of str to ndarray (C,)
         Those of `Index.neuron_statistics`, and ``state`` (see `indexer.derive.selectivity.STATES`), ``best`` (code of
         the class whose AUC is at least the highest, -1 for none), ``auc`` (that AUC), ``auc_at_least``,
-        ``selectivity`` and ``entropy``.
+        ``selectivity`` and ``entropy``. Where the layer has scores: `indexer.derive.scores.file.SCORES`, and
+        ``nearest``, the neuron that redundancy is about, -1 for none.
     classes : sequence of str
         Names by code.
     categories : sequence of str or None
         What each neuron is called, if it is an output of the network.
+    layer : Layer
     """
 
     columns: dict[str, np.ndarray]
     classes: Sequence[str]
     categories: Sequence[str | None]
+    layer: Layer
 
     def row(self, neuron: int) -> dict[str, Any]:
         """One neuron's statistics as plain values; None where something is not defined."""
         values = {name: _plain(column[neuron].item()) for name, column in self.columns.items() if name != "best"}
+        if "nearest" in values and values["nearest"] < 0:
+            values["nearest"] = None
         return {**values, "category": self.categories[neuron], "best_class": self.class_of(neuron)}
 
     def class_of(self, neuron: int) -> str | None:
@@ -63,6 +70,8 @@ class NeuronTable:
         state: str | None = None,
         class_: str | None = None,
         dead: bool | None = None,
+        least: float | None = None,
+        most: float | None = None,
     ) -> np.ndarray:
         """Numbers of neurons (n,) by one of `SORTS`; equals by number, those without the statistic last.
 
@@ -74,18 +83,26 @@ class NeuronTable:
             Only neurons whose best class this is.
         dead : bool, optional
             Only dead neurons, or only the others.
+        least, most : float, optional
+            Only neurons whose statistic that they are sorted by is at least, or at most, this.
 
         Raises
         ------
         InvalidRequest
             An unknown statistic or state, or one that needs two classes where there are none.
         NotFound
-            No such class.
+            No such class; or it is a score, and none were worked out.
         """
         if sort not in SORTS:
             raise InvalidRequest(f"sort must be one of {', '.join(SORTS)}, not {sort!r}")
+        if sort in SCORES:
+            self.layer.scored()
         numbers = np.flatnonzero(self._wanted(state, class_, dead))
         keys = numbers.astype(np.float64) if sort == "neuron" else self.columns[sort][numbers]
+        for bound, within in ((least, np.greater_equal), (most, np.less_equal)):
+            if bound is not None:  # NaN is within no bound
+                kept = within(keys, bound)
+                numbers, keys = numbers[kept], keys[kept]
         return numbers[np.argsort(-keys if descending else keys, kind="stable")]  # NaN sorts last
 
     def _wanted(self, state: str | None, class_: str | None, dead: bool | None) -> np.ndarray:
@@ -115,8 +132,21 @@ def table(index: Index, layer: str) -> NeuronTable:
         "selectivity": about.index,
         "entropy": about.entropy,
     }
+    if neurons.scores is not None:
+        columns |= {name: getattr(neurons.scores, name) for name in (*SCORES, "nearest")}
     names = NeuronNames(index)
-    return NeuronTable(columns, index.classes, [names.of(layer, neuron) for neuron in range(neurons.info.channels)])
+    categories = [names.of(layer, neuron) for neuron in range(neurons.info.channels)]
+    return NeuronTable(columns, index.classes, categories, neurons)
+
+
+def scores_of(index: Index, layer: str, neuron: int) -> dict[str, Any]:
+    """The scores of a neuron as plain values, None where one is not defined; empty where its layer has none."""
+    scores = index.layer(layer).scores
+    if scores is None:
+        return {}
+    nearest = int(scores.nearest[neuron])
+    found = {name: _plain(getattr(scores, name)[neuron].item()) for name in SCORES}
+    return {**found, "nearest": None if nearest < 0 else nearest}
 
 
 def worth_showing(neurons: NeuronTable, count: int) -> list[int]:

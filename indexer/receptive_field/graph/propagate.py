@@ -9,6 +9,7 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
+from indexer.images.input_size import channels_of
 from indexer.receptive_field.flow import dims as roles
 from indexer.receptive_field.flow import reach as reaches
 from indexer.receptive_field.flow.flow import Flow
@@ -41,9 +42,10 @@ class Value:
     flow: Flow | str
 
 
-def image_value(height: int, width: int, dtype: torch.dtype) -> Value:
-    """The input: images (BATCH, 3, height, width), every pixel of which sees itself."""
-    tensor = torch.empty(BATCH, 3, height, width, dtype=dtype, device="meta")
+def image_value(size: tuple[int, int], dtype: torch.dtype) -> Value:
+    """The input: images (BATCH, channels, height, width), every pixel of which sees itself."""
+    height, width = size
+    tensor = torch.empty(BATCH, channels_of(size), height, width, dtype=dtype, device="meta")
     pixels = reaches.of_pixels(height, width)
     axes = {"y": Progression(), "x": Progression()}
     return Value(tensor, Flow(roles.image_dims(*tensor.shape), pixels, pixels, axes))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from indexer.images.input_size import channels_of
 from indexer.receptive_field.flow.masks import mark_mask
 from indexer.receptive_field.graph.copies import is_ours, is_torchs, plain_copy, weightless
 from indexer.receptive_field.parts import located, place_of
@@ -192,7 +193,9 @@ class LayerTracer(fx.Tracer):
 
 def traced(model: nn.Module, input_size: tuple[int, int], images: int = 1) -> LayerTracer | None:
     """A tracer that has followed a model, given so many images of this height and width; None where torch.fx cannot."""
-    tracer = LayerTracer(torch.empty(images, 3, *input_size, dtype=floating_dtype(model), device="meta"))
+    tracer = LayerTracer(
+        torch.empty(images, channels_of(input_size), *input_size, dtype=floating_dtype(model), device="meta")
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -236,7 +239,8 @@ def rest_of_key(tracer: LayerTracer, layer: str) -> str:
 def _found(tracer: LayerTracer, layer: str) -> Iterator[tuple[fx.Node | None, str]]:
     place = place_of(layer, tracer.returned)
     if place is not None:
-        result = tracer.returned[place.module][0]
+        results = tracer.returned[place.module]
+        result = results[place.call or 0] if (place.call or 0) < len(results) else None
         found, rest = located(result, place.key) if place.key else (result, "")
         yield found.node if isinstance(found, fx.Proxy) else None, rest
 

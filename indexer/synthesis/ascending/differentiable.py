@@ -5,6 +5,7 @@ from collections.abc import Collection
 import torch
 
 from indexer.errors import BadActivations, InvalidRequest
+from indexer.images.input_size import RGB
 from indexer.index.encoded_names import base_of
 from indexer.network.encoding.encoders import Encoder
 from indexer.network.forward import Network
@@ -29,6 +30,8 @@ class Differentiable:
     """
 
     def __init__(self, network: Network) -> None:
+        if (channels := network.model.preprocessing.channels) != RGB:
+            raise InvalidRequest(f"images are made for networks of R, G and B, and this one takes {channels} channels")
         self.network = network
         self.size = network.model.preprocessing.input_size
         self.device = network.device

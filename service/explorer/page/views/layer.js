@@ -29,14 +29,24 @@ const SORTS = {
   positive_cells: ['cells it is positive at', (neuron) => percent(neuron.positive_cells), 'desc'],
 };
 
+/** Those that a layer has only where its scores were worked out. */
+const SCORES = {
+  clarity: ['clarity: how alike its patches are', (neuron) => `clarity ${number(neuron.clarity)}`, 'desc'],
+  polysemanticity: ['polysemanticity: groups apart', (neuron) => `apart ${number(neuron.polysemanticity)}`, 'desc'],
+  redundancy: ['redundancy: its nearest neuron', (neuron) => `${number(neuron.redundancy)} to ${neuron.nearest ?? 'none'}`, 'desc'],
+};
+
 export function LayerView({ index, layer, query }) {
-  const sort = query.get('sort') in SORTS ? query.get('sort') : 'neuron';
-  const order = query.get('order') ?? SORTS[sort][2];
+  const all = { ...SORTS, ...SCORES };
+  const sort = query.get('sort') in all ? query.get('sort') : 'neuron';
+  const order = query.get('order') ?? all[sort][2];
+  const [least, most] = sort === 'neuron' ? [null, null] : [query.get('least'), query.get('most')];
   const [state, name] = [query.get('state'), query.get('class')];
   const shown = query.get('show') === 'made' ? 'made' : 'patches';
   const about = useJson(api.layer(index, layer));
   const classes = useJson(withQuery(api.classes(index), { limit: 1000 }));
-  const url = withQuery(api.neurons(index, layer), { sort, order, state, class: name });
+  const url = withQuery(api.neurons(index, layer), { sort, order, state, class: name, least, most });
+  const sorts = Object.entries(about.data?.scores || sort in SCORES ? all : SORTS);
   const neurons = useSparse(url, PAGE);
   const again = () => {
     about.retry();
@@ -46,13 +56,15 @@ export function LayerView({ index, layer, query }) {
   return html`
     <header class="title"><h1>${layer}</h1>
       <p>${about.data ? shape(about.data) : 'Loading …'}</p>
-      ${about.data?.dictionary && html`<p>${dictionaryWords(about.data.dictionary)}</p>`}</header>
+      ${about.data?.dictionary && html`<p>${dictionaryWords(about.data.dictionary)}</p>`}
+      ${about.data?.scores && html`<p>${scoreWords(about.data.scores)}</p>`}</header>
     <div class="controls" role="group" aria-label="Which neurons, and in which order">
-      <${Choice} label="Sort by" value=${sort} options=${Object.entries(SORTS).map(([key, [label]]) => [key, label])}
-        onChange=${(value) => change({ sort: value === 'neuron' ? null : value, order: null })} />
+      <${Choice} label="Sort by" value=${sort} options=${sorts.map(([key, [label]]) => [key, label])}
+        onChange=${(value) => change({ sort: value === 'neuron' ? null : value, order: null, least: null, most: null })} />
       <button class="button order" onClick=${() => change({ order: order === 'asc' ? 'desc' : 'asc' })}
         aria-label=${order === 'asc' ? 'Smallest first; change to largest first' : 'Largest first; change to smallest first'}>
         ${order === 'asc' ? '↑' : '↓'}</button>
+      ${sort !== 'neuron' && html`<${Bounds} key=${sort} least=${least} most=${most} />`}
       <${Segmented} label="State" value=${state ?? ''} onChange=${(value) => change({ state: value })}
         options=${[['', 'all'], ...STATES.slice(0, 4).map((one) => [one, one])]} />
       <${Segmented} label="Show" value=${shown} onChange=${(value) => change({ show: value === 'patches' ? null : value })}
@@ -61,7 +73,7 @@ export function LayerView({ index, layer, query }) {
         onChange=${(value) => change({ class: value })} />
       <${Finder} index=${index} layer=${layer} neurons=${about.data?.neurons} />
     </div>
-    <${Found} key=${url} index=${index} layer=${layer} neurons=${neurons} value=${SORTS[sort][1]} shown=${shown} />`;
+    <${Found} key=${url} index=${index} layer=${layer} neurons=${neurons} value=${all[sort][1]} shown=${shown} />`;
 }
 
 const shape = (layer) => `${count(layer.neurons)} neurons · map ${layer.height} × ${layer.width} · receptive field `
@@ -86,6 +98,11 @@ function Found({ index, layer, neurons, value, shown }) {
       want=${want} />`;
 }
 
+/** The statistic that the wall is sorted by, from and to a number. */
+const Bounds = ({ least, most }) => html`${[['least', 'From', least], ['most', 'to', most]].map(([key, label, value]) => html`
+  <label class="choice" key=${key}><span>${label}</span><input type="number" step="any" size="6" value=${value ?? ''}
+    onChange=${(event) => change({ [key]: event.target.value === '' ? null : event.target.value })} /></label>`)}`;
+
 /** Go to a neuron by its number. */
 function Finder({ index, layer, neurons }) {
   const find = (event) => {
@@ -97,6 +114,10 @@ function Finder({ index, layer, neurons }) {
     <input name="neuron" type="number" min="0" max=${neurons ? neurons - 1 : null} inputmode="numeric" required
       placeholder=${neurons ? `0–${neurons - 1}` : ''} /></label><button class="button">Go</button></form>`;
 }
+
+/** In which vectors the scores are, and what to see them beside. */
+const scoreWords = ({ by, patches, between }) => `Scores compare ${patches} top patches of each neuron in the vectors of ${by}. `
+  + `Two patches of different neurons have a cosine of ${number(between)}.`;
 
 /** What a dictionary's layer is, and how good it is. */
 function dictionaryWords({ layer, method, metrics }) {

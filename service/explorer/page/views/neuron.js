@@ -7,6 +7,7 @@ import { api, tilesOf, to } from '../lib/names.js';
 import { change } from '../lib/route.js';
 import { Bars, Histogram } from '../parts/charts.js';
 import { Choice, classOptions, Segmented, Switch } from '../parts/controls.js';
+import { Groups, ScoreFacts } from '../parts/groups.js';
 import { html } from '../parts/html.js';
 import { Made } from '../parts/made.js';
 import { Category, State, Tiles, called } from '../parts/neuron-card.js';
@@ -36,8 +37,10 @@ export function NeuronView({ index, layer, neuron, query }) {
     </header>
     <div class="split">
       <section class="split-main" aria-label="Top patches"><${Patches} index=${index} data=${data} query=${query}
-        effective=${of?.effective_field} /></section>
+        effective=${of?.effective_field} />
+        ${data.links.groups && html`<${Groups} index=${index} url=${data.links.groups} />`}</section>
       <aside class="split-side"><${Note} index=${index} about=${{ layer, neuron }} onChange=${about.retry} />
+        <${ScoreFacts} index=${index} data=${data} scores=${of?.scores} />
         <${About} index=${index} data=${data} query=${query} /></aside>
     </div>`;
 }
