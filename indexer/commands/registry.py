@@ -59,6 +59,8 @@ COMMANDS: Final = (
     _in("drawing", "make", "make images for neurons: what each would like to see"),
     _in("drawing", "export", "write top patches as a COCO data set (labels.json, data/) with crops"),
     _in("drawing", "export-activations", "write the activations of a layer, for programs that train on them"),
+    _in("indexing", "pack", "write an index as one file, which can be handed on"),
+    _in("indexing", "unpack", "make an index of such a file, and check all of it"),
     _in("drawing", "page", "write one HTML file, with all pictures in it, that shows what the neurons fire for"),
 )
 """The commands, in the order in which the help lists them."""
