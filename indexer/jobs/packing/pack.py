@@ -154,8 +154,8 @@ def _originals(generation: Generation) -> list[_Source]:
     if lost:
         shown = ", ".join(lost[:_SHOWN]) + ", …" * (len(lost) > _SHOWN)
         raise InvalidRequest(
-            f"{len(lost)} originals are gone or have changed ({shown}); say where they are (--images), take them out of "
-            "the index (remove), or pack it without originals"
+            f"{len(lost)} originals are gone or have changed ({shown}); say where they are (--images), take them "
+            "out of the index (remove), or pack it without originals"
         )
     return [found[path] for path in sorted(found)]
 
