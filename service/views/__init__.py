@@ -27,6 +27,7 @@ from service.views import (
     operations,
     pictured,
     points,
+    proposals,
     search,
     why,
 )
@@ -73,6 +74,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         notes.vote_on_note,
         notes.name_direction,
         notes.list_notes,
+        proposals.list_proposals,
         lists.list_lists,
         lists.get_list,
         lists.put_list,
