@@ -20,7 +20,6 @@ import indexer
 from examples.learning import index, load, train, unpack
 from indexer.query.index import Index
 from indexer.query.learning.counterparts import counterparts
-from indexer.query.learning.neurons import table
 
 LAYER = "5"
 STEPS = (200, 800, 2500, 6000)
@@ -64,7 +63,8 @@ def halved(shown: Path, folder: Path) -> list[Path]:
 def show(earlier: str, later: str, before: list[Index], after: list[Index]) -> None:
     names, again, truth = best(before[0]), best(before[1]), best(after[1])
     found = counterparts(after[0], LAYER, before[0])
-    print(f"\n{earlier} -> {later}: a name is the best class on both halves for {(names == again).mean():.2f}")
+    holds = (names == again)[names >= 0].mean()
+    print(f"\n{earlier} -> {later}: a name is the best class on both halves for {holds:.2f}")
     print("least r | mutual only | proposed | right | chance | own number")
     for least in LEAST:
         for mutual in (False, True):
@@ -78,7 +78,7 @@ def show(earlier: str, later: str, before: list[Index], after: list[Index]) -> N
 
 def best(index: Index) -> np.ndarray:
     """The best class (C,) of each neuron, as a code."""
-    return table(index, LAYER).selectivity.best
+    return index.layer(LAYER).selectivity.best
 
 
 if __name__ == "__main__":
