@@ -54,6 +54,7 @@ COMMANDS: Final = (
     _in("learning", "importance", "silence each neuron of a layer alone, and see what it does to the answers"),
     _in("learning", "compare", "compare a layer in two indexes of the same images"),
     _in("learning", "trend", "show how indexes of a network change over its training"),
+    _in("learning", "describe", "propose names for the neurons of a layer"),
     _in("drawing", "sheet", "draw the top patches of neurons, one line for each neuron"),
     _in("drawing", "saliency", "draw why a neuron fires at a cell of an image"),
     _in("drawing", "make", "make images for neurons: what each would like to see"),
