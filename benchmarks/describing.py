@@ -160,7 +160,7 @@ def pixels_of(pictures: np.ndarray) -> torch.Tensor:
 def show_outputs(found: Sequence[Description], classes: Sequence[str], words: Sequence[str]) -> None:
     ranks = np.array([item.rank for item in found if item.name == classes[item.neuron]])
     chance = np.random.default_rng(0).permuted(np.tile(np.arange(1, len(words) + 1), (SHUFFLED, len(ranks), 1)), axis=2)
-    print(f"\\n{len(ranks)} output neurons of {len(SEEDS)} networks, {len(words)} words")
+    print(f"\n{len(ranks)} output neurons of {len(SEEDS)} networks, {len(words)} words")
     for most in (1, 5):
         share, by_chance = (ranks <= most).mean(), (chance[..., 0] <= most).mean()
         print(f"true name among the first {most}: {share:.2f}; shuffled words: {by_chance:.3f}")

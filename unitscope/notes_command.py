@@ -23,6 +23,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     bring = _action(actions, "import", "bring such a file in; what is there already stays in the history")
     bring.add_argument("file", metavar="FILE.jsonl", help="- for standard input")
     bring.add_argument("--author", help="who brings the file in, for the history")
+    suggest = _action(actions, "suggest", "bring in names that describe has proposed; a person accepts or refuses each")
+    suggest.add_argument("file", metavar="FILE.jsonl", help="what describe --out has written; - for standard input")
     propose = _action(actions, "propose", "propose names for a later checkpoint; nothing is written")
     propose.add_argument("index", metavar="INDEX", help="the index whose neurons lack names")
     propose.add_argument("--from", dest="other", metavar="INDEX", required=True, help="the index with names")
@@ -49,8 +51,7 @@ def run(options: argparse.Namespace) -> int:
         if options.action == "propose":
             _propose(notes, options)
         else:
-            said = _export(notes, options.file) if options.action == "export" else _import(notes, options)
-            print(said, file=sys.stderr)
+            print(_ACTIONS[options.action](notes, options), file=sys.stderr)
     finally:
         notes.close()
     return 0
@@ -72,11 +73,11 @@ def _propose(notes: "Notes", options: argparse.Namespace) -> None:
     print(f"{len(found)} names proposed; none is written", file=sys.stderr)
 
 
-def _export(notes: "Notes", file: str) -> str:
+def _export(notes: "Notes", options: argparse.Namespace) -> str:
     from indexer.store.atomic import creating
     from service.notes.exchange import export
 
-    lines = list(export(notes))
+    file, lines = options.file, list(export(notes))
     text = "".join(f"{line}\n" for line in lines)
     if file == STANDARD:
         sys.stdout.write(text)
@@ -92,9 +93,23 @@ def _export(notes: "Notes", file: str) -> str:
 def _import(notes: "Notes", options: argparse.Namespace) -> str:
     from service.notes.exchange import import_
 
-    try:
-        text = sys.stdin.read() if options.file == STANDARD else Path(options.file).read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise InvalidRequest(f"{options.file} cannot be read: {error}") from error
-    new, changed, same = import_(notes, text.split("\n"), options.author)
+    new, changed, same = import_(notes, _lines(options.file), options.author)
     return f"{new} subjects new, {changed} changed, {same} the same"
+
+
+def _suggest(notes: "Notes", options: argparse.Namespace) -> str:
+    from service.notes.suggestions import suggest
+
+    count, refused = suggest(notes, _lines(options.file))
+    return f"{count} names proposed, {refused} of them refused before"
+
+
+def _lines(file: str) -> list[str]:
+    try:
+        text = sys.stdin.read() if file == STANDARD else Path(file).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"{file} cannot be read: {error}") from error
+    return text.split("\n")
+
+
+_ACTIONS: Final = {"export": _export, "import": _import, "suggest": _suggest}

@@ -1,11 +1,11 @@
-"""Names for a later checkpoint, proposed through counterparts in an earlier one. Nothing is written here.
+"""Names that are proposed: through counterparts in an earlier checkpoint, and by machine. Nothing is written here.
 
 A name belongs to the weights, so that another checkpoint begins without any. A neuron of it is proposed the name of the
 neuron that goes together with it best, among *all* neurons of the other layer; where that one has no name, nothing is
 proposed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from indexer.errors import InvalidRequest
@@ -13,6 +13,8 @@ from indexer.query.index import Index
 from indexer.query.learning.counterparts import counterparts
 from service.notes.beside import OfLayers, names_in
 from service.notes.store import Notes
+from service.notes.subjects import layer_key
+from service.notes.suggestions import Suggestion, suggested
 
 LEAST: Final = 0.5
 """The lowest correlation with which a name is proposed, if nothing else is said."""
@@ -73,12 +75,37 @@ def proposals(
     if same_weights(index, other):
         raise InvalidRequest(f"{index.name} and {other.name} have the same weights, so they share all names")
     check_wanted(index, layer, neuron)
-    named = notes.named()
+    named, (_, refused) = notes.named(), suggested(notes, index.manifest.configuration.weights_digest)
     there, here = names_in(notes, other, named), names_in(notes, index, named)
     layers = [name for name in there if name in index.layers and name in other.layers and layer in (None, name)]
     found = [proposal for name in layers for proposal in _of_layer(index, other, name, there, here, least)]
-    wanted = [proposal for proposal in found if neuron in (None, proposal.neuron)]
+    wanted = [
+        proposal
+        for proposal in found
+        if neuron in (None, proposal.neuron)
+        and (layer_key(index.layer(proposal.layer).info), proposal.neuron, proposal.name) not in refused
+    ]
     return sorted(wanted, key=lambda proposal: (-proposal.correlation, proposal.layer, proposal.neuron))
+
+
+def by_machine(notes: Notes, index: Index, *, layer: str | None = None, neuron: int | None = None) -> list[Suggestion]:
+    """What ``describe`` has proposed to neurons of an index that have no name, by layer, neuron and rank.
+
+    The layers are named as the index names them. What a person has refused is left out.
+    """
+    check_wanted(index, layer, neuron)
+    suggestions, _ = suggested(notes, index.manifest.configuration.weights_digest)
+    here = names_in(notes, index, notes.named())
+    called = {layer_key(each): each for each in index.manifest.configuration.layers}
+    return [
+        replace(one, layer=called[one.layer].name)
+        for one in suggestions
+        if one.layer in called
+        and one.neuron < called[one.layer].channels
+        and layer in (None, called[one.layer].name)
+        and neuron in (None, one.neuron)
+        and one.neuron not in here.get(called[one.layer].name, {})
+    ]
 
 
 def check_wanted(index: Index, layer: str | None, neuron: int | None) -> None:

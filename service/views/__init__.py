@@ -75,6 +75,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         notes.name_direction,
         notes.list_notes,
         proposals.list_proposals,
+        proposals.refuse_proposal,
         lists.list_lists,
         lists.get_list,
         lists.put_list,

@@ -117,6 +117,14 @@ def test_a_name_of_an_earlier_checkpoint_is_proposed_and_taken_over(
         expect(proposed).to_contain_text(f"proposed: wheel (counterpart {old} in early, r = ")
         expect(page.get_by_role("heading", level=1)).not_to_contain_text("wheel")
         assert serious_findings(page) == []
+        page.get_by_role("button", name="Refuse").click()
+        expect(proposed).to_have_count(0)
+        put(
+            address,
+            "indexes/late/proposals/refusal",
+            {"layer": layer, "neuron": new, "name": "wheel", "refused": False},
+        )
+        page.reload()
         page.get_by_role("button", name="Take it over").click()
         expect(page.get_by_role("heading", level=1)).to_have_text(f"Neuron {new} wheel of {layer}")
         expect(proposed).to_have_count(0)

@@ -12,6 +12,7 @@ import unitscope
 from indexer.errors import InvalidRequest, NotFound
 from indexer.query.learning.counterparts import best_of, counterparts
 from service.notes.proposing import Proposal
+from service.notes.suggestions import suggest
 from tests.checkpoints import LAST, LAYER, ORDER, build_checkpoints
 from tests.conftest import write_photos
 from tests.indexer.test_jobs import tiny_build
@@ -168,3 +169,76 @@ def test_the_command_shows_them(folder: Path, capsys: pytest.CaptureFixture[str]
     assert cli.main([*asked, "--format", "json", "--layer", LAYER]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {row["neuron"]: (row["name"], row["counterpart"]) for row in rows} == due()
+
+
+def described(folder: Path, *names: tuple[int, int, str], **changes: object) -> str:
+    """Lines as ``describe --out`` writes them, for the later checkpoint."""
+    with unitscope.open(folder / "indexes/late") as late:
+        weights = late.manifest.configuration.weights_digest
+    about = {"weights_sha256": weights, "layer": LAYER, "dictionary_sha256": None, "by": "encoder", "encoder": "clip"}
+    numbers = {"score": 1.5, "auc": 0.8, "auc_at_least": 0.7}
+    return "".join(
+        json.dumps({**about, **numbers, "neuron": neuron, "rank": rank, "name": name, **changes}) + "\n"
+        for neuron, rank, name in names
+    )
+
+
+def of_machine(body: dict) -> list[tuple[int, str]]:
+    return [(item["neuron"], item["name"]) for item in body["items"] if item["by"]["kind"] != "counterpart"]
+
+
+def test_names_by_machine_are_brought_in_accepted_and_refused(
+    folder: Path, own_notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "found.jsonl"
+
+    def bring(*names: tuple[int, int, str]) -> str:
+        file.write_text(described(folder, *names))
+        assert cli.main(["notes", "suggest", str(file), "--notes", str(own_notes)]) == 0
+        return capsys.readouterr().err
+
+    assert bring((2, 1, "stripes"), (2, 2, "zebra"), (4, 1, "sea")) == "3 names proposed, 0 of them refused before\n"
+    with served(folder / "indexes", notes=str(own_notes)) as client:
+        body = client.get(PROPOSALS).json
+        assert of_machine(body) == [(2, "stripes"), (2, "zebra"), (4, "sea")]
+        first = next(item for item in body["items"] if item["name"] == "stripes")
+        expected = {"kind": "encoder", "encoder": "clip", "score": 1.5, "auc": 0.8, "auc_at_least": 0.7}
+        assert first["by"] == expected
+        refusal = {"layer": LAYER, "neuron": 2, "name": "stripes"}
+        assert client.put(first["links"]["refusal"], json=refusal).json == refusal | {"refused": True}
+        assert of_machine(client.get(PROPOSALS).json) == [(2, "zebra"), (4, "sea")]
+        # A counterpart's name is refused alike, and refusing is taken back.
+        neuron, (name, _) = next(iter(due().items()))
+        counterpart = {"layer": LAYER, "neuron": neuron, "name": name}
+        client.put(first["links"]["refusal"], json=counterpart)
+        assert neuron not in {item["neuron"] for item in client.get(f"{PROPOSALS}?from=early").json["items"]}
+        client.put(first["links"]["refusal"], json=counterpart | {"refused": False})
+        assert neuron in {item["neuron"] for item in client.get(f"{PROPOSALS}?from=early").json["items"]}
+        # What is brought in again replaces what was there, and what was refused stays so.
+        assert bring((2, 1, "stripes"), (2, 2, "horse")) == "2 names proposed, 1 of them refused before\n"
+        assert of_machine(client.get(PROPOSALS).json) == [(2, "horse"), (4, "sea")]
+        note = client.get(f"/v1/indexes/late/note?layer={LAYER}&neuron=4")
+        client.put(note.json["links"]["self"], json={"name": "sea"}, headers={"If-Match": note.headers["ETag"]})
+        assert of_machine(client.get(PROPOSALS).json) == [(2, "horse")]
+        assert of_machine(client.get(f"{PROPOSALS}?layer={LAYER}&neuron=2").json) == [(2, "horse")]
+        assert of_machine(client.get("/v1/indexes/early/proposals").json) == []
+        assert client.put(first["links"]["refusal"], json=refusal | {"neuron": 99}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"weights_sha256": 7}, "name no layer"), ({"layer": ""}, "name no layer"),
+        ({"dictionary_sha256": "x"}, "name no layer"), ({"neuron": -1}, "whole numbers"),
+        ({"neuron": True}, "whole numbers"), ({"rank": 1.0}, "whole numbers"), ({"name": "x" * 201}, "1 to 200"),
+        ({"name": "two\nlines"}, "1 to 200"), ({"name": None}, "1 to 200"), ({"by": "magic"}, "by is one of"),
+        ({"score": "high"}, "numbers or null"), ({"auc": float("nan")}, "numbers or null"),
+        ({"encoder": 3}, "encoder is null"),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_proposal_brings_nothing_in(folder: Path, tmp_path: Path, changes: dict, said: str) -> None:
+    lines = described(folder, (1, 1, "fine")) + described(folder, (1, 2, "wrong"), **changes)
+    with unitscope.open_notes(tmp_path / "notes") as book:
+        with pytest.raises(InvalidRequest, match=f"line 2 is no proposal: .*{said}"):
+            suggest(book.notes, lines.splitlines())
+        assert not (tmp_path / "notes").exists()
