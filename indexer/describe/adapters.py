@@ -3,8 +3,9 @@
 Nothing is downloaded unless ``download`` says what: weights come from a file or a folder of this machine.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,10 @@ def open_clip(model: str, weights: str | None = None, download: str | None = Non
     except ImportError as error:
         raise NotInstalled("this encoder needs open_clip: pip install open_clip_torch") from error
     pretrained = _source(weights, download)
-    network, _, prepare = package.create_model_and_transforms(model, pretrained=pretrained, device=device)
+    with contextlib.nullcontext() if download else _offline():  # tokenizers of some models lie at a hub
+        network, _, prepare = package.create_model_and_transforms(model, pretrained=pretrained, device=device)
+        tokenizer = package.get_tokenizer(model)
     network.eval()
-    tokenizer = package.get_tokenizer(model)
 
     def images(pictures: Sequence[Image.Image]) -> Any:
         import torch
@@ -112,6 +114,21 @@ def transformers(path: str | None = None, download: str | None = None, device: s
         return _features(network.get_text_features(**given))
 
     return _Made(download or Path(source).name, network, images, texts)
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """Let huggingface_hub, where it is installed, use what it has kept, and ask nobody."""
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        yield
+        return
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _features(given: Any) -> Any:
