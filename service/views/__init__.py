@@ -9,7 +9,7 @@ from service.http.contract import Operation
 from service.views import cells, classes, figures, frontpage, images, indexes, layers, operations, points
 from service.views.jobs import explaining, made, pictured, results, served
 from service.views.learning import answers, reports, why
-from service.views.notes import find, lists, notes
+from service.views.notes import find, lists, notes, proposals
 from service.views.search import concepts, direction, lookup
 
 MakeHandler = Callable[[Operation, Callable[..., Any], Services], Handler]
@@ -54,6 +54,8 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         notes.vote_on_note,
         notes.name_direction,
         notes.list_notes,
+        proposals.list_proposals,
+        proposals.refuse_proposal,
         lists.list_lists,
         lists.get_list,
         lists.put_list,

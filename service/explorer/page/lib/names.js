@@ -31,6 +31,7 @@ export const api = {
   optimals: (index, layer) => path('indexes', index, 'layers', layer, 'optimal'),
   optimal: (index, layer, neuron) => path('indexes', index, 'layers', layer, 'neurons', String(neuron), 'optimal'),
   note: (index, about) => withQuery(path('indexes', index, 'note'), about),
+  proposals: (index) => path('indexes', index, 'proposals'),
   find: (index) => path('indexes', index, 'find'),
   lists: () => path('lists'),
   list: (list) => path('lists', list),
