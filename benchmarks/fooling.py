@@ -110,8 +110,11 @@ def attacks(
         for most in bounds[norm]:
             name = f"descent, {norm}, at most {most:g}"
             again = down[norm](rel_stepsize=_STEP / STEPS, steps=STEPS, random_start=False)
-            yield name, norm, "unitscope", _each(
-                lambda *of, norm=norm, most=most: descend(outputs, *of, None, norm, most)
+            yield (
+                name,
+                norm,
+                "unitscope",
+                _each(lambda *of, norm=norm, most=most: descend(outputs, *of, None, norm, most)),
             )
             yield name, norm, "foolbox", _foolbox(peer, again, most)
 

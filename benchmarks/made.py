@@ -9,8 +9,8 @@ python -m benchmarks.made INDEX --layer features.12 [--neurons 50] [--steps 128]
    raw; as the mean over 16 fresh views of the kind that "fourier" is made with; and as the mean over 16 views of a kind
    that no way is made with (sheared, blurred, of another contrast).
 
-"reach" is not made to be looked at: it is ascent over pixels for one cell, without views. Its share raw says how far the
-neuron can be driven at all, as far as ascent finds it.
+"reach" is not made to be looked at: it is ascent over pixels for one cell, without views. Its share raw says how far
+the neuron can be driven at all, as far as ascent finds it.
 """
 
 import argparse
@@ -65,8 +65,8 @@ class Shares:
 
 
 HEADING: Final = (
-    "| way | neurons | fresh: above every photograph | at least twice | other views: above | twice | median raw | fresh |"
-    " other views | CPU (s) |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    "| way | neurons | fresh: above every photograph | at least twice | other views: above | twice | median raw |"
+    " fresh | other views | CPU (s) |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
