@@ -124,11 +124,10 @@ def other_view(image: torch.Tensor, own: torch.Generator) -> torch.Tensor:
     """An image (1, 3, h, w) sheared by up to 8 degrees, blurred a little, with up to a fifth less contrast."""
     right, down, blur, contrast = torch.rand(4, generator=own).tolist()
     shear = [16 * right - 8, 16 * down - 8]
-    seen = moves.affine(
-        image, 0.0, [0, 0], 1.0, shear, interpolation=moves.InterpolationMode.BILINEAR, fill=[0.5, 0.5, 0.5]
-    )
+    # Around grey, so that beyond the edges all is grey.
+    seen = moves.affine(image - 0.5, 0.0, [0, 0], 1.0, shear, interpolation=moves.InterpolationMode.BILINEAR)
     seen = moves.gaussian_blur(seen, [5, 5], [0.3 + 0.5 * blur])
-    result: torch.Tensor = 0.5 + (seen - 0.5) * (1 - 0.2 * contrast)
+    result: torch.Tensor = 0.5 + seen * (1 - 0.2 * contrast)
     return result
 
 
