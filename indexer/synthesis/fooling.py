@@ -205,7 +205,7 @@ class _Seen:
     def same(self, pixels: np.ndarray, answer: int) -> float:
         """The share of views that are answered so."""
         own, image = chance("fooled"), self.tensor(pixels)
-        views = [warp(image, wobbled([own], Wobble())) for _ in range(VIEWS)]
+        views = [warp(image, wobbled([own], Wobble.usual(self.network.size))) for _ in range(VIEWS)]
         return float(np.mean([int(self.outputs(view).argmax()) == answer for view in views]))
 
 
