@@ -119,6 +119,23 @@ def test_a_network_is_fooled_and_the_neurons_that_turned_are_named(index: Index,
         assert about["answer_after"]["output"] == found.answer_after.output
 
 
+@pytest.mark.parametrize("norm", FOOLING_NORMS)
+def test_a_change_that_rounding_undoes_is_enlarged_until_it_is_there(index: Index, network: Network, norm: str) -> None:
+    height, width = index.manifest.configuration.preprocessing.input_size
+    pixels = np.full((height, width, 3), (120, 120, 90), np.uint8)
+    pixels[0, :, 0] += 1  # so little more red than green
+    found = fool(index, network, pixels, norm=norm)
+    assert found.answer_before.output == 0
+    assert found.answer_after.output == 1
+    assert found.fooled
+    change = np.abs(found.after.astype(int) - pixels)
+    assert change.max() == 1
+    assert found.distance_kept > 5 * found.distance > 0
+    slightly = fool(index, network, pixels, norm=norm, most=found.distance)
+    assert not slightly.fooled
+    assert np.array_equal(slightly.after, pixels)
+
+
 def test_noise_is_answered_with_certainty(index: Index, network: Network) -> None:
     for target in range(3):
         few, many = (noise(index, network, str(target), steps=steps, rate=0.2) for steps in (1, 40))
