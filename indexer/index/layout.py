@@ -14,6 +14,7 @@
       derived/000001/LAYER.faiss     the cells' activation vectors
       derived/000001/LAYER.lists     the inverted lists of a large FAISS index
       effective/LAYER.DIGEST.h5      the effective receptive fields of a layer, if any
+      atlas/LAYER.DIGEST.h5          the atlas of a layer, if any
       made/LAYER/DIGEST/000412.png   images made for neurons, if any; see `indexer.synthesis.kept`
 """
 
@@ -27,6 +28,7 @@ SHARDS = "shards"
 DERIVED = "derived"
 DICTIONARIES = "dictionaries"
 EFFECTIVE = "effective"
+ATLASES = "atlas"
 MADE = "made"
 IMAGES = "images.h5"
 LABELS = "labels.jsonl"
