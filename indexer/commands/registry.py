@@ -42,6 +42,7 @@ COMMANDS: Final = (
         "indexing", "effective-field", "measure which part of a layer's receptive fields matters, on a sample of images"
     ),
     _in("indexing", "scores", "work out how clear, how mixed and how redundant the neurons of a layer are"),
+    _in("indexing", "atlas", "lay cells of a layer out in two dimensions, alike ones next to each other"),
     _in("indexing", "verify", "compare every file with its checksum"),
     _in("indexing", "upgrade", "rewrite an index of an older format, without running the network"),
     _in("indexing", "info", "describe an index"),
