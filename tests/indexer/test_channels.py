@@ -226,4 +226,5 @@ def test_a_network_that_takes_other_channels_says_so(tmp_path: Path, capsys: pyt
     write_bands(tmp_path / "images", 1)
     options = ["--model", "tests.indexer.test_channels:twelve", "--weights", "none", "--channels", "3", "--mean", "0.5"]
     assert main(["build", str(tmp_path / "images"), *options, "--std", "0.2", "--out", str(tmp_path / "index")]) != 0
-    assert "12 channels" in capsys.readouterr().err
+    assert "12 channels" in (said := capsys.readouterr().err)
+    assert "it was given 3 channels, and --channels says how many it takes" in said
