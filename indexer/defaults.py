@@ -40,6 +40,13 @@ PAGE_COLUMNS: Final = 8
 
 EDITS: Final = ("silence", "scale", "clamp", "mean")
 """What can be done to a neuron; see `indexer.explain.edits`."""
+ATLAS_POINTS: Final = 20_000
+"""How many cells an atlas shows."""
+MOST_ATLAS_POINTS: Final = 1_000_000
+ATLAS_FITTED: Final = 20_000
+"""How many of these t-SNE lays out."""
+MOST_ATLAS_FITTED: Final = 100_000
+
 IMPORTANCE_IMAGES: Final = 100
 """On how many images silencing each neuron is tried."""
 WHY_NEURONS: Final = 10

@@ -126,10 +126,18 @@ class Document:
     style: str | None = None
 
 
+@dataclass(frozen=True)
+class Binary:
+    """An answer in bytes, and its media type."""
+
+    data: bytes
+    media_type: str
+
+
 Handler = Callable[..., Response]
 
 
-def answer(operation: Operation, view: Callable[..., Json | Document], services: Services) -> Handler:
+def answer(operation: Operation, view: Callable[..., Json | Document | Binary], services: Services) -> Handler:
     def handle(**path: str) -> Response:
         request = current_request()
         arguments = operation.arguments(request, path)
@@ -141,7 +149,8 @@ def answer(operation: Operation, view: Callable[..., Json | Document], services:
 
             def make() -> Finished:
                 body = view(question_of(request, name, held, services), **arguments)
-                put_names(body, names_in(services.notes, held.index, named))
+                if not isinstance(body, Binary):
+                    put_names(body, names_in(services.notes, held.index, named))
                 return _finished(request, body, arguments, held.index.generation)
 
             return _kept(request, services, etag, [held.serial], make)
@@ -274,7 +283,11 @@ def as_json(body: Json) -> Response:
     return Response(_JSON.encode(body), content_type=JSON_TYPE)
 
 
-def _finished(request: Request, body: Json | Document, arguments: Json, generation: int | None = None) -> Finished:
+def _finished(
+    request: Request, body: Json | Document | Binary, arguments: Json, generation: int | None = None
+) -> Finished:
+    if isinstance(body, Binary):
+        return Finished(body.data, (("Content-Type", body.media_type),))
     if isinstance(body, Document):
         headers = [("Content-Type", f"{body.media_type}; charset=utf-8")]
         if body.style is not None:

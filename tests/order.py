@@ -11,21 +11,27 @@ import pytest
 import torch
 
 LONGEST = (
-    "test_distributed", "test_generated_requests", "test_processes", "test_hostile_files", "test_access", "test_jobs",
-    "test_answers", "test_unitscope", "test_output", "test_benchmarks", "test_nearest", "test_receptive_field_models",
-    "test_passes", "test_images", "test_urls", "test_mistakes", "test_neurons", "test_vectors", "test_faults",
-    "test_remote", "test_dictionaries", "test_layers", "test_made", "test_why", "test_codes", "test_load",
-    "test_hostile_requests", "test_kill", "test_models", "test_layouts",
-    "test_descriptors", "test_catalog", "test_attribution", "test_page", "test_reference", "test_precision",
-    "test_receptive_field", "test_receptive_field_torchlens", "test_relabel", "test_write_shards",
+    "explorer", "test_distributed", "test_processes", "test_generated_requests", "test_hostile_files", "test_jobs",
+    "test_answers", "test_unitscope", "test_output", "test_benchmarks", "test_load", "test_passes", "test_faults",
+    "test_nearest", "test_receptive_field_models", "test_vectors", "test_remote", "test_dictionaries", "test_layers",
+    "test_jobs_processes", "test_codes", "test_mistakes", "test_hostile_requests", "test_kill", "test_models",
+    "test_layouts", "test_descriptors", "test_catalog", "test_attribution", "test_precision", "test_receptive_field",
+    "test_receptive_field_torchlens", "test_relabel", "test_write_shards",
 )  # fmt: skip
-"""By the seconds of CPU that each takes, its processes included; all others take less than 12."""
+"""By the seconds of CPU that each takes, its processes included; all others take less than 12.
+
+The explorer's files stay together, so that a worker keeps their browser and their service from one to the next.
+"""
 
 
 def longest_first(items: list[pytest.Item]) -> None:
     """Order tests by their file; within a file they stay as they stand."""
     rank = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(Path(item.path).stem, len(rank)))
+    items.sort(key=lambda item: rank.get(_group(Path(item.path)), len(rank)))
+
+
+def _group(file: Path) -> str:
+    return "explorer" if file.parent.name == "explorer" else file.stem
 
 
 def share_cores() -> None:

@@ -105,6 +105,15 @@ def planted() -> tuple[nn.Module, dict]:
     return model, PREPROCESSING
 
 
+def wide() -> tuple[nn.Module, dict]:
+    """64 neurons each in "1" and "3", with maps of 5 x 7 cells, and in "6", which answers with 64 classes."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 64, 4, stride=4), nn.ReLU(), nn.Conv2d(64, 64, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(64, 64),
+    )  # fmt: skip
+    return model, PREPROCESSING
+
+
 def frozen() -> tuple[nn.Module, dict]:
     """The network of the indexes in tests/frozen, which must never change: "0" has negative maps, "4" is a vector."""
     model = nn.Sequential(
@@ -115,3 +124,8 @@ def frozen() -> tuple[nn.Module, dict]:
             numbers = torch.arange(parameter.numel())
             parameter.copy_(((numbers * 37 + numbers // 5 * 11) % 33 - 16).reshape(parameter.shape) / 16)
     return model, PREPROCESSING
+
+
+def shuffled() -> tuple[nn.Module, dict]:
+    """Eight neurons of which a weights file may have the same in another order; "1" is their map."""
+    return nn.Sequential(nn.Conv2d(3, 8, 5, stride=2), nn.ReLU()), PREPROCESSING

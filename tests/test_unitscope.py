@@ -177,3 +177,11 @@ def test_each_folder_model_and_weights_has_an_index_of_its_own(tmp_path: Path, m
     assert all(one.parent == tmp_path / "unitscope" / "look" for one in ones)
     assert folder(str(tmp_path / "a"), "--model", "resnet18") == ones[0]
     assert folder("a", "--model", "resnet18", "--weights", str(tmp_path / "w.pth")) == ones[3]
+
+
+def test_an_index_goes_through_one_file(small_index: Path, tmp_path: Path) -> None:
+    unitscope.pack(str(small_index), tmp_path / "a.tar", originals=True)
+    unitscope.unpack(tmp_path / "a.tar", str(tmp_path / "copy"))
+    with unitscope.open(tmp_path / "copy") as copy, unitscope.open(small_index) as index:
+        assert copy.top_patches(LAYER, 3) == index.top_patches(LAYER, 3)
+        assert copy.picture(copy.image(3)).tobytes() == index.picture(index.image(3)).tobytes()

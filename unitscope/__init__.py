@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from unitscope.building import build
     from unitscope.client.connect import connect
     from unitscope.note_book import open_notes
+    from unitscope.packing import pack, unpack
 
 __version__ = "0.1.0"
 
@@ -66,6 +67,8 @@ __all__ = [
     "errors",
     "open",
     "open_notes",
+    "pack",
+    "unpack",
 ]
 
 
@@ -87,4 +90,8 @@ def __getattr__(name: str) -> Any:
         from unitscope.note_book import open_notes
 
         return open_notes
+    if name in ("pack", "unpack"):
+        from unitscope import packing
+
+        return getattr(packing, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ _ALL: Final = (
     *COMMANDS,
     Command("serve", "answer questions about indexes over HTTP", "unitscope.serve"),
     Command("mcp", "let assistants ask, through the Model Context Protocol", "unitscope.mcp"),
-    Command("notes", "write notes to a file of JSON lines, or bring them in from one", "unitscope.notes_command"),
+    Command("notes", "write notes to a file, bring them in from one, or propose names", "unitscope.notes_command"),
     Command("look", "index images, if need be, and show their neurons in the browser", "unitscope.look"),
 )
 

@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from typing import Any
 
 from indexer.query.index import Index
-from service.notes import finding
+from service.notes import finding, proposing
 from service.notes.beside import OfLayers, names_in
 from service.notes.database import Database
 from service.notes.naming import subject_of
@@ -75,6 +75,31 @@ class NoteBook:
     def names(self, index: Index) -> OfLayers:
         """The names of an index's neurons and atoms, by layer and number."""
         return names_in(self.notes, index, self.notes.named())
+
+    def propose(
+        self, index: Index, other: Index, *, layer: str | None = None, least: float = proposing.LEAST
+    ) -> list[proposing.Proposal]:
+        """Names of another index's neurons for those of an index that have none; nothing is written.
+
+        A neuron is proposed the name of the neuron whose peaks, on the images that both indexes have, correlate best
+        with its own.
+
+        Parameters
+        ----------
+        other : Index
+            Of another checkpoint.
+        layer : str, optional
+            Only of this layer. By default of every layer whose name both have.
+        least : float
+            The lowest correlation.
+
+        Raises
+        ------
+        InvalidRequest
+            Both have the same weights, and so the same names; or hardly an image in common.
+        NotFound, NotesUnavailable
+        """
+        return proposing.proposals(self.notes, index, other, layer=layer, least=least)
 
     def find(self, index: Index, text: str, most: int = 20) -> list[Note]:
         """The notes about an index, and the lists, that have all words of a text; best first."""

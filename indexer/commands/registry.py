@@ -42,6 +42,7 @@ COMMANDS: Final = (
         "indexing", "effective-field", "measure which part of a layer's receptive fields matters, on a sample of images"
     ),
     _in("indexing", "scores", "work out how clear, how mixed and how redundant the neurons of a layer are"),
+    _in("indexing", "atlas", "lay cells of a layer out in two dimensions, alike ones next to each other"),
     _in("indexing", "verify", "compare every file with its checksum"),
     _in("indexing", "upgrade", "rewrite an index of an older format, without running the network"),
     _in("indexing", "info", "describe an index"),
@@ -56,11 +57,14 @@ COMMANDS: Final = (
     _in("learning", "importance", "silence each neuron of a layer alone, and see what it does to the answers"),
     _in("learning", "compare", "compare a layer in two indexes of the same images"),
     _in("learning", "trend", "show how indexes of a network change over its training"),
+    _in("learning", "describe", "propose names for the neurons of a layer"),
     _in("drawing", "sheet", "draw the top patches of neurons, one line for each neuron"),
     _in("drawing", "saliency", "draw why a neuron fires at a cell of an image"),
     _in("drawing", "make", "make images for neurons: what each would like to see"),
     _in("drawing", "export", "write top patches as a COCO data set (labels.json, data/) with crops"),
     _in("drawing", "export-activations", "write the activations of a layer, for programs that train on them"),
+    _in("indexing", "pack", "write an index as one file, which can be handed on"),
+    _in("indexing", "unpack", "make an index of such a file, and check all of it"),
     _in("drawing", "page", "write one HTML file, with all pictures in it, that shows what the neurons fire for"),
 )
 """The commands, in the order in which the help lists them."""

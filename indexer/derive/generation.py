@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from indexer.derive.effective import effective_files
+from indexer.derive.carried import carried_files
 from indexer.derive.executor import Executor, LocalExecutor
 from indexer.derive.image_table import ImageTable, write_image_table
 from indexer.derive.labels import KEY, Labels, read_labels
@@ -52,14 +52,14 @@ def derive_and_publish(
         derived = _derive(
             partial, index.resolve(), folder, manifest, labels, report, executor or LocalExecutor(), unchanged
         )
-    fields = effective_files(manifest)  # they depend on the network alone, which an index never changes
+    carried = carried_files(manifest)
     published = replace(
         manifest,
         generation=generation,
         images=derived.images,
-        derived={key: f"{folder}/{file}" for key, file in derived.files.items()} | fields,
+        derived={key: f"{folder}/{file}" for key, file in derived.files.items()} | carried,
         checksums={f"{folder}/{file}": digest for file, digest in derived.checksums.items()}
-        | {file: manifest.checksums[file] for file in fields.values()},
+        | {file: manifest.checksums[file] for file in carried.values()},
         vectors=derived.vectors,
         relabelled=derived.relabelled,
         scores=_scored(manifest),

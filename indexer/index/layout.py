@@ -15,7 +15,9 @@
       derived/000001/LAYER.lists     the inverted lists of a large FAISS index
       derived/000001/LAYER.scores.h5 the scores of a layer's neurons, if any
       effective/LAYER.DIGEST.h5      the effective receptive fields of a layer, if any
+      atlas/LAYER.DIGEST.h5          the atlas of a layer, if any
       made/LAYER/DIGEST/000412.png   images made for neurons, if any; see `indexer.synthesis.kept`
+      originals/PATH                 the original images, if the index was unpacked with them
 """
 
 from urllib.parse import quote
@@ -28,7 +30,9 @@ SHARDS = "shards"
 DERIVED = "derived"
 DICTIONARIES = "dictionaries"
 EFFECTIVE = "effective"
+ATLASES = "atlas"
 MADE = "made"
+ORIGINALS = "originals"
 IMAGES = "images.h5"
 LABELS = "labels.jsonl"
 

@@ -74,7 +74,7 @@ def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def parse_arguments(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def parse_arguments(texts: Sequence[str], option: str = "--model-args") -> tuple[tuple[str, str], ...]:
     """Parse ``key=value`` texts. A value is read as JSON, or taken as a string if it is not valid JSON.
 
     Raises
@@ -86,9 +86,9 @@ def parse_arguments(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise InvalidRequest(f"--model-args must be key=value, such as num_classes=10, not {text!r}")
+            raise InvalidRequest(f"{option} must be key=value, such as num_classes=10, not {text!r}")
         if name in values:
-            raise InvalidRequest(f"--model-args gives {name} twice")
+            raise InvalidRequest(f"{option} gives {name} twice")
         try:
             values[name] = json.loads(value, parse_constant=_refuse)
         except ValueError:

@@ -34,7 +34,8 @@ class Manifest:
         Counts up by one with every publication.
     configuration : Configuration
     image_root : str
-        The absolute path that image paths are relative to.
+        The absolute path that image paths are relative to. In the file it is "originals" where they lie in that folder
+        of the index, so that the index can be moved with them.
     next_id : int
         The id of the next image that is added; ids are never reused.
     shard_size : int
@@ -133,6 +134,10 @@ class Manifest:
             _check_inside(file)
         return manifest
 
+    def with_originals_inside(self, index: Location) -> "Manifest":
+        """The same, with the original images in a folder of the index."""
+        return replace(self, image_root=_originals_in(index))
+
     @property
     def files(self) -> list[str]:
         """Every file of the generation except the manifest, relative to the index."""
@@ -142,6 +147,10 @@ class Manifest:
     def shard_checksums(self) -> dict[str, str]:
         """sha256 of every file of shards, by its path relative to the index."""
         return {file: sha256 for shard in self.shards for file, sha256 in shard.checksums.items()}
+
+
+def _originals_in(index: Location) -> str:
+    return str(index.resolve() / layout.ORIGINALS)
 
 
 def _check_inside(file: str) -> None:
@@ -178,7 +187,9 @@ def read_manifest(index: Location) -> Manifest:
     data = _read(index)
     if (version := data.get("version")) == VERSION:
         manifest = _parsed(data)
-        return replace(manifest, configuration=replace(manifest.configuration, home=str(index.resolve())))
+        manifest = replace(manifest, configuration=replace(manifest.configuration, home=str(index.resolve())))
+        inside = manifest.image_root == layout.ORIGINALS
+        return manifest.with_originals_inside(index) if inside else manifest
     advice = "; upgrade rewrites it: python -m indexer upgrade INDEX" if version in OLDER else ""
     raise DamagedFile(layout.MANIFEST, f"has format version {version}, this program reads version {VERSION}{advice}")
 
@@ -241,6 +252,14 @@ def stamp(index: Location) -> tuple[object, ...]:
         raise NotAnIndex(f"{index.name} holds no index") from error
 
 
+def encoded(index: Location, manifest: Manifest) -> bytes:
+    """The content of ``manifest.json``."""
+    body = manifest.to_json()
+    if manifest.image_root == _originals_in(index):
+        body["image_root"] = layout.ORIGINALS
+    return json.dumps(body, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
 def publish(index: Location, manifest: Manifest) -> None:
     """Make a generation the visible one: one atomic rename, or one conditional write.
 
@@ -250,9 +269,8 @@ def publish(index: Location, manifest: Manifest) -> None:
         Another job has published meanwhile. This happens only in a bucket, where no lock of the system prevents it.
     """
     path = layout.manifest_path(index)
-    data = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
     try:
-        storage_at(path).replace_if(data, lambda: _comes_next(index, manifest.generation))
+        storage_at(path).replace_if(encoded(index, manifest), lambda: _comes_next(index, manifest.generation))
     except FileExistsError as error:
         raise IndexBusy(f"another job has published {index} meanwhile; nothing was changed") from error
 

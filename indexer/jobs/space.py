@@ -12,11 +12,11 @@ from indexer.store.storage import Location, storage_at
 
 KINDS = (
     "activations", "peaks in shards", "histograms in shards", "images in shards", "originals", "peaks", "histograms",
-    "statistics", "vectors", "lists of vectors", "image table", "labels", "effective fields", "scores",
+    "statistics", "vectors", "lists of vectors", "image table", "labels", "effective fields", "scores", "atlases",
     "structure of HDF5 files", "manifest", "made images", "unreadable", "not of this generation",
 )  # fmt: skip
 _FILES = {"images": "image table", "labels": "labels", "vectors": "vectors", "lists": "lists of vectors",
-          "effective": "effective fields", "scores": "scores"}  # fmt: skip
+          "effective": "effective fields", "scores": "scores", "atlas": "atlases"}  # fmt: skip
 """Kinds of whole files, by the first word of their key in `Manifest.derived`."""
 _PEAKS = ("peaks", "peak_cells")
 
@@ -79,7 +79,7 @@ def _kind_in_layer(path: str) -> str:
 def _present(index: Location) -> list[str]:
     """The files that lie in the folders of an index, relative to it."""
     generations = _names(index / layout.DERIVED)
-    folders = [layout.SHARDS, layout.EFFECTIVE, *(f"{layout.DERIVED}/{name}" for name in generations)]
+    folders = [layout.SHARDS, layout.EFFECTIVE, layout.ATLASES, *(f"{layout.DERIVED}/{name}" for name in generations)]
     return [f"{folder}/{name}" for folder in folders for name in _names(index / folder)]
 
 

@@ -154,6 +154,15 @@ def in_maps(
     )
 
 
+def compared_cells(layer: Layer, inside: np.ndarray, outside: np.ndarray) -> list[Selective]:
+    """All neurons of a layer by how vectors of cells (C, k) differ from others (C, n): see the module's description."""
+    ascending = np.sort(outside, axis=1)
+    everything = _listed(
+        layer, "cells", inside, ascending.__getitem__, layer.statistics["std"], limit=len(inside), offset=0
+    )
+    return list(everything.neurons.items)
+
+
 def cells_in_box(index: Index, layer: Layer, width: int, height: int, box: Box) -> np.ndarray:
     """Which cells (H, W) bool have the centre of their receptive field in a box of a picture of this size.
 

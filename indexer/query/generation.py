@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 
 from indexer.defaults import MAX_PIXELS, Field
+from indexer.derive.atlas import Atlas, read_atlas
+from indexer.derive.atlas import key_of as atlas_key
 from indexer.derive.effective import key_of, read_effective
 from indexer.derive.image_table import ImageTable
 from indexer.derive.scores.file import Scores, read_scores
@@ -202,6 +204,21 @@ class Generation:
         """The effective receptive fields of a layer; None where none were measured."""
         boxes = self._effective_boxes.get(self.layer(layer).name)
         return None if boxes is None else boxes.field
+
+    def atlas(self, layer: str) -> Atlas:
+        """The atlas of a layer, with points of images that the index may have no more.
+
+        Raises
+        ------
+        NotFound
+            There is no such layer, or none was made.
+        DamagedFile
+        """
+        info = self.layer(layer).info
+        file = self.manifest.derived.get(atlas_key(layer))
+        if file is None:
+            raise NotFound(f"layer {layer} has no atlas yet; python -m indexer atlas INDEX --layer {layer} makes it")
+        return read_atlas(self.path, file, info)
 
     def check_field(self, layer: str, field: Field) -> None:
         """Refuse a field that is not known of a layer.

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from indexer.derive import effective, image_table, layer
+from indexer.derive import atlas, effective, image_table, layer
 from indexer.derive.scores import file as scores
 from indexer.errors import DamagedFile, UnitscopeError
 from indexer.index import hdf5
@@ -55,6 +55,7 @@ def main(path: Location) -> None:
     kinds = {
         "images": (image_table.KIND, image_table.VERSION), "layer": (layer.KIND, layer.VERSION),
         effective.FIRST: (effective.KIND, effective.VERSION), scores.FIRST: (scores.KIND, scores.VERSION),
+        atlas.FIRST: (atlas.KIND, atlas.VERSION),
     }  # fmt: skip
     for name, file in manifest.derived.items():
         if kind := kinds.get(name.partition(" ")[0]):

@@ -248,6 +248,10 @@ def _filesystem(protocol: str) -> _FileSystem:
         others: _FileSystem = fsspec.filesystem(protocol, skip_instance_cache=True, use_listings_cache=False)
         return others
     except ImportError as error:
-        raise NotInstalled(f"{protocol}:// needs the extra: pip install 'unitscope[s3]'") from error
+        extra = protocol in _OBJECT_STORES or error.name == "fsspec"
+        needs = "the extra: pip install 'unitscope[s3]'" if extra else f"a package that is not installed ({error})"
+        raise NotInstalled(f"{protocol}:// needs {needs}") from error
     except ValueError as error:
-        raise NotInstalled(f"no installed package knows {protocol}://; s3://, gs:// and az:// do") from error
+        raise NotInstalled(
+            f"no installed package knows {protocol}://; s3://, gs:// and az:// are known, and all that fsspec knows"
+        ) from error

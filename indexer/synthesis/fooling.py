@@ -29,8 +29,9 @@ from indexer.synthesis.turned import Turning, turned
 
 VIEWS: Final = 16
 TURNED: Final = 8
-_LARGER: Final = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
-"""A change is enlarged so often until it is still there with 8 bits a colour."""
+_LARGEST: Final = 4096.0
+"""So many times a change is enlarged at most, until it is still there with 8 bits a colour."""
+_BISECTIONS: Final = 4
 _NOISE: Final = 0.1
 
 
@@ -129,8 +130,8 @@ def fool(
         changed = nearest_boundary(seen.outputs, image, before.output, wanted, norm, stop=stop)
     else:
         changed = descend(seen.outputs, image, before.output, wanted, norm, most, stop=stop)
-    factors = _LARGER if most is None else (1.0,)
-    after, after_pixels = _kept(seen, image, changed, before.output, wanted, factors)
+    largest = _LARGEST if most is None else 1.0
+    after, after_pixels = _kept(seen, image, changed, before.output, wanted, largest)
     layers = list(index.layers)
     peaks = [
         network.run(network.stacked([one]), lambda _, maps: peaks_of(maps)[0], layers) for one in (pixels, after_pixels)
@@ -204,20 +205,41 @@ class _Seen:
     def same(self, pixels: np.ndarray, answer: int) -> float:
         """The share of views that are answered so."""
         own, image = chance("fooled"), self.tensor(pixels)
-        views = [warp(image, wobbled([own], Wobble())) for _ in range(VIEWS)]
+        views = [warp(image, wobbled([own], Wobble.usual(self.network.size))) for _ in range(VIEWS)]
         return float(np.mean([int(self.outputs(view).argmax()) == answer for view in views]))
 
 
 def _kept(
-    seen: _Seen, image: torch.Tensor, changed: torch.Tensor, answer: int, target: int | None, factors: tuple[float, ...]
+    seen: _Seen, image: torch.Tensor, changed: torch.Tensor, answer: int, target: int | None, largest: float
 ) -> tuple[Answer, np.ndarray]:
-    """The changed image with 8 bits a colour, its change enlarged as little as the answer needs."""
-    for factor in factors:
+    """The changed image with 8 bits a colour, its change enlarged about as little as the answer needs.
+
+    Small changes are rounded away but where they are strongest: the factor says how many places are changed. It is
+    doubled until the answer is there, and then bisected. Where no factor does it, the change is not enlarged.
+    """
+
+    def enlarged(factor: float) -> tuple[Answer, np.ndarray]:
         pixels = to_pixels(image + (changed - image) * factor)[0]
-        after = seen.answer(pixels)
-        if is_other(after.output, answer, target):
-            break
-    return after, pixels
+        return seen.answer(pixels), pixels
+
+    def does_it(found: tuple[Answer, np.ndarray]) -> bool:
+        return is_other(found[0].output, answer, target)
+
+    low = high = 1.0
+    found = first = enlarged(high)
+    while not does_it(found):
+        if high >= largest or not bool((changed != image).any()):
+            return first
+        low, high = high, high * 2
+        found = enlarged(high)
+    for _ in range(_BISECTIONS if high > 1 else 0):
+        middle = (low * high) ** 0.5
+        tried = enlarged(middle)
+        if does_it(tried):
+            found, high = tried, middle
+        else:
+            low = middle
+    return found
 
 
 def _check(norm: str, most: float | None) -> None:

@@ -14,8 +14,8 @@ from indexer.defaults import MADE_AIMS, MADE_RATE, MADE_STEPS, MADE_WAYS
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.index.configuration import Configuration
 
-VERSION: Final = 1
-"""Counts up when the same recipe makes another image."""
+VERSIONS: Final = {"optimal": 2, "wanted": 2, "fool": 2}
+"""Of uses, 1 where none is said; counts up when the same recipe makes another image."""
 TEXT: Final = "unitscope"
 """The key of the recipe among a PNG's texts."""
 MAX_STEPS: Final = 4096
@@ -64,7 +64,8 @@ class Settings:
 def recipe_of(use: str, configuration: Configuration, **parts: Any) -> dict[str, Any]:
     """What decides a made image, as JSON."""
     return {
-        "use": use, "version": VERSION, "model": configuration.model, "weights": configuration.weights_digest, **parts
+        "use": use, "version": VERSIONS.get(use, 1), "model": configuration.model,
+        "weights": configuration.weights_digest, **parts,
     }  # fmt: skip
 
 

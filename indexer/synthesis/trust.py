@@ -127,7 +127,9 @@ class Judge:
         own = chance("fresh", self._layer, neuron)
         peaks = []
         for _ in range(VIEWS):
-            maps = self._network.maps(warp(image, wobbled([own], Wobble())), [self._layer])[self._layer]
+            maps = self._network.maps(warp(image, wobbled([own], Wobble.usual(self._network.size))), [self._layer])[
+                self._layer
+            ]
             peaks.append(float(maps[0, neuron].max()))
         return float(np.mean(peaks))
 

@@ -54,7 +54,7 @@ def look(settings: Settings, size: tuple[int, int], chances: Sequence[torch.Gene
     """The views of a way, drawn from a generator for each image."""
     looks: dict[str, Look] = {
         "pixels": lambda images, step: images,
-        "fourier": lambda images, step: warp(images, wobbled(chances, Wobble())),
+        "fourier": lambda images, step: warp(images, wobbled(chances, Wobble.usual(size))),
         "maco": lambda images, step: _crops(images, step / max(settings.steps - 1, 1), size, chances),
     }
     return looks[settings.way]

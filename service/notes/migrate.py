@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect, text
 
 from service.errors import NotesUnavailable
 
-NEWEST: Final = "2"
+NEWEST: Final = "3"
 """The schema that this program reads and writes."""
 _TABLE: Final = "alembic_version"
 

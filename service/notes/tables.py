@@ -52,3 +52,19 @@ CHANGES: Final = Table(
     UniqueConstraint("note", "revision", name="one_change_for_each_revision"),
 )  # fmt: skip
 """Every change ever made, with the state before it."""
+
+SUGGESTIONS: Final = Table(
+    "suggestions", METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("layer", Text, nullable=False),
+    Column("neuron", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("by", JSON(none_as_null=True), nullable=True),
+    Column("refused", Boolean, nullable=False),
+    Column("author", Text, nullable=True),
+    Column("time", Float, nullable=False),
+    UniqueConstraint("scope", "layer", "neuron", "name", name="one_suggestion_of_each_name"),
+)  # fmt: skip
+"""Names for neurons that have none. ``by`` says which machine proposes it and why; a row without is a refusal alone."""

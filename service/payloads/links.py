@@ -28,6 +28,9 @@ class Links:
     def layer(self, layer: str) -> str:
         return f"{self.index}/layers/{_segment(layer)}"
 
+    def atlas(self, layer: str) -> str:
+        return f"{self.layer(layer)}/atlas"
+
     def neurons(self, layer: str, state: str | None = None) -> str:
         return f"{self.layer(layer)}/neurons" + ("" if state is None else f"?state={state}")
 

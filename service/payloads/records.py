@@ -190,11 +190,12 @@ def concept(links: Links, names: NeuronNames, result: Concept) -> Json:
         "inside": result.inside,
         "outside": result.outside,
         "left_out": result.left_out,
-        **listing(page, lambda record: _selective(links, names, record)),
+        **listing(page, lambda record: selective(links, names, record)),
     }
 
 
-def _selective(links: Links, names: NeuronNames, record: Selective) -> Json:
+def selective(links: Links, names: NeuronNames, record: Selective) -> Json:
+    """A neuron and how it tells inside from outside."""
     category = names.of(record.layer, record.neuron)
     return {**asdict(record), "category": category, "links": _concept_links(links, record)}
 

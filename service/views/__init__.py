@@ -9,8 +9,8 @@ from service.http.contract import Operation
 from service.views import cells, classes, figures, frontpage, images, indexes, layers, operations, points
 from service.views.jobs import explaining, made, pictured, results, served
 from service.views.learning import answers, reports, why
-from service.views.notes import find, lists, notes
-from service.views.search import concepts, direction, lookup
+from service.views.notes import find, lists, notes, proposals
+from service.views.search import atlas, concepts, direction, lookup
 
 MakeHandler = Callable[[Operation, Callable[..., Any], Services], Handler]
 
@@ -54,6 +54,8 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         notes.vote_on_note,
         notes.name_direction,
         notes.list_notes,
+        proposals.list_proposals,
+        proposals.refuse_proposal,
         lists.list_lists,
         lists.get_list,
         lists.put_list,
@@ -68,6 +70,9 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         layers.get_neuron,
         layers.list_patches,
         layers.list_groups,
+        atlas.get_atlas,
+        atlas.get_atlas_points,
+        atlas.list_atlas_patches,
         images.list_images,
         images.get_image,
         images.list_firing,
@@ -106,6 +111,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         lookup.lookup_image,
         why.lookup_why,
         direction.search_direction,
+        atlas.select_in_atlas,
         concepts.find_concept,
         concepts.lookup_concept,
         points.lookup_point,

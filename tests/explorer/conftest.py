@@ -132,8 +132,8 @@ class Visit:
 
 @contextmanager
 def visiting(browser: Browser, address: str, **options: Any) -> Iterator[Visit]:
-    """A browser of its own, checked at the end."""
-    context = browser.new_context(**options)
+    """A browser of its own, checked at the end; nothing turns in it, as drawing that takes a core."""
+    context = browser.new_context(**({"reduced_motion": "reduce"} | options))
     visit = Visit(context, address)
     yield visit
     context.close()

@@ -9,6 +9,9 @@ from urllib.request import Request, urlopen
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+import unitscope
+from tests import checkpoints
+from tests.checkpoints import ORDER, build_checkpoints
 from tests.explorer.conftest import DESKTOP, LAYER, PHONE, served, visiting
 from tests.explorer.test_access import serious_findings
 from tests.service.markdown_attacks import SCRIPTS
@@ -38,7 +41,7 @@ def write(page: Page, **fields: str) -> None:
 
 
 def test_a_neuron_is_named_and_the_name_taken_back(browser: Browser, written: str) -> None:
-    with visiting(browser, written, reduced_motion="reduce", **DESKTOP) as visit:
+    with visiting(browser, written, **DESKTOP) as visit:
         page = visit.open(NEURON)
         write(page, Name="soft edges", Note="from the *left*", Tags="edges, soft")
         title = page.get_by_role("heading", level=1)
@@ -76,7 +79,7 @@ def test_who_comes_second_is_told_and_keeps_the_text(browser: Browser, written: 
 @pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_names_are_found_by_the_box_that_a_key_leads_to(browser: Browser, written: str, device: dict[str, Any]) -> None:
     put(written, f"indexes/small/note?layer={LAYER}&neuron=9", {"name": "teal walls", "text": "also curtains"})
-    with visiting(browser, written, reduced_motion="reduce", **device) as visit:
+    with visiting(browser, written, **device) as visit:
         page = visit.open("#/small/images")
         expect(page.get_by_role("heading", name="Images")).to_be_visible()
         page.keyboard.press("/")
@@ -95,6 +98,38 @@ def test_names_are_found_by_the_box_that_a_key_leads_to(browser: Browser, writte
         expect(found).to_have_count(0)
 
 
+def test_a_name_of_an_earlier_checkpoint_is_proposed_and_taken_over(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    early, _ = build_checkpoints(folder)
+    new, old = 0, ORDER[0]
+    layer = checkpoints.LAYER
+    with unitscope.open(early) as index, unitscope.open_notes(folder / "notes") as book:
+        book.write(index, layer=layer, neuron=old, name="wheel")
+    with (
+        served(folder / "indexes", "--notes", str(folder / "notes"), "--jobs", "0") as address,
+        visiting(browser, address, reduced_motion="reduce", **DESKTOP) as visit,
+    ):
+        page = visit.open(f"#/late/layers/{layer}/neurons/{new}")
+        proposed = page.get_by_role("list", name="Proposed names").get_by_role("listitem")
+        expect(proposed).to_have_count(1)
+        expect(proposed).to_contain_text(f"proposed: wheel (counterpart {old} in early, r = ")
+        expect(page.get_by_role("heading", level=1)).not_to_contain_text("wheel")
+        assert serious_findings(page) == []
+        page.get_by_role("button", name="Refuse").click()
+        expect(proposed).to_have_count(0)
+        put(
+            address,
+            "indexes/late/proposals/refusal",
+            {"layer": layer, "neuron": new, "name": "wheel", "refused": False},
+        )
+        page.reload()
+        page.get_by_role("button", name="Take it over").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(f"Neuron {new} wheel of {layer}")
+        expect(proposed).to_have_count(0)
+
+
 def test_names_stand_on_the_wall(browser: Browser, written: str) -> None:
     put(written, f"indexes/small/note?layer={LAYER}&neuron=0", {"name": "zero"})
     with visiting(browser, written, **DESKTOP) as visit:
@@ -103,7 +138,7 @@ def test_names_stand_on_the_wall(browser: Browser, written: str) -> None:
 
 
 def test_a_list_is_filled_put_in_order_and_emptied(browser: Browser, written: str) -> None:
-    with visiting(browser, written, reduced_motion="reduce", **DESKTOP) as visit:
+    with visiting(browser, written, **DESKTOP) as visit:
         for fragment, remark in ((f"#/small/layers/{LAYER}/neurons/7", "one"), ("#/small/classes/birds", "two")):
             page = visit.open(fragment)
             page.get_by_role("button", name="Add to a list").click()

@@ -17,6 +17,7 @@ from indexer.query.concepts import Concept
 from indexer.query.contrast import Against
 from indexer.query.index import Index
 from tests.conftest import build_request, write_photos
+from tests.marks import seeds
 
 LAYER = "features.12"
 
@@ -62,7 +63,7 @@ def check(found: Concept, inside: np.ndarray, outside: np.ndarray, std: np.ndarr
     assert keys == sorted(keys)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", seeds(8, 3))
 def test_auc_with_ties(seed: int) -> None:
     rng = np.random.default_rng(seed)
     inside, outside = (rng.integers(0, 6, int(count)).astype(np.float32) for count in rng.integers(1, 30, 2))
@@ -155,7 +156,7 @@ def cells_by_hand(index: Index, layer: str, width: int, height: int, box: Box) -
     return inside
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", seeds(10, 3))
 @pytest.mark.parametrize("layer", ["features.7", "features.12"])
 def test_a_box(index: Index, seed: int, layer: str) -> None:
     rng = np.random.default_rng(seed)

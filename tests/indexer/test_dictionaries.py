@@ -132,7 +132,7 @@ def codes_by_hand(kind: str, encoder: Encoder, vector: np.ndarray) -> np.ndarray
     return codes
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3, 2))
 @pytest.mark.parametrize("kind", ["kmeans", "nmf", "relu", "threshold", "topk"])
 def test_codes_are_those_by_hand(kind: str, seed: int) -> None:
     chance = np.random.default_rng(seed)

@@ -12,6 +12,7 @@ from indexer.shards import histogram
 from indexer.shards.counting import Counter
 from indexer.shards.histogram import Histogram, decode, recode
 from indexer.shards.maps.packer import packed
+from tests.marks import seeds
 
 
 def maps_of(seed: int, images: int, channels: int = 5, height: int = 3, width: int = 7) -> np.ndarray:
@@ -45,7 +46,7 @@ def test_codes_sort_as_values_do() -> None:
     assert recode(np.float16([-0.0, 0.0])).tolist() == [0x8000, 0x8000]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4, 2))
 def test_counts_are_those_of_numpy(seed: int) -> None:
     maps = maps_of(seed, images=11)
     found = counted(maps, batch=4)
@@ -57,7 +58,7 @@ def test_counts_are_those_of_numpy(seed: int) -> None:
         np.testing.assert_array_equal(found.counts[mine], counts)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4, 2))
 def test_batches_merging_and_subtracting(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     maps = maps_of(seed, images=12)
     whole = counted(maps, batch=12)
@@ -73,7 +74,7 @@ def test_batches_merging_and_subtracting(seed: int, monkeypatch: pytest.MonkeyPa
     assert same(counted(maps, batch=2), whole)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4, 2))
 def test_large_maps_are_counted_as_small_ones_are(seed: int) -> None:
     """Large maps go through a table, also when some are counted after a histogram was asked for."""
     maps = np.abs(maps_of(seed, images=9, height=23, width=29))
@@ -98,7 +99,7 @@ def test_more_than_a_table_can_count() -> None:
     assert dict(zip(keys, found.counts.tolist(), strict=True)) == expected
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4, 2))
 def test_merging_in_tables_is_merging_in_order(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     maps = maps_of(seed, images=12)
     parts = [counted(maps[:3], 2), Histogram.empty(maps.shape[1]), counted(maps[3:4], 1), counted(maps[4:], 8)]
@@ -115,7 +116,7 @@ def test_different_layers_do_not_mix() -> None:
         counted(maps_of(0, 2), 1).subtract(counted(maps_of(0, 2)[:, :4], 1))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4, 2))
 @pytest.mark.parametrize("fraction", [1.0, 0.5, 0.05, 0.005, 1e-9])
 def test_thresholds_and_percentiles(seed: int, fraction: float) -> None:
     maps = maps_of(seed, images=9)
@@ -140,7 +141,7 @@ def test_thresholds_and_percentiles(seed: int, fraction: float) -> None:
     assert distribution.fits
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4, 2))
 def test_questions_about_one_neuron_or_many(seed: int) -> None:
     maps = maps_of(seed, images=9)
     distribution = Distribution.of(counted(maps, batch=4))

@@ -37,7 +37,7 @@ from indexer.shards.reader import Shard
 from tests.memory import peak_kb
 
 ROOT = Path(__file__).parents[2]
-ROUNDS = int(os.environ.get("UNITSCOPE_FUZZ", "30"))
+ROUNDS = int(os.environ.get("UNITSCOPE_FUZZ", "12"))
 DIMENSIONS, COUNT = 24, 700
 MEMORY = 4 << 30
 LAYER = "features.12"

@@ -47,10 +47,10 @@ def test_weights_that_cannot_be_downloaded(hub: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("wrap", [False, True])
 def test_a_state_dict_file(tmp_path: Path, wrap: bool) -> None:
-    trained = plain_model("alexnet", seed=3)
+    trained = plain_model("mobilenet_v3_small", seed=3)
     state = {f"module.{name}": value for name, value in trained.state_dict().items()} if wrap else trained.state_dict()
     torch.save({"state_dict": state, "epoch": 3} if wrap else state, tmp_path / "w.pth")
-    loaded = load_model("alexnet", str(tmp_path / "w.pth"))
+    loaded = load_model("mobilenet_v3_small", str(tmp_path / "w.pth"))
     assert loaded.digest == state_digest(trained)
     assert loaded.preprocessing == Preprocessing(256, 224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
@@ -80,12 +80,15 @@ def test_random_weights_are_the_same_every_time_and_leave_the_generator_alone() 
     [
         ("squeezenet1_1", ["features.1", "features.4", "features.7", "classifier.2"]),
         ("alexnet", ["features.1", "features.4", "features.11", "features.12"]),
-        ("vgg11", ["features.1", "features.4", "features.9", "features.14", "features.19", "features.20"]),
+        pytest.param(
+            "vgg11", ["features.1", "features.4", "features.9", "features.14", "features.19", "features.20"],
+            marks=pytest.mark.slow,
+        ),
         ("resnet18", ["relu", "layer1", "layer2", "layer3", "layer4"]),
         ("mobilenet_v2", ["features.1", "features.3", "features.6", "features.13", "features.18"]),
         ("convnext_tiny", ["features.1", "features.3", "features.5", "features.7"]),
     ],
-)
+)  # fmt: skip
 def test_default_layers_end_the_spatial_stages(name: str, expected: list[str]) -> None:
     loaded = load_model(name, "none")
     layers = default_layers(loaded.module, (224, 160))

@@ -26,6 +26,7 @@ from indexer.network.models import load_model
 from indexer.network.precision import fold_batch_norms, in_precision
 from indexer.network.restore import network_of
 from tests.conftest import build_request, write_photos
+from tests.marks import seeds
 from tests.own_models import PREPROCESSING, normed
 
 SIZE = PREPROCESSING["crop"]
@@ -44,7 +45,7 @@ def outputs(module: nn.Module, layer: str, batch: torch.Tensor) -> torch.Tensor:
     return found[0]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", seeds(3, 2))
 @pytest.mark.parametrize(
     ("layer", "folded"),
     [

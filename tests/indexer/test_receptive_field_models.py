@@ -181,14 +181,14 @@ FAMILIES = {
 
 QUICK = [name for name in FAMILIES if name not in (
     "vgg11_bn", "resnext50_32x4d", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "convnext_tiny", "swin_t",
-    "inception_v3", "mobilenet_v2", "regnet_y_400mf",
+    "inception_v3", "mobilenet_v2", "regnet_y_400mf", "alexnet", "resnet18", "mnasnet0_5", "regnet_x_400mf",
 )]  # fmt: skip
 """All but those that have the operations of a narrow or a smaller one; a slow test below has them all."""
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_boxes_equal_gradients(name: str) -> None:
-    check_model(build(name), FAMILIES[name], exact=6, whole=3)
+    check_model(build(name), FAMILIES[name], exact=5, whole=2)
 
 
 def test_tokens_see_the_whole_input() -> None:

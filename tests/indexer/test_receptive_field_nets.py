@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from indexer.images.geometry import Box
 from indexer.receptive_field.trace import trace_layers
 from tests.indexer.test_receptive_field_twin import assert_equals_gradients, gradient_boxes, one_thread, smooth_copy
+from tests.marks import seeds
 
 __all__ = ["one_thread"]
 
@@ -168,7 +169,7 @@ def random_net(seed: int) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", seeds(80, 30))
 def test_random_nets(seed: int) -> None:
     torch.manual_seed(seed)
     net = random_net(seed)

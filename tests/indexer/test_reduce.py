@@ -17,6 +17,7 @@ from indexer.shards.maps import kernels
 from indexer.shards.maps.packer import packed
 from indexer.shards.records import LayerBatch
 from indexer.shards.reduce import reduce_maps
+from tests.marks import seeds
 
 CPU = torch.device("cpu")
 
@@ -45,7 +46,7 @@ def halves_of(batch: LayerBatch) -> np.ndarray:
     return np.stack([image.halves for image in batch.maps]).reshape(6, 5, 7, 11)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4, 2))
 @pytest.mark.parametrize("reduces", [False, True])
 @pytest.mark.parametrize("shape", [(6, 5, 7, 11), (2, 33, 9, 8), (3, 16, 1, 1), (1, 1, 40, 3)])
 def test_one_pass_and_step_by_step(
@@ -62,7 +63,7 @@ def test_one_pass_and_step_by_step(
 
 
 @both_ways
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4, 2))
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_a_batch_is_reduced_as_one_would_by_hand(reduce: Reduce, seed: int, layout: torch.memory_format) -> None:
     maps = maps_of(seed)
@@ -96,7 +97,7 @@ def test_parts_of_a_batch_are_reduced_as_all_of_it(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("most", [1 << 31, 1500])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3, 2))
 def test_a_table_counts_what_the_counter_counts(monkeypatch: pytest.MonkeyPatch, seed: int, most: int) -> None:
     monkeypatch.setattr(reduce_gpu, "_MOST", most)  # the table is emptied on the way
     rng = np.random.default_rng(seed)

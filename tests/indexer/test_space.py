@@ -44,7 +44,15 @@ def on_disk(index: Path) -> int:
 def test_every_byte_is_counted_once(index: Path) -> None:
     kinds = bytes_by_kind(index, read_manifest(index))
     assert sum(kinds.values()) == on_disk(index)
-    left_out = {"labels", "effective fields", "scores", "made images", "unreadable", "not of this generation"}
+    left_out = {
+        "labels",
+        "effective fields",
+        "scores",
+        "atlases",
+        "made images",
+        "unreadable",
+        "not of this generation",
+    }
     assert set(kinds) == set(KINDS) - left_out
     remove(index, ids=[3])
     kinds = bytes_by_kind(index, read_manifest(index))

@@ -15,6 +15,7 @@ from indexer.store.cache import Cache
 from indexer.store.refusals import NotRegular, TooLarge
 from indexer.store.storage import Location, storage_at
 from indexer.store.walk import Entry, Link
+from tests.marks import seeds
 from tests.object_store import ObjectStore
 
 
@@ -31,7 +32,7 @@ def write(path: Location, data: bytes) -> Location:
     return path
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3, 2))
 def test_whole_files_and_parts_of_them(folder: Location, seed: int) -> None:
     rng = np.random.default_rng(seed)
     data = rng.bytes(int(rng.integers(1000, 100_000)))

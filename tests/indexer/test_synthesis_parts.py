@@ -158,8 +158,9 @@ def test_a_crop_is_a_part_enlarged() -> None:
 
 
 def test_views_follow_their_own_chance() -> None:
-    both = wobbled([chance(1), chance(2)], Wobble())
-    assert both[1] == wobbled([chance(2)], Wobble())[0]
+    both = wobbled([chance(1), chance(2)], Wobble.usual((32, 40)))
+    assert both[1] == wobbled([chance(2)], Wobble.usual((32, 40)))[0]
+    assert [Wobble.usual(size).jitter for size in ((224, 300), (64, 32), (8, 9))] == [12, 2, 1]
     for view in wobbled([chance(number) for number in range(50)], Wobble(jitter=3, scale=0.2, rotate=5)):
         assert abs(view.angle) <= 5
         assert 0.8 <= view.scale <= 1.2

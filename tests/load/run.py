@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,19 @@ from tests.load.questions import Answers, Question, questions
 from tests.service.processes import Service, running
 
 PNG = {"Content-Type": "image/png"}
-LONGER = 6
+LONGER = 20
 
 
 @dataclass(frozen=True)
 class Plan:
     """How long, how many connections, and how often it is disturbed (seconds).
 
-    It goes on for up to `LONGER` times as long until so many ``generations`` are published.
+    It goes on for up to `LONGER` times as long until so many ``generations`` are published and workers killed.
     """
 
     seconds: float = 300.0
     generations: int = 2
+    kills: int = 2
     connections: int = 64
     publish_every: float = 1.0
     kill_every: float = 20.0
@@ -55,7 +57,7 @@ def load(index: Path, folder: Path, plan: Plan) -> dict[str, Any]:
         clients = [Client(service, own.name, asked, notes, ended, seed) for seed in range(plan.connections)]
         for thread in (*clients, *disturbing):
             thread.start()
-        samples = _sample(service, plan, answers, ended)
+        samples = _sample(service, plan, lambda: _disturbed(plan, answers, killer), ended)
         for thread in (*clients, *disturbing):
             thread.join()
         metrics = service.ask("/metrics").get_data(as_text=True)
@@ -63,12 +65,16 @@ def load(index: Path, folder: Path, plan: Plan) -> dict[str, Any]:
     return asdict(plan) | _report(asked, answers, notes, killer, samples) | {"counted": _counted(metrics)}
 
 
-def _sample(service: Service, plan: Plan, answers: Answers, ended: threading.Event) -> list[dict[str, tuple[int, int]]]:
+def _disturbed(plan: Plan, answers: Answers, killer: Killer) -> bool:
+    return answers.published >= plan.generations and killer.kills >= plan.kills
+
+
+def _sample(
+    service: Service, plan: Plan, disturbed: Callable[[], bool], ended: threading.Event
+) -> list[dict[str, tuple[int, int]]]:
     samples = []
     started = time.monotonic()
-    while (passed := time.monotonic() - started) < plan.seconds or (
-        answers.published < plan.generations and passed < LONGER * plan.seconds
-    ):
+    while (passed := time.monotonic() - started) < plan.seconds or (not disturbed() and passed < LONGER * plan.seconds):
         time.sleep(min(plan.sample_every, max(0.1, plan.seconds - passed)))
         samples.append(service.sizes())
     ended.set()

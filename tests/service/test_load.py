@@ -6,7 +6,7 @@ from tests.load.run import Plan, load
 
 
 def test_no_answer_is_wrong_while_generations_change_and_workers_are_killed(small_index: Path, tmp_path: Path) -> None:
-    plan = Plan(6.0, generations=3, connections=12, publish_every=0.2, kill_every=1.5, sample_every=1.0, workers=2)
+    plan = Plan(2.0, generations=4, connections=6, publish_every=0.3, kill_every=0.8, sample_every=0.5, workers=2)
     found = load(small_index, tmp_path, plan)
     assert found["wrong"] == found["unexplained"] == found["unexpected"] == []
     assert found["kills"] >= 2

@@ -12,17 +12,22 @@ from indexer.synthesis.kept import folder_of, neuron_of, read_kept
 
 def damaged(index: Location, manifest: Manifest) -> Iterator[DamagedFile]:
     """Files of the index's own layers and weights that are not what was written."""
-    for file, (layer, neuron) in _own(index, manifest).items():
+    for file, (layer, neuron) in _known(index, manifest).items():
         try:
             read_kept(index, file.rpartition("/")[0], manifest.configuration, layer, neuron)
         except DamagedFile as error:
             yield error
 
 
+def own(index: Location, manifest: Manifest) -> list[str]:
+    """The files of the index's own layers and weights."""
+    return list(_known(index, manifest))
+
+
 def leftovers(index: Location, manifest: Manifest) -> list[str]:
     """Files of other layers or other weights than the index has, and what is no made image at all."""
-    own = _own(index, manifest)
-    return [file for file in _files(index) if file not in own]
+    known = own(index, manifest)
+    return [file for file in _files(index) if file not in known]
 
 
 def remove_wrong(index: Location, manifest: Manifest) -> None:
@@ -31,7 +36,7 @@ def remove_wrong(index: Location, manifest: Manifest) -> None:
         atomic.remove(index / file)
 
 
-def _own(index: Location, manifest: Manifest) -> dict[str, tuple[str, int]]:
+def _known(index: Location, manifest: Manifest) -> dict[str, tuple[str, int]]:
     """Layer and neuron by file, of those that belong to the index."""
     configuration = manifest.configuration
     layers = {folder_of(configuration, layer.name): layer for layer in configuration.layers}

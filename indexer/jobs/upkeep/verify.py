@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.derive.effective import effective_files
+from indexer.derive import atlas, effective
+from indexer.derive.carried import carried_files
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
 from indexer.derive.labels import KEY, Labels, read_labels
@@ -30,6 +31,11 @@ from indexer.store.storage import Location, storage_at
 
 if TYPE_CHECKING:
     from indexer.network.forward import Network
+
+_LEFT_OUT = {
+    effective.FIRST: "the effective receptive field of {} was damaged and is left out; effective-field measures it",
+    atlas.FIRST: "the atlas of {} was damaged and is left out; atlas makes it",
+}
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,8 @@ def repair(
 
     A shard of several files becomes one new file if any of them is damaged. A rebuilt shard leaves out images that were
     removed, or whose file is gone or has changed since. A shard of such images only is dropped. So is a damaged file of
-    effective receptive fields. Made images that are damaged, or of other layers or weights, are removed. ``weights``
-    and ``model`` say where these files are now, see `indexer.network.restore.network_of`.
+    effective receptive fields, or of an atlas. Made images that are damaged, or of other layers or weights, are
+    removed. ``weights`` and ``model`` say where these files are now, see `indexer.network.restore.network_of`.
 
     Raises
     ------
@@ -116,19 +122,19 @@ def repair(
             manifest = _rebuild(index, manifest, damaged, load, reporter, limits)
         if not faults:
             return manifest
-        manifest = _without_damaged_fields(manifest, faults, reporter.note)
+        manifest = _without_damaged(manifest, faults, reporter.note)
         repaired = derive_and_publish(index, manifest, reporter.stage, labels=labels)
         for file in (file for shard in damaged if shard.parts for file in shard.checksums):
             atomic.remove(index / file)
         return repaired
 
 
-def _without_damaged_fields(manifest: Manifest, faults: set[str], note: Callable[[str], None]) -> Manifest:
-    """The manifest without damaged files of effective fields, which can be measured again."""
-    damaged = {key: file for key, file in effective_files(manifest).items() if file in faults}
+def _without_damaged(manifest: Manifest, faults: set[str], note: Callable[[str], None]) -> Manifest:
+    """The manifest without damaged effective fields and atlases, which can be made again."""
+    damaged = {key: file for key, file in carried_files(manifest).items() if file in faults}
     for key in damaged:
-        layer = key.partition(" ")[2]
-        note(f"the effective receptive field of {layer} was damaged and is left out; effective-field measures it again")
+        kind, _, layer = key.partition(" ")
+        note(f"{_LEFT_OUT[kind].format(layer)} again")
     return replace(manifest, derived={key: file for key, file in manifest.derived.items() if key not in damaged})
 
 

@@ -28,7 +28,7 @@ def make(name: str, loading: Loading) -> Made:
     InvalidRequest
         It cannot be imported or called, or gives no network.
     """
-    factory = _imported(name)
+    factory = imported(name)
     keywords = loading.keywords
     _check_arguments(name, factory, keywords)
     with torch.random.fork_rng(devices=[]), of_user(f"the factory {name}"):
@@ -39,7 +39,13 @@ def make(name: str, loading: Loading) -> Made:
     return Made(module, _told(name, module, preprocessing), notes=notes)
 
 
-def _imported(name: str) -> Callable[..., Any]:
+def imported(name: str) -> Callable[..., Any]:
+    """A factory by its name, ``module:factory``.
+
+    Raises
+    ------
+    InvalidRequest
+    """
     module_name, _, factory_name = name.partition(":")
     if not module_name or module_name.startswith("."):
         raise InvalidRequest(f"{name!r} names no module; it must be module:factory")

@@ -8,12 +8,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import torch
 from torch.nn import functional
 
 _GREY: Final = 0.5
+_MOVED: Final = 12 / 224
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,14 @@ class Wobble:
         Degrees to each side.
     """
 
-    jitter: int = 12
+    jitter: int
     scale: float = 0.1
     rotate: float = 10.0
+
+    @classmethod
+    def usual(cls, size: tuple[int, int]) -> Self:
+        """For images of this size: moved by up to 12 of 224 pixels, and by one at least."""
+        return cls(max(1, round(_MOVED * min(size))))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import { api } from '../lib/names.js';
 import { html, useEffect, useState } from './html.js';
 import { AddToList } from './lists.js';
 import { Changes } from './changes.js';
+import { Proposed } from './proposed.js';
 import { say } from './toast.js';
 import { Failure } from './states.js';
 
@@ -31,6 +32,8 @@ export function Note({ index, about, onChange = () => {} }) {
     <h2>Notes</h2>
     ${shown === 'edit' ? html`<${Form} note=${note} onSave=${(body) => send('PUT', note.links.self, body)} onCancel=${() => show(null)} />`
       : html`<${Written} note=${note} onVote=${(vote) => send('PUT', note.links.vote, { vote })} />`}
+    ${note.name === null && shown !== 'edit' && about.neuron !== undefined && html`<${Proposed} index=${index} about=${about}
+      onTake=${(name) => send('PUT', note.links.self, { name, text: note.text, tags: note.tags })} />`}
     ${problem && html`<${Failure} error=${problem}>${problem.kind === 'revision-replaced'
       && html`<p><button class="button" onClick=${() => { setProblem(null); look(); }}>See what is there now</button></p>`}</${Failure}>`}
     <p class="note-actions">

@@ -11,6 +11,7 @@ import { Empty, Failure, Loading } from '../parts/states.js';
 
 /** Views are fetched when they are first shown. */
 const VIEWS = {
+  atlas: () => import('./atlas.js').then((module) => module.AtlasView),
   class: () => import('./class.js').then((module) => module.ClassView),
   classes: () => import('./classes.js').then((module) => module.ClassesView),
   compare: () => import('./compare.js').then((module) => module.CompareView),
@@ -67,6 +68,7 @@ function resolve([index, kind, name, part, number, ...more]) {
 function inLayer(index, layer, part, number) {
   const crumb = [layer, to.layer(index, layer)];
   if (part === undefined) return found('layer', 'layers', [crumb], { layer });
+  if (part === 'atlas' && number === undefined) return found('atlas', 'layers', [crumb, ['Atlas', to.atlas(index, layer)]], { layer });
   if (part !== 'neurons' || !/^\d+$/.test(number ?? '')) return null;
   return found('neuron', 'layers', [crumb, [number, to.neuron(index, layer, number)]], { layer, neuron: Number(number) });
 }

@@ -55,7 +55,7 @@ export function LayerView({ index, layer, query }) {
   if (about.error) return html`<${Failure} error=${about.error} retry=${again} />`;
   return html`
     <header class="title"><h1>${layer}</h1>
-      <p>${about.data ? shape(about.data) : 'Loading …'}</p>
+      <p>${about.data ? shape(about.data) : 'Loading …'} · <a href=${to.atlas(index, layer)}>atlas</a></p>
       ${about.data?.dictionary && html`<p>${dictionaryWords(about.data.dictionary)}</p>`}
       ${about.data?.scores && html`<p>${scoreWords(about.data.scores)}</p>`}</header>
     <div class="controls" role="group" aria-label="Which neurons, and in which order">

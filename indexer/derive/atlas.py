@@ -1,0 +1,147 @@
+"""The file of a layer's atlas: cells of its maps, laid out in two dimensions so that alike ones lie together.
+
+::
+
+    images (P,) int64, cells (P,) uint32    which cell, y * W + x, of which image
+    layout (P, 2) float32                   where it lies: x and y, 0 to 1
+    neurons (P,) int32                      the neuron that is most active there for its own measure, -1 for none
+    fitted (P,) uint8                       1 where it was fitted, 0 where its neighbours place it
+    recipe (5,) int64                       images and generation it was made of, seed, perplexity, sampled points
+    kept (2,) float64                       share of true neighbours that the layout keeps, and that two principal
+                                            components keep
+
+The points are in an order by lot: the first n are a sample of all. The file lies outside of the generations' folders,
+under a name that its content decides, and generations that come later list it too (`indexer.derive.carried`). They may
+have other images: a reader leaves out points of images that they lack.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from indexer.errors import DamagedFile
+from indexer.index import hdf5, layout
+from indexer.index.configuration import LayerInfo
+from indexer.store import atomic
+from indexer.store.storage import Location
+
+KIND: Final = "unitscope atlas"
+VERSION: Final = 1
+FIRST: Final = "atlas"
+"""The first word of the files' keys in `Manifest.derived`."""
+NEIGHBOURS: Final = 10
+"""Of so many nearest neighbours it is counted how many the layout keeps."""
+_COLUMNS: Final = {"images": np.int64, "cells": np.uint32, "neurons": np.int32, "fitted": np.uint8}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an atlas was made of.
+
+    Attributes
+    ----------
+    images : int
+        Images of the index then.
+    generation : int
+        The generation of the index then.
+    seed : int
+    perplexity : int
+        That of t-SNE.
+    compared : int
+        Points on which ``kept`` was measured, drawn by lot.
+    """
+
+    images: int
+    generation: int
+    seed: int
+    perplexity: int
+    compared: int
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Cells of a layer's maps laid out in two dimensions; see the module's description.
+
+    Attributes
+    ----------
+    images : ndarray (P,) int64
+    cells : ndarray (P,) uint32
+    layout : ndarray (P, 2) float32
+    neurons : ndarray (P,) int32
+    fitted : ndarray (P,) uint8
+    recipe : Recipe
+    kept, kept_by_pca : float
+        Share of the ten nearest neighbours by cosine, among the fitted points, that are among the ten nearest in the
+        layout; and among the ten nearest by the first two principal components.
+    """
+
+    images: np.ndarray
+    cells: np.ndarray
+    layout: np.ndarray
+    neurons: np.ndarray
+    fitted: np.ndarray
+    recipe: Recipe
+    kept: float
+    kept_by_pca: float
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def without(self, removed: np.ndarray) -> "Atlas":
+        """The atlas without the points of images whose ids are in ``removed``."""
+        left = ~np.isin(self.images, removed)
+        columns = {name: getattr(self, name)[left] for name in (*_COLUMNS, "layout")}
+        return replace(self, **columns)
+
+
+def key_of(layer: str) -> str:
+    """The key of a layer's file in `Manifest.derived`."""
+    return f"{FIRST} {layer}"
+
+
+def write_atlas(index: Location, layer: str, atlas: Atlas) -> str:
+    """Write a layer's file; gives its path relative to the index."""
+    recipe = atlas.recipe
+    numbers = [recipe.images, recipe.generation, recipe.seed, recipe.perplexity, recipe.compared]
+    arrays = {name: np.ascontiguousarray(getattr(atlas, name), kind) for name, kind in _COLUMNS.items()} | {
+        "layout": np.ascontiguousarray(atlas.layout, np.float32),
+        "recipe": np.array(numbers, np.int64),
+        "kept": np.array([atlas.kept, atlas.kept_by_pca]),
+    }
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest()
+    (index / layout.ATLASES).mkdir(exist_ok=True)
+    file = f"{layout.ATLASES}/{layout.layer_file(layer, '')}.{digest[:16]}.h5"
+    with atomic.publishing(index / file) as partial, hdf5.create_file(partial, KIND, VERSION) as out:
+        for name, array in arrays.items():
+            out.create_dataset(name, data=array)
+    return file
+
+
+def read_atlas(index: Location, file: str, layer: LayerInfo) -> Atlas:
+    """Read the file of a layer.
+
+    Raises
+    ------
+    DamagedFile
+        It is not the file of such a layer.
+    """
+    arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
+    kinds = {**_COLUMNS, "layout": np.float32, "recipe": np.int64, "kept": np.float64}
+    points = len(arrays.get("images", np.empty(0)))
+    shapes = dict.fromkeys(_COLUMNS, (points,)) | {"layout": (points, 2), "recipe": (5,), "kept": (2,)}
+    for name, shape in shapes.items():
+        if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != kinds[name]:
+            raise DamagedFile(file, f"does not hold {name} of an atlas")
+    columns = {name: arrays[name] for name in (*_COLUMNS, "layout")}
+    if not _fits(columns, layer):
+        raise DamagedFile(file, "names cells, neurons or coordinates that the layer does not have")
+    kept, by_pca = arrays["kept"].tolist()
+    return Atlas(**columns, recipe=Recipe(*arrays["recipe"].tolist()), kept=kept, kept_by_pca=by_pca)
+
+
+def _fits(columns: dict[str, np.ndarray], layer: LayerInfo) -> bool:
+    within = ((columns["layout"] >= 0) & (columns["layout"] <= 1)).all()
+    neurons = ((columns["neurons"] >= -1) & (columns["neurons"] < layer.channels)).all()
+    return bool(within and neurons and (columns["cells"] < layer.cells).all())

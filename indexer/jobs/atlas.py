@@ -1,0 +1,169 @@
+"""Make the atlas of a layer, and keep it in its index."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from indexer.atlas.fitting import Placing, fitted_layout, perplexity_for, principal
+from indexer.atlas.kept import kept_share
+from indexer.atlas.points import Points, choose, unit, vectors_of
+from indexer.defaults import ATLAS_FITTED, ATLAS_POINTS, MOST_ATLAS_FITTED, MOST_ATLAS_POINTS
+from indexer.derive.atlas import NEIGHBOURS, Atlas, Recipe, key_of, write_atlas
+from indexer.errors import InvalidRequest
+from indexer.index.lock import writing
+from indexer.index.manifest import Manifest, publish, read_manifest
+from indexer.query.index import Index
+from indexer.store import atomic
+from indexer.store.storage import Location
+
+_COMPARED: Final = 500
+_BLOCK: Final = 1 << 26
+"""Bytes of vectors that are placed at a time."""
+_MOST_BYTES: Final = 1 << 30
+
+
+def make_atlas(
+    index: Index,
+    layer: str,
+    *,
+    points: int = ATLAS_POINTS,
+    fitted: int = ATLAS_FITTED,
+    perplexity: int = 30,
+    seed: int = 0,
+    report: Callable[[str], None] = lambda stage: None,
+) -> Atlas:
+    """Lay cells of a layer out in two dimensions, those with alike vectors next to each other.
+
+    The network does not run. Memory holds the vectors of the fitted cells, and of a block of the others.
+
+    Parameters
+    ----------
+    points : int
+        How many cells to draw, as many of each image, 10 to 1,000,000; all if there are fewer.
+    fitted : int
+        How many of these t-SNE lays out, 10 to 100,000; their nearest neighbours place the others.
+    perplexity : int
+        That of t-SNE, 2 to 500: about how many neighbours count.
+    seed : int
+        Decides which cells are drawn. The same seed gives the same atlas.
+
+    Raises
+    ------
+    NotFound, InvalidRequest, DamagedFile
+    """
+    info = index.layer(layer).info
+    _check("points", points, 10, MOST_ATLAS_POINTS)
+    _check("fitted", fitted, 10, MOST_ATLAS_FITTED)
+    _check("perplexity", perplexity, 2, 500)
+    _check("seed", seed, 0, (1 << 63) - 1)
+    if 4 * info.channels * min(fitted, points) > _MOST_BYTES:
+        most = _MOST_BYTES // (4 * info.channels)
+        raise InvalidRequest(f"fitted must be at most {most} for the {info.channels} neurons of {layer}, not {fitted}")
+    rng = np.random.default_rng(seed)
+    report("drawing cells")
+    drawn = choose(len(index.images), info.cells, points, rng)
+    first = np.zeros(len(drawn), bool)
+    first[rng.permutation(len(drawn))[:fitted]] = True
+    highest = np.asarray(index.neuron_statistics(layer)["maximum"])
+    report(f"laying out {first.sum()} cells")
+    parts = [_Part.read(index, layer, drawn[first], highest)]
+    base = parts[0]
+    layout = fitted_layout(base.units, perplexity)
+    compared = np.sort(rng.permutation(len(base.units))[:_COMPARED])
+    near = min(NEIGHBOURS, len(base.units) - 2)
+    kept, by_pca = (kept_share(base.units, places, compared, near) for places in (layout, principal(base.units)))
+    placing, layouts = Placing(base.units, layout), [layout]
+    others, size = drawn[~first], max(1, _BLOCK // (4 * info.channels))
+    for start in range(0, len(others), size):
+        report(f"placing {len(others)} further cells")
+        part = _Part.read(index, layer, others[start : start + size], highest)
+        layouts.append(placing.place(part.units))
+        parts.append(part.without_vectors())
+    recipe = Recipe(
+        len(index.images), index.generation, seed, perplexity_for(len(base.units), perplexity), len(compared)
+    )
+    return _put_together(index, parts, layouts, rng, recipe, kept, by_pca)
+
+
+def keep_atlas(index: Location, layer: str, atlas: Atlas) -> Manifest:
+    """Publish a generation whose layer has this atlas, and which is as it was otherwise.
+
+    Raises
+    ------
+    NotAnIndex, IndexBusy, DamagedFile
+    InvalidRequest
+        The layer was dropped meanwhile.
+    """
+    with writing(index):
+        manifest = read_manifest(index)
+        if layer not in {info.name for info in manifest.configuration.layers}:
+            raise InvalidRequest(f"layer {layer!r} was dropped meanwhile; nothing was kept")
+        published = with_atlas(index, manifest, layer, atlas.without(np.array(manifest.removed, np.int64)))
+        publish(index, replace(published, generation=manifest.generation + 1))
+        return read_manifest(index)
+
+
+def with_atlas(index: Location, manifest: Manifest, layer: str, atlas: Atlas) -> Manifest:
+    """Write a layer's atlas; gives the manifest with it in the place of the one before."""
+    before = manifest.derived.get(key_of(layer))
+    file = write_atlas(index, layer, atlas)
+    checksums = {name: sha256 for name, sha256 in manifest.checksums.items() if name != before}
+    return replace(
+        manifest,
+        derived=manifest.derived | {key_of(layer): file},
+        checksums=checksums | {file: atomic.file_sha256(index / file)},
+    )
+
+
+def _check(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InvalidRequest(f"{name} must be {low} to {high}, not {value}")
+
+
+class _Part:
+    """Cells that are not all 0, with their vectors of length 1 and the neuron that is most active for its measure."""
+
+    def __init__(self, points: Points, units: np.ndarray, neurons: np.ndarray) -> None:
+        self.points, self.units, self.neurons = points, units, neurons
+
+    @classmethod
+    def read(cls, index: Index, layer: str, points: Points, highest: np.ndarray) -> "_Part":
+        vectors = vectors_of(index, layer, points)
+        some = np.flatnonzero(vectors.any(axis=1))
+        points, vectors = points[some], vectors[some]
+        shares = np.divide(vectors, highest, out=np.zeros_like(vectors), where=highest > 0)
+        neurons = np.where(shares.max(axis=1, initial=0) > 0, shares.argmax(axis=1), -1) if len(shares) else np.empty(0)
+        return cls(points, unit(vectors), neurons.astype(np.int32))
+
+    def without_vectors(self) -> "_Part":
+        return _Part(self.points, np.empty((0, self.units.shape[1]), np.float32), self.neurons)
+
+
+def _put_together(
+    index: Index,
+    parts: list[_Part],
+    layouts: list[np.ndarray],
+    rng: np.random.Generator,
+    recipe: Recipe,
+    kept: float,
+    by_pca: float,
+) -> Atlas:
+    """All points in an order by lot, the longer side of the layout from 0 to 1."""
+    layout = np.concatenate(layouts)
+    layout = layout - layout.min(axis=0)
+    layout /= max(layout.max(), np.finfo(np.float64).tiny)
+    rows, cells = (np.concatenate([getattr(part.points, name) for part in parts]) for name in ("rows", "cells"))
+    fitted = np.arange(len(rows)) < len(layouts[0])
+    order = rng.permutation(len(rows))
+    return Atlas(
+        images=np.asarray(index.images.id[rows[order]]),
+        cells=cells[order].astype(np.uint32),
+        layout=layout[order].astype(np.float32),
+        neurons=np.concatenate([part.neurons for part in parts])[order],
+        fitted=fitted[order].astype(np.uint8),
+        recipe=recipe,
+        kept=kept,
+        kept_by_pca=by_pca,
+    )

@@ -1,0 +1,88 @@
+"""Atlases as JSON, and their points as a numpy file."""
+
+import io
+from typing import Any, Final
+
+import numpy as np
+
+from indexer.derive.atlas import NEIGHBOURS, Atlas
+from indexer.query.atlas import AtlasPoint, Points, Selection
+from indexer.query.learning.answering.outputs import NeuronNames
+from service.payloads import records
+from service.payloads.links import Links
+
+Json = dict[str, Any]
+_INT: Final = "<i4"
+ROW: Final = np.dtype(
+    [("x", "<f4"), ("y", "<f4"), ("class", _INT), ("neuron", _INT), ("image", "<i8"), ("row", _INT), ("column", _INT)]
+)
+"""A point in the numpy file: its place, codes of its class and neuron (-1 for none), and its cell."""
+
+
+def atlas(links: Links, layer: str, made: Atlas, points: Points, classes: list[str]) -> Json:
+    """What an atlas was made of, and how true it is."""
+    recipe = made.recipe
+    return {
+        "layer": layer,
+        "points": len(points),
+        "fitted": int(made.fitted[points.numbers].sum()),
+        "images": len(np.unique(points.rows)),
+        "made_of": {"images": recipe.images, "generation": recipe.generation, "seed": recipe.seed},
+        "perplexity": recipe.perplexity,
+        "neighbours": NEIGHBOURS,
+        "kept": made.kept,
+        "kept_by_two_components": made.kept_by_pca,
+        "sampled": recipe.compared,
+        "classes": classes,
+        "links": {
+            "self": links.atlas(layer),
+            "points": f"{links.atlas(layer)}/points.npy",
+            "patches": f"{links.atlas(layer)}/patches",
+            "selection": f"{links.atlas(layer)}/selection",
+            "layer": links.layer(layer),
+        },
+    }
+
+
+def numpy_file(points: Points, width: int) -> bytes:
+    """The points as a file of `numpy.save`: an array (P,) of `ROW`; the map is ``width`` cells wide."""
+    rows = np.empty(len(points), ROW)
+    rows["x"], rows["y"] = points.layout.T
+    rows["class"], rows["neuron"], rows["image"] = points.classes, points.neurons, points.images
+    rows["row"], rows["column"] = np.divmod(points.cells, width)
+    file = io.BytesIO()
+    np.save(file, rows, allow_pickle=False)
+    return file.getvalue()
+
+
+def point(links: Links, layer: str, record: AtlasPoint) -> Json:
+    image = record.image
+    x, y = record.layout
+    return {
+        "x": x,
+        "y": y,
+        "image": image.id,
+        "path": image.path,
+        "class": image.class_,
+        "cell": records.cell(record.y, record.x),
+        "neuron": record.neuron,
+        "links": {
+            "patch": links.patch(image, layer, record.y, record.x),
+            "image": links.image(image),
+            "similar": links.similar(image, layer, record.y, record.x),
+        },
+    }
+
+
+def selection(links: Links, names: NeuronNames, layer: str, found: Selection) -> Json:
+    return {
+        "layer": layer,
+        "points": found.points,
+        "images": found.images,
+        "classes": [{"class": name, "points": count} for name, count in found.classes],
+        "inside": found.inside,
+        "outside": found.outside,
+        "neurons": [records.selective(links, names, record) for record in found.neurons],
+        "direction": {str(neuron): weight for neuron, weight in found.direction.items()},
+        "links": {"atlas": links.atlas(layer), "search": links.search()},
+    }
