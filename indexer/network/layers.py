@@ -121,8 +121,9 @@ def _map_sizes(model: nn.Module, input_size: tuple[int, int]) -> dict[str, tuple
         if name and name.count(".") <= 1 and not isinstance(module, _EXITS)
     ]
     handles = [nn.Module.register_forward_hook(module, note(name)) for name, module in candidates]  # see `run_pass`
+    hint = f"it was given {channels_of(input_size)} channels, and --channels says how many it takes"
     try:
-        with torch.inference_mode(), of_user(f"the model, given an image of height {height} and width {width},"):
+        with torch.inference_mode(), of_user(f"the model, given an image of height {height} and width {width},", hint):
             model(torch.zeros(1, channels_of(input_size), *input_size))
     finally:
         for handle in handles:

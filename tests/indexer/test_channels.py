@@ -27,6 +27,7 @@ from indexer.jobs.build import add, build
 from indexer.jobs.info import skipped_images
 from indexer.network.differentiable import unit_of
 from indexer.query.index import Index
+from indexer.receptive_field.trace import trace_layers
 from indexer.synthesis.ascending.differentiable import Differentiable
 from tests.conftest import build_request, random_photo
 
@@ -226,4 +227,19 @@ def test_a_network_that_takes_other_channels_says_so(tmp_path: Path, capsys: pyt
     write_bands(tmp_path / "images", 1)
     options = ["--model", "tests.indexer.test_channels:twelve", "--weights", "none", "--channels", "3", "--mean", "0.5"]
     assert main(["build", str(tmp_path / "images"), *options, "--std", "0.2", "--out", str(tmp_path / "index")]) != 0
-    assert "12 channels" in capsys.readouterr().err
+    assert "12 channels" in (said := capsys.readouterr().err)
+    assert "it was given 3 channels, and --channels says how many it takes" in said
+
+
+def test_tracing_says_how_many_channels_it_gave() -> None:
+    class Untraced(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net(12)
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return self.net(image if float(image.sum()) < 1e30 else image[:, :3])
+
+    with pytest.raises(InvalidRequest, match="it was given 3 channels, and --channels says how many it takes"):
+        trace_layers(Untraced().eval(), ["net.1"], SIZE)
+    assert trace_layers(Untraced().eval(), ["net.1"], InputSize(*SIZE, 12))["net.1"].field.kind == "measured"

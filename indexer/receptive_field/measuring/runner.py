@@ -67,9 +67,10 @@ class Runner:
         except InvalidRequest:  # a module returns no such part
             raise
         except Exception as error:  # of the model's own code
-            height, width = self.size
+            (height, width), told = self.size, f"it was given {channels_of(self.size)} channels, and --channels says"
+            hint = f"; {told} how many it takes" if "channel" in str(error) else ""
             raise InvalidRequest(
-                f"the model does not take images of height {height} and width {width}: {described(error)}"
+                f"the model does not take images of height {height} and width {width}: {described(error)}{hint}"
             ) from error
         return {layer: list(outputs) for layer, outputs in self._outputs.items()}
 
