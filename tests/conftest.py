@@ -1,10 +1,11 @@
 """Fixtures for all tests: photographs of odd shapes, and an index of them built by the real job."""
 
+import gc
 import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +29,17 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["XDG_DATA_HOME"] = "/dev/null/no folder"  # where notes lie by default; tests look at nobody's
     if hasattr(config, "workerinput"):  # one of several processes
         order.share_cores()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported stays: whoever looks for garbage need not look through it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

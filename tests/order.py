@@ -27,10 +27,11 @@ The explorer's files stay together, so that a worker keeps their browser and the
 def longest_first(items: list[pytest.Item]) -> None:
     """Order tests by their file; within a file they stay as they stand."""
     rank = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(_group(Path(item.path)), len(rank)))
+    items.sort(key=lambda item: rank.get(group(Path(item.path)), len(rank)))
 
 
-def _group(file: Path) -> str:
+def group(file: Path) -> str:
+    """What `LONGEST` calls a file of tests."""
     return "explorer" if file.parent.name == "explorer" else file.stem
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.order import LONGEST
+from tests.order import LONGEST, group
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -126,4 +126,4 @@ def test_the_areas_of_the_tests_are_there() -> None:
 
 
 def test_the_longest_files_of_tests_are_still_there() -> None:
-    assert set(LONGEST) <= {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    assert set(LONGEST) <= {group(path) for path in (ROOT / "tests").rglob("test_*.py")}
