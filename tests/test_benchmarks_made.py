@@ -138,6 +138,7 @@ def test_the_interval_of_a_share_is_wilsons(seen: int, images: int) -> None:
     assert transfer.Seen("fourier", images, 10, seen, seen).interval == pytest.approx(theirs, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_attacks_are_compared_on_the_same_images(trained: Path, index: Index, network: Network, tmp_path: Path) -> None:
     pytest.importorskip("foolbox")
     from benchmarks import fooling
@@ -175,6 +176,7 @@ def test_paintings_are_of_two_classes(index: Index, tmp_path: Path) -> None:
     assert not style.Painted("a", "b", 1.0, 0.1, 0.7, 0.6).well
 
 
+@pytest.mark.slow
 def test_cost_is_planned_in_batches(index: Index, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("benchmarks.measure.ROUNDS", 1)
     monkeypatch.setattr(making, "STEPS", 1)
