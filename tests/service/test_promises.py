@@ -109,11 +109,11 @@ PROMISES = {
     "If a number in a derived file names no image or no cell, the questions that read it get a 503 that names the "
     "file (tests/service/test_wrong_values.py); all others are answered.":
         "service/test_wrong_values.py::test_an_order_that_names_no_image",
-    "A pack from elsewhere is taken apart only into files that an index has, each with the size and the digest that its "
-    "list says.":
+    "A pack from elsewhere is taken apart only into files that an index has, each with the size and the digest that "
+    "its list says.":
         "indexer/test_pack.py::test_a_pack_whose_manifest_lists_other_files",
-    "Links, paths that lead out, names that are there twice and more bytes than declared are refused, and a pack of which "
-    "anything is refused leaves nothing.":
+    "Links, paths that lead out, names that are there twice and more bytes than declared are refused, and a pack of "
+    "which anything is refused leaves nothing.":
         "indexer/test_pack.py::test_a_name_that_no_index_has",
     "If the code of a network raises an exception on an upload, the exception goes to the log, with the file and the "
     "line. The client is told only that the network fails (422).":
