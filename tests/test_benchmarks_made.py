@@ -55,6 +55,7 @@ def network(index: Index) -> Network:
     return index.network()
 
 
+@pytest.mark.slow
 def test_networks_are_trained_on_photographs_that_their_index_has_not(trained: Path, index: Index) -> None:
     everything = cifar.read(trained / "photos.tar")
     shown, held_out = cifar.parted(everything)
@@ -75,6 +76,7 @@ def test_networks_are_trained_on_photographs_that_their_index_has_not(trained: P
     assert not torch.equal(first, other)
 
 
+@pytest.mark.slow
 def test_shares_are_those_of_the_highest_photograph(index: Index, network: Network, tmp_path: Path) -> None:
     neurons = made.drawn(index, "10", 2, seed=3)
     assert len(set(neurons)) == 2
@@ -92,6 +94,7 @@ def test_shares_are_those_of_the_highest_photograph(index: Index, network: Netwo
     assert [(one["way"], len(one["fresh"])) for one in json.loads(out.read_text())] == [("fourier", 1)]
 
 
+@pytest.mark.slow
 def test_the_recipe_of_lucent_drives_neurons_by_views_that_move(index: Index, network: Network) -> None:
     neurons = made.drawn(index, "6", 3, seed=0)
     colours = lucent.colours_of(natural(index))
@@ -110,7 +113,7 @@ def test_the_recipe_of_lucent_drives_neurons_by_views_that_move(index: Index, ne
     assert any((view[0, :, 0] == 0).all() for view in views)  # moved from there, and black since
 
 
-def test_other_views_are_near_to_the_image(index: Index) -> None:
+def test_other_views_are_near_to_the_image() -> None:
     grey = torch.full((1, 3, 32, 32), 0.5)
     own = torch.Generator().manual_seed(0)
     torch.testing.assert_close(made.other_view(grey, own), grey)
@@ -119,6 +122,7 @@ def test_other_views_are_near_to_the_image(index: Index) -> None:
     assert 0.01 < float((seen - ramp[..., 8:24, 8:24]).abs().mean()) < 0.15
 
 
+@pytest.mark.slow
 def test_class_images_are_answered_by_both_networks(trained: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     folder, out = trained / "indexes", tmp_path / "seen.json"
     arguments = ["--images", "1", "--steps", "20", "--ways", "pixels", "--out", str(out)]
@@ -158,6 +162,7 @@ def test_attacks_are_compared_on_the_same_images(trained: Path, index: Index, ne
     assert fooling.Outcome(name, "foolbox", [True, False, True], [1.0, 9.0, 2.0], 0.1).median == 1.5
 
 
+@pytest.mark.slow
 def test_paintings_are_of_two_classes(index: Index, tmp_path: Path) -> None:
     found = style.pairs(index, 3, seed=1)
     rows = [row for pair in found for row in pair]
@@ -172,15 +177,12 @@ def test_paintings_are_of_two_classes(index: Index, tmp_path: Path) -> None:
     assert all(one["style"] < one["style_before"] for one in painted)
     with Image.open(sheet) as picture:
         assert picture.size == (96, 64)
-    assert style.Painted("a", "b", 1.0, 0.1, 0.5, 0.6).well
-    assert not style.Painted("a", "b", 1.0, 0.1, 0.7, 0.6).well
 
 
 @pytest.mark.slow
-def test_cost_is_planned_in_batches(index: Index, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_cost_is_measured(index: Index, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("benchmarks.measure.ROUNDS", 1)
     monkeypatch.setattr(making, "STEPS", 1)
-    assert making.Plan(3, 0.5, 0.25).seconds(9, 10) == 3 + 2 * 10 * 0.5 + 9 * 0.25
     out = tmp_path / "cost.json"
     arguments = [str(index.path), "--layer", "6", "--steps", "8", "--count", "16", "--measured", "9"]
     making.main([*arguments, "--out", str(out)])
@@ -188,3 +190,13 @@ def test_cost_is_planned_in_batches(index: Index, tmp_path: Path, monkeypatch, c
     assert "8 images of 32 x 32" in row["name"]
     assert min(row["reference"] + row["measured"]) > 0
     assert "9 neurons, 1 steps: " in capsys.readouterr().out
+
+
+def test_cost_is_planned_in_batches() -> None:
+    assert making.Plan(3, 0.5, 0.25).seconds(9, 10) == 3 + 2 * 10 * 0.5 + 9 * 0.25
+
+
+def test_what_counts_as_well_painted() -> None:
+    assert style.Painted("a", "b", 1.0, 0.1, 0.5, 0.6).well
+    assert not style.Painted("a", "b", 1.0, 0.1, 0.7, 0.6).well
+    assert not style.Painted("a", "b", 0.9, 0.1, 0.5, 0.6).well
