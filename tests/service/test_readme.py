@@ -1,4 +1,4 @@
-"""The requests that the README shows are requests that the service answers."""
+"""The requests that the README and docs/asking.md show are requests that the service answers."""
 
 import json
 import re
@@ -9,8 +9,9 @@ import pytest
 
 from tests.service.conforming import ConformingClient
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-COMMANDS = sorted(set(re.findall(r"(curl [^`\n]*\$api[^`\n]*)", README)))
+ROOT = Path(__file__).parents[2]
+TEXT = "".join((ROOT / file).read_text() for file in ("README.md", "docs/asking.md"))
+COMMANDS = sorted(set(re.findall(r"(curl [^`\n]*\$api[^`\n]*)", TEXT)))
 TYPES = {"png": "image/png", "jpg": "image/jpeg", "html": "text/html"}
 TO_THE_TEST_INDEX = {
     "images/341/": "images/1/",
@@ -21,13 +22,13 @@ TO_THE_TEST_INDEX = {
 }
 
 
-def test_the_readme_shows_every_kind_of_question() -> None:
+def test_every_kind_of_question_is_shown() -> None:
     assert len(COMMANDS) >= 12
     assert sum("-o " in command for command in COMMANDS) >= 4
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_readme(command: str, client: ConformingClient, photo_folder: Path) -> None:
+def test_a_request_that_is_shown(command: str, client: ConformingClient, photo_folder: Path) -> None:
     words = shlex.split(command)
     [url] = [word for word in words if word.startswith("$api")]
     for shown, here in TO_THE_TEST_INDEX.items():
