@@ -49,6 +49,14 @@ def decode(context: Any, response: Any) -> str:
         return f"{image.width} x {image.height}"
 
 
+@schemathesis.deserializer("application/octet-stream")
+def load(context: Any, response: Any) -> str:
+    """Points of an atlas can be read; their fields, as text."""
+    if len(response.content) < int(response.headers["content-length"][0]):
+        return ""  # to HEAD, or one of those that schemathesis keeps the beginning of only
+    return str(np.load(io.BytesIO(response.content), allow_pickle=False).dtype.names)
+
+
 @schemathesis.hook
 def filter_case(context: Any, case: Any) -> bool:
     """Operations share their parameters, and one part of the service refuses wrong ones of all operations."""
@@ -84,7 +92,8 @@ def aim(whole: str, path: dict[str, Any]) -> None:
         path["job"] = JOB
     sizes = {"neuron": NEURONS, "image": IMAGES, "y": HEIGHT, "x": WIDTH}
     for name, value in path.items():
-        if name == "layer" and whole.endswith("/why"):  # not the outputs themselves
+        if name == "layer" and (whole.endswith(("/why", "/groups")) or "/atlas" in whole):
+            # Not the outputs themselves; and one layer has an atlas and scores.
             path[name] = LAYERS[0]
         elif name in choices:
             path[name] = choices[name][len(str(value)) % len(choices[name])]
@@ -112,6 +121,12 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
     elif path.endswith(("/upload-fool", "/upload-dream", "/upload-art")):
         aim_upload(path, query)
         return
+    elif path.endswith("/atlas/patches"):
+        query |= {"left": 0, "top": 0, "right": 1, "bottom": 1}
+        return
+    elif path.endswith("/proposals") and "neuron" in query:  # which is one of a layer
+        query["layer"] = LAYERS[0]
+        return
     elif path.endswith("/tiles.jpg"):  # so many lines times columns are refused
         query["rows"] = 1
     aim_mask(path, query)
@@ -126,6 +141,8 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
     if "iou" in query:  # goes with all cells of an image
         query["per_image"] = "all"
         drop(query, "y", "x")
+    if isinstance(query.get("offset"), int) and (query.get("per_image") == "all" or "y" in query):
+        query["offset"] %= 10_000  # farther ones are refused
     if path.endswith("sheet.png"):  # so many tiles of such a size are refused
         query["size"] = 64
     if "rows" in query and "neurons" in query:  # times each other at most 50
@@ -182,6 +199,11 @@ def aim_note(path: str, query: dict[str, Any]) -> None:
 
 
 def mend(path: str, body: dict[str, Any]) -> None:
+    if path.endswith("/atlas/selection"):  # some points, and not all
+        body["polygon"] = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
+        return
+    if path.endswith("/proposals/refusal"):  # of which there are none
+        return
     if path.endswith("/what-if"):
         mend_what_if(body)
     elif path.endswith("/why"):

@@ -12,7 +12,7 @@ from indexer.errors import TookTooLong
 from indexer.query import deadline
 from service.http.flights import Flights
 from service.http.response_cache import Answers, Finished
-from service.views import learning
+from service.views.learning import reports
 from tests.service.conftest import Serve
 
 ASKERS = 8
@@ -127,14 +127,14 @@ def test_answers_are_made_once_whether_they_are_kept_or_not(most_bytes: int) -> 
 def test_over_http_a_slow_report_is_worked_out_once(
     serve: Serve, small_index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, calls, real = serve(small_index, answer_bytes=0), [], learning.report
+    client, calls, real = serve(small_index, answer_bytes=0), [], reports.report
 
     def slow(*arguments: object) -> object:
         calls.append(1)
         time.sleep(0.5)
         return real(*arguments)
 
-    monkeypatch.setattr(learning, "report", slow)
+    monkeypatch.setattr(reports, "report", slow)
     app = client.application
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(lambda: app.test_client().get("/v1/indexes/small/report")) for _ in range(4)]

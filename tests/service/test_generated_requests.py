@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from indexer.cli import main
 from indexer.jobs.build import build
 from service.settings import Settings
 from tests.conftest import build_request
@@ -33,6 +34,11 @@ def live_url(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     """Where an index called "small" is served over a socket."""
     folder = tmp_path_factory.mktemp("generated requests")
     build(folder / "small", build_request(photo_folder, model=NETWORK, layers=LAYERS, preprocessing={}))
+    for made in (
+        ["atlas", "--layer", LAYERS[0], "--points", "60", "--fitted", "40", "--perplexity", "5"],
+        ["scores", "--layer", LAYERS[0], "--by", LAYERS[1]],
+    ):
+        assert main([made[0], str(folder / "small"), *made[1:]]) == 0
     settings = Settings(
         directory=folder / "small", model=NETWORK, results=folder / "results", notes=str(folder / "notes"),
         job_queue=1000, examine=False,

@@ -58,7 +58,8 @@ def test_defaults_are_filled_in_and_types_converted() -> None:
         (f"{PATCHES}?class=", "query", "class", "must be a text of 1 to 1024 characters"),
         (f"{NEURONS}?dead=True", "query", "dead", "must be true or false"),
         (f"{NEURONS}?sort=peak", "query", "sort", "must be one of neuron, maximum, mean, std, positive_cells, "
-         "positive_images, firing_cells, firing_images, selectivity, auc, auc_at_least, entropy"),
+         "positive_images, firing_cells, firing_images, selectivity, auc, auc_at_least, entropy, clarity, "
+         "polysemanticity, redundancy"),
         ("/v1/indexes/small/images/0/neurons?fraction=0", "query", "fraction", "must be a number above 0 to 1"),
         ("/v1/indexes/small/layers/features.12/neurons/-1", "path", "neuron", MAXIMUM),
         ("/v1/indexes/small/layers/features.12/neurons/x", "path", "neuron", MAXIMUM),
@@ -69,7 +70,7 @@ def test_defaults_are_filled_in_and_types_converted() -> None:
         ("/healthz?verbose=1", "query", "verbose", "is not known; there are none here"),
         (
             f"{NEURONS}?limits=3", "query", "limits",
-            "is not known; there are sort, order, dead, state, class, limit, offset, generation",
+            "is not known; there are sort, order, dead, state, class, least, most, limit, offset, generation",
         ),
     ],
 )  # fmt: skip
