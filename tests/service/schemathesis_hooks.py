@@ -141,8 +141,8 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
     if "iou" in query:  # goes with all cells of an image
         query["per_image"] = "all"
         drop(query, "y", "x")
-    if isinstance(query.get("offset"), int) and (query.get("per_image") == "all" or "y" in query):
-        query["offset"] %= 10_000  # farther ones are refused
+    if "offset" in query and (query.get("per_image") == "all" or "y" in query):
+        query["offset"] = int(query["offset"]) % 10_000  # farther ones are refused
     if path.endswith("sheet.png"):  # so many tiles of such a size are refused
         query["size"] = 64
     if "rows" in query and "neurons" in query:  # times each other at most 50
