@@ -64,6 +64,7 @@ def test_indexing_is_measured(photos: Path, tmp_path: Path, monkeypatch: pytest.
     assert rows[0]["name"] in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_keeping_is_measured_without_decoding(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.measure.ROUNDS", 2)
     monkeypatch.setattr(forward, "SHARD", 16)
@@ -167,6 +168,7 @@ def test_packages_are_given_what_torchvision_makes_of_images(
         torch.testing.assert_close(image, right)
 
 
+@pytest.mark.slow
 def test_a_generated_index_answers(small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr(questions, "ASKED", 2)
     monkeypatch.setattr("benchmarks.clients.SECONDS", 0.1)

@@ -27,6 +27,7 @@ FLAGS = (
 )  # fmt: skip
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+BOTH = [pytest.param(DESKTOP, id="desktop"), pytest.param(PHONE, id="phone", marks=pytest.mark.slow)]
 LAYER = "features.12"
 PATIENCE_MS = 60_000
 """How long a step may take before a test fails; ample, as the first upload loads the network."""

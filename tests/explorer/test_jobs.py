@@ -9,7 +9,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.explorer.conftest import DESKTOP, PHONE, served, visiting
+from tests.explorer.conftest import BOTH, DESKTOP, served, visiting
 from tests.explorer.test_access import serious_findings
 from tests.planted import build_planted, numbered, write_colours
 from tests.service.slow_network import GATE
@@ -53,7 +53,7 @@ def test_a_job_is_followed_and_cancelled(browser: Browser, debugging: str, gate:
         expect(page.get_by_role("heading", name="No jobs")).to_be_visible()
 
 
-@pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("device", BOTH)
 def test_neurons_are_changed_and_the_answers_with_them(
     browser: Browser, debugging: str, device: dict, gate: Path
 ) -> None:

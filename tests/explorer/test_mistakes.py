@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 import indexer
 from indexer.query.learning.answering.confusion import confusion
-from tests.explorer.conftest import DESKTOP, PHONE, Visit, served, visiting
+from tests.explorer.conftest import BOTH, DESKTOP, Visit, served, visiting
 from tests.planted import build_planted, numbered, write_colours
 
 
@@ -26,7 +26,7 @@ def answering(folder: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("device", BOTH)
 def test_a_confused_pair_leads_to_its_images_and_their_answers(
     browser: Browser, answering: str, folder: Path, device: dict
 ) -> None:
@@ -46,7 +46,7 @@ def test_a_confused_pair_leads_to_its_images_and_their_answers(
         expect(page.locator(".answer")).to_contain_text("not its class (rank ")
 
 
-@pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("device", BOTH)
 def test_a_cell_of_the_matrix_leads_to_why(browser: Browser, answering: str, folder: Path, device: dict) -> None:
     with indexer.open(folder) as index:
         worst = confusion(index).confused()[0]

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 import unitscope
 from tests import checkpoints
 from tests.checkpoints import ORDER, build_checkpoints
-from tests.explorer.conftest import DESKTOP, LAYER, PHONE, served, visiting
+from tests.explorer.conftest import BOTH, DESKTOP, LAYER, served, visiting
 from tests.explorer.test_access import serious_findings
 from tests.service.markdown_attacks import SCRIPTS
 
@@ -76,7 +76,7 @@ def test_who_comes_second_is_told_and_keeps_the_text(browser: Browser, written: 
         expect(page.get_by_label("Name")).to_have_value("theirs")
 
 
-@pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("device", BOTH)
 def test_names_are_found_by_the_box_that_a_key_leads_to(browser: Browser, written: str, device: dict[str, Any]) -> None:
     put(written, f"indexes/small/note?layer={LAYER}&neuron=9", {"name": "teal walls", "text": "also curtains"})
     with visiting(browser, written, **device) as visit:

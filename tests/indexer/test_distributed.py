@@ -176,6 +176,7 @@ def test_a_worker_is_frozen(local: Path, photos: Path, tmp_path: Path) -> None:
         check_same(local, tmp_path / "index")
 
 
+@pytest.mark.slow  # it waits for what does not come, as does the next
 def test_the_scheduler_does_not_come_back(cluster: Cluster, local: Path, photos: Path, tmp_path: Path) -> None:
     with Cluster(tmp_path / "lost", workers=1) as lost:
 
@@ -193,6 +194,7 @@ def test_the_scheduler_does_not_come_back(cluster: Cluster, local: Path, photos:
     assert finished.items() <= written(tmp_path / "index").items()
 
 
+@pytest.mark.slow
 def test_no_worker_comes_back(photos: Path, tmp_path: Path) -> None:
     with Cluster(tmp_path / "cluster", workers=1) as cluster:
 

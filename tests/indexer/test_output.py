@@ -86,6 +86,7 @@ def test_everything_else_is_done_with_names_that_are_not_utf8(odd: Path, tmp_pat
     assert len([*(photos / CAFE).iterdir()]) == 5
 
 
+@pytest.mark.slow
 def test_a_summary_in_ascii(odd: Path) -> None:
     done = run("build", str(odd / "photos"), "--out", str(odd / "index"), *ARGUMENTS)
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr

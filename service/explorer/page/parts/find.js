@@ -64,8 +64,8 @@ function summary(data, error, items) {
 /** Arrow keys move between the box and what was found; Escape closes it. */
 function move(event, setOpen, field) {
   if (event.key === 'Escape') {
+    field.current.focus(); // which opens the list
     setOpen(false);
-    field.current.focus();
   }
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!by) return;
