@@ -23,7 +23,7 @@ import numpy as np
 import indexer
 from indexer.errors import NotFound
 from indexer.images.geometry import Box
-from indexer.jobs.effective_field import sampled_rows
+from indexer.jobs.derived.effective_field import sampled_rows
 from indexer.network.forward import Network
 from indexer.query.index import Index
 from indexer.receptive_field.centres import cell_centres

@@ -37,12 +37,12 @@ COMMANDS: Final = (
     _in("indexing", "compact", "erase removed images from disk"),
     _in("indexing", "add-layers", "keep further layers of the images that are indexed"),
     _in("indexing", "drop-layers", "leave layers out of an index"),
-    _in("indexing", "dictionary", "learn directions of a layer, and keep them as a layer of their own"),
+    _in("deriving", "dictionary", "learn directions of a layer, and keep them as a layer of their own"),
     _in(
-        "indexing", "effective-field", "measure which part of a layer's receptive fields matters, on a sample of images"
+        "deriving", "effective-field", "measure which part of a layer's receptive fields matters, on a sample of images"
     ),
-    _in("indexing", "scores", "work out how clear, how mixed and how redundant the neurons of a layer are"),
-    _in("indexing", "atlas", "lay cells of a layer out in two dimensions, alike ones next to each other"),
+    _in("deriving", "scores", "work out how clear, how mixed and how redundant the neurons of a layer are"),
+    _in("deriving", "atlas", "lay cells of a layer out in two dimensions, alike ones next to each other"),
     _in("indexing", "verify", "compare every file with its checksum"),
     _in("indexing", "upgrade", "rewrite an index of an older format, without running the network"),
     _in("indexing", "info", "describe an index"),

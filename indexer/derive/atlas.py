@@ -6,33 +6,30 @@
     layout (P, 2) float32                   where it lies: x and y, 0 to 1
     neurons (P,) int32                      the neuron that is most active there for its own measure, -1 for none
     fitted (P,) uint8                       1 where it was fitted, 0 where its neighbours place it
-    recipe (5,) int64                       images and generation it was made of, seed, perplexity, sampled points
+    recipe (6,) int64                       images and generation it was made of, seed, perplexity, sampled points,
+                                            and how many neighbours of each were compared
     kept (2,) float64                       share of true neighbours that the layout keeps, and that two principal
                                             components keep
 
-The points are in an order by lot: the first n are a sample of all. The file lies outside of the generations' folders,
-under a name that its content decides, and generations that come later list it too (`indexer.derive.carried`). They may
-have other images: a reader leaves out points of images that they lack.
+The points are in an order by lot: the first n are a sample of all. Generations that come later list the file too
+(`indexer.derive.carried`). They may have other images: a reader leaves out points of images that they lack.
 """
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
+from indexer.derive.carried import write_carried
 from indexer.errors import DamagedFile
 from indexer.index import hdf5, layout
 from indexer.index.configuration import LayerInfo
-from indexer.store import atomic
 from indexer.store.storage import Location
 
 KIND: Final = "unitscope atlas"
 VERSION: Final = 1
-FIRST: Final = "atlas"
-"""The first word of the files' keys in `Manifest.derived`."""
 NEIGHBOURS: Final = 10
-"""Of so many nearest neighbours it is counted how many the layout keeps."""
+"""Of so many nearest neighbours it is counted how many the layout keeps, where so many points were fitted."""
 _COLUMNS: Final = {"images": np.int64, "cells": np.uint32, "neurons": np.int32, "fitted": np.uint8}
 
 
@@ -51,6 +48,8 @@ class Recipe:
         That of t-SNE.
     compared : int
         Points on which ``kept`` was measured, drawn by lot.
+    neighbours : int
+        How many nearest neighbours of each were compared: `NEIGHBOURS`, or fewer where few points were fitted.
     """
 
     images: int
@@ -58,6 +57,7 @@ class Recipe:
     seed: int
     perplexity: int
     compared: int
+    neighbours: int
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Atlas:
     fitted : ndarray (P,) uint8
     recipe : Recipe
     kept, kept_by_pca : float
-        Share of the ten nearest neighbours by cosine, among the fitted points, that are among the ten nearest in the
-        layout; and among the ten nearest by the first two principal components.
+        Share of the nearest neighbours by cosine, among the fitted points, that are among as many nearest in the
+        layout; and among as many nearest by the first two principal components.
     """
 
     images: np.ndarray
@@ -89,34 +89,23 @@ class Atlas:
     def __len__(self) -> int:
         return len(self.images)
 
-    def without(self, removed: np.ndarray) -> "Atlas":
-        """The atlas without the points of images whose ids are in ``removed``."""
-        left = ~np.isin(self.images, removed)
+    def of_images(self, ids: np.ndarray) -> "Atlas":
+        """The atlas with the points of these images alone."""
+        left = np.isin(self.images, ids)
         columns = {name: getattr(self, name)[left] for name in (*_COLUMNS, "layout")}
         return replace(self, **columns)
-
-
-def key_of(layer: str) -> str:
-    """The key of a layer's file in `Manifest.derived`."""
-    return f"{FIRST} {layer}"
 
 
 def write_atlas(index: Location, layer: str, atlas: Atlas) -> str:
     """Write a layer's file; gives its path relative to the index."""
     recipe = atlas.recipe
-    numbers = [recipe.images, recipe.generation, recipe.seed, recipe.perplexity, recipe.compared]
+    numbers = [recipe.images, recipe.generation, recipe.seed, recipe.perplexity, recipe.compared, recipe.neighbours]
     arrays = {name: np.ascontiguousarray(getattr(atlas, name), kind) for name, kind in _COLUMNS.items()} | {
         "layout": np.ascontiguousarray(atlas.layout, np.float32),
         "recipe": np.array(numbers, np.int64),
         "kept": np.array([atlas.kept, atlas.kept_by_pca]),
     }
-    digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest()
-    (index / layout.ATLASES).mkdir(exist_ok=True)
-    file = f"{layout.ATLASES}/{layout.layer_file(layer, '')}.{digest[:16]}.h5"
-    with atomic.publishing(index / file) as partial, hdf5.create_file(partial, KIND, VERSION) as out:
-        for name, array in arrays.items():
-            out.create_dataset(name, data=array)
-    return file
+    return write_carried(index, layout.ATLASES, layer, (KIND, VERSION), arrays)
 
 
 def read_atlas(index: Location, file: str, layer: LayerInfo) -> Atlas:
@@ -130,7 +119,7 @@ def read_atlas(index: Location, file: str, layer: LayerInfo) -> Atlas:
     arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
     kinds = {**_COLUMNS, "layout": np.float32, "recipe": np.int64, "kept": np.float64}
     points = len(arrays.get("images", np.empty(0)))
-    shapes = dict.fromkeys(_COLUMNS, (points,)) | {"layout": (points, 2), "recipe": (5,), "kept": (2,)}
+    shapes = dict.fromkeys(_COLUMNS, (points,)) | {"layout": (points, 2), "recipe": (6,), "kept": (2,)}
     for name, shape in shapes.items():
         if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != kinds[name]:
             raise DamagedFile(file, f"does not hold {name} of an atlas")

@@ -1,11 +1,49 @@
-"""Derived files that later generations list too: each depends on more than the images of one generation."""
+"""Derived files that later generations list too, because they depend on more than the images of one generation.
 
-from indexer.derive import atlas, effective
+Each lies outside of the generations' folders, in that of its kind, under a name that its content decides:
+``KIND/LAYER.DIGEST.h5``. Its key in `Manifest.derived` is ``KIND LAYER``. A kind is one of `layout.CARRIED`.
+"""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+
+from indexer.index import hdf5, layout
 from indexer.index.manifest import Manifest
+from indexer.store import atomic
+from indexer.store.storage import Location
+
+
+def key_of(kind: str, layer: str) -> str:
+    """The key of a layer's file in `Manifest.derived`."""
+    return f"{kind} {layer}"
 
 
 def carried_files(manifest: Manifest) -> dict[str, str]:
-    """Effective fields and atlases of the layers that an index has, by their keys in `Manifest.derived`."""
+    """The files of the layers that an index has, by their keys in `Manifest.derived`."""
     layers = [layer.name for layer in manifest.configuration.layers]
-    keys = [key_of(layer) for key_of in (effective.key_of, atlas.key_of) for layer in layers]
+    keys = [key_of(kind, layer) for kind in layout.CARRIED for layer in layers]
     return {key: manifest.derived[key] for key in keys if key in manifest.derived}
+
+
+def write_carried(index: Location, kind: str, layer: str, form: tuple[str, int], arrays: dict[str, np.ndarray]) -> str:
+    """Write a layer's file of arrays, in HDF5 of this kind and version (``form``); gives its path within the index."""
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest()
+    (index / kind).mkdir(exist_ok=True)
+    file = f"{kind}/{layout.layer_file(layer, '')}.{digest[:16]}.h5"
+    with atomic.publishing(index / file) as partial, hdf5.create_file(partial, *form) as out:
+        for name, array in arrays.items():
+            out.create_dataset(name, data=array)
+    return file
+
+
+def with_carried(index: Location, manifest: Manifest, kind: str, layer: str, file: str) -> Manifest:
+    """The manifest with a layer's file in the place of the one before."""
+    key = key_of(kind, layer)
+    others = {name: sha256 for name, sha256 in manifest.checksums.items() if name != manifest.derived.get(key)}
+    return replace(
+        manifest,
+        derived=manifest.derived | {key: file},
+        checksums=others | {file: atomic.file_sha256(index / file)},
+    )

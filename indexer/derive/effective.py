@@ -5,50 +5,30 @@
     boxes (H, W, 4) int32      see `indexer.receptive_field.effective.EffectiveField`
     sample (2,) int64          how many images, and the seed
 
-Unlike other derived files it lies outside of the generations' folders, under a name that its content decides: the
-generations that come later list it too, for as long as they have the layer. It depends on the network, which stays the
+Generations that come later list the file too (`indexer.derive.carried`). It depends on the network, which stays the
 same throughout an index, and on images only as a sample of what the network may see.
 """
 
-import hashlib
 from typing import Final
 
 import numpy as np
 
+from indexer.derive.carried import write_carried
 from indexer.errors import DamagedFile
 from indexer.index import hdf5, layout
 from indexer.index.configuration import LayerInfo
-from indexer.index.manifest import Manifest
 from indexer.receptive_field.effective import EffectiveField
-from indexer.store import atomic
 from indexer.store.storage import Location
 
 KIND: Final = "unitscope effective receptive fields"
 VERSION: Final = 1
-FIRST: Final = "effective"
-"""The first word of the files' keys in `Manifest.derived`."""
-
-
-def key_of(layer: str) -> str:
-    """The key of a layer's file in `Manifest.derived`."""
-    return f"{FIRST} {layer}"
-
-
-def effective_files(manifest: Manifest) -> dict[str, str]:
-    """The files of the layers of an index that have one, by their keys."""
-    keys = map(key_of, (layer.name for layer in manifest.configuration.layers))
-    return {key: manifest.derived[key] for key in keys if key in manifest.derived}
 
 
 def write_effective(index: Location, layer: str, field: EffectiveField) -> str:
     """Write a layer's file; gives its path relative to the index."""
-    (index / layout.EFFECTIVE).mkdir(exist_ok=True)
-    digest = hashlib.sha256(repr((field.images, field.seed)).encode() + field.boxes.tobytes()).hexdigest()
-    file = f"{layout.EFFECTIVE}/{layout.layer_file(layer, '')}.{digest[:16]}.h5"
-    with atomic.publishing(index / file) as partial, hdf5.create_file(partial, KIND, VERSION) as out:
-        out.create_dataset("boxes", data=field.boxes.astype(np.int32))
-        out.create_dataset("sample", data=np.array([field.images, field.seed], np.int64))
-    return file
+    sample = np.array([field.images, field.seed], np.int64)
+    arrays: dict[str, np.ndarray] = {"boxes": field.boxes.astype(np.int32), "sample": sample}
+    return write_carried(index, layout.EFFECTIVE, layer, (KIND, VERSION), arrays)
 
 
 def read_effective(index: Location, file: str, layer: LayerInfo, size: tuple[int, int]) -> EffectiveField:

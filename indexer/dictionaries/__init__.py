@@ -4,5 +4,5 @@
 2. `learn` learns a dictionary from them, by `kmeans`, `nmf` or `autoencoder`; the same seed gives the same dictionary.
 3. `metrics` says how good it is on the held-out vectors; `foreign` reads dictionaries of other programs.
 
-`indexer.jobs.dictionary` keeps what a dictionary makes of every image as a layer of the index.
+`indexer.jobs.derived.dictionary` keeps what a dictionary makes of every image as a layer of the index.
 """

@@ -31,6 +31,9 @@ DERIVED = "derived"
 DICTIONARIES = "dictionaries"
 EFFECTIVE = "effective"
 ATLASES = "atlas"
+CARRIED = (EFFECTIVE, ATLASES)
+"""Folders of derived files that outlive a generation, called after the first word of their keys; see
+`indexer.derive.carried`."""
 MADE = "made"
 ORIGINALS = "originals"
 IMAGES = "images.h5"

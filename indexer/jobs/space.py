@@ -16,7 +16,7 @@ KINDS = (
     "structure of HDF5 files", "manifest", "made images", "unreadable", "not of this generation",
 )  # fmt: skip
 _FILES = {"images": "image table", "labels": "labels", "vectors": "vectors", "lists": "lists of vectors",
-          "effective": "effective fields", "scores": "scores", "atlas": "atlases"}  # fmt: skip
+          layout.EFFECTIVE: "effective fields", "scores": "scores", layout.ATLASES: "atlases"}  # fmt: skip
 """Kinds of whole files, by the first word of their key in `Manifest.derived`."""
 _PEAKS = ("peaks", "peak_cells")
 
@@ -79,7 +79,7 @@ def _kind_in_layer(path: str) -> str:
 def _present(index: Location) -> list[str]:
     """The files that lie in the folders of an index, relative to it."""
     generations = _names(index / layout.DERIVED)
-    folders = [layout.SHARDS, layout.EFFECTIVE, layout.ATLASES, *(f"{layout.DERIVED}/{name}" for name in generations)]
+    folders = [layout.SHARDS, *layout.CARRIED, *(f"{layout.DERIVED}/{name}" for name in generations)]
     return [f"{folder}/{name}" for folder in folders for name in _names(index / folder)]
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from indexer.errors import InvalidRequest
+from indexer.query.cells import vectors_at
 from indexer.query.concepts import Selective, compared_cells
 from indexer.query.deadline import check
 from indexer.query.index import Index
@@ -176,7 +177,7 @@ def select(index: Index, layer: str, polygon: list[tuple[float, float]], limit: 
         raise InvalidRequest(f"{which} of the {len(points)} points lie within the polygon, so there is no comparison")
     rng = np.random.default_rng(0)
     drawn = [np.sort(rng.permutation(np.flatnonzero(side))[:COMPARED]) for side in (inside, ~inside)]
-    here, rest = (_vectors(index, layer, points, numbers) for numbers in drawn)
+    here, rest = (vectors_at(index, layer, points.rows[side], points.cells[side]) for side in drawn)
     neurons = compared_cells(index.layer(layer), here.T, rest.T)
     names = index.classes
     counted = Counter(points.classes[inside].tolist())
@@ -204,15 +205,3 @@ def within(layout: np.ndarray, polygon: np.ndarray) -> np.ndarray:
             crossed ^= ((y0 > y) != (y1 > y)) & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
     inside[near] = crossed
     return inside
-
-
-def _vectors(index: Index, layer: str, points: Points, numbers: np.ndarray) -> np.ndarray:
-    """The vectors (n, C) float32 of points, each image read once."""
-    info = index.layer(layer).info
-    vectors = np.empty((len(numbers), info.channels), np.float32)
-    rows = points.rows[numbers]
-    for row in np.unique(rows).tolist():
-        maps = index.activation_maps(int(index.images.id[row]), layer).reshape(info.channels, -1)
-        own = np.flatnonzero(rows == row)
-        vectors[own] = maps[:, points.cells[numbers[own]]].T
-    return vectors

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from indexer.derive.unit import unit
 from indexer.errors import InvalidRequest
 from indexer.query.deadline import checked
 from indexer.query.index import Index
@@ -106,6 +107,4 @@ def _named(index: Index, against: Against) -> np.ndarray:
 def _units(peaks: np.ndarray) -> np.ndarray:
     """Unit vectors of peaks (n, C), negative ones as 0; 0 where all are."""
     positive = np.maximum(peaks, 0).astype(np.float64)
-    lengths = np.linalg.norm(positive, axis=1, keepdims=True)
-    units: np.ndarray = np.divide(positive, lengths, out=np.zeros_like(positive), where=lengths > 0)
-    return units
+    return unit(positive)

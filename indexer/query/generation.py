@@ -9,14 +9,15 @@ from PIL import Image
 
 from indexer.defaults import MAX_PIXELS, Field
 from indexer.derive.atlas import Atlas, read_atlas
-from indexer.derive.atlas import key_of as atlas_key
-from indexer.derive.effective import key_of, read_effective
+from indexer.derive.carried import key_of
+from indexer.derive.effective import read_effective
 from indexer.derive.image_table import ImageTable
 from indexer.derive.scores.file import Scores, read_scores
 from indexer.derive.scores.file import key_of as scores_key
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
+from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.manifest import Manifest, check_no_links, read_manifest
 from indexer.index.shard_info import ShardInfo
@@ -80,7 +81,7 @@ class Generation:
         self._effective_boxes = {
             name: EffectiveBoxes(read_effective(path, file, layer.info, preprocessing.input_size), preprocessing)
             for name, layer in self.layers.items()
-            if (file := self.manifest.derived.get(key_of(name)))
+            if (file := self.manifest.derived.get(key_of(layout.EFFECTIVE, name)))
         }
         self._shards = _pool(self.path, self.manifest.shards)
         if not storage_at(path).costs_requests:
@@ -215,7 +216,7 @@ class Generation:
         DamagedFile
         """
         info = self.layer(layer).info
-        file = self.manifest.derived.get(atlas_key(layer))
+        file = self.manifest.derived.get(key_of(layout.ATLASES, layer))
         if file is None:
             raise NotFound(f"layer {layer} has no atlas yet; python -m indexer atlas INDEX --layer {layer} makes it")
         return read_atlas(self.path, file, info)

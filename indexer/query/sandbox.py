@@ -16,7 +16,7 @@ from typing import Final
 from indexer.derive import atlas, effective, image_table, layer
 from indexer.derive.scores import file as scores
 from indexer.errors import DamagedFile, UnitscopeError
-from indexer.index import hdf5
+from indexer.index import hdf5, layout
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.shards.reader import Shard
 from indexer.store.remote import parse_location
@@ -54,8 +54,8 @@ def main(path: Location) -> None:
     _limit(path, manifest)
     kinds = {
         "images": (image_table.KIND, image_table.VERSION), "layer": (layer.KIND, layer.VERSION),
-        effective.FIRST: (effective.KIND, effective.VERSION), scores.FIRST: (scores.KIND, scores.VERSION),
-        atlas.FIRST: (atlas.KIND, atlas.VERSION),
+        layout.EFFECTIVE: (effective.KIND, effective.VERSION), scores.FIRST: (scores.KIND, scores.VERSION),
+        layout.ATLASES: (atlas.KIND, atlas.VERSION),
     }  # fmt: skip
     for name, file in manifest.derived.items():
         if kind := kinds.get(name.partition(" ")[0]):

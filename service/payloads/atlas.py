@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from indexer.derive.atlas import NEIGHBOURS, Atlas
+from indexer.derive.atlas import Atlas
 from indexer.query.atlas import AtlasPoint, Points, Selection
 from indexer.query.learning.answering.outputs import NeuronNames
 from service.payloads import records
@@ -29,7 +29,7 @@ def atlas(links: Links, layer: str, made: Atlas, points: Points, classes: list[s
         "images": len(np.unique(points.rows)),
         "made_of": {"images": recipe.images, "generation": recipe.generation, "seed": recipe.seed},
         "perplexity": recipe.perplexity,
-        "neighbours": NEIGHBOURS,
+        "neighbours": recipe.neighbours,
         "kept": made.kept,
         "kept_by_two_components": made.kept_by_pca,
         "sampled": recipe.compared,

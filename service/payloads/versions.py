@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from indexer.derive.effective import key_of
+from indexer.derive.carried import key_of
+from indexer.index import layout
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
 from service.http.etags import digest, tag
@@ -52,7 +53,7 @@ class Versions:
 
     def of_effective(self, version: str, layer: str) -> str:
         """A picture's version, as it is where the picture shows effective fields of a layer."""
-        return tag(version, self.index.manifest.derived.get(key_of(layer)))
+        return tag(version, self.index.manifest.derived.get(key_of(layout.EFFECTIVE, layer)))
 
     def of_heat(self, image: ImageRecord, layer: str, neuron: int) -> str:
         """Changes also with a neuron's maximum in the index, on the scale of which its map is shown."""

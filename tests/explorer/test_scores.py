@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from indexer.jobs.scores import work_out_scores
+from indexer.jobs.derived.scores import work_out_scores
 from tests.explorer.conftest import DESKTOP, LAYER, Visit, served, visiting
 
 SCORED = "features.7"

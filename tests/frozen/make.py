@@ -14,7 +14,7 @@ import indexer
 from indexer.derive.nearest import vectors
 from indexer.dictionaries.learn import Recipe
 from indexer.jobs.build import BuildRequest, build
-from indexer.jobs.dictionary import learn_into
+from indexer.jobs.derived.dictionary import learn_into
 from indexer.jobs.upkeep.remove import remove
 from tests.frozen.answers import answers_of
 

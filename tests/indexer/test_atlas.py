@@ -11,17 +11,20 @@ from sklearn.decomposition import PCA
 import indexer
 from indexer.atlas.fitting import Placing, nearest, principal
 from indexer.atlas.kept import kept_share
-from indexer.atlas.points import Points, choose, unit, vectors_of
+from indexer.atlas.points import choose
 from indexer.cli import main
-from indexer.derive.atlas import key_of, read_atlas
+from indexer.derive.atlas import read_atlas
+from indexer.derive.carried import key_of
+from indexer.derive.unit import unit
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.index.manifest import read_manifest
-from indexer.jobs.atlas import keep_atlas, make_atlas
+from indexer.jobs.derived.atlas import keep_atlas, make_atlas
 from indexer.jobs.space import bytes_by_kind
 from indexer.jobs.upkeep.compact import compact
 from indexer.jobs.upkeep.remove import remove
 from indexer.jobs.upkeep.verify import repair, verify
 from indexer.query.atlas import points_of, select, spread, within
+from indexer.query.cells import vectors_at
 from tests.marks import seeds
 from tests.object_store import ObjectStore, upload
 
@@ -52,10 +55,10 @@ def test_all_cells_where_there_are_fewer() -> None:
 
 
 def test_vectors_are_those_of_the_maps(small_index: Path) -> None:
-    points = Points(np.array([0, 0, 4, 29]), np.array([3, 34, 0, 17]))
+    rows, cells = np.array([4, 0, 29, 0]), np.array([0, 3, 17, 34])
     with indexer.open(small_index) as index:
-        found = vectors_of(index, LAYER, points)
-        for row, cell, vector in zip(points.rows.tolist(), points.cells.tolist(), found, strict=True):
+        found = vectors_at(index, LAYER, rows, cells)
+        for row, cell, vector in zip(rows.tolist(), cells.tolist(), found, strict=True):
             maps = index.activation_maps(int(index.images.id[row]), LAYER)
             np.testing.assert_array_equal(vector, maps.reshape(len(maps), -1)[:, cell])
 
@@ -186,21 +189,15 @@ def test_a_selection_counts_and_compares(with_atlas: Path) -> None:
         assert chosen.images == len(set(points.images[inside].tolist()))
         assert sum(count for _, count in chosen.classes) == chosen.points
         neuron = chosen.neurons[0].neuron
-        vectors = vectors_of(index, LAYER, Points(*_by_row(points.rows, points.cells)))[:, neuron]
-        side = inside[np.lexsort((points.cells, points.rows))]
+        vectors = vectors_at(index, LAYER, points.rows, points.cells)[:, neuron]
         spread_ = index.neuron_statistics(LAYER)["std"][neuron]
-        expected = (vectors[side].mean() - vectors[~side].mean()) / spread_
+        expected = (vectors[inside].mean() - vectors[~inside].mean()) / spread_
         assert chosen.neurons[0].difference == pytest.approx(expected, rel=1e-4)
         assert chosen.direction[neuron] == chosen.neurons[0].difference
         with pytest.raises(InvalidRequest, match="all of the 400 points lie within"):
             select(index, LAYER, [(-1, -1), (2, -1), (2, 2), (-1, 2)])
         with pytest.raises(InvalidRequest, match="3 to 500 corners, not 2"):
             select(index, LAYER, [(0, 0), (1, 1)])
-
-
-def _by_row(rows: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    order = np.lexsort((cells, rows))
-    return rows[order], cells[order].astype(np.int64)
 
 
 def test_removed_images_are_hidden_at_once_and_erased_by_compact(own: Path) -> None:
@@ -216,11 +213,29 @@ def test_removed_images_are_hidden_at_once_and_erased_by_compact(own: Path) -> N
     assert verify(own) == []
     (file,) = (own / "atlas").iterdir()
     manifest = read_manifest(own)
-    assert manifest.derived[key_of(LAYER)] == f"atlas/{file.name}"
+    assert manifest.derived[key_of("atlas", LAYER)] == f"atlas/{file.name}"
     layer = next(info for info in manifest.configuration.layers if info.name == LAYER)
     stored = read_atlas(own, f"atlas/{file.name}", layer)
     np.testing.assert_array_equal(stored.images, shown.images)
     assert bytes_by_kind(own, manifest)["atlases"] == file.stat().st_size
+
+
+def test_images_that_were_erased_while_it_was_made_are_not_kept(own: Path) -> None:
+    with indexer.open(own) as index:
+        layer, gone = index.layer(LAYER).info, index.images.id[[0]].tolist()
+        made = make_atlas(index, LAYER, points=50, fitted=40, perplexity=5)
+    remove(own, ids=gone)
+    compact(own)
+    keep_atlas(own, layer, made)
+    with indexer.open(own) as index:
+        assert set(index.atlas(LAYER).images.tolist()) == set(made.images.tolist()) - set(gone)
+
+
+def test_of_few_cells_it_says_how_many_neighbours_were_compared(small_index: Path) -> None:
+    with indexer.open(small_index) as index:
+        made = make_atlas(index, LAYER, points=10, fitted=10)
+    assert len(made) == 10
+    assert made.recipe.neighbours == 8
 
 
 def test_a_damaged_atlas_is_found_refused_and_left_out_by_repair(own: Path) -> None:
@@ -238,7 +253,7 @@ def test_a_damaged_atlas_is_found_refused_and_left_out_by_repair(own: Path) -> N
 
 def test_a_second_atlas_takes_the_place_of_the_first(own: Path) -> None:
     with indexer.open(own) as index:
-        keep_atlas(own, LAYER, make_atlas(index, LAYER, points=50, fitted=40, perplexity=5))
+        keep_atlas(own, index.layer(LAYER).info, make_atlas(index, LAYER, points=50, fitted=40, perplexity=5))
     with indexer.open(own) as index:
         assert len(index.atlas(LAYER)) == 50
     compact(own)
@@ -264,6 +279,6 @@ def test_in_a_bucket_as_on_a_disk(object_store: ObjectStore, with_atlas: Path) -
     place = upload(with_atlas, object_store.place("atlas/index"))
     with indexer.open(place) as index, indexer.open(with_atlas) as local:
         np.testing.assert_array_equal(points_of(index, LAYER).layout, points_of(local, LAYER).layout)
-        keep_atlas(place, LAYER, make_atlas(index, LAYER, points=50, fitted=40, perplexity=5))
+        keep_atlas(place, index.layer(LAYER).info, make_atlas(index, LAYER, points=50, fitted=40, perplexity=5))
     with indexer.open(place) as index:
         assert len(index.atlas(LAYER)) == 50

@@ -22,9 +22,9 @@ from indexer.dictionaries.metrics import measured, stability
 from indexer.dictionaries.sample import take_sample
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.index.manifest import read_manifest
-from indexer.jobs import dictionary as job
 from indexer.jobs.build import add, build
-from indexer.jobs.dictionary import learn_into
+from indexer.jobs.derived import dictionary as job
+from indexer.jobs.derived.dictionary import learn_into
 from indexer.jobs.info import describe
 from indexer.jobs.layers import drop_layers
 from indexer.jobs.upkeep.compact import compact

@@ -16,7 +16,7 @@ from indexer.images.geometry import Box
 from indexer.images.preprocessing import Preprocessing
 from indexer.index.manifest import read_manifest
 from indexer.jobs.build import add
-from indexer.jobs.effective_field import keep_effective_field, measure_effective_field
+from indexer.jobs.derived.effective_field import keep_effective_field, measure_effective_field
 from indexer.jobs.layers import add_layers, drop_layers
 from indexer.jobs.space import bytes_by_kind
 from indexer.jobs.upkeep.compact import compact

@@ -21,9 +21,9 @@ from indexer.explain.sources import spread
 from indexer.explain.what_if import Changed, WhatIf, what_if
 from indexer.explain.why import why
 from indexer.jobs.build import build
-from indexer.jobs.dictionary import learn_into
+from indexer.jobs.derived.dictionary import learn_into
+from indexer.jobs.derived.scores import work_out_scores
 from indexer.jobs.layers import drop_layers
-from indexer.jobs.scores import work_out_scores
 from indexer.network.encoding.files import read_dictionary
 from indexer.network.forward import Network
 from indexer.query.index import Index

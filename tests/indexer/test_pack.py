@@ -18,12 +18,15 @@ import pytest
 import indexer
 from indexer.cli import main
 from indexer.errors import DamagedFile, InvalidRequest, NotFound, NotInstalled
+from indexer.index.manifest import read_manifest
 from indexer.jobs.packing import contents, tar
 from indexer.jobs.packing.pack import pack
 from indexer.jobs.packing.unpack import _holding, unpack
 from indexer.jobs.upkeep.verify import verify
 from indexer.store.remote import _filesystem, parse_location
 from indexer.store.storage import Location
+from tests import effective
+from tests.effective import build_effective
 from tests.object_store import ObjectStore
 
 LAYER = "features.12"
@@ -46,6 +49,18 @@ def packed_whole(small_index: Path, tmp_path_factory: pytest.TempPathFactory) ->
     file = tmp_path_factory.mktemp("packs") / "whole.tar"
     pack(small_index, file, originals=True)
     return file
+
+
+def test_all_that_is_derived_of_an_index_goes_with_it(tmp_path: Path) -> None:
+    index = build_effective(tmp_path)
+    made = ["--layer", effective.LAYER, "--points", "60", "--fitted", "40", "--perplexity", "5"]
+    assert main(["atlas", str(index), *made]) == 0
+    assert main(["scores", str(index), "--layer", effective.OTHER, "--by", effective.LAYER]) == 0
+    assert {"atlas", "effective", "scores"} <= {key.partition(" ")[0] for key in read_manifest(index).derived}
+    pack(index, tmp_path / "packed.tar")
+    unpack(tmp_path / "packed.tar", tmp_path / "again")
+    assert listed(tmp_path / "again") >= set(read_manifest(index).files)
+    assert verify(tmp_path / "again") == []
 
 
 # -- what it holds ----------------------------------------------------------------------------------------------------

@@ -10,13 +10,14 @@ import pytest
 import indexer
 from indexer.cli import main
 from indexer.derive.scores import measures
+from indexer.derive.unit import unit
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.exports.coco import export_patches
 from indexer.index import hdf5
 from indexer.index.manifest import read_manifest
 from indexer.jobs.build import add
+from indexer.jobs.derived.scores import work_out_scores
 from indexer.jobs.layers import drop_layers
-from indexer.jobs.scores import work_out_scores
 from indexer.jobs.space import bytes_by_kind
 from indexer.jobs.upkeep.remove import remove
 from indexer.jobs.upkeep.verify import repair, verify
@@ -178,7 +179,7 @@ def check(path: Path, pool: str, neurons: range) -> None:
             cosine(a, b)
             for one, other in combinations(known[:4], 2) for a in vectors[one] for b in vectors[other]
         ]  # fmt: skip
-        units = [measures.unit(own).sum(axis=0) for own in (vectors[n] for n in known[:4])]
+        units = [unit(own.astype(np.float64)).sum(axis=0) for own in (vectors[n] for n in known[:4])]
         counts = np.array([len(vectors[n]) for n in known[:4]])
         assert measures.between(np.array(units), counts) == pytest.approx(np.mean(pairs), abs=1e-6)
 

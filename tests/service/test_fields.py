@@ -11,7 +11,7 @@ from PIL import Image
 
 import indexer
 from indexer import pictures
-from indexer.jobs.effective_field import keep_effective_field, measure_effective_field
+from indexer.jobs.derived.effective_field import keep_effective_field, measure_effective_field
 from indexer.network.attribution import attribute
 from indexer.network.differentiable import unit_of
 from indexer.pictures.mask import mask_of

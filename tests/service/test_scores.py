@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import indexer
-from indexer.jobs.scores import work_out_scores
+from indexer.jobs.derived.scores import work_out_scores
 from indexer.query.index import Index
 from indexer.query.learning.groups import groups
 from tests.service.conforming import ConformingClient

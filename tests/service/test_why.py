@@ -11,7 +11,7 @@ import pytest
 import indexer
 from indexer.dictionaries.learn import Recipe
 from indexer.explain.why import why
-from indexer.jobs.dictionary import learn_into
+from indexer.jobs.derived.dictionary import learn_into
 from indexer.query.index import Index
 from service.inference.ipc import serve
 from service.inference.loader import Networks

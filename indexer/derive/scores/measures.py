@@ -16,6 +16,8 @@ from typing import Final
 
 import numpy as np
 
+from indexer.derive.unit import unit
+
 GROUPS: Final = 2
 _FEWEST: Final = 2
 """Patches of a group whose mean counts as a meaning."""
@@ -31,7 +33,7 @@ def clarity(vectors: np.ndarray) -> float:
     count = len(vectors)
     if count < 2:
         return float("nan")
-    units = unit(vectors)
+    units = unit(vectors.astype(np.float64))
     together = np.square(units.sum(axis=0)).sum() - np.square(units).sum()
     return float(np.clip(together / (count * (count - 1)), -1, 1))
 
@@ -78,7 +80,7 @@ def redundancy(means: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.nda
     numbers = np.flatnonzero(known)
     if len(numbers) < 2:
         return nearest, cosines
-    units = unit(means[numbers])
+    units = unit(means[numbers].astype(np.float64))
     for first in range(0, len(numbers), _ROWS):
         block = np.arange(first, min(first + _ROWS, len(numbers)))
         together = units[block] @ units.T
@@ -96,14 +98,6 @@ def between(sums: np.ndarray, counts: np.ndarray) -> float:
         return float("nan")
     together = np.square(sums.sum(axis=0)).sum() - np.square(sums).sum()
     return float(np.clip(together / pairs, -1, 1))
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (..., D) as float64 of length 1, or 0."""
-    vectors = vectors.astype(np.float64)
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    divided: np.ndarray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    return divided
 
 
 def _settled(products: np.ndarray, second: np.ndarray) -> np.ndarray:

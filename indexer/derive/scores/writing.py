@@ -12,6 +12,7 @@ from indexer.derive.scores import measures
 from indexer.derive.scores.file import Scores, write_file
 from indexer.derive.scores.vectors import PatchVectors
 from indexer.derive.sources import Sources, opened
+from indexer.derive.unit import unit
 from indexer.index import hdf5
 from indexer.index.configuration import LayerInfo
 from indexer.index.score_recipe import ScoreRecipe
@@ -105,7 +106,7 @@ def scored(sources: Sources, layer: LayerInfo, by: LayerInfo, recipe: ScoreRecip
         found.polysemanticity[number] = measures.polysemanticity(own, groups)
         found.group_clarity[number] = [measures.clarity(own[groups == group]) for group in range(measures.GROUPS)]
         found.means[number] = own.mean(axis=0, dtype=np.float64)
-        found.sums[number] = measures.unit(own).sum(axis=0)
+        found.sums[number] = unit(own.astype(np.float64)).sum(axis=0)
     return found
 
 

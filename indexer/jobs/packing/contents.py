@@ -8,14 +8,14 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from indexer.errors import DamagedFile
-from indexer.index.layout import DERIVED, DICTIONARIES, EFFECTIVE, MADE, MANIFEST, ORIGINALS, SHARDS
+from indexer.index.layout import CARRIED, DERIVED, DICTIONARIES, MADE, MANIFEST, ORIGINALS, SHARDS
 
 LIST: Final = "unitscope-pack.json"
 """The name of the list in a pack."""
 FORMAT: Final = "unitscope pack"
 VERSION: Final = 1
 MOST_LIST_BYTES: Final = 1 << 28
-_FOLDERS: Final = (SHARDS, DERIVED, DICTIONARIES, EFFECTIVE, MADE, ORIGINALS)
+_FOLDERS: Final = (SHARDS, DERIVED, DICTIONARIES, *CARRIED, MADE, ORIGINALS)
 _LONGEST_NAME: Final = 255
 _LONGEST_PATH: Final = 3000
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")

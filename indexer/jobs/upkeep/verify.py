@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.derive import atlas, effective
 from indexer.derive.carried import carried_files
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
@@ -17,6 +16,7 @@ from indexer.derive.labels import KEY, Labels, read_labels
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.images.listing import ImageFile
 from indexer.images.reading import file_digest
+from indexer.index import layout
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.index.shard_info import ShardInfo, next_number
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from indexer.network.forward import Network
 
 _LEFT_OUT = {
-    effective.FIRST: "the effective receptive field of {} was damaged and is left out; effective-field measures it",
-    atlas.FIRST: "the atlas of {} was damaged and is left out; atlas makes it",
+    layout.EFFECTIVE: "the effective receptive field of {} was damaged and is left out; effective-field measures it",
+    layout.ATLASES: "the atlas of {} was damaged and is left out; atlas makes it",
 }
 
 

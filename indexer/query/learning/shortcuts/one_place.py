@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from indexer.query.deadline import checked
+from indexer.derive.unit import unit
+from indexer.query.cells import vectors_at
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 
@@ -87,10 +88,5 @@ def most_of_one(codes: np.ndarray) -> np.ndarray:
 
 def likeness_at(index: Index, layer: Layer, rows: np.ndarray, cells: np.ndarray) -> float:
     """Mean cosine between the vectors of a layer at one cell (n,) of each of some images (n,), as kept (float16)."""
-    vectors = []
-    for row, cell in checked(list(zip(rows.tolist(), cells.tolist(), strict=True))):
-        y, x = layer.place(cell)
-        vectors.append(index.activation_maps(int(index.images.id[row]), layer.name)[:, y, x].astype(np.float64))
-    unit = np.stack(vectors)
-    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    return float((unit @ unit.T)[np.triu_indices(len(unit), 1)].mean())
+    units = unit(vectors_at(index, layer.name, rows, cells).astype(np.float64))
+    return float((units @ units.T)[np.triu_indices(len(units), 1)].mean())

@@ -26,7 +26,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from indexer.commands.console.output import tell
-    from indexer.jobs.atlas import keep_atlas, make_atlas
+    from indexer.jobs.derived.atlas import keep_atlas, make_atlas
     from indexer.query.index import open
 
     with open(options.index) as index:
@@ -34,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
             index, options.layer, points=options.points, fitted=options.fitted, perplexity=options.perplexity,
             seed=options.seed, report=tell,
         )  # fmt: skip
-    manifest = keep_atlas(options.index, options.layer, atlas)
+        layer = index.layer(options.layer).info
+    manifest = keep_atlas(options.index, layer, atlas)
     print(f"{options.index}: generation {manifest.generation}; {_line(options.layer, atlas)}")
     return 0
 
@@ -42,7 +43,9 @@ def run(options: argparse.Namespace) -> int:
 def _line(layer: str, atlas: "Atlas") -> str:
     fitted = int(atlas.fitted.sum())
     placed = f", and {len(atlas) - fitted} placed by their neighbours" if fitted < len(atlas) else ""
+    recipe = atlas.recipe
     return (
-        f"{layer}: {fitted} cells laid out by t-SNE{placed}; of the 10 nearest neighbours of a cell the atlas keeps "
-        f"{atlas.kept:.0%}, two principal components {atlas.kept_by_pca:.0%} (sampled on {atlas.recipe.compared} cells)"
+        f"{layer}: {fitted} cells laid out by t-SNE{placed}; of the {recipe.neighbours} nearest neighbours of a cell "
+        f"the atlas keeps {atlas.kept:.0%}, two principal components {atlas.kept_by_pca:.0%} (sampled on "
+        f"{recipe.compared} cells)"
     )

@@ -7,7 +7,7 @@ from indexer.commands.options.shared import add_images_option, add_index, add_ne
 from indexer.defaults import EFFECTIVE_IMAGES
 
 if TYPE_CHECKING:
-    from indexer.jobs.effective_field import Measured
+    from indexer.jobs.derived.effective_field import Measured
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from indexer.commands.console.progress import Bar
-    from indexer.jobs.effective_field import keep_effective_field, measure_effective_field
+    from indexer.jobs.derived.effective_field import keep_effective_field, measure_effective_field
     from indexer.query.index import open
 
     with Bar("taking gradients", "pass") as bar, open(options.index, options.images) as index:

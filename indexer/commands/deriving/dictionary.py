@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     from indexer.commands.console.summary import print_summary
     from indexer.dictionaries.foreign import read_foreign
     from indexer.dictionaries.learn import Recipe
-    from indexer.jobs.dictionary import add_dictionary, learn_into
+    from indexer.jobs.derived.dictionary import add_dictionary, learn_into
 
     with Bar() as bar:
         if options.source is not None:

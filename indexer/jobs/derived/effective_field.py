@@ -7,15 +7,15 @@ from typing import Final
 import numpy as np
 
 from indexer.defaults import EFFECTIVE_IMAGES
-from indexer.derive.effective import effective_files, key_of, write_effective
+from indexer.derive.effective import write_effective
 from indexer.errors import ImageRejected, ImageUnavailable, InvalidRequest
+from indexer.index import layout
 from indexer.index.configuration import LayerInfo
-from indexer.index.lock import writing
-from indexer.index.manifest import Manifest, publish, read_manifest
+from indexer.index.manifest import Manifest
+from indexer.jobs.derived.keeping import keep
 from indexer.network.gradients import Tell, effective_field
 from indexer.query.index import Index
 from indexer.receptive_field.effective import EffectiveField
-from indexer.store import atomic
 from indexer.store.storage import Location
 
 MOST_IMAGES: Final = 4096
@@ -90,26 +90,9 @@ def keep_effective_field(index: Location, measured: Measured) -> Manifest:
     InvalidRequest
         The layer was dropped meanwhile, or is another now.
     """
-    with writing(index):
-        manifest = read_manifest(index)
-        layer = measured.layer.name
-        if measured.layer not in manifest.configuration.layers:
-            raise InvalidRequest(f"layer {layer!r} was dropped or changed meanwhile; nothing was kept")
-        file = write_effective(index, layer, measured.field)
-        published = replace(
-            manifest,
-            generation=manifest.generation + 1,
-            derived=manifest.derived | {key_of(layer): file},
-            checksums=_with_out(manifest, layer) | {file: atomic.file_sha256(index / file)},
-        )
-        publish(index, published)
-        return published
-
-
-def _with_out(manifest: Manifest, layer: str) -> dict[str, str]:
-    """The checksums without that of the file that the layer had."""
-    before = effective_files(manifest).get(key_of(layer))
-    return {file: sha256 for file, sha256 in manifest.checksums.items() if file != before}
+    return keep(
+        index, layout.EFFECTIVE, measured.layer, lambda _: write_effective(index, measured.layer.name, measured.field)
+    )
 
 
 def _pixels(index: Index, rows: list[int]) -> Iterator[np.ndarray]:

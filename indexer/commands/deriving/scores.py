@@ -25,7 +25,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from indexer.commands.console.progress import Bar
-    from indexer.jobs.scores import work_out_scores
+    from indexer.jobs.derived.scores import work_out_scores
     from indexer.query.index import open
 
     with Bar() as bar:

@@ -1,21 +1,24 @@
 """Make the atlas of a layer, and keep it in its index."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from indexer.atlas.fitting import Placing, fitted_layout, perplexity_for, principal
 from indexer.atlas.kept import kept_share
-from indexer.atlas.points import Points, choose, unit, vectors_of
+from indexer.atlas.points import Points, choose
 from indexer.defaults import ATLAS_FITTED, ATLAS_POINTS, MOST_ATLAS_FITTED, MOST_ATLAS_POINTS
-from indexer.derive.atlas import NEIGHBOURS, Atlas, Recipe, key_of, write_atlas
+from indexer.derive.atlas import NEIGHBOURS, Atlas, Recipe, write_atlas
+from indexer.derive.image_table import ImageTable
+from indexer.derive.unit import unit
 from indexer.errors import InvalidRequest
-from indexer.index.lock import writing
-from indexer.index.manifest import Manifest, publish, read_manifest
+from indexer.index import layout
+from indexer.index.configuration import LayerInfo
+from indexer.index.manifest import Manifest
+from indexer.jobs.derived.keeping import keep
+from indexer.query.cells import vectors_at
 from indexer.query.index import Index
-from indexer.store import atomic
 from indexer.store.storage import Location
 
 _COMPARED: Final = 500
@@ -70,11 +73,11 @@ def make_atlas(
     report(f"laying out {first.sum()} cells")
     parts = [_Part.read(index, layer, drawn[first], highest)]
     base = parts[0]
-    layout = fitted_layout(base.units, perplexity)
+    places = fitted_layout(base.units, perplexity)
     compared = np.sort(rng.permutation(len(base.units))[:_COMPARED])
     near = min(NEIGHBOURS, len(base.units) - 2)
-    kept, by_pca = (kept_share(base.units, places, compared, near) for places in (layout, principal(base.units)))
-    placing, layouts = Placing(base.units, layout), [layout]
+    kept, by_pca = (kept_share(base.units, shown, compared, near) for shown in (places, principal(base.units)))
+    placing, layouts = Placing(base.units, places), [places]
     others, size = drawn[~first], max(1, _BLOCK // (4 * info.channels))
     for start in range(0, len(others), size):
         report(f"placing {len(others)} further cells")
@@ -82,39 +85,28 @@ def make_atlas(
         layouts.append(placing.place(part.units))
         parts.append(part.without_vectors())
     recipe = Recipe(
-        len(index.images), index.generation, seed, perplexity_for(len(base.units), perplexity), len(compared)
+        len(index.images), index.generation, seed, perplexity_for(len(base.units), perplexity), len(compared), near
     )
     return _put_together(index, parts, layouts, rng, recipe, kept, by_pca)
 
 
-def keep_atlas(index: Location, layer: str, atlas: Atlas) -> Manifest:
+def keep_atlas(index: Location, layer: LayerInfo, atlas: Atlas) -> Manifest:
     """Publish a generation whose layer has this atlas, and which is as it was otherwise.
+
+    Points of images that were removed meanwhile are left out.
 
     Raises
     ------
     NotAnIndex, IndexBusy, DamagedFile
     InvalidRequest
-        The layer was dropped meanwhile.
+        The layer was dropped meanwhile, or is another now.
     """
-    with writing(index):
-        manifest = read_manifest(index)
-        if layer not in {info.name for info in manifest.configuration.layers}:
-            raise InvalidRequest(f"layer {layer!r} was dropped meanwhile; nothing was kept")
-        published = with_atlas(index, manifest, layer, atlas.without(np.array(manifest.removed, np.int64)))
-        publish(index, replace(published, generation=manifest.generation + 1))
-        return read_manifest(index)
 
+    def write(manifest: Manifest) -> str:
+        shown = ImageTable(index, manifest.derived["images"]).id
+        return write_atlas(index, layer.name, atlas.of_images(np.asarray(shown)))
 
-def with_atlas(index: Location, manifest: Manifest, layer: str, atlas: Atlas) -> Manifest:
-    """Write a layer's atlas; gives the manifest with it in the place of the one before."""
-    before = manifest.derived.get(key_of(layer))
-    file = write_atlas(index, layer, atlas)
-    checksums = {name: sha256 for name, sha256 in manifest.checksums.items() if name != before}
-    return replace(
-        manifest,
-        derived=manifest.derived | {key_of(layer): file},
-        checksums=checksums | {file: atomic.file_sha256(index / file)},
-    )
+    return keep(index, layout.ATLASES, layer, write)
 
 
 def _check(name: str, value: int, low: int, high: int) -> None:
@@ -130,7 +122,7 @@ class _Part:
 
     @classmethod
     def read(cls, index: Index, layer: str, points: Points, highest: np.ndarray) -> "_Part":
-        vectors = vectors_of(index, layer, points)
+        vectors = vectors_at(index, layer, points.rows, points.cells)
         some = np.flatnonzero(vectors.any(axis=1))
         points, vectors = points[some], vectors[some]
         shares = np.divide(vectors, highest, out=np.zeros_like(vectors), where=highest > 0)

@@ -1,0 +1,1 @@
+"""Commands that make something of a finished index and keep it there."""

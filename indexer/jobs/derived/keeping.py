@@ -1,0 +1,32 @@
+"""Publish a generation with a file that later generations list too."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from indexer.derive.carried import with_carried
+from indexer.errors import InvalidRequest
+from indexer.index.configuration import LayerInfo
+from indexer.index.lock import writing
+from indexer.index.manifest import Manifest, publish, read_manifest
+from indexer.store.storage import Location
+
+
+def keep(index: Location, kind: str, layer: LayerInfo, write: Callable[[Manifest], str]) -> Manifest:
+    """Publish a generation whose layer has the file that ``write`` writes, and which is as it was otherwise.
+
+    ``kind`` is one of `indexer.index.layout.CARRIED`.
+
+    Raises
+    ------
+    NotAnIndex, IndexBusy, DamagedFile
+    InvalidRequest
+        The layer was dropped meanwhile, or is another now.
+    """
+    with writing(index):
+        manifest = read_manifest(index)
+        if layer not in manifest.configuration.layers:
+            raise InvalidRequest(f"layer {layer.name!r} was dropped or changed meanwhile; nothing was kept")
+        published = with_carried(index, manifest, kind, layer.name, write(manifest))
+        published = replace(published, generation=manifest.generation + 1)
+        publish(index, published)
+        return published
