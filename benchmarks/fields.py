@@ -13,14 +13,14 @@ around: what a smaller box costs anyway.
 """
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import indexer
+from benchmarks.measure import write_records
 from indexer.errors import NotFound
 from indexer.images.geometry import Box
 from indexer.jobs.derived.effective_field import sampled_rows
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for each in found:
         print(f"| {each.boxes} | {each.colour} | {each.area:.1%} | {each.median:.2%} | {each.percentile_95:.2%} |")
     if options.out:
-        options.out.write_text(json.dumps([asdict(each) for each in found], indent=1))
+        write_records(found, options.out)
     return 0
 
 

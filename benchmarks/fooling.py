@@ -13,10 +13,9 @@ Norms are over colours from 0 to 1, before a change is rounded to 8 bits. Needs 
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 
 import indexer
+from benchmarks.measure import write_records
 from indexer.explain.outputs import answering_outputs
 from indexer.explain.sources import spread
 from indexer.network.forward import Network
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found.append(outcome(attack, outputs, images))
             print(found[-1].line(), flush=True)
     if options.out:
-        options.out.write_text(json.dumps([asdict(each) for each in found], indent=1))
+        write_records(found, options.out)
     return 0
 
 

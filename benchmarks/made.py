@@ -14,10 +14,9 @@ the neuron can be driven at all, as far as ascent finds it.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -28,6 +27,7 @@ from torchvision.transforms.v2 import functional as moves
 
 import indexer
 from benchmarks import lucent
+from benchmarks.measure import write_records
 from indexer.network.forward import Network
 from indexer.query import top
 from indexer.query.index import Index
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found.append(shares(index, network, options.layer, neurons, way, makes[way]))
             print(found[-1].line(), flush=True)
             if options.out:
-                options.out.write_text(json.dumps([asdict(each) for each in found], indent=1))
+                write_records(found, options.out)
     return 0
 
 

@@ -4,9 +4,10 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 ROUNDS = 5
 
@@ -57,6 +58,12 @@ def heading(title: str) -> None:
     """Print the head of a Markdown table; `Row.line` is what follows, as soon as it is measured."""
     print(f"\n{title}\n\n| what | reference (s) | unitscope (s) | ratio: median (spread) | |")
     print("| --- | --- | --- | --- | --- |", flush=True)
+
+
+def write_records(found: Sequence[Any], out: Path) -> None:
+    """Write dataclasses as a list in JSON."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps([asdict(each) for each in found], indent=1))
 
 
 def write(title: str, rows: list[Row], out: Path) -> None:

@@ -8,15 +8,15 @@ content, style and result of each pair.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 import indexer
+from benchmarks.measure import write_records
 from indexer.network.forward import Network
 from indexer.query.index import Index
 from indexer.synthesis.art import STYLE, art
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.sheet:
         Image.fromarray(np.concatenate(rows)).save(options.sheet)
     if options.out:
-        options.out.write_text(json.dumps([asdict(one) for one in found], indent=1))
+        write_records(found, options.out)
     return 0
 
 

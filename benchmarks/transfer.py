@@ -9,16 +9,16 @@ it is one over the number of outputs. An image that works as noise fools the fir
 """
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 import indexer
+from benchmarks.measure import write_records
 from indexer.errors import InvalidRequest
 from indexer.explain.outputs import answering_outputs
 from indexer.network.forward import Network
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found.append(seen(first, networks, each))
             print(found[-1].line(), flush=True)
     if options.out:
-        options.out.write_text(json.dumps([asdict(each) for each in found], indent=1))
+        write_records(found, options.out)
     return 0
 
 

@@ -7,9 +7,7 @@ maps and sends them through these modules twice, plain and with the same neurons
 """
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ import torch
 from torch import nn
 
 import indexer
-from benchmarks.measure import Row, heading, in_turn
+from benchmarks.measure import Row, heading, in_turn, write_records
 from indexer.explain.edits import Edit
 from indexer.explain.rest import ROWS
 from indexer.explain.what_if import what_if
@@ -86,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(row.line(), flush=True)
             rows.append(row)
     if options.out:
-        options.out.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+        write_records(rows, options.out)
     return 0
 
 

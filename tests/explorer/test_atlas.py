@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,19 +10,17 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from indexer.cli import main
+from tests.atlas import LAYER, build_atlas
 from tests.explorer.conftest import DESKTOP, PHONE, Visit, served, visiting
 from tests.explorer.test_access import serious_findings
 
-LAYER = "features.7"
 ATLAS = f"#/index/layers/{LAYER}/atlas"
 
 
 @pytest.fixture(scope="module")
 def address(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("atlas")
-    own = Path(shutil.copytree(small_index, folder / "index"))
-    assert main(["atlas", str(own), "--layer", LAYER, "--points", "200", "--fitted", "150", "--perplexity", "8"]) == 0
+    own = build_atlas(small_index, folder, points=200, fitted=150)
     with served(own, "--notes", str(folder / "notes")) as address:
         yield address
 

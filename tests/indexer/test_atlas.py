@@ -12,7 +12,6 @@ import indexer
 from indexer.atlas.fitting import Placing, nearest, principal
 from indexer.atlas.kept import kept_share
 from indexer.atlas.points import choose
-from indexer.cli import main
 from indexer.derive.atlas import read_atlas
 from indexer.derive.carried import key_of
 from indexer.derive.unit import unit
@@ -25,10 +24,9 @@ from indexer.jobs.upkeep.remove import remove
 from indexer.jobs.upkeep.verify import repair, verify
 from indexer.query.atlas import points_of, select, spread, within
 from indexer.query.cells import vectors_at
+from tests.atlas import LAYER, build_atlas
 from tests.marks import seeds
 from tests.object_store import ObjectStore, upload
-
-LAYER = "features.7"
 
 
 def units(seed: int, count: int = 60, size: int = 6) -> np.ndarray:
@@ -123,10 +121,7 @@ def test_a_point_lies_within_as_even_and_odd_crossings_say(seed: int) -> None:
 @pytest.fixture(scope="module")
 def with_atlas(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small index with an atlas: 250 cells laid out, 150 placed."""
-    own = Path(shutil.copytree(small_index, tmp_path_factory.mktemp("atlas") / "own"))
-    said = ["atlas", str(own), "--layer", LAYER, "--points", "400", "--fitted", "250", "--perplexity", "10"]
-    assert main(said) == 0
-    return own
+    return build_atlas(small_index, tmp_path_factory.mktemp("atlas"), points=400, fitted=250)
 
 
 @pytest.fixture

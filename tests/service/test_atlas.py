@@ -1,7 +1,6 @@
 """Atlases over HTTP: what there is, points as numpy reads them, patches, selections, refusals."""
 
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,22 +8,18 @@ import numpy as np
 import pytest
 
 import indexer
-from indexer.cli import main
 from indexer.query.atlas import points_of, select, spread
 from indexer.query.index import Index
+from tests.atlas import LAYER, build_atlas
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import served
 
-LAYER = "features.7"
 ATLAS = f"/v1/indexes/index/layers/{LAYER}/atlas"
 
 
 @pytest.fixture(scope="module")
 def folder(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    own = Path(shutil.copytree(small_index, tmp_path_factory.mktemp("atlas") / "index"))
-    made = ["atlas", str(own), "--layer", LAYER, "--points", "120", "--fitted", "80", "--perplexity", "8"]
-    assert main(made) == 0
-    return own
+    return build_atlas(small_index, tmp_path_factory.mktemp("atlas"), points=120, fitted=80)
 
 
 @pytest.fixture(scope="module")

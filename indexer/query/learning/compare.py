@@ -167,7 +167,7 @@ def compare(a: Index, b: Index, layer: str, layer_b: str | None = None) -> Compa
         )
     together = correlations(layer_of_a.peaks_by_image, rows_a, layer_of_b.peaks_by_image, rows_b)
     side_a, side_b = _side(a, layer_of_a, rows_a), _side(b, layer_of_b, rows_b)
-    return Comparison(side_a, side_b, *_best_matches(together))
+    return Comparison(side_a, side_b, *best_matches(together))
 
 
 def common_rows(a: Index, b: Index) -> tuple[np.ndarray, np.ndarray]:
@@ -178,7 +178,7 @@ def common_rows(a: Index, b: Index) -> tuple[np.ndarray, np.ndarray]:
     return in_a[order], in_b[order]
 
 
-def _best_matches(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def best_matches(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each row of correlations (Ca, Cb) the column of the highest, and it; -1 and NaN where none is known."""
     match = np.where(np.isnan(found), -np.inf, found).argmax(axis=1)
     correlation = found[np.arange(len(found)), match]

@@ -11,7 +11,7 @@ import numpy as np
 from indexer.errors import InvalidRequest
 from indexer.query.index import Index
 from indexer.query.layer import Layer
-from indexer.query.learning.compare import common_rows
+from indexer.query.learning.compare import best_matches, common_rows
 from indexer.query.learning.correlation import correlations
 
 LEAST_IMAGES = 20
@@ -68,12 +68,10 @@ def counterparts(index: Index, layer: str, other: Index, other_layer: str | None
 
 def best_of(together: np.ndarray, images: int) -> Counterparts:
     """The best counterparts by a matrix of correlations (C, Cother), NaN where there is none."""
-    known = np.where(np.isnan(together), -np.inf, together)
-    match, back = known.argmax(axis=1), known.argmax(axis=0)
-    correlation = together[np.arange(len(together)), match]
-    lacking = np.isnan(correlation)
-    mutual = ~lacking & (back[match] == np.arange(len(together)))
-    return Counterparts(images, np.where(lacking, -1, match), correlation, mutual)
+    match, correlation = best_matches(together)
+    back, _ = best_matches(together.T)
+    mutual = (match >= 0) & (back[match] == np.arange(len(together)))
+    return Counterparts(images, match, correlation, mutual)
 
 
 def _found(index: Index, own: Layer, other: Index, theirs: Layer) -> Counterparts:
