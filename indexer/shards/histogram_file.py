@@ -46,6 +46,15 @@ def _bits(histogram: Histogram, first: int) -> bytes:
     return compressed(np.packbits(there, bitorder="little"))
 
 
+def _set_bits(packed: np.ndarray) -> np.ndarray:
+    """The numbers of the bits that are set, ascending: uint8 -> uint32. Only words with bits are unpacked."""
+    words = np.ascontiguousarray(packed).reshape(-1).view(np.uint64)
+    filled = np.flatnonzero(words)
+    bits = np.flatnonzero(np.unpackbits(words[filled].view(np.uint8), bitorder="little"))
+    numbers: np.ndarray = (filled[bits >> 6] << 6 | bits & 63).astype(np.uint32)
+    return numbers
+
+
 def read_histogram(group: h5py.Group, channels: int) -> Histogram:
     """The histogram of a group that `write_histogram` wrote.
 
@@ -59,8 +68,7 @@ def read_histogram(group: h5py.Group, channels: int) -> Histogram:
         raise ValueError(f"bits of shape {present.shape}, not {(channels, _WIDTH)}")
     keys = [np.empty(0, np.uint32)]
     for first in range(0, channels, _NEURONS):
-        bits = np.unpackbits(present[first : first + _NEURONS].ravel(), bitorder="little")
-        keys.append((np.flatnonzero(bits) + (first << 16)).astype(np.uint32))
+        keys.append(_set_bits(present[first : first + _NEURONS]) + np.uint32(first << 16))
     numbers = hdf5.read_all(counts)
     found = np.concatenate(keys)
     if numbers.shape != found.shape or numbers.dtype.kind not in "iu":
