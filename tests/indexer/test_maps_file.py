@@ -1,9 +1,10 @@
 """Maps that are written into a shard are read again, in any order, by the shard's reader and by plain h5py."""
 
+import io
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import h5py
@@ -38,14 +39,24 @@ def maps_of(shape: tuple[int, int, int], density: float) -> np.ndarray:
 @pytest.fixture(params=[(shape, density) for shape in SHAPES for density in DENSITIES], ids=str)
 def written(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, np.ndarray]:
     monkeypatch.setattr(maps_writer, "VALUES_CHUNK", 1000)
-    shape, density = request.param
+    content, maps = file_of(*request.param)
+    path = tmp_path / "a.h5"
+    path.write_bytes(content)
+    return path, maps
+
+
+@cache
+def file_of(shape: tuple[int, int, int], density: float) -> tuple[bytes, np.ndarray]:
+    """A file and the maps in it; written once, as a dozen tests read or damage a copy."""
     maps = maps_of(shape, density)
-    with h5py.File(tmp_path / "a.h5", "w", libver="latest") as file, ThreadPoolExecutor(2) as pool:
-        writer = MapsWriter(file.create_group("layers/0"), shape, pool)
+    file = io.BytesIO()
+    with h5py.File(file, "w", libver="latest") as h5, ThreadPoolExecutor(2) as pool:
+        writer = MapsWriter(h5.create_group("layers/0"), shape, pool)
         for start in range(0, ROWS, 7):
             writer.add([packed(image) for image in maps[start : start + 7]])
         writer.close(saturated=3)
-    return tmp_path / "a.h5", maps
+    maps.flags.writeable = False
+    return file.getvalue(), maps
 
 
 def reader_of(file: h5py.File, descriptor: int) -> MapsReader:
