@@ -13,6 +13,8 @@ from service.http.problems import MEDIA_TYPE
 
 CONTRACT = Contract.load()
 OPERATIONS = {operation.id: operation for operation in CONTRACT.operations}
+VALIDATORS: dict[int, Any] = {}
+"""By the identity of the schema, which lives as long as `CONTRACT`."""
 DECLARED_ONLY = {"ETag", "Link", "Location", "Retry-After", "Allow", "WWW-Authenticate"}
 """Headers that an answer may carry only where the contract says so."""
 
@@ -44,7 +46,7 @@ def check_headers(declared: dict[str, Any], response: Response) -> None:
             assert not header.get("required"), f"{name} is missing"
         else:
             typed = int(value) if header["schema"]["type"] == "integer" else value
-            CONTRACT.validator(header["schema"]).validate(typed)
+            validate(header["schema"], typed)
     assert {name for name in DECLARED_ONLY if name in response.headers} <= declared.keys()
 
 
@@ -56,10 +58,17 @@ def check_body(declared: dict[str, Any], method: str, response: Response) -> Non
     assert types, f"{response.mimetype} is none of {', '.join(declared)}"
     if response.mimetype in ("application/json", MEDIA_TYPE):
         body = json.loads(response.get_data(), parse_constant=lambda name: fail(f"{name} is not JSON"))
-        CONTRACT.validator(declared[types[0]]["schema"]).validate(body)
+        validate(declared[types[0]]["schema"], body)
         if response.mimetype == MEDIA_TYPE:
             assert body["status"] == response.status_code
             assert body["request_id"] == response.headers["X-Request-Id"]
+
+
+def validate(schema: dict[str, Any], value: object) -> None:
+    """Hold a value against a schema of the contract, which is compiled once."""
+    if id(schema) not in VALIDATORS:
+        VALIDATORS[id(schema)] = CONTRACT.validator(schema)
+    VALIDATORS[id(schema)].validate(value)
 
 
 def matches(declared: str, given: str) -> bool:
