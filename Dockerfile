@@ -10,6 +10,8 @@
 
 FROM python:3.11-bookworm AS build
 ARG DEVICE=cpu
+# The user of the image cannot write into it: what is not compiled here is compiled by every process.
+ENV UV_COMPILE_BYTECODE=1
 WORKDIR /unitscope
 COPY Makefile pyproject.toml constraints.txt cpu-overrides.txt ./
 RUN make dependencies VENV=/opt/unitscope DEVICE="${DEVICE}"
