@@ -28,6 +28,7 @@ VIEWS = {
     "#/jobs": "Jobs",
 }
 FIRST_VIEW_BYTES = 150_000
+AXE = Axe().axe_script
 
 
 def settle(page: Page, heading: str) -> None:
@@ -38,10 +39,13 @@ def settle(page: Page, heading: str) -> None:
 
 def serious_findings(page: Page, *rules: str) -> list[str]:
     """What axe finds serious or critical by some of its rules, or by all, each with the first place."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
     options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+    violations = page.evaluate("options => axe.run(options).then(found => found.violations)", options)
     return [
         f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}"
-        for one in Axe().run(page, options=options).response["violations"]
+        for one in violations
         if one["impact"] in ("serious", "critical")
     ]
 

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect
 import indexer
 from indexer.query.learning.answering.confusion import confusion
 from tests.explorer.conftest import BOTH, DESKTOP, Visit, served, visiting
+from tests.explorer.test_access import serious_findings
 from tests.planted import build_planted, numbered, write_colours
 
 
@@ -42,6 +43,7 @@ def test_a_confused_pair_leads_to_its_images_and_their_answers(
         expect(page.locator(".patch-class").first).to_have_text(f"{worst.class_} → {worst.answered}")
         page.get_by_role("combobox", name="Answered as").select_option("")
         expect(page.get_by_role("heading", name="Mistakes")).not_to_contain_text("answered as")
+        assert serious_findings(page) == []
         page.locator(".patch a").first.click()
         expect(page.locator(".answer")).to_contain_text("not its class (rank ")
 
