@@ -31,8 +31,8 @@ from service.inference.loader import Networks
 from service.inference.turns import LocalPasses, Passes
 from service.jobs.local import jobs_run_here
 from service.jobs.queue import Jobs
-from service.notes.database import Database
-from service.notes.place import notes_location
+from service.notes.database.database import Database
+from service.notes.database.place import notes_location
 from service.notes.store import Notes
 from service.reference import page
 from service.settings import Settings
