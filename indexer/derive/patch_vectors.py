@@ -81,7 +81,7 @@ class PatchVectors:
 
 def write_patch_vectors(index: Location, layer: str, made: PatchVectors) -> str:
     """Write a layer's file; gives its path relative to the index."""
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "images": np.ascontiguousarray(made.images, np.int64),
         "cells": np.ascontiguousarray(made.cells, np.uint32),
         "vectors": np.ascontiguousarray(made.vectors, np.float32),
