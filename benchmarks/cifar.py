@@ -8,10 +8,7 @@ of one kind that have other weights.
 """
 
 import argparse
-import io
-import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
+from examples.photographs import Photographs, as_input, read_archive
 from indexer.jobs.build import BuildRequest, build
 
 LAYERS = ("2", "6", "10", "13")
@@ -31,26 +29,6 @@ _HELD_OUT = 10
 _SHIFT = 2
 
 
-@dataclass(frozen=True)
-class Photographs:
-    """Photographs with classes.
-
-    Attributes
-    ----------
-    pixels : ndarray (n, 32, 32, 3) uint8
-    codes : ndarray (n,) int64
-        The class of each, by its place in ``names``.
-    names : list of str
-    """
-
-    pixels: np.ndarray
-    codes: np.ndarray
-    names: list[str]
-
-    def part(self, rows: np.ndarray) -> "Photographs":
-        return Photographs(self.pixels[rows], self.codes[rows], self.names)
-
-
 def network() -> tuple[nn.Module, dict]:
     """The network as ``module:factory``, without its weights."""
     parts: list[nn.Module] = []
@@ -58,22 +36,6 @@ def network() -> tuple[nn.Module, dict]:
         parts += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
     model = nn.Sequential(*parts[:-1], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
     return model, {"resize": (32, 32), "crop": (32, 32), "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
-
-
-def read(archive: Path) -> Photographs:
-    """All photographs of a tar file of class folders, in the order of their names."""
-    found = []
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            path = Path(member.name)
-            if member.isfile() and path.suffix.lower() in (".png", ".jpg", ".jpeg"):
-                data = tar.extractfile(member)
-                assert data is not None
-                found.append((path.parent.name, path.name, data.read()))
-    found.sort(key=lambda one: one[:2])
-    names = sorted({class_ for class_, _, _ in found})
-    pixels = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for _, _, data in found])
-    return Photographs(pixels, np.array([names.index(class_) for class_, _, _ in found]), names)
 
 
 def parted(all_of_them: Photographs) -> tuple[Photographs, Photographs]:
@@ -100,11 +62,6 @@ def train(shown: Photographs, seed: int, epochs: int = EPOCHS) -> nn.Module:
             optimiser.step()
             schedule.step()
     return model.eval()
-
-
-def as_input(pixels: np.ndarray) -> torch.Tensor:
-    """Pixels (n, h, w, 3) uint8 as the network wants them, (n, 3, h, w) float32."""
-    return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
 
 
 @torch.no_grad()
@@ -147,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="(%(default)s)")
     options = parser.parse_args(arguments)
-    shown, held_out = parted(read(options.photos))
+    shown, held_out = parted(read_archive(options.photos))
     for seed in options.seeds:
         model = train(shown, seed, options.epochs)
         share = accuracy(model, held_out)

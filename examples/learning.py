@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from scipy.stats import spearmanr
 from torch import nn
 
 import indexer
+from examples.photographs import ENDINGS, as_input, read_files
 from indexer.jobs.build import BuildRequest, build
 from indexer.pictures.chart import trend_chart
 from indexer.query.index import Index
@@ -65,7 +65,7 @@ def unpack(archive: Path, folder: Path) -> tuple[list[Path], Path]:
     if not folder.exists():
         with tarfile.open(archive) as tar:
             tar.extractall(folder / "all", filter="data")
-    files = sorted(path for path in folder.glob("all/**/*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    files = sorted(path for path in folder.glob("all/**/*") if path.suffix.lower() in ENDINGS)
     shown = folder / "shown"
     for path in files[::_HELD_OUT]:
         place = shown / path.parent.name / path.name
@@ -76,10 +76,8 @@ def unpack(archive: Path, folder: Path) -> tuple[list[Path], Path]:
 
 def load(files: Sequence[Path]) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
     """Pixels (N, 3, 32, 32) float32 as the network wants them, class codes (N,), and names of the classes."""
-    names = sorted({path.parent.name for path in files})
-    pixels = np.stack([np.asarray(Image.open(path).convert("RGB"), np.float32) for path in files])
-    codes = torch.tensor([names.index(path.parent.name) for path in files])
-    return torch.from_numpy((pixels / 255 - 0.5) / 0.25).permute(0, 3, 1, 2).contiguous(), codes, names
+    found = read_files(files)
+    return as_input(found.pixels), torch.from_numpy(found.codes), found.names
 
 
 def train(pixels: torch.Tensor, codes: torch.Tensor, steps: Sequence[int], seed: int = 0) -> dict[int, dict]:

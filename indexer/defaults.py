@@ -69,6 +69,10 @@ MOST_SCORE_PATCHES: Final = 200
 SCORE_POOLS: Final = ("box", "image")
 """Over which cells of another layer the vector of a patch is the mean: those in its receptive field, or all."""
 
+TEXT_PATCHES: Final = 20
+"""How many top patches of a neuron are encoded, so that texts find it."""
+MOST_TEXT_PATCHES: Final = 200
+
 DICTIONARY_METHODS: Final = ("kmeans", "nmf", "sae")
 """Ways to learn a dictionary; see `indexer.dictionaries`."""
 

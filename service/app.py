@@ -27,13 +27,14 @@ from service.http.flights import Flights
 from service.http.headers import Browsers
 from service.http.response_cache import Answers
 from service.indexes.served import catalog_of
+from service.inference.encoding import TextEncoder
 from service.inference.ipc import RemotePasses
 from service.inference.loader import Networks
 from service.inference.turns import LocalPasses, Passes
 from service.jobs.local import jobs_run_here
 from service.jobs.queue import Jobs
-from service.notes.database import Database
-from service.notes.place import notes_location
+from service.notes.database.database import Database
+from service.notes.database.place import notes_location
 from service.notes.store import Notes
 from service.reference import page
 from service.settings import Settings
@@ -115,7 +116,8 @@ def _services(settings: Settings, network: str | None) -> Services:
     passes: Passes
     jobs = Jobs(settings)
     if network is None:
-        networks = Networks(settings.model, settings.weights, settings.max_pixels, settings.model_args)
+        encoder = TextEncoder(settings.encoder, settings.encoder_args)
+        networks = Networks(settings.model, settings.weights, settings.max_pixels, settings.model_args, encoder)
         passes = LocalPasses(networks, gate)
         jobs = jobs_run_here(settings, catalog, networks)
     else:

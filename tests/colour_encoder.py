@@ -24,6 +24,13 @@ class Colours:
         return np.array([WORDS[text.split()[-1]] for text in texts], np.float64)
 
 
+class AnyWord(Colours):
+    """Takes a word that it does not know for grey."""
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        return np.array([WORDS.get((text.split() or [""])[-1], (1, 1, 1)) for text in texts], np.float64)
+
+
 class Wrong(Colours):
     """As its ``fault`` says."""
 
@@ -43,3 +50,9 @@ class Wrong(Colours):
 
 def no_encoder() -> object:
     return object()
+
+
+class Other(Colours):
+    """The same under another digest."""
+
+    digest = "1" * 64

@@ -14,6 +14,7 @@ from scipy.stats import binomtest
 
 import indexer
 from benchmarks import cifar, lucent, made, making, style, transfer
+from examples.photographs import read_archive
 from indexer.errors import InvalidRequest
 from indexer.network.forward import Network
 from indexer.query.index import Index
@@ -57,7 +58,7 @@ def network(index: Index) -> Network:
 
 @pytest.mark.slow
 def test_networks_are_trained_on_photographs_that_their_index_has_not(trained: Path, index: Index) -> None:
-    everything = cifar.read(trained / "photos.tar")
+    everything = read_archive(trained / "photos.tar")
     shown, held_out = cifar.parted(everything)
     assert len(held_out.codes) == len(index.images) == EACH
     assert len(shown.codes) == 9 * EACH

@@ -3,7 +3,7 @@
 import argparse
 import ipaddress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from indexer.errors import InvalidRequest, NotInstalled
 from indexer.store.remote import parse_location
@@ -17,6 +17,13 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--token-file", type=Path, help="a file with the token of that service")
     command.add_argument("--model", help="your own module:factory, for questions that run the network of an index")
     command.add_argument("--weights", help="where its weights are now")
+    command.add_argument("--encoder", help="the module:factory that patch-vectors had, for texts that find neurons")
+    command.add_argument(
+        "--encoder-args", metavar="KEY=VALUE", action="append", default=[], help="an argument of it (repeatable)"
+    )
+    command.add_argument(
+        "--allow-notes", action="store_true", help="also offer take_name and refuse_name, which write to the notes"
+    )
     command.add_argument(
         "--allow-jobs", action="store_true", help="also offer what_if, which runs the network for minutes"
     )
@@ -44,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     service = (
         RunningService(options.source, _token(options.token_file))
         if is_url
-        else OwnService(parse_location(options.source), options.model, options.weights)
+        else OwnService(parse_location(options.source), options.model, options.weights, **_encoder(options))
     )
     _serve(options, Questions(service))
     return 0
@@ -53,7 +60,9 @@ def run(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace, questions: "Questions") -> None:
     from unitscope.assistants.server import http_app, make_server
 
-    server = make_server(questions, local_files=options.http is None, jobs=options.allow_jobs)
+    server = make_server(
+        questions, local_files=options.http is None, jobs=options.allow_jobs, notes=options.allow_notes
+    )
     if options.http is None:
         server.run("stdio")
         return
@@ -64,6 +73,13 @@ def _serve(options: argparse.Namespace, questions: "Questions") -> None:
     if token is None and not _is_loopback(host):
         raise InvalidRequest(f"{host} is not this machine alone: give --http-token-file, or listen on 127.0.0.1")
     uvicorn.run(http_app(server, host, port, token), host=host, port=port, log_level="warning")
+
+
+def _encoder(options: argparse.Namespace) -> dict[str, Any]:
+    from indexer.index.loading import Loading, parse_arguments
+
+    arguments = Loading(parse_arguments(options.encoder_args, "--encoder-args")).keywords
+    return {"encoder": options.encoder, "encoder_args": arguments}
 
 
 def _address(text: str) -> tuple[str, int]:

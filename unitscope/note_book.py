@@ -7,12 +7,13 @@ from os import PathLike, fspath
 from typing import Any
 
 from indexer.query.index import Index
-from service.notes import finding, proposing
+from service.notes import finding
+from service.notes.about.naming import subject_of
+from service.notes.about.records import Change, Note
 from service.notes.beside import OfLayers, names_in
-from service.notes.database import Database
-from service.notes.naming import subject_of
-from service.notes.place import data_folder
-from service.notes.records import Change, Note
+from service.notes.database.database import Database
+from service.notes.database.place import data_folder
+from service.notes.exchange import proposing
 from service.notes.store import Notes
 
 

@@ -42,8 +42,8 @@ def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> int:
-    from service.notes.database import Database
-    from service.notes.place import data_folder
+    from service.notes.database.database import Database
+    from service.notes.database.place import data_folder
     from service.notes.store import Notes
 
     notes = Notes(Database(options.notes or str(data_folder())))
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _propose(notes: "Notes", options: argparse.Namespace) -> None:
     from indexer.query.index import open
-    from service.notes.proposing import proposals
+    from service.notes.exchange.proposing import proposals
 
     with open(options.index) as index, open(options.other) as other:
         found = proposals(notes, index, other, layer=options.layer, least=options.least)
@@ -75,7 +75,7 @@ def _propose(notes: "Notes", options: argparse.Namespace) -> None:
 
 def _export(notes: "Notes", options: argparse.Namespace) -> str:
     from indexer.store.atomic import creating
-    from service.notes.exchange import export
+    from service.notes.exchange.lines import export
 
     file, lines = options.file, list(export(notes))
     text = "".join(f"{line}\n" for line in lines)
@@ -91,14 +91,14 @@ def _export(notes: "Notes", options: argparse.Namespace) -> str:
 
 
 def _import(notes: "Notes", options: argparse.Namespace) -> str:
-    from service.notes.exchange import import_
+    from service.notes.exchange.lines import import_
 
     new, changed, same = import_(notes, _lines(options.file), options.author)
     return f"{new} subjects new, {changed} changed, {same} the same"
 
 
 def _suggest(notes: "Notes", options: argparse.Namespace) -> str:
-    from service.notes.suggestions import suggest
+    from service.notes.exchange.suggestions import suggest
 
     count, refused = suggest(notes, _lines(options.file))
     return f"{count} names proposed, {refused} of them refused before"

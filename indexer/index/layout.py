@@ -16,6 +16,7 @@
       derived/000001/LAYER.scores.h5 the scores of a layer's neurons, if any
       effective/LAYER.DIGEST.h5      the effective receptive fields of a layer, if any
       atlas/LAYER.DIGEST.h5          the atlas of a layer, if any
+      patch-vectors/LAYER.DIGEST.h5  an image-text encoder's vectors of a layer's top patches, if any
       made/LAYER/DIGEST/000412.png   images made for neurons, if any; see `indexer.synthesis.kept`
       originals/PATH                 the original images, if the index was unpacked with them
 """
@@ -31,7 +32,8 @@ DERIVED = "derived"
 DICTIONARIES = "dictionaries"
 EFFECTIVE = "effective"
 ATLASES = "atlas"
-CARRIED = (EFFECTIVE, ATLASES)
+PATCH_VECTORS = "patch-vectors"
+CARRIED = (EFFECTIVE, ATLASES, PATCH_VECTORS)
 """Folders of derived files that outlive a generation, called after the first word of their keys; see
 `indexer.derive.carried`."""
 MADE = "made"

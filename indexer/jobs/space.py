@@ -13,10 +13,11 @@ from indexer.store.storage import Location, storage_at
 KINDS = (
     "activations", "peaks in shards", "histograms in shards", "images in shards", "originals", "peaks", "histograms",
     "statistics", "vectors", "lists of vectors", "image table", "labels", "effective fields", "scores", "atlases",
-    "structure of HDF5 files", "manifest", "made images", "unreadable", "not of this generation",
+    "patch vectors",     "structure of HDF5 files", "manifest", "made images", "unreadable", "not of this generation",
 )  # fmt: skip
 _FILES = {"images": "image table", "labels": "labels", "vectors": "vectors", "lists": "lists of vectors",
-          layout.EFFECTIVE: "effective fields", "scores": "scores", layout.ATLASES: "atlases"}  # fmt: skip
+          layout.EFFECTIVE: "effective fields", "scores": "scores", layout.ATLASES: "atlases",
+          layout.PATCH_VECTORS: "patch vectors"}  # fmt: skip
 """Kinds of whole files, by the first word of their key in `Manifest.derived`."""
 _PEAKS = ("peaks", "peak_cells")
 

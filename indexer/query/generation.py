@@ -12,6 +12,7 @@ from indexer.derive.atlas import Atlas, read_atlas
 from indexer.derive.carried import key_of
 from indexer.derive.effective import read_effective
 from indexer.derive.image_table import ImageTable
+from indexer.derive.patch_vectors import PatchVectors, read_patch_vectors
 from indexer.derive.scores.file import Scores, read_scores
 from indexer.derive.scores.file import key_of as scores_key
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
@@ -220,6 +221,31 @@ class Generation:
         if file is None:
             raise NotFound(f"layer {layer} has no atlas yet; python -m indexer atlas INDEX --layer {layer} makes it")
         return read_atlas(self.path, file, info)
+
+    def has_patch_vectors(self, layer: str) -> bool:
+        """Whether an image-text encoder has encoded the top patches of a layer."""
+        return key_of(layout.PATCH_VECTORS, self.layer(layer).name) in self.manifest.derived
+
+    def patch_vectors(self, layer: str) -> PatchVectors:
+        """An encoder's vectors of the top patches of a layer, with those of images that the index may have no more.
+
+        Raises
+        ------
+        NotFound
+            There is no such layer, or none was encoded.
+        DamagedFile
+        """
+        if not self.has_patch_vectors(layer):
+            raise NotFound(
+                f"no patches of layer {layer} were encoded yet; python -m indexer patch-vectors INDEX --layer {layer} "
+                "--encoder MODULE:FACTORY does it"
+            )
+        key = ("patch vectors", layer)
+        if key not in self.kept:
+            file = self.manifest.derived[key_of(layout.PATCH_VECTORS, layer)]
+            self.kept[key] = read_patch_vectors(self.path, file, self.layer(layer).info)
+        kept: PatchVectors = self.kept[key]
+        return kept
 
     def check_field(self, layer: str, field: Field) -> None:
         """Refuse a field that is not known of a layer.

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from indexer.derive import atlas, effective, image_table, layer
+from indexer.derive import atlas, effective, image_table, layer, patch_vectors
 from indexer.derive.scores import file as scores
 from indexer.errors import DamagedFile, UnitscopeError
 from indexer.index import hdf5, layout
@@ -56,6 +56,7 @@ def main(path: Location) -> None:
         "images": (image_table.KIND, image_table.VERSION), "layer": (layer.KIND, layer.VERSION),
         layout.EFFECTIVE: (effective.KIND, effective.VERSION), scores.FIRST: (scores.KIND, scores.VERSION),
         layout.ATLASES: (atlas.KIND, atlas.VERSION),
+        layout.PATCH_VECTORS: (patch_vectors.KIND, patch_vectors.VERSION),
     }  # fmt: skip
     for name, file in manifest.derived.items():
         if kind := kinds.get(name.partition(" ")[0]):

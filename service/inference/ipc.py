@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import UnidentifiedImageError
 
+from indexer.derive.patch_vectors import EncoderName
 from indexer.errors import ImageRejected, InvalidRequest, ModelUnavailable, NotInstalled, UnitscopeError
 from indexer.explain.asked import Asked, Said
 from indexer.images.geometry import Box
@@ -26,6 +27,7 @@ from indexer.index.configuration import Configuration
 from indexer.query import deadline
 from service.errors import NetworkLost
 from service.http.bounded_queue import Gate
+from service.inference.encoding import EncodedText
 from service.inference.loader import ForwardResult, Networks, UnitAddress
 from service.inference.messages import Message, as_block, receive, send
 from service.telemetry import metrics
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 5
+_ENCODE: Final = "encode-text"
+"""The one question that is about no index."""
 _PATIENCE: Final = 10.0
 """Seconds that a network which is being replaced may take longer than its limit before its worker gives up."""
 _ERRORS: Final[dict[str, type[UnitscopeError]]] = {
@@ -136,6 +140,10 @@ class RemoteNetwork:
         head, _ = self._ask(question, data)
         return head["width"], head["height"], Said.from_dict(head["said"])
 
+    def encode_text(self, text: str) -> EncodedText:
+        head, (block,) = self._ask({"question": _ENCODE, "text": text}, b"")
+        return EncodedText(EncoderName(**head["by"]), np.frombuffer(block, np.float32))
+
     def _ask(self, question: dict[str, Any], block: bytes | memoryview) -> Message:
         with _lost():
             send(self._connection, question, [block])
@@ -172,8 +180,10 @@ def serve(networks: Networks, connection: Connection, answering: Callable[[str],
 
 
 def _answer(networks: Networks, question: dict[str, Any], block: bytes) -> tuple[dict[str, Any], list[memoryview]]:
-    configuration = _configuration(question["configuration"])
     try:
+        if question["question"] == _ENCODE:
+            return _encode_text(networks, question["text"])
+        configuration = _configuration(question["configuration"])
         return _ANSWERS[question["question"]](networks, configuration, question, block)
     except tuple(_ERRORS.values()) as error:
         unidentified = isinstance(error.__cause__, UnidentifiedImageError)
@@ -216,6 +226,11 @@ def _explain_file(
 ) -> tuple[dict[str, Any], list[memoryview]]:
     width, height, said = networks.explain_file(configuration, Asked(**question["asked"]), block)
     return {"width": width, "height": height, "said": said.as_dict()}, []
+
+
+def _encode_text(networks: Networks, text: str) -> tuple[dict[str, Any], list[memoryview]]:
+    encoded = networks.encode_text(text)
+    return {"by": vars(encoded.by)}, [as_block(encoded.vector.astype(np.float32))]
 
 
 _ANSWERS: Final = {

@@ -23,6 +23,7 @@ from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
 from indexer.index.configuration import Configuration
 from indexer.index.loading import PROGRAM_ENDINGS
+from service.inference.encoding import EncodedText, TextEncoder
 from service.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -77,15 +78,23 @@ class Networks:
         The largest picture.
     arguments : tuple of (str, str)
         What factories are called with, see `indexer.index.loading.Loading`: what a manifest says is not passed on.
+    encoder : TextEncoder, optional
+        Encodes texts; it needs no index.
     """
 
     def __init__(
-        self, model: str | None, weights: str | None, max_pixels: int, arguments: tuple[tuple[str, str], ...] = ()
+        self,
+        model: str | None,
+        weights: str | None,
+        max_pixels: int,
+        arguments: tuple[tuple[str, str], ...] = (),
+        encoder: TextEncoder | None = None,
     ) -> None:
         self._model = model
         self._weights = weights
         self._arguments = arguments
         self._max_pixels = max_pixels
+        self._encoder = encoder or TextEncoder(None)
         self._loaded: OrderedDict[str, Network] = OrderedDict()
         # One thing at a time: tracing a network that is being loaded replaces `nn.Module.__call__` for all of them.
         self._lock = threading.Lock()
@@ -183,6 +192,11 @@ class Networks:
         picture = read_picture(data, self._max_pixels, configuration.preprocessing.value_range)
         pixels = configuration.preprocessing.pixels(picture)
         return picture.width, picture.height, self.explain(configuration, asked, pixels)
+
+    def encode_text(self, text: str) -> EncodedText:
+        """A text as a vector; ModelUnavailable where there is no encoder, or it fails."""
+        with self._lock:
+            return self._encoder.encode(text)
 
     def _network(self, configuration: Configuration) -> "Network":
         key = configuration.digest

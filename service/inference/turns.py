@@ -20,6 +20,7 @@ from indexer.images.geometry import Box
 from indexer.index.configuration import Configuration
 from indexer.query import deadline
 from service.http.bounded_queue import Gate
+from service.inference.encoding import EncodedText
 from service.inference.loader import ForwardResult, Networks, UnitAddress
 from service.telemetry import metrics
 
@@ -41,6 +42,8 @@ class NetworkTurn(Protocol):
     def explain(self, configuration: Configuration, asked: Asked, pixels: np.ndarray) -> Said: ...
 
     def explain_file(self, configuration: Configuration, asked: Asked, data: bytes) -> tuple[int, int, Said]: ...
+
+    def encode_text(self, text: str) -> EncodedText: ...
 
 
 class Passes(Protocol):

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from indexer.query.index import Index
+from service.notes.about.subjects import layer_key
 from service.notes.store import Notes
-from service.notes.subjects import layer_key
 
 OfLayers = Mapping[str, Mapping[int, str]]
 """Names by the layer's name in an index, and neuron."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.errors import NotInstalled
 from service.errors import NotesUnavailable
-from service.notes.records import Note
+from service.notes.about.records import Note
 from service.notes.store import Notes, note_of
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def latest(
 
 
 def _find(connection: "Connection", query: str, scopes: Sequence[str], most: int) -> list[Note]:
-    from service.notes import words
-    from service.notes.tables import NOTES
+    from service.notes.database import words
+    from service.notes.database.tables import NOTES
 
     ids = [id_ for id_, _ in words.find(connection, query, scopes, most)]
     rows = {row.id: row for row in connection.execute(NOTES.select().where(NOTES.c.id.in_(ids)))}
@@ -64,7 +64,7 @@ def _latest(
 ) -> tuple[list[Note], int]:
     from sqlalchemy import func, select
 
-    from service.notes.tables import NOTES
+    from service.notes.database.tables import NOTES
 
     def narrowed(asked: "Select[Any]") -> "Select[Any]":
         asked = asked.where(NOTES.c.kind.in_(kinds), NOTES.c.empty.is_(False))

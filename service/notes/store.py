@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from indexer.errors import NotFound
 from service.errors import NotesUnavailable, RevisionReplaced
-from service.notes.database import Database
-from service.notes.records import Change, Note, State, nothing
-from service.notes.subjects import NUMBERED, Subject
+from service.notes.about.records import Change, Note, State, nothing
+from service.notes.about.subjects import NUMBERED, Subject
+from service.notes.database.database import Database
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -18,7 +18,7 @@ VOTE: Final = "vote"
 RESTORE: Final = "restore"
 IMPORT: Final = "import"
 Names = Mapping[str, Mapping[int, str]]
-"""Names by layer, as `service.notes.subjects.layer_key` gives it, and neuron."""
+"""Names by layer, as `service.notes.about.subjects.layer_key` gives it, and neuron."""
 _NAMED: Final = "SELECT named FROM counters"
 OFF: Final = "notes are off here: --notes names a folder for them, or the URL of a database"
 
@@ -175,8 +175,8 @@ def put(
     data: State | None = None,
 ) -> Note:
     """Write a change, with its row of history, in the connection's transaction."""
-    from service.notes import words
-    from service.notes.tables import CHANGES, COUNTERS, NOTES
+    from service.notes.database import words
+    from service.notes.database.tables import CHANGES, COUNTERS, NOTES
 
     renamed = before.subject.kind in NUMBERED and before.state["name"] != after["name"]
     counted = COUNTERS.update().values(revision=COUNTERS.c.revision + 1).returning(COUNTERS.c.revision)
@@ -212,14 +212,14 @@ def _key(subject: Subject) -> dict[str, Any]:
 
 
 def read_note(connection: "Connection", subject: Subject) -> Note:
-    from service.notes.tables import NOTES
+    from service.notes.database.tables import NOTES
 
     row = connection.execute(NOTES.select().filter_by(**_key(subject))).one_or_none()
     return Note(subject, nothing(subject.kind)) if row is None else note_of(row)
 
 
 def read_history(connection: "Connection", note: Note) -> list[Change]:
-    from service.notes.tables import CHANGES
+    from service.notes.database.tables import CHANGES
 
     # Up to the state that was read: others may have made more since.
     asked = CHANGES.select().where(CHANGES.c.note == note.id, CHANGES.c.revision <= note.revision)
@@ -234,7 +234,7 @@ def read_history(connection: "Connection", note: Note) -> list[Change]:
 def _names(connection: "Connection", model: str) -> dict[str, dict[int, str]]:
     from sqlalchemy import select
 
-    from service.notes.tables import NOTES
+    from service.notes.database.tables import NOTES
 
     asked = select(NOTES.c.layer, NOTES.c.neuron, NOTES.c.name).where(
         NOTES.c.kind.in_(NUMBERED), NOTES.c.scope == model, NOTES.c.name.is_not(None)

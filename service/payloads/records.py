@@ -24,7 +24,11 @@ from service.payloads.links import Links
 Json = dict[str, Any]
 
 
-def layer(links: Links, info: LayerInfo, dead: int, effective: EffectiveField | None, scores: Scores | None) -> Json:
+def layer(
+    links: Links, info: LayerInfo, dead: int, effective: EffectiveField | None, scores: Scores | None, by_text: bool
+) -> Json:
+    """A layer; ``by_text`` says whether texts find its neurons."""
+    more = {"fires_for": links.fires_for(info.name)} if by_text else {}
     return {
         "layer": info.name,
         "channels": info.channels,
@@ -35,7 +39,7 @@ def layer(links: Links, info: LayerInfo, dead: int, effective: EffectiveField | 
         "receptive_field": receptive_field(info.field),
         **({} if effective is None else {"effective_field": _effective_field(effective)}),
         **({} if scores is None else {"scores": layer_scores(scores)}),
-        "links": {"self": links.layer(info.name), "neurons": links.neurons(info.name)},
+        "links": {"self": links.layer(info.name), "neurons": links.neurons(info.name)} | more,
     } | ({"dictionary": _dictionary(info, info.dictionary)} if info.dictionary else {})
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Final
 
+from service.inference.encoding import TextEncoder
 from service.inference.ipc import serve
 from service.inference.loader import Networks
 from service.processes.child import Inherited, inherit
@@ -34,7 +35,8 @@ def main() -> int:
     given = inherit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = given.settings
-    networks = Networks(settings.model, settings.weights, settings.max_pixels, settings.model_args)
+    encoder = TextEncoder(settings.encoder, settings.encoder_args)
+    networks = Networks(settings.model, settings.weights, settings.max_pixels, settings.model_args, encoder)
     (listening,) = given.sockets
     listening.setblocking(False)
     preloaded = not settings.preload

@@ -52,6 +52,14 @@ class Settings:
     weights: str | None = _setting(
         str, "Where the network's weights are, if they were moved since the index was built. Uploads need them.", None
     )
+    encoder: str | None = _setting(
+        str,
+        "The `module:factory` of the image-text encoder by which texts find neurons: the one that `patch-vectors` had.",
+        None,
+    )
+    encoder_args: tuple[tuple[str, str], ...] = _setting(
+        values.arguments, "The arguments of that factory, as a JSON object.", ()
+    )
     workers: int | None = _setting(
         values.number(1, 64),
         "How many processes answer requests; by default one for each core, at least 2 and at most 8.",

@@ -10,7 +10,7 @@ from service.views import cells, classes, figures, frontpage, images, indexes, l
 from service.views.jobs import explaining, made, pictured, results, served
 from service.views.learning import answers, reports, why
 from service.views.notes import find, lists, notes, proposals
-from service.views.search import atlas, concepts, direction, lookup
+from service.views.search import atlas, by_text, concepts, direction, lookup
 
 MakeHandler = Callable[[Operation, Callable[..., Any], Services], Handler]
 
@@ -70,6 +70,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         layers.get_neuron,
         layers.list_patches,
         layers.list_groups,
+        by_text.list_firing_for,
         atlas.get_atlas,
         atlas.get_atlas_points,
         atlas.list_atlas_patches,

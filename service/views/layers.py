@@ -75,4 +75,5 @@ def layer_json(question: Question, name: str) -> Json:
     info = question.index.layer(name).info
     dead = int(question.index.neuron_statistics(name)["dead"].sum())
     layer = question.index.layer(name)
-    return records.layer(question.links, info, dead, question.index.effective_field(name), layer.scores)
+    by_text = question.index.has_patch_vectors(name)
+    return records.layer(question.links, info, dead, question.index.effective_field(name), layer.scores, by_text)

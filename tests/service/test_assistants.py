@@ -29,7 +29,8 @@ from unitscope.client.transport import OwnService, Questions, Refused, RunningSe
 LAYER_12 = LAYERS[1]
 READING = {
     "list_indexes", "describe_index", "report", "find_neurons", "show_neuron", "top_patches", "class_neurons",
-    "list_images", "show_image", "mistakes", "why", "compare_images",
+    "list_images", "show_image", "mistakes", "why", "compare_images", "find_by_text", "show_atlas", "select_in_atlas",
+    "proposed_names",
 }  # fmt: skip
 
 
@@ -58,13 +59,14 @@ def called(questions: Questions, tool: str, **arguments: object) -> list[Any]:
     return [*(json.loads(text) for text in texts), *pictures]
 
 
-@pytest.mark.parametrize(("local", "jobs"), [(True, False), (False, False), (False, True)])
-def test_tools_read_unless_told(questions: Questions, local: bool, jobs: bool) -> None:
-    server = make_server(questions, local_files=local, jobs=jobs)
+@pytest.mark.parametrize(("local", "jobs", "notes"), [(True, False, False), (False, False, True), (False, True, False)])
+def test_tools_read_unless_told(questions: Questions, local: bool, jobs: bool, notes: bool) -> None:
+    server = make_server(questions, local_files=local, jobs=jobs, notes=notes)
     tools = asked(server, lambda client: client.list_tools()).tools
-    expected = READING | ({"look_up_file"} if local else set()) | ({"what_if"} if jobs else set())
+    writing = {"take_name", "refuse_name"} if notes else set()
+    expected = READING | ({"look_up_file"} if local else set()) | ({"what_if"} if jobs else set()) | writing
     assert {tool.name for tool in tools} == expected
-    assert all(tool.annotations.read_only_hint == (tool.name != "what_if") for tool in tools)
+    assert all(tool.annotations.read_only_hint == (tool.name not in {"what_if"} | writing) for tool in tools)
     assert all(len(tool.description) > 30 for tool in tools)
 
 

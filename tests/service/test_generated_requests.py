@@ -27,6 +27,7 @@ HERE = Path(__file__).parent
 FEWEST = 1000
 NETWORK = "tests.own_models:wide"
 LAYERS = ("1", "3", "6")
+ENCODER = "tests.colour_encoder:AnyWord"
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +38,12 @@ def live_url(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     for made in (
         ["atlas", "--layer", LAYERS[0], "--points", "60", "--fitted", "40", "--perplexity", "5"],
         ["scores", "--layer", LAYERS[0], "--by", LAYERS[1]],
+        ["patch-vectors", "--layer", LAYERS[0], "--encoder", ENCODER, "--patches", "4"],
     ):
         assert main([made[0], str(folder / "small"), *made[1:]]) == 0
     settings = Settings(
         directory=folder / "small", model=NETWORK, results=folder / "results", notes=str(folder / "notes"),
-        job_queue=1000, examine=False,
+        job_queue=1000, examine=False, encoder=ENCODER,
     )  # fmt: skip
     with running(settings) as ((host, port), _):
         yield f"http://{host}:{port}"

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from service.notes.database import Database
+from service.notes.about.subjects import of_neuron
+from service.notes.database.database import Database
+from service.notes.database.tables import NOTES
 from service.notes.store import Notes
-from service.notes.subjects import of_neuron
-from service.notes.tables import NOTES
 from tests.service.postgres import each_database
 from tests.service.processes import Service, running
 from tests.waiting import wait_until

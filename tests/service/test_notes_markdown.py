@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from service.notes.markdown import ATTRIBUTES, TAGS, to_html
+from service.notes.about.markdown import ATTRIBUTES, TAGS, to_html
 from tests.service.markdown_attacks import SCRIPTS
 
 

@@ -11,8 +11,8 @@ import pytest
 import unitscope
 from indexer.errors import InvalidRequest, NotFound
 from indexer.query.learning.counterparts import best_of, counterparts
-from service.notes.proposing import Proposal
-from service.notes.suggestions import suggest
+from service.notes.exchange.proposing import Proposal
+from service.notes.exchange.suggestions import suggest
 from tests.checkpoints import LAST, LAYER, ORDER, build_checkpoints
 from tests.conftest import write_photos
 from tests.indexer.test_jobs import tiny_build

@@ -11,12 +11,14 @@ import sqlalchemy
 
 from indexer.errors import InvalidRequest, NotFound
 from service.errors import NotesUnavailable, RevisionReplaced
-from service.notes import exchange, finding, migrate
-from service.notes.database import Database
-from service.notes.engines import sqlite_engines
-from service.notes.place import FILE, notes_location
+from service.notes import finding
+from service.notes.about.subjects import Subject, direction_digest
+from service.notes.database import migrate
+from service.notes.database.database import Database
+from service.notes.database.engines import sqlite_engines
+from service.notes.database.place import FILE, notes_location
+from service.notes.exchange import lines as exchange
 from service.notes.store import Notes
-from service.notes.subjects import Subject, direction_digest
 from service.settings import Settings
 from tests.service.postgres import each_database
 
@@ -257,11 +259,11 @@ def old_engine(location: str) -> sqlalchemy.Engine:
 
 
 def test_migrations_make_the_tables_that_the_program_reads(location: str) -> None:
-    """The tables of a migrated database have the columns, types and constraints of `service.notes.tables`."""
+    """The tables of a migrated database have the columns, types and constraints of `service.notes.database.tables`."""
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from service.notes.tables import METADATA
+    from service.notes.database.tables import METADATA
 
     notes = Notes(Database(location))
     notes.write(NEURON, 0, None, name="x")
@@ -297,7 +299,7 @@ def test_a_failure_in_the_middle_of_a_change_leaves_nothing(notes: Notes, monkey
         raise RuntimeError("the last step of a change")
 
     with monkeypatch.context() as patch:
-        patch.setattr("service.notes.words.put", fail)
+        patch.setattr("service.notes.database.words.put", fail)
         with pytest.raises(RuntimeError):
             notes.write(NEURON, 1, "bob", name="cats")
     assert (notes.get(NEURON).state["name"], len(notes.history(NEURON)), notes.named()) == ("dogs", 1, named)

@@ -133,7 +133,7 @@ class Busy:
     def __init__(self, *replies: Reply) -> None:
         self.replies = list(replies)
 
-    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> Reply:
+    def send(self, method: str, path: str, body: bytes | None, kind: str | None, seen: str | None = None) -> Reply:
         return self.replies.pop(0)
 
     def close(self) -> None:

@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from mcp.server.mcpserver import Image
 
+from indexer.errors import InvalidRequest
 from indexer.images.reading import read_file
 from unitscope.client.transport import Questions, path_of
 
@@ -28,7 +30,8 @@ class Tools:
         """The tools, in the order in which one would use them."""
         return [
             self.list_indexes, self.describe_index, self.report, self.find_neurons, self.show_neuron, self.top_patches,
-            self.class_neurons, self.list_images, self.show_image, self.mistakes, self.why, self.compare_images,
+            self.class_neurons, self.find_by_text, self.list_images, self.show_image, self.mistakes, self.why,
+            self.compare_images, self.show_atlas, self.select_in_atlas, self.proposed_names,
         ]  # fmt: skip
 
     def list_indexes(self) -> Answer:
@@ -77,6 +80,12 @@ class Tools:
         """The neurons of a layer that tell a class from all others, best first."""
         return _said(self._ask.get(path_of("indexes", index, "layers", layer, "classes", class_name)))
 
+    def find_by_text(self, index: str, layer: str, text: str, limit: int = 10) -> Answer:
+        """Neurons of a layer that fire for what a text says, such as "a photo of a wheel", with a score beside the mean
+        of all neurons' and an AUC on held-out patches. Only where the layer's patches were encoded."""
+        path = path_of("indexes", index, "layers", layer, "fires-for")
+        return _said(self._ask.get(path, {"text": text, "limit": min(limit, _MOST)}))
+
     def list_images(self, index: str, class_name: str | None = None, limit: int = 20, offset: int = 0) -> Answer:
         """Images of an index, all or of one class: their ids, paths and classes."""
         query = {"class": class_name, "limit": min(limit, _MOST), "offset": offset}
@@ -115,6 +124,32 @@ class Tools:
             body["against"] = {"images": against}
         return _said(self._ask.post(path_of("indexes", index, "concept"), body))
 
+    def show_atlas(
+        self, index: str, layer: str, left: float = 0.0, top: float = 0.0, right: float = 1.0, bottom: float = 1.0
+    ) -> Answer:
+        """A layer's atlas, cells with alike activations next to each other: how true it is, and a few points of a part
+        of it (0 to 1) as patches. Only where the layer has one."""
+        path = path_of("indexes", index, "layers", layer, "atlas")
+        part = {"left": left, "top": top, "right": right, "bottom": bottom, "columns": 4, "rows": 3}
+        found = self._ask.get(f"{path}/patches", part)
+        pictures = [self._ask.picture(item["links"]["patch"]) for item in found["items"]]
+        shown = [Image(data=picture, format="jpeg") for picture in pictures]
+        return [*_said(self._ask.get(path)), *_said(found), *shown]
+
+    def select_in_atlas(self, index: str, layer: str, polygon: list[list[float]], limit: int = 10) -> Answer:
+        """What tells the points of an atlas within a polygon (its corners, x and y of 0 to 1) from all others: their
+        classes and the neurons that differ."""
+        path = path_of("indexes", index, "layers", layer, "atlas", "selection")
+        return _said(self._ask.post(path, {"polygon": polygon, "limit": min(limit, _MOST)}))
+
+    def proposed_names(
+        self, index: str, layer: str | None = None, neuron: int | None = None, limit: int = 20
+    ) -> Answer:
+        """Names that are proposed to neurons without one: those of their counterparts in other indexes, and those that
+        a machine has found, each with its evidence. Nothing is written."""
+        query = {"layer": layer, "neuron": neuron, "limit": min(limit, _MOST)}
+        return _said(self._ask.get(path_of("indexes", index, "proposals"), query))
+
 
 class LocalTools(Tools):
     """The tools that read, and one for files of this machine."""
@@ -128,6 +163,38 @@ class LocalTools(Tools):
         return _said(
             self._ask.upload(path_of("indexes", index, "lookup"), read_file(Path(file)), {"layer": layer, "limit": 10})
         )
+
+
+class WritingTools:
+    """The tools that write to the notes, each by one change that people can undo."""
+
+    def __init__(self, questions: Questions) -> None:
+        self._ask = questions
+
+    def all(self) -> list[Callable[..., Any]]:
+        """The tools."""
+        return [self.take_name, self.refuse_name]
+
+    def take_name(self, index: str, layer: str, neuron: int, name: str) -> Answer:
+        """Give a neuron a name that `proposed_names` proposes to it; its note and tags stay. People can undo it."""
+        self._check(index, layer, neuron, name)
+        path = f"{path_of('indexes', index, 'note')}?{urlencode({'layer': layer, 'neuron': neuron})}"
+        made = self._ask.change(path, lambda note: {"name": name, "text": note["text"], "tags": note["tags"]})
+        return _said({key: made[key] for key in ("about", "name", "revision", "author")})
+
+    def refuse_name(self, index: str, layer: str, neuron: int, name: str) -> Answer:
+        """Keep a name that `proposed_names` proposes from being proposed to this neuron again."""
+        self._check(index, layer, neuron, name)
+        body = {"layer": layer, "neuron": neuron, "name": name, "refused": True}
+        return _said(self._ask.put(path_of("indexes", index, "proposals", "refusal"), body))
+
+    def _check(self, index: str, layer: str, neuron: int, name: str) -> None:
+        """Refuse a name that nobody proposes: an assistant takes and refuses, and writes nothing of its own."""
+        query = {"layer": layer, "neuron": neuron, "limit": _MOST}
+        proposed = [item["name"] for item in self._ask.get(path_of("indexes", index, "proposals"), query)["items"]]
+        if name not in proposed:
+            known = ", ".join(map(repr, proposed)) or "none"
+            raise InvalidRequest(f"{name!r} is not proposed to neuron {neuron} of {layer}; proposed: {known}")
 
 
 class RunningTools:

@@ -1,9 +1,12 @@
 """From a path or a URL to an index that can be asked."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from indexer.errors import InvalidRequest, NotFound
 from indexer.store.remote import parse_location
+from indexer.store.storage import Location
 from unitscope.client.index import IndexClient
 from unitscope.client.transport import SECONDS, OwnService, Questions, RunningService, Service
 
@@ -15,6 +18,8 @@ def connect(
     token: str | None = None,
     model: str | None = None,
     weights: str | None = None,
+    encoder: str | None = None,
+    encoder_args: Mapping[str, Any] | None = None,
     seconds: float = SECONDS,
 ) -> IndexClient:
     """Ask an index through its files or through a service; both give the same answers.
@@ -29,6 +34,9 @@ def connect(
         For a service that asks for one.
     model, weights : str, optional
         Your own ``module:factory`` and where its weights are now, for questions to files that run the network.
+    encoder, encoder_args : str, dict, optional
+        The ``module:factory`` of the image-text encoder that ``patch-vectors`` had, and its arguments, for texts that
+        are asked of files.
     seconds : float
         How long a question may take.
 
@@ -41,7 +49,12 @@ def connect(
     Refused
         No service answers there, or it refuses.
     """
-    service = _service(str(where), token, model, weights, seconds)
+    service = _service(
+        str(where),
+        token,
+        lambda location: OwnService(location, model, weights, seconds, encoder, encoder_args),
+        seconds,
+    )
     ask = Questions(service)
     try:
         return IndexClient(ask, _chosen(ask, index), service.close)
@@ -50,13 +63,13 @@ def connect(
         raise
 
 
-def _service(where: str, token: str | None, model: str | None, weights: str | None, seconds: float) -> Service:
+def _service(where: str, token: str | None, own: Callable[[Location], Service], seconds: float) -> Service:
     if where.startswith(("http://", "https://")):
         return RunningService(where, token, seconds)
     location = parse_location(where)
     if not location.is_dir():
         raise InvalidRequest(f"{where} is neither a folder nor the URL of a service")
-    return OwnService(location, model, weights, seconds)
+    return own(location)
 
 
 def _chosen(ask: Questions, index: str | None) -> str:

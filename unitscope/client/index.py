@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from unitscope.client.pages import Pages
 from unitscope.client.records import (
+    AtlasPoint,
     Firing,
     Image,
     Json,
     Mistake,
     Neuron,
     Patch,
+    Proposal,
     Record,
     SimilarPatch,
     opened,
@@ -24,6 +26,7 @@ from unitscope.client.records import (
 from unitscope.client.transport import Questions, path_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL.Image import Image as Picture
 
 JOB_SECONDS: Final = 3600
@@ -106,6 +109,13 @@ class IndexClient:
         query = {"class": class_, "per_image": per_image, "iou": iou, "y": y, "x": x, "min": least}
         return self._pages(Patch, "layers", layer, "neurons", neuron, "patches", **query)
 
+    def fires_for(self, layer: str, text: str, limit: int = 20) -> Json:
+        """The neurons of a layer that fire for what a text says, such as ``"a photo of a wheel"``, the best first.
+
+        For layers whose patches ``patch-vectors`` has encoded, where the encoder is there, too.
+        """
+        return self._get("layers", layer, "fires-for", text=text, limit=limit)
+
     def sheet(self, layer: str, neurons: Sequence[int], columns: int | None = None) -> "Picture":
         """The pool5 figure: a line of top patches for each neuron."""
         path = path_of("indexes", self.name, "layers", layer, "sheet.png")
@@ -144,6 +154,61 @@ class IndexClient:
         body = {"layer": layer, "weights": {str(neuron): weight for neuron, weight in weights.items()}, "limit": limit}
         items = self._ask.post(path_of("indexes", self.name, "search"), body)["items"]
         return [record(SimilarPatch, item, self._ask) for item in items]
+
+    # -- the atlas of a layer -----------------------------------------------------------------------------------------
+
+    def atlas(self, layer: str) -> Json:
+        """What a layer's atlas was made of, and which share of true neighbours it keeps."""
+        return self._get("layers", layer, "atlas")
+
+    def atlas_points(self, layer: str, limit: int | None = None) -> "np.ndarray":
+        """The points of an atlas as an array (P,) of x, y, class, neuron, image, row, column; the first are a sample.
+
+        ``class`` is a place in the atlas's ``classes``; -1 stands for no class, and for no neuron.
+        """
+        import numpy as np
+
+        path = path_of("indexes", self.name, "layers", layer, "atlas", "points.npy")
+        points: np.ndarray = np.load(BytesIO(self._ask.picture(path, {"limit": limit})), allow_pickle=False)
+        return points
+
+    def atlas_patches(
+        self, layer: str, left: float = 0, top: float = 0, right: float = 1, bottom: float = 1, *,
+        columns: int | None = None, rows: int | None = None,
+    ) -> list[AtlasPoint]:  # fmt: skip
+        """A grid of points over a part of an atlas, each with its picture."""
+        part = {"left": left, "top": top, "right": right, "bottom": bottom, "columns": columns, "rows": rows}
+        items = self._get("layers", layer, "atlas", "patches", **part)["items"]
+        return [record(AtlasPoint, item, self._ask) for item in items]
+
+    def atlas_selection(self, layer: str, polygon: Sequence[tuple[float, float]], limit: int = 20) -> Json:
+        """What tells the points within a polygon from the others; its ``direction`` can be given to `search`."""
+        body = {"polygon": [list(corner) for corner in polygon], "limit": limit}
+        return self._ask.post(path_of("indexes", self.name, "layers", layer, "atlas", "selection"), body)
+
+    # -- names that are proposed --------------------------------------------------------------------------------------
+
+    def proposals(
+        self, *, layer: str | None = None, neuron: int | None = None, source: str | None = None,
+        least: float | None = None,
+    ) -> Pages[Proposal]:  # fmt: skip
+        """Names for neurons that have none: those of their counterparts in other indexes, and those by machine.
+
+        ``source`` is one other index, ``least`` the lowest correlation of counterparts. Nothing is written.
+        """
+        return self._pages(Proposal, "proposals", layer=layer, neuron=neuron, least=least, **{"from": source})
+
+    def take(self, proposal: Proposal) -> Json:
+        """Give a neuron the proposed name, by a change that can be undone; its note and tags stay. Gives the note."""
+        return self._ask.change(
+            proposal.links["note"],
+            lambda note: {"name": proposal.name, "text": note["text"], "tags": note["tags"]},
+        )
+
+    def refuse(self, proposal: Proposal, refused: bool = True) -> Json:
+        """Let a name not be proposed to its neuron again; ``refused=False`` takes that back."""
+        body = {"layer": proposal.layer, "neuron": proposal.neuron, "name": proposal.name, "refused": refused}
+        return self._ask.put(proposal.links["refusal"], body)
 
     # -- what the network has learned ---------------------------------------------------------------------------------
 

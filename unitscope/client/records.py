@@ -124,6 +124,33 @@ class SimilarPatch(_Placed):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AtlasPoint(Record):
+    """A cell of an image, and its place in a layer's atlas: ``x`` from left to right, ``y`` from top to bottom."""
+
+    x: float
+    y: float
+    image: int
+    path: str
+    class_: str | None
+    cell: Cell
+    neuron: int | None
+
+    def picture(self, *, context: float | None = None, outline: bool | None = None) -> "Picture":
+        """The patch."""
+        return self._picture("patch", context=context, outline=_flag(outline))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal(Record):
+    """A name that a neuron without one could have; ``by`` says who proposes it, with what evidence."""
+
+    layer: str
+    neuron: int
+    name: str
+    by: Json
+
+
+@dataclass(frozen=True, kw_only=True)
 class Neuron(Record):
     """A neuron with the statistics of its activations. ``name`` is what people call it.
 
@@ -182,7 +209,7 @@ class Mistake(Record):
 
 SCHEMAS: Mapping[type[Record], str] = {
     Image: "Image", Patch: "Patch", Firing: "Firing", SimilarPatch: "SimilarPatch", Neuron: "NeuronStatistics",
-    Mistake: "Mistake",
+    Mistake: "Mistake", AtlasPoint: "AtlasPoint", Proposal: "Proposal",
 }  # fmt: skip
 """The schema in openapi.yaml that each record is."""
 

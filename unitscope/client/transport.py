@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.error import HTTPError, URLError
@@ -17,16 +17,19 @@ TRIES: Final = 4
 _BUSY: Final = (429, 503)
 """Too many requests, or busy: the same request may do better later."""
 _LONGEST_PAUSE: Final = 30.0
+_KIND: Final = "application/json"
 Query = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: the status, the body, and after how many seconds one may ask again, if the service says so."""
+    """What came back: the status, the body, after how many seconds one may ask again, if the service says so, and the
+    state that it is of."""
 
     status: int
     body: bytes
     retry_after: str | None = None
+    etag: str | None = None
 
 
 class Refused(UnitscopeError):
@@ -36,8 +39,8 @@ class Refused(UnitscopeError):
 class Service(Protocol):
     """Sends a request; gives status and body."""
 
-    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> Reply:
-        """One request, whose body, if any, is of the media type ``kind``.
+    def send(self, method: str, path: str, body: bytes | None, kind: str | None, seen: str | None = None) -> Reply:
+        """One request, whose body, if any, is of the media type ``kind``; ``seen`` is the ETag of what it changes.
 
         Raises
         ------
@@ -56,12 +59,12 @@ class RunningService:
         self._url, self._seconds = url.rstrip("/"), seconds
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> Reply:
-        headers = self._headers | ({"Content-Type": kind} if kind else {})
+    def send(self, method: str, path: str, body: bytes | None, kind: str | None, seen: str | None = None) -> Reply:
+        headers = self._headers | ({"Content-Type": kind} if kind else {}) | ({"If-Match": seen} if seen else {})
         request = Request(self._url + path, body, headers, method=method)
         try:
             with urlopen(request, timeout=self._seconds) as answer:
-                return Reply(answer.status, answer.read())
+                return Reply(answer.status, answer.read(), etag=answer.headers.get("ETag"))
         except HTTPError as error:
             with error:
                 return Reply(error.code, error.read(), error.headers.get("Retry-After"))
@@ -76,16 +79,30 @@ class OwnService:
     """The same application in this process, over an index or a folder of indexes."""
 
     def __init__(
-        self, directory: Location, model: str | None = None, weights: str | None = None, seconds: float = SECONDS
+        self,
+        directory: Location,
+        model: str | None = None,
+        weights: str | None = None,
+        seconds: float = SECONDS,
+        encoder: str | None = None,
+        encoder_args: Mapping[str, Any] | None = None,
     ) -> None:
+        from indexer.index.loading import arguments_of
         from service.app import create_app
         from service.settings import Settings
 
-        self._app = create_app(Settings(directory=directory, model=model, weights=weights, question_seconds=seconds))
+        self._app = create_app(
+            Settings(
+                directory=directory, model=model, weights=weights, question_seconds=seconds, encoder=encoder,
+                encoder_args=arguments_of(dict(encoder_args or {})),
+            )
+        )  # fmt: skip
 
-    def send(self, method: str, path: str, body: bytes | None, kind: str | None) -> Reply:
-        answer = self._app.test_client().open(path, method=method, data=body, content_type=kind)
-        return Reply(answer.status_code, answer.get_data(), answer.headers.get("Retry-After"))
+    def send(self, method: str, path: str, body: bytes | None, kind: str | None, seen: str | None = None) -> Reply:
+        headers = {"If-Match": seen} if seen else {}
+        answer = self._app.test_client().open(path, method=method, data=body, content_type=kind, headers=headers)
+        told = answer.headers
+        return Reply(answer.status_code, answer.get_data(), told.get("Retry-After"), told.get("ETag"))
 
     def close(self) -> None:
         """Let go of the open indexes."""
@@ -111,11 +128,20 @@ class Questions:
 
     def post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         """The JSON that answers a question whose terms are JSON."""
-        return _json(self._asked("POST", path, json.dumps(body).encode(), "application/json"))
+        return _json(self._asked("POST", path, _body(body), _KIND))
 
     def upload(self, path: str, image: bytes, query: Query | None = None) -> dict[str, Any]:
         """The JSON that answers a question about an image file."""
         return _json(self._asked("POST", _with(path, query), image, "image/*"))
+
+    def change(self, path: str, make: Callable[[dict[str, Any]], Mapping[str, object]]) -> dict[str, Any]:
+        """Replace what is at a path by what ``make`` makes of it; refused if somebody else changed it meanwhile."""
+        there = self._reply("GET", path)
+        return _json(self._asked("PUT", path, _body(make(_json(there.body))), _KIND, there.etag))
+
+    def put(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Put JSON at a path, where it does not matter what was there."""
+        return _json(self._asked("PUT", path, _body(body), _KIND))
 
     def job(self, path: str, body: Mapping[str, object], seconds: float) -> dict[str, Any]:
         """The result of a job, for which this waits.
@@ -134,16 +160,27 @@ class Questions:
             raise Refused(f"the job {job['job']} is {job['state']}: {job['detail'] or 'ask again later'}")
         return self.get(f"{job['links']['self']}/result")
 
-    def _asked(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> bytes:
-        reply = self._service.send(method, path, body, kind)
+    def _asked(
+        self, method: str, path: str, body: bytes | None = None, kind: str | None = None, seen: str | None = None
+    ) -> bytes:
+        return self._reply(method, path, body, kind, seen).body
+
+    def _reply(
+        self, method: str, path: str, body: bytes | None = None, kind: str | None = None, seen: str | None = None
+    ) -> Reply:
+        reply = self._service.send(method, path, body, kind, seen)
         for tried in range(1, TRIES):
             if reply.status not in _BUSY:
                 break
             time.sleep(_pause(reply, tried))
-            reply = self._service.send(method, path, body, kind)
+            reply = self._service.send(method, path, body, kind, seen)
         if reply.status >= 400:
             raise Refused(_detail(reply.body, reply.status))
-        return reply.body
+        return reply
+
+
+def _body(body: Mapping[str, object]) -> bytes:
+    return json.dumps(body).encode()
 
 
 def _pause(reply: Reply, tried: int) -> float:

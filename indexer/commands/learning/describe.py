@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer.commands.options.encoder import add_encoder_options, encoder_of
 from indexer.commands.options.shared import add_images_option, add_index
 
 if TYPE_CHECKING:
@@ -19,17 +20,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_images_option(command)
     command.add_argument("--layer", required=True)
     command.add_argument("--neurons", help="their numbers, separated by commas; default: all of the layer")
-    command.add_argument(
-        "--encoder", metavar="MODULE:FACTORY",
-        help="makes an encoder of images and texts; without one, names come from classes and categories",
+    add_encoder_options(
+        command, "makes an encoder of images and texts; without one, names come from classes and categories",
+        required=False,
     )  # fmt: skip
-    command.add_argument(
-        "--encoder-args",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="an argument of the factory (repeatable)",
-    )
     command.add_argument("--concepts", type=Path, metavar="FILE", help="a concept a line, in UTF-8")
     command.add_argument(
         "--template", default="{}", help="the text that is encoded, as 'a photo of a {}' (%(default)s)"
@@ -72,13 +66,10 @@ def _described(index: "Index", options: argparse.Namespace, neurons: list[int] |
     if options.encoder is None:
         return from_classes(index, options.layer, options.least_auc, neurons), {}
     from indexer.commands.console.progress import Bar
-    from indexer.describe.encoder import load_encoder
-    from indexer.index.loading import Loading, parse_arguments
 
     index.layer(options.layer)
     concepts = _concepts(options.concepts)
-    arguments = Loading(parse_arguments(options.encoder_args, "--encoder-args")).keywords
-    encoder = load_encoder(options.encoder, arguments)
+    encoder = encoder_of(options)
     with Bar("encoding") as bar:
         described = describe(
             index, options.layer, encoder, concepts, template=options.template, best=options.best,
@@ -124,5 +115,9 @@ def _say(described: "Described", options: argparse.Namespace) -> None:
     where = "" if options.out is None else f" in {options.out}"
     print(f"{len(described.items)} names for {neurons} neurons{where}, all proposed", file=sys.stderr)
     if described.lost:
-        shown = ", ".join(described.lost[:3]) + ", …" * (len(described.lost) > 3)
-        print(f"{len(described.lost)} originals are gone and were not looked at: {shown}", file=sys.stderr)
+        from indexer.commands.console.lost import some_of
+
+        print(
+            f"{len(described.lost)} originals are gone and were not looked at: {some_of(described.lost)}",
+            file=sys.stderr,
+        )

@@ -8,7 +8,9 @@ from indexer.derive.atlas import read_atlas, write_atlas
 from indexer.derive.carried import key_of, with_carried
 from indexer.derive.generation import Report, derive_and_publish
 from indexer.derive.image_table import ImageTable
+from indexer.derive.patch_vectors import read_patch_vectors, write_patch_vectors
 from indexer.index import layout
+from indexer.index.configuration import LayerInfo
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.index.shard_info import ShardInfo, next_number
@@ -42,7 +44,7 @@ def compact(index: Location, report: Report = lambda stage: None) -> Manifest:
             number += without is not info and without is not None
             shards += [without] if without is not None else []
         if manifest.removed or shards != manifest.shards:
-            compacted = replace(_atlases_without_removed(index, manifest), shards=shards, removed=[])
+            compacted = replace(_carried_without_removed(index, manifest), shards=shards, removed=[])
             unchanged = () if manifest.removed else layers
             manifest = derive_and_publish(index, compacted, report, unchanged=unchanged)
         delete_unlisted(index, manifest)
@@ -64,22 +66,32 @@ def _without(index: Location, manifest: Manifest, info: ShardInfo, layers: set[s
         return rewritten(index, manifest.configuration, info, old, rows, number)
 
 
-def _atlases_without_removed(index: Location, manifest: Manifest) -> Manifest:
-    """The manifest with atlases that have points of the images alone that answers show."""
+def _carried_without_removed(index: Location, manifest: Manifest) -> Manifest:
+    """The manifest with atlases and vectors of patches that are of the images alone that answers show."""
     ids = np.asarray(ImageTable(index, manifest.derived["images"]).id)
     for layer in manifest.configuration.layers:
-        file = manifest.derived.get(key_of(layout.ATLASES, layer.name))
-        if file is None:
-            continue
-        atlas = read_atlas(index, file, layer)
-        if not np.isin(atlas.images, ids).all():
-            left = write_atlas(index, layer.name, atlas.of_images(ids))
-            manifest = with_carried(index, manifest, layout.ATLASES, layer.name, left)
+        for kind, without in ((layout.ATLASES, _atlas_of), (layout.PATCH_VECTORS, _patch_vectors_of)):
+            file = manifest.derived.get(key_of(kind, layer.name))
+            left = None if file is None else without(index, file, layer, ids)
+            if left is not None:
+                manifest = with_carried(index, manifest, kind, layer.name, left)
     return manifest
 
 
+def _atlas_of(index: Location, file: str, layer: LayerInfo, ids: np.ndarray) -> str | None:
+    """The file of an atlas of these images alone; None where it is that already."""
+    atlas = read_atlas(index, file, layer)
+    return None if np.isin(atlas.images, ids).all() else write_atlas(index, layer.name, atlas.of_images(ids))
+
+
+def _patch_vectors_of(index: Location, file: str, layer: LayerInfo, ids: np.ndarray) -> str | None:
+    """As `_atlas_of`, of the vectors of patches."""
+    made = read_patch_vectors(index, file, layer)
+    return None if np.isin(made.images, ids).all() else write_patch_vectors(index, layer.name, made.of_images(ids))
+
+
 def delete_unlisted(index: Location, manifest: Manifest) -> None:
-    """Delete every file of shards, dictionaries, effective fields and atlases that the manifest does not list."""
+    """Delete every file of shards, of dictionaries and of `layout.CARRIED` that the manifest does not list."""
     for folder in (layout.SHARDS, layout.DICTIONARIES, *layout.CARRIED):
         if (index / folder).is_dir():
             for path in (index / folder).iterdir():

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _LEFT_OUT = {
     layout.EFFECTIVE: "the effective receptive field of {} was damaged and is left out; effective-field measures it",
     layout.ATLASES: "the atlas of {} was damaged and is left out; atlas makes it",
+    layout.PATCH_VECTORS: "the patch vectors of {} were damaged and are left out; patch-vectors makes them",
 }
 
 

@@ -11,8 +11,8 @@ from service.http import etags
 from service.http.current import current_request
 from service.indexes.generations import OpenGeneration
 from service.notes import finding
-from service.notes.records import Note
-from service.notes.subjects import LIST
+from service.notes.about.records import Note
+from service.notes.about.subjects import LIST
 from service.views.notes.subjects import found_again
 
 TEXT: Final = "text"

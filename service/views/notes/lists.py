@@ -11,9 +11,9 @@ from service.http.current import current_request
 from service.http.revisions import finish, seen_revision
 from service.indexes.generations import OpenGeneration
 from service.notes import finding
-from service.notes.markdown import to_html
-from service.notes.records import Note
-from service.notes.subjects import LIST, Subject, of_list
+from service.notes.about.markdown import to_html
+from service.notes.about.records import Note
+from service.notes.about.subjects import LIST, Subject, of_list
 from service.payloads import notes as payloads
 from service.views.notes.notes import author, page, page_of_changes, tidy
 from service.views.notes.subjects import found_again, located

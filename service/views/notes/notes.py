@@ -13,10 +13,10 @@ from service.http.paging import cut, link_header, listing
 from service.http.revisions import finish, seen_revision
 from service.indexes.generations import OpenGeneration
 from service.notes import finding
-from service.notes.markdown import to_html
-from service.notes.records import Change, Note
+from service.notes.about.markdown import to_html
+from service.notes.about.records import Change, Note
+from service.notes.about.subjects import DIRECTION, IMAGE, KINDS, LIST, direction_digest
 from service.notes.store import EDIT
-from service.notes.subjects import DIRECTION, IMAGE, KINDS, LIST, direction_digest
 from service.payloads import notes as payloads
 from service.payloads.links import index_url
 from service.views.notes.subjects import Located, found_again, locate, located

@@ -11,8 +11,8 @@ from service.handlers import Json, Services, as_json, question_of
 from service.http.current import current_request
 from service.http.paging import cut, listing
 from service.indexes.generations import OpenGeneration
-from service.notes.proposing import Proposal, by_machine, proposals
-from service.notes.suggestions import Suggestion, refuse
+from service.notes.exchange.proposing import Proposal, by_machine, proposals
+from service.notes.exchange.suggestions import Suggestion, refuse
 from service.payloads.links import Links, index_url
 from service.payloads.notes import note_url
 from service.views.notes.notes import author, page, tidy

@@ -7,8 +7,8 @@ from indexer.query.index import Index
 from service.handlers import Json, Services, question_of
 from service.http.current import current_request
 from service.indexes.generations import OpenGeneration
-from service.notes.naming import called, subject_of
-from service.notes.subjects import Subject
+from service.notes.about.naming import called, subject_of
+from service.notes.about.subjects import Subject
 from service.payloads.links import Links
 
 
@@ -39,7 +39,7 @@ def located(services: Services, index: str, named: Json) -> Located:
     Raises
     ------
     NotFound, InvalidRequest
-        As `service.notes.naming.subject_of`.
+        As `service.notes.about.naming.subject_of`.
     """
     given = {name: value for name, value in named.items() if value is not None}
 

@@ -13,6 +13,7 @@ export const api = {
   scores: (index) => path('indexes', index, 'scores'),
   layer: (index, layer) => path('indexes', index, 'layers', layer),
   atlas: (index, layer) => path('indexes', index, 'layers', layer, 'atlas'),
+  firesFor: (index, layer) => path('indexes', index, 'layers', layer, 'fires-for'),
   neurons: (index, layer) => path('indexes', index, 'layers', layer, 'neurons'),
   neuron: (index, layer, neuron) => path('indexes', index, 'layers', layer, 'neurons', String(neuron)),
   likeness: (index, layer) => path('indexes', index, 'layers', layer, 'likeness'),

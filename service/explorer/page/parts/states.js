@@ -19,7 +19,7 @@ const HELP = {
   'result-gone': 'The index has changed since.',
   'not-found': 'The link may belong to another index, or the index may have changed since.',
   busy: 'The service is working for others. It is usually free again within seconds.',
-  'model-unavailable': 'The people who run the service can tell it where the network is, with --weights and --model.',
+  'model-unavailable': 'The people who run the service can tell it where the network is, with --weights and --model, or where its encoder of texts is, with --encoder.',
   'index-unavailable': 'The people who run the service find the reason in its log.',
 };
 

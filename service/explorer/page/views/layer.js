@@ -5,6 +5,7 @@ import { useJson, useSparse } from '../lib/hooks.js';
 import { withQuery } from '../lib/api.js';
 import { api, to } from '../lib/names.js';
 import { change, go } from '../lib/route.js';
+import { ByText, FiringFor } from '../parts/by-text.js';
 import { Choice, classOptions, Segmented } from '../parts/controls.js';
 import { html } from '../parts/html.js';
 import { MadeWall } from '../parts/made-wall.js';
@@ -41,7 +42,7 @@ export function LayerView({ index, layer, query }) {
   const sort = query.get('sort') in all ? query.get('sort') : 'neuron';
   const order = query.get('order') ?? all[sort][2];
   const [least, most] = sort === 'neuron' ? [null, null] : [query.get('least'), query.get('most')];
-  const [state, name] = [query.get('state'), query.get('class')];
+  const [state, name, text] = [query.get('state'), query.get('class'), query.get('text')];
   const shown = query.get('show') === 'made' ? 'made' : 'patches';
   const about = useJson(api.layer(index, layer));
   const classes = useJson(withQuery(api.classes(index), { limit: 1000 }));
@@ -73,7 +74,8 @@ export function LayerView({ index, layer, query }) {
         onChange=${(value) => change({ class: value })} />
       <${Finder} index=${index} layer=${layer} neurons=${about.data?.neurons} />
     </div>
-    <${Found} key=${url} index=${index} layer=${layer} neurons=${neurons} value=${all[sort][1]} shown=${shown} />`;
+    ${(text || about.data?.links.fires_for) && html`<${ByText} key=${text} text=${text} />`}
+    ${text ? html`<${FiringFor} index=${index} layer=${layer} text=${text} />` : html`<${Found} key=${url} index=${index} layer=${layer} neurons=${neurons} value=${all[sort][1]} shown=${shown} />`}`;
 }
 
 const shape = (layer) => `${count(layer.neurons)} neurons · map ${layer.height} × ${layer.width} · receptive field `

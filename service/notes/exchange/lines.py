@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from indexer.errors import InvalidRequest
-from service.notes.records import State, nothing
+from service.notes.about.records import State, nothing
+from service.notes.about.subjects import LIST, Subject
 from service.notes.store import IMPORT, Notes, note_of, put, read_history, read_note
-from service.notes.subjects import LIST, Subject
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -35,7 +35,7 @@ def export(notes: Notes) -> Iterator[str]:
 
 
 def _lines(connection: "Connection") -> Iterator[str]:
-    from service.notes.tables import NOTES
+    from service.notes.database.tables import NOTES
 
     for row in connection.execute(NOTES.select().order_by(NOTES.c.id)).all():
         note = note_of(row)

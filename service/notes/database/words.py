@@ -54,7 +54,7 @@ def make_table(connection: Connection) -> None:
 
 def fill(connection: Connection) -> None:
     """Enter all notes that are there."""
-    from service.notes.tables import NOTES
+    from service.notes.database.tables import NOTES
 
     for row in connection.execute(NOTES.select()).all():
         put(connection, row.id, row.state)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from service.notes.subjects import LIST, Subject
+from service.notes.about.subjects import LIST, Subject
 
 State = dict[str, Any]
 _NOTHING: Final[State] = {"name": None, "text": "", "tags": [], "votes": {}}

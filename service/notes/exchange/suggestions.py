@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from indexer.errors import InvalidRequest
-from service.notes.exchange import LONGEST_NAME
+from service.notes.about.subjects import Subject
+from service.notes.exchange.lines import LONGEST_NAME
 from service.notes.store import Notes
-from service.notes.subjects import Subject
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 Refused = frozenset[tuple[str, int, str]]
-"""Layer, as `service.notes.subjects.layer_key` gives it, neuron and name."""
+"""Layer, as `service.notes.about.subjects.layer_key` gives it, neuron and name."""
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 _KINDS: Final = ("encoder", "class", "category")
 _LARGEST: Final = 2**31 - 1
@@ -74,7 +74,7 @@ def suggested(notes: Notes, scope: str) -> tuple[list[Suggestion], Refused]:
     """What machines propose for a model, by layer, neuron and rank, and what is refused, whoever proposed it."""
     if not notes.database.exists():
         return [], frozenset()
-    from service.notes.tables import SUGGESTIONS
+    from service.notes.database.tables import SUGGESTIONS
 
     columns = SUGGESTIONS.c
     asked = SUGGESTIONS.select().where(columns.scope == scope).order_by(columns.layer, columns.neuron, columns.rank)
@@ -86,7 +86,7 @@ def suggested(notes: Notes, scope: str) -> tuple[list[Suggestion], Refused]:
 
 def refuse(notes: Notes, subject: Subject, name: str, author: str | None, refused: bool = True) -> None:
     """Let a name not be proposed to a neuron again, or let it."""
-    from service.notes.tables import SUGGESTIONS
+    from service.notes.database.tables import SUGGESTIONS
 
     key = {"scope": subject.scope, "layer": subject.layer, "neuron": subject.neuron, "name": name}
     values = {"refused": refused, "author": author, "time": time.time()}
@@ -98,7 +98,7 @@ def refuse(notes: Notes, subject: Subject, name: str, author: str | None, refuse
 
 
 def _forget(connection: "Connection", scope: str, layer: str, neuron: int) -> None:
-    from service.notes.tables import SUGGESTIONS
+    from service.notes.database.tables import SUGGESTIONS
 
     of_neuron = {"scope": scope, "layer": layer, "neuron": neuron}
     connection.execute(SUGGESTIONS.delete().filter_by(refused=False, **of_neuron))
@@ -107,7 +107,7 @@ def _forget(connection: "Connection", scope: str, layer: str, neuron: int) -> No
 
 def _keep(connection: "Connection", scope: str, one: Suggestion) -> bool:
     """Enter a name; whether it was refused before."""
-    from service.notes.tables import SUGGESTIONS
+    from service.notes.database.tables import SUGGESTIONS
 
     key = {"scope": scope, "layer": one.layer, "neuron": one.neuron, "name": one.name}
     if connection.execute(SUGGESTIONS.select().filter_by(**key)).one_or_none() is not None:

@@ -11,10 +11,10 @@ from typing import Final
 from indexer.errors import InvalidRequest
 from indexer.query.index import Index
 from indexer.query.learning.counterparts import counterparts
+from service.notes.about.subjects import layer_key
 from service.notes.beside import OfLayers, names_in
+from service.notes.exchange.suggestions import Suggestion, suggested
 from service.notes.store import Notes
-from service.notes.subjects import layer_key
-from service.notes.suggestions import Suggestion, suggested
 
 LEAST: Final = 0.5
 """The lowest correlation with which a name is proposed, if nothing else is said."""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from indexer.errors import NotInstalled
 from service.errors import NotesUnavailable
-from service.notes.place import FILE
+from service.notes.database.place import FILE
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -144,8 +144,8 @@ class Database:
         return status.st_dev, status.st_ino
 
     def _open(self) -> tuple["Engine", "Engine"]:
-        from service.notes.engines import postgres_engines, sqlite_engines, write_ahead
-        from service.notes.migrate import migrate
+        from service.notes.database.engines import postgres_engines, sqlite_engines, write_ahead
+        from service.notes.database.migrate import migrate
 
         if self._file is not None:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

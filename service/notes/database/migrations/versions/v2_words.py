@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from service.notes.words import fill, make_table
+from service.notes.database.words import fill, make_table
 
 revision = "2"
 down_revision = "1"

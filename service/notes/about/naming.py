@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from indexer.errors import InvalidRequest
 from indexer.query.index import Index
-from service.notes import subjects
-from service.notes.subjects import Subject, layer_key
+from service.notes.about import subjects
+from service.notes.about.subjects import Subject, layer_key
 
 Json = dict[str, Any]
 ONE_OF: Final = "give layer and neuron, with y and x for one cell; or layer and direction; or image; or class"

@@ -1,0 +1,1 @@
+"""What a note is about, what it says, and how its text is shown."""
