@@ -16,6 +16,8 @@
       derived/000001/LAYER.scores.h5 the scores of a layer's neurons, if any
       effective/LAYER.DIGEST.h5      the effective receptive fields of a layer, if any
       atlas/LAYER.DIGEST.h5          the atlas of a layer, if any
+      neuron-atlas/LAYER.DIGEST.h5   the atlas of its neurons, if any
+      encoder-scores/LAYER.DIGEST.h5 the scores of its neurons by an encoder, if any
       made/LAYER/DIGEST/000412.png   images made for neurons, if any; see `indexer.synthesis.kept`
       originals/PATH                 the original images, if the index was unpacked with them
 """
@@ -31,7 +33,9 @@ DERIVED = "derived"
 DICTIONARIES = "dictionaries"
 EFFECTIVE = "effective"
 ATLASES = "atlas"
-CARRIED = (EFFECTIVE, ATLASES)
+NEURON_ATLASES = "neuron-atlas"
+ENCODER_SCORES = "encoder-scores"
+CARRIED = (EFFECTIVE, ATLASES, NEURON_ATLASES, ENCODER_SCORES)
 """Folders of derived files that outlive a generation, called after the first word of their keys; see
 `indexer.derive.carried`."""
 MADE = "made"

@@ -16,7 +16,8 @@ KINDS = (
     "structure of HDF5 files", "manifest", "made images", "unreadable", "not of this generation",
 )  # fmt: skip
 _FILES = {"images": "image table", "labels": "labels", "vectors": "vectors", "lists": "lists of vectors",
-          layout.EFFECTIVE: "effective fields", "scores": "scores", layout.ATLASES: "atlases"}  # fmt: skip
+          layout.EFFECTIVE: "effective fields", "scores": "scores", layout.ATLASES: "atlases",
+          layout.NEURON_ATLASES: "atlases", layout.ENCODER_SCORES: "scores"}  # fmt: skip
 """Kinds of whole files, by the first word of their key in `Manifest.derived`."""
 _PEAKS = ("peaks", "peak_cells")
 

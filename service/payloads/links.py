@@ -31,6 +31,9 @@ class Links:
     def atlas(self, layer: str) -> str:
         return f"{self.layer(layer)}/atlas"
 
+    def neuron_atlas(self, layer: str) -> str:
+        return f"{self.layer(layer)}/neuron-atlas"
+
     def neurons(self, layer: str, state: str | None = None) -> str:
         return f"{self.layer(layer)}/neurons" + ("" if state is None else f"?state={state}")
 

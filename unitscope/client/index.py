@@ -106,6 +106,19 @@ class IndexClient:
         query = {"class": class_, "per_image": per_image, "iou": iou, "y": y, "x": x, "min": least}
         return self._pages(Patch, "layers", layer, "neurons", neuron, "patches", **query)
 
+    def atlas(self, layer: str) -> Json:
+        """What a layer's atlas is made of, and how true it is: cells, those with alike activations together."""
+        return self._get("layers", layer, "atlas")
+
+    def neuron_atlas(self, layer: str) -> Json:
+        """What the atlas of a layer's neurons is made of, and how true it is: those that fire for the same together."""
+        return self._get("layers", layer, "neuron-atlas")
+
+    def neurons_within(self, layer: str, polygon: Sequence[tuple[float, float]], limit: int = 20) -> Json:
+        """The neurons within a polygon of corners (x, y) in the atlas of a layer's neurons."""
+        path = path_of("indexes", self.name, "layers", layer, "neuron-atlas", "selection")
+        return self._ask.post(path, {"polygon": [list(corner) for corner in polygon], "limit": limit})
+
     def sheet(self, layer: str, neurons: Sequence[int], columns: int | None = None) -> "Picture":
         """The pool5 figure: a line of top patches for each neuron."""
         path = path_of("indexes", self.name, "layers", layer, "sheet.png")

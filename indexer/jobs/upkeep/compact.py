@@ -7,11 +7,12 @@ import numpy as np
 from indexer.derive.atlas import read_atlas, write_atlas
 from indexer.derive.carried import key_of, with_carried
 from indexer.derive.generation import Report, derive_and_publish
-from indexer.derive.image_table import ImageTable
+from indexer.derive.scores.encoder_file import read_encoder_scores, without_images, write_encoder_scores
 from indexer.index import layout
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.index.shard_info import ShardInfo, next_number
+from indexer.jobs.derived.keeping import shown_images
 from indexer.jobs.plan import refuse_unfinished
 from indexer.jobs.upkeep.rewriting import rewritten
 from indexer.shards.listed import open_listed
@@ -42,7 +43,7 @@ def compact(index: Location, report: Report = lambda stage: None) -> Manifest:
             number += without is not info and without is not None
             shards += [without] if without is not None else []
         if manifest.removed or shards != manifest.shards:
-            compacted = replace(_atlases_without_removed(index, manifest), shards=shards, removed=[])
+            compacted = replace(_carried_without_removed(index, manifest), shards=shards, removed=[])
             unchanged = () if manifest.removed else layers
             manifest = derive_and_publish(index, compacted, report, unchanged=unchanged)
         delete_unlisted(index, manifest)
@@ -64,22 +65,24 @@ def _without(index: Location, manifest: Manifest, info: ShardInfo, layers: set[s
         return rewritten(index, manifest.configuration, info, old, rows, number)
 
 
-def _atlases_without_removed(index: Location, manifest: Manifest) -> Manifest:
-    """The manifest with atlases that have points of the images alone that answers show."""
-    ids = np.asarray(ImageTable(index, manifest.derived["images"]).id)
+def _carried_without_removed(index: Location, manifest: Manifest) -> Manifest:
+    """The manifest with atlases, and scores by an encoder, that name the images alone that answers show."""
+    ids = shown_images(index, manifest)
     for layer in manifest.configuration.layers:
         file = manifest.derived.get(key_of(layout.ATLASES, layer.name))
-        if file is None:
-            continue
-        atlas = read_atlas(index, file, layer)
-        if not np.isin(atlas.images, ids).all():
+        if file is not None and not np.isin((atlas := read_atlas(index, file, layer)).images, ids).all():
             left = write_atlas(index, layer.name, atlas.of_images(ids))
             manifest = with_carried(index, manifest, layout.ATLASES, layer.name, left)
+        file = manifest.derived.get(key_of(layout.ENCODER_SCORES, layer.name))
+        if file is not None:
+            scores = without_images(read_encoder_scores(index, file, layer), ids)
+            left = write_encoder_scores(index, layer.name, scores)
+            manifest = with_carried(index, manifest, layout.ENCODER_SCORES, layer.name, left)
     return manifest
 
 
 def delete_unlisted(index: Location, manifest: Manifest) -> None:
-    """Delete every file of shards, dictionaries, effective fields and atlases that the manifest does not list."""
+    """Delete every file of shards, dictionaries and of `layout.CARRIED` that the manifest does not list."""
     for folder in (layout.SHARDS, layout.DICTIONARIES, *layout.CARRIED):
         if (index / folder).is_dir():
             for path in (index / folder).iterdir():
