@@ -2,10 +2,10 @@
 
 ``python -m benchmarks.atlas INDEX --layer 10 --fitted 10000 30000 100000 --points 1000000 --out FILE.json``
 
-For each count of fitted cells, an atlas of as many cells is made; then one of ``--points`` cells, of which the fewest are
-fitted and the others placed. Each is made in a process of its own and is not kept. Memory is what the process had of its
-own beyond what it had when its libraries were loaded and the index open. Nothing is measured in turns: see the load of
-the machine that is printed.
+For each count of fitted cells, an atlas of as many cells is made; then one of ``--points`` cells, of which the fewest
+are fitted and the others placed. Each is made in a process of its own and is not kept. Memory is what the process had
+of its own beyond what it had when its libraries were loaded and the index open. Nothing is measured in turns: the load
+of the machine stands beside it.
 """
 
 import argparse

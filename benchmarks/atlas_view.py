@@ -1,6 +1,6 @@
 """How smooth an atlas is in a browser: ``python -m benchmarks.atlas_view INDEX --layer 10 --points 1000000``.
 
-A copy of INDEX, in a folder that is deleted, gets an atlas of so many generated points: 40 round clouds of cells by lot.
+A copy of INDEX, in a folder that is deleted, gets an atlas of so many generated points: 40 round clouds of cells.
 Needs Chromium and Playwright, as tests/explorer does. Where there is no GPU, Chromium draws WebGL on the processor; the
 first line says by what. Prints
 

@@ -34,10 +34,11 @@ def _axes(units: np.ndarray) -> np.ndarray:
     mean = units.mean(axis=0, dtype=np.float64)
     if units.shape[1] <= len(units):
         covariance = (units.T @ units).astype(np.float64) / len(units) - np.outer(mean, mean)
-        return np.linalg.eigh(covariance)[1][:, ::-1][:, :2]
+        axes: np.ndarray = np.linalg.eigh(covariance)[1][:, ::-1][:, :2]
+        return axes
     # Of fewer vectors than numbers in each, products of vectors tell the same (Turk & Pentland 1991).
     centred = units - mean.astype(np.float32)
-    axes: np.ndarray = centred.T @ np.linalg.eigh((centred @ centred.T).astype(np.float64))[1][:, ::-1][:, :2]
+    axes = centred.T @ np.linalg.eigh((centred @ centred.T).astype(np.float64))[1][:, ::-1][:, :2]
     return axes / np.maximum(np.linalg.norm(axes, axis=0), np.finfo(np.float64).tiny)
 
 

@@ -3,12 +3,12 @@
 import { useJson, useSettled, useWidth } from '../lib/hooks.js';
 import { withQuery } from '../lib/api.js';
 import { drawer, nearestTo, placeOfPoint } from './atlas-points.js';
-import { moved, placeOf, thinned, zoomed } from './atlas-view.js';
+import { moved, MOVING, paced, placeOf, thinned, zoomed } from './atlas-view.js';
 import { html, useEffect, useRef, useState } from './html.js';
 
 const SETTLED_MS = 250;
-/** While it moves, so many points are drawn, which are a sample of all; and all, once the view has stood still for so long. */
-const [MOVING, STILL_MS] = [150_000, 120];
+/** Once the view has stood still for so long, all points are drawn; while it moves, as many as the browser keeps up with. */
+const STILL_MS = 120;
 const [COLUMNS, ROWS] = [11, 11];
 const MOST_CORNERS = 200;
 /** How near a pointer must be to a point, in pixels of the page, to mean it; and how far it may move within a click. */
@@ -29,6 +29,7 @@ export function AtlasCanvas({ points, painted, view, onView, selecting, polygon,
   const [under, setUnder] = useState(null);
   const [missing, setMissing] = useState(false);
   const width = useWidth(frame);
+  const pace = useRef({ most: MOVING, drawn: 0 });
   const still = useSettled(view, STILL_MS) === view;
   useEffect(() => {
     drawing.current = drawer(canvas.current, points);
@@ -41,7 +42,11 @@ export function AtlasCanvas({ points, painted, view, onView, selecting, polygon,
     const pixels = Math.round(width * Math.min(devicePixelRatio, 2));
     if (canvas.current.width !== pixels) canvas.current.width = canvas.current.height = pixels;
     const crowd = Math.sqrt((points.count * (view[2] - view[0]) ** 2) || 1);
-    const shown = drawing.current.draw(view, Math.min(Math.max((0.7 * pixels) / crowd, 1.5), 14), still ? points.count : MOVING);
+    const now = performance.now();
+    if (!still) pace.current.most = paced(pace.current.most, now - pace.current.drawn);
+    pace.current.drawn = now;
+    const most = still ? points.count : pace.current.most; // the first of all are a sample by lot
+    const shown = drawing.current.draw(view, Math.min(Math.max((0.7 * pixels) / crowd, 1.5), 14), most);
     Object.assign(canvas.current.dataset, { drawn: shown, points: points.count });
   }, [view, width, painted, points, still]);
   useEffect(() => { // Preact listens to wheels passively, which cannot keep the page from scrolling

@@ -60,7 +60,10 @@ export function counted(points, codeOf) {
 /** A byte each for red, green and blue of every point. */
 export function colours(points, codeOf, colourOf) {
   const bytes = new Uint8Array(points.count * 3);
-  for (let i = 0; i < points.count; i += 1) bytes.set(colourOf(codeOf(points, i)), i * 3);
+  for (let i = 0; i < points.count; i += 1) { // not bytes.set, which takes three times as long
+    const colour = colourOf(codeOf(points, i));
+    for (let part = 0; part < 3; part += 1) bytes[3 * i + part] = colour[part];
+  }
   return bytes;
 }
 
