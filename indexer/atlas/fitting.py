@@ -34,12 +34,18 @@ def _axes(units: np.ndarray) -> np.ndarray:
     mean = units.mean(axis=0, dtype=np.float64)
     if units.shape[1] <= len(units):
         covariance = (units.T @ units).astype(np.float64) / len(units) - np.outer(mean, mean)
-        axes: np.ndarray = np.linalg.eigh(covariance)[1][:, ::-1][:, :2]
-        return axes
+        return _highest(covariance)
     # Of fewer vectors than numbers in each, products of vectors tell the same (Turk & Pentland 1991).
     centred = units - mean.astype(np.float32)
-    axes = centred.T @ np.linalg.eigh((centred @ centred.T).astype(np.float64))[1][:, ::-1][:, :2]
-    return axes / np.maximum(np.linalg.norm(axes, axis=0), np.finfo(np.float64).tiny)
+    axes: np.ndarray = centred.T @ _highest((centred @ centred.T).astype(np.float64))
+    axes /= np.maximum(np.linalg.norm(axes, axis=0), np.finfo(np.float64).tiny)
+    return axes
+
+
+def _highest(symmetric: np.ndarray) -> np.ndarray:
+    """The eigenvectors (n, 2) of a symmetric matrix (n, n) with the two highest eigenvalues."""
+    vectors: np.ndarray = np.linalg.eigh(symmetric)[1]
+    return vectors[:, ::-1][:, :2]
 
 
 def nearest(units: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from indexer.derive.unit import unit
 
 MOST_BYTES: Final = 1 << 28
 """Of the vectors; where there are more images, so many are drawn by lot as fit."""
-_AT_ONCE: Final = 256
+_AT_ONCE: Final = 32
 
 
 def drawn_images(images: int, neurons: int, rng: np.random.Generator) -> np.ndarray:

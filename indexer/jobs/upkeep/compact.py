@@ -7,12 +7,12 @@ import numpy as np
 from indexer.derive.atlas import read_atlas, write_atlas
 from indexer.derive.carried import key_of, with_carried
 from indexer.derive.generation import Report, derive_and_publish
+from indexer.derive.image_table import ImageTable
 from indexer.derive.scores.encoder_file import read_encoder_scores, without_images, write_encoder_scores
 from indexer.index import layout
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.index.shard_info import ShardInfo, next_number
-from indexer.jobs.derived.keeping import shown_images
 from indexer.jobs.plan import refuse_unfinished
 from indexer.jobs.upkeep.rewriting import rewritten
 from indexer.shards.listed import open_listed
@@ -67,7 +67,7 @@ def _without(index: Location, manifest: Manifest, info: ShardInfo, layers: set[s
 
 def _carried_without_removed(index: Location, manifest: Manifest) -> Manifest:
     """The manifest with atlases, and scores by an encoder, that name the images alone that answers show."""
-    ids = shown_images(index, manifest)
+    ids = np.asarray(ImageTable(index, manifest.derived["images"]).id)
     for layer in manifest.configuration.layers:
         file = manifest.derived.get(key_of(layout.ATLASES, layer.name))
         if file is not None and not np.isin((atlas := read_atlas(index, file, layer)).images, ids).all():

@@ -4,9 +4,9 @@ export const WHOLE = [-0.02, -0.02, 1.02, 1.02];
 const NEAREST = 0.005;
 /** So many points are drawn at first while an atlas moves, and at least so many. */
 export const MOVING = 200_000;
-const FEWEST = 4000;
+const FEWEST = 10_000;
 /** Milliseconds between two draws that are too many, so few that more points may be drawn, and so many that it stood still. */
-const [SLOW, FAST, PAUSE] = [45, 25, 1000];
+const [SLOW, FAST, PAUSE] = [60, 35, 1000];
 
 /** Zoom by a factor around a place; the whole is the farthest. */
 export function zoomed([left, top, right, bottom], factor, x, y) {
