@@ -83,7 +83,7 @@ class NeuronAtlas:
 
 def write_neuron_atlas(index: Location, layer: str, atlas: NeuronAtlas) -> str:
     """Write a layer's file; gives its path relative to the index."""
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "neurons": np.ascontiguousarray(atlas.neurons, np.int32),
         "layout": np.ascontiguousarray(atlas.layout, np.float32),
         "recipe": np.array(astuple(atlas.recipe), np.int64),

@@ -70,7 +70,7 @@ def make_encoder_scores(
         name: np.concatenate([_wide(part, name, crops.size) for part in parts]) for name in Scored.__annotations__
     }
     means, sums = columns.pop("means"), columns.pop("sums")
-    nearest, redundancy = measures.redundancy(means, known.any(axis=1))
+    nearest, redundancy = measures.redundancy(means, known.sum(axis=1) > 0)
     images = np.full((len(rows), patches), -1, np.int64)
     images[:, : rows.shape[1]] = np.where(known, np.asarray(index.images.id)[rows], -1)
     recipe = EncoderRecipe(
