@@ -46,6 +46,7 @@ MOST_ATLAS_POINTS: Final = 1_000_000
 ATLAS_FITTED: Final = 20_000
 """How many of these t-SNE lays out."""
 MOST_ATLAS_FITTED: Final = 100_000
+ATLAS_PERPLEXITY: Final = 30
 
 IMPORTANCE_IMAGES: Final = 100
 """On how many images silencing each neuron is tried."""

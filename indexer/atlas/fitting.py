@@ -23,12 +23,29 @@ _SPREAD: Final = 1e-4
 
 def principal(units: np.ndarray) -> np.ndarray:
     """The first two principal components (P, 2) float64 of vectors (P, C). Of each, the largest weight is positive."""
-    mean = units.mean(axis=0, dtype=np.float64)
-    covariance = (units.T @ units).astype(np.float64) / len(units) - np.outer(mean, mean)
-    axes = np.linalg.eigh(covariance)[1][:, ::-1][:, :2]
+    axes = _axes(units)
     axes = axes * np.sign(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0))
-    components: np.ndarray = units @ axes - mean @ axes
+    components: np.ndarray = units @ axes - units.mean(axis=0, dtype=np.float64) @ axes
     return np.pad(components, ((0, 0), (0, 2 - components.shape[1])))
+
+
+def _axes(units: np.ndarray) -> np.ndarray:
+    """The directions (C, 2) of most variance; fewer if there are no two."""
+    mean = units.mean(axis=0, dtype=np.float64)
+    if units.shape[1] <= len(units):
+        covariance = (units.T @ units).astype(np.float64) / len(units) - np.outer(mean, mean)
+        return _highest(covariance)
+    # Of fewer vectors than numbers in each, products of vectors tell the same (Turk & Pentland 1991).
+    centred = units - mean.astype(np.float32)
+    axes: np.ndarray = centred.T @ _highest((centred @ centred.T).astype(np.float64))
+    axes /= np.maximum(np.linalg.norm(axes, axis=0), np.finfo(np.float64).tiny)
+    return axes
+
+
+def _highest(symmetric: np.ndarray) -> np.ndarray:
+    """The eigenvectors (n, 2) of a symmetric matrix (n, n) with the two highest eigenvalues."""
+    vectors: np.ndarray = np.linalg.eigh(symmetric)[1]
+    return vectors[:, ::-1][:, :2]
 
 
 def nearest(units: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,10 +67,8 @@ def fitted_layout(units: np.ndarray, perplexity: int) -> np.ndarray:
     Raises
     ------
     InvalidRequest
-        There are fewer than ten, or openTSNE is not installed.
+        openTSNE is not installed.
     """
-    if len(units) < FEWEST:
-        raise InvalidRequest(f"an atlas needs at least {FEWEST} cells that are not all 0; there are {len(units)}")
     try:
         from openTSNE import TSNEEmbedding
         from openTSNE.affinity import PerplexityBasedNN
@@ -70,6 +85,24 @@ def fitted_layout(units: np.ndarray, perplexity: int) -> np.ndarray:
     embedding = TSNEEmbedding(start, affinities, n_jobs=threads, random_state=0)
     embedding = embedding.optimize(n_iter=250, exaggeration=12, momentum=0.5)
     return np.array(embedding.optimize(n_iter=500, momentum=0.8), np.float64)
+
+
+def check_enough(points: int, what: str) -> None:
+    """Refuse to lay out too few of something.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    if points < FEWEST:
+        raise InvalidRequest(f"an atlas needs at least {FEWEST} {what}; there are {points}")
+
+
+def scaled(layout: np.ndarray) -> np.ndarray:
+    """A layout (P, 2) whose longer side is from 0 to 1."""
+    from_zero = layout - layout.min(axis=0)
+    within: np.ndarray = from_zero / max(from_zero.max(), np.finfo(np.float64).tiny)
+    return within
 
 
 def perplexity_for(points: int, asked: int) -> int:

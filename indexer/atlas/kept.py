@@ -1,6 +1,13 @@
 """How many true neighbours a layout keeps."""
 
+from typing import Final
+
 import numpy as np
+
+COMPARED: Final = 500
+"""On so many points it is measured; on all, where there are fewer."""
+_AT_ONCE: Final = 50
+"""Points of which the distances to all others are in memory together."""
 
 
 def kept_share(units: np.ndarray, layout: np.ndarray, sample: np.ndarray, neighbours: int) -> float:
@@ -16,9 +23,13 @@ def kept_share(units: np.ndarray, layout: np.ndarray, sample: np.ndarray, neighb
     neighbours : int
         How many nearest are compared; the point itself does not count.
     """
-    true = _first(-(units[sample] @ units.T), sample, neighbours)
-    shown = _first(np.square(layout[sample][:, None] - layout).sum(axis=2), sample, neighbours)
-    return float(np.mean([len(np.intersect1d(a, b)) / neighbours for a, b in zip(true, shown, strict=True)]))
+    shares = []
+    for own in np.array_split(sample, -(-len(sample) // _AT_ONCE)):
+        true = _first(-(units[own] @ units.T), own, neighbours)
+        across, down = (np.subtract.outer(axis[own], axis) for axis in layout.T)
+        shown = _first(across**2 + down**2, own, neighbours)
+        shares += [len(np.intersect1d(a, b)) / neighbours for a, b in zip(true, shown, strict=True)]
+    return float(np.mean(shares))
 
 
 def _first(distances: np.ndarray, own: np.ndarray, count: int) -> np.ndarray:

@@ -44,6 +44,7 @@ COMMANDS: Final = (
     _in("deriving", "scores", "work out how clear, how mixed and how redundant the neurons of a layer are"),
     _in("deriving", "atlas", "lay cells of a layer out in two dimensions, alike ones next to each other"),
     _in("deriving", "patch-vectors", "encode top patches by an image-text encoder, so that texts find neurons"),
+    _in("deriving", "neuron-atlas", "lay the neurons of a layer out in two dimensions, by what they fire for"),
     _in("indexing", "verify", "compare every file with its checksum"),
     _in("indexing", "upgrade", "rewrite an index of an older format, without running the network"),
     _in("indexing", "info", "describe an index"),

@@ -29,7 +29,7 @@ from indexer.pictures.lost import LostOriginals, placeholder
 from indexer.pictures.mask import Mask, unmasked
 from indexer.query.index import Index
 from indexer.query.learning.answering.outputs import NeuronNames
-from indexer.query.learning.neurons import scores_of
+from indexer.query.learning.neurons import scored_by, scores_of
 from indexer.query.records import ImageRecord, Patch
 from indexer.query.top import LEAST_POSITIVE
 from indexer.store import atomic
@@ -102,7 +102,10 @@ def export_patches(
             crops.setdefault(patch.image.id, []).append((seen, boxes[-1]["crop"]))
     made = {neuron: kept.data for neuron in neurons if (kept := kept_optimal(index, layer, neuron)) is not None}
     labels: dict[str, Any] = {
-        "info": {"description": f"{index.name}: the top {top} patches of neurons of {layer}, by unitscope"},
+        "info": {
+            "description": f"{index.name}: the top {top} patches of neurons of {layer}, by unitscope",
+            **scored_by(index, layer),
+        },
         "licenses": [],
         "categories": [
             {

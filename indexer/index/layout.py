@@ -17,6 +17,8 @@
       effective/LAYER.DIGEST.h5      the effective receptive fields of a layer, if any
       atlas/LAYER.DIGEST.h5          the atlas of a layer, if any
       patch-vectors/LAYER.DIGEST.h5  an image-text encoder's vectors of a layer's top patches, if any
+      neuron-atlas/LAYER.DIGEST.h5   the atlas of its neurons, if any
+      encoder-scores/LAYER.DIGEST.h5 the scores of its neurons by an encoder, if any
       made/LAYER/DIGEST/000412.png   images made for neurons, if any; see `indexer.synthesis.kept`
       originals/PATH                 the original images, if the index was unpacked with them
 """
@@ -33,7 +35,9 @@ DICTIONARIES = "dictionaries"
 EFFECTIVE = "effective"
 ATLASES = "atlas"
 PATCH_VECTORS = "patch-vectors"
-CARRIED = (EFFECTIVE, ATLASES, PATCH_VECTORS)
+NEURON_ATLASES = "neuron-atlas"
+ENCODER_SCORES = "encoder-scores"
+CARRIED = (EFFECTIVE, ATLASES, PATCH_VECTORS, NEURON_ATLASES, ENCODER_SCORES)
 """Folders of derived files that outlive a generation, called after the first word of their keys; see
 `indexer.derive.carried`."""
 MADE = "made"

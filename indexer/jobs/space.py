@@ -17,7 +17,8 @@ KINDS = (
 )  # fmt: skip
 _FILES = {"images": "image table", "labels": "labels", "vectors": "vectors", "lists": "lists of vectors",
           layout.EFFECTIVE: "effective fields", "scores": "scores", layout.ATLASES: "atlases",
-          layout.PATCH_VECTORS: "patch vectors"}  # fmt: skip
+          layout.PATCH_VECTORS: "patch vectors", layout.NEURON_ATLASES: "atlases",
+          layout.ENCODER_SCORES: "scores"}  # fmt: skip
 """Kinds of whole files, by the first word of their key in `Manifest.derived`."""
 _PEAKS = ("peaks", "peak_cells")
 

@@ -128,17 +128,32 @@ def spread(
     InvalidRequest
         The part has no width or no height.
     """
+    points = points_of(index, layer)
+    chosen = nearest_to_grid(points.layout, (left, top, right, bottom), columns, rows)
+    return _atlas_points(index, layer, points, chosen)
+
+
+def nearest_to_grid(
+    layout: np.ndarray, part: tuple[float, float, float, float], columns: int, rows: int
+) -> np.ndarray:  # fmt: skip
+    """For each cell of a grid over a part (left, top, right, bottom), the point of (P, 2) nearest to its middle.
+
+    Raises
+    ------
+    InvalidRequest
+        The part has no width or no height.
+    """
+    left, top, right, bottom = part
     if not (left < right and top < bottom):
         raise InvalidRequest("a part of an atlas needs left < right and top < bottom")
-    points = points_of(index, layer)
-    scaled = (points.layout - (left, top)) / (right - left, bottom - top) * (columns, rows)
+    scaled = (layout - (left, top)) / (right - left, bottom - top) * (columns, rows)
     within = np.flatnonzero(((scaled >= 0) & (scaled < (columns, rows))).all(axis=1))
     scaled = scaled[within]
     grid = np.floor(scaled).astype(np.int64)
     order = np.lexsort((np.square(scaled - grid - 0.5).sum(axis=1), grid[:, 1] * columns + grid[:, 0]))
     numbers = (grid[:, 1] * columns + grid[:, 0])[order]
-    first = np.diff(numbers, prepend=-1) > 0
-    return _atlas_points(index, layer, points, within[order[first]])
+    chosen: np.ndarray = within[order[np.diff(numbers, prepend=-1) > 0]]
+    return chosen
 
 
 def _atlas_points(index: Index, layer: str, points: Points, chosen: np.ndarray) -> list[AtlasPoint]:
@@ -168,10 +183,8 @@ def select(index: Index, layer: str, polygon: list[tuple[float, float]], limit: 
     InvalidRequest
         No point, or every one, lies within.
     """
-    if not 3 <= len(polygon) <= MOST_CORNERS:
-        raise InvalidRequest(f"a polygon has 3 to {MOST_CORNERS} corners, not {len(polygon)}")
     points = points_of(index, layer)
-    inside = within(points.layout, np.array(polygon, np.float64))
+    inside = chosen_by(points.layout, polygon)
     if not inside.any() or inside.all():
         which = "none" if not inside.any() else "all"
         raise InvalidRequest(f"{which} of the {len(points)} points lie within the polygon, so there is no comparison")
@@ -190,6 +203,19 @@ def select(index: Index, layer: str, polygon: list[tuple[float, float]], limit: 
         neurons=neurons[:limit],
         direction={item.neuron: item.difference for item in neurons[:_DIRECTION] if item.difference > 0},
     )
+
+
+def chosen_by(layout: np.ndarray, polygon: list[tuple[float, float]]) -> np.ndarray:
+    """As `within`, of a polygon that somebody drew.
+
+    Raises
+    ------
+    InvalidRequest
+        It has too few or too many corners.
+    """
+    if not 3 <= len(polygon) <= MOST_CORNERS:
+        raise InvalidRequest(f"a polygon has 3 to {MOST_CORNERS} corners, not {len(polygon)}")
+    return within(layout, np.array(polygon, np.float64))
 
 
 def within(layout: np.ndarray, polygon: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from indexer.derive.carried import key_of
 from indexer.derive.effective import read_effective
 from indexer.derive.image_table import ImageTable
 from indexer.derive.patch_vectors import PatchVectors, read_patch_vectors
+from indexer.derive.scores.encoder_file import read_encoder_scores
 from indexer.derive.scores.file import Scores, read_scores
 from indexer.derive.scores.file import key_of as scores_key
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
@@ -108,7 +109,10 @@ class Generation:
 
     def _scores(self, info: LayerInfo) -> Scores | None:
         recipe = self.manifest.scores.get(info.name)
-        return None if recipe is None else read_scores(self.path, self._derived(scores_key(info.name)), info, recipe)
+        if recipe is not None:
+            return read_scores(self.path, self._derived(scores_key(info.name)), info, recipe)
+        file = self.manifest.derived.get(key_of(layout.ENCODER_SCORES, info.name))
+        return None if file is None else read_encoder_scores(self.path, file, info)
 
     def _derived(self, name: str) -> str:
         try:

@@ -93,6 +93,21 @@ class Index(Search):
             cells, activations = layer.peak_cells[neuron][shown], layer.peaks[neuron][shown]
         return Page(self._patches(layer, neuron, shown, cells, activations), len(rows), limit, offset)
 
+    def peak_patches(self, layer: str, neuron: int, images: np.ndarray) -> list[Patch | None]:
+        """Where a neuron is most active on each of some images (n,), by id; None for those that the index lacks.
+
+        Raises
+        ------
+        NotFound
+        """
+        neurons = self.layer(layer)
+        rows = [self.images.find_id(image) for image in images.tolist()]
+        there = np.array([row for row in rows if row is not None], np.int64)
+        with neurons.reading():
+            cells = neurons.peak_cells[neurons.check_neuron(neuron)][there]
+            found = iter(self._patches(neurons, neuron, there, cells, neurons.peaks[neuron][there]))
+        return [None if row is None else next(found) for row in rows]
+
     def _cell_patches(self, layer: Layer, neuron: int, wanted: top.Wanted, limit: int, offset: int) -> Page[Patch]:
         """Cells of the maps, of which as many are read as may hold one of these."""
         count = limit + offset

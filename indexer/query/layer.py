@@ -124,7 +124,7 @@ class Layer:
         if self.scores is None:
             raise NotFound(
                 f"layer {self.name} has no scores yet; python -m indexer scores INDEX --layer {self.name} --by DEEPER "
-                "works them out in the vectors of another layer"
+                "works them out in the vectors of another layer, or --encoder MODULE:FACTORY in those of an encoder"
             )
         return self.scores
 

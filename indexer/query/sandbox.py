@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from indexer.derive import atlas, effective, image_table, layer, patch_vectors
+from indexer.derive import atlas, effective, image_table, layer, neuron_atlas, patch_vectors
+from indexer.derive.scores import encoder_file
 from indexer.derive.scores import file as scores
 from indexer.errors import DamagedFile, UnitscopeError
 from indexer.index import hdf5, layout
@@ -55,8 +56,9 @@ def main(path: Location) -> None:
     kinds = {
         "images": (image_table.KIND, image_table.VERSION), "layer": (layer.KIND, layer.VERSION),
         layout.EFFECTIVE: (effective.KIND, effective.VERSION), scores.FIRST: (scores.KIND, scores.VERSION),
-        layout.ATLASES: (atlas.KIND, atlas.VERSION),
+        layout.ATLASES: (atlas.KIND, atlas.VERSION), layout.NEURON_ATLASES: (neuron_atlas.KIND, neuron_atlas.VERSION),
         layout.PATCH_VECTORS: (patch_vectors.KIND, patch_vectors.VERSION),
+        layout.ENCODER_SCORES: (encoder_file.KIND, encoder_file.VERSION),
     }  # fmt: skip
     for name, file in manifest.derived.items():
         if kind := kinds.get(name.partition(" ")[0]):

@@ -50,6 +50,11 @@ def numpy_file(points: Points, width: int) -> bytes:
     rows["x"], rows["y"] = points.layout.T
     rows["class"], rows["neuron"], rows["image"] = points.classes, points.neurons, points.images
     rows["row"], rows["column"] = np.divmod(points.cells, width)
+    return saved(rows)
+
+
+def saved(rows: np.ndarray) -> bytes:
+    """The bytes of a file of `numpy.save`."""
     file = io.BytesIO()
     np.save(file, rows, allow_pickle=False)
     return file.getvalue()

@@ -31,6 +31,9 @@ class Links:
     def atlas(self, layer: str) -> str:
         return f"{self.layer(layer)}/atlas"
 
+    def neuron_atlas(self, layer: str) -> str:
+        return f"{self.layer(layer)}/neuron-atlas"
+
     def fires_for(self, layer: str) -> str:
         return f"{self.layer(layer)}/fires-for"
 

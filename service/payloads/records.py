@@ -9,6 +9,7 @@ import numpy as np
 from indexer.derive.scores.file import Scores
 from indexer.index.configuration import DictionaryFile, LayerInfo
 from indexer.index.encoded_names import base_of
+from indexer.index.score_recipe import ScoreRecipe
 from indexer.query.concepts import Concept, Selective
 from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.learning.neurons import NeuronTable
@@ -53,7 +54,11 @@ def _dictionary(info: LayerInfo, dictionary: DictionaryFile) -> Json:
 
 def layer_scores(scores: Scores) -> Json:
     """How the scores of a layer's neurons were worked out."""
-    return {**asdict(scores.recipe), "between": None if np.isnan(scores.between) else scores.between}
+    between = {"between": None if np.isnan(scores.between) else scores.between}
+    if isinstance(scores.recipe, ScoreRecipe):
+        return {**asdict(scores.recipe), **between}
+    about = asdict(scores.recipe)
+    return {"by": scores.recipe.words, "patches": about.pop("patches"), "pool": "crop", **between, "encoder": about}
 
 
 def _effective_field(field: EffectiveField) -> Json:

@@ -10,7 +10,7 @@ from service.views import cells, classes, figures, frontpage, images, indexes, l
 from service.views.jobs import explaining, made, pictured, results, served
 from service.views.learning import answers, reports, why
 from service.views.notes import find, lists, notes, proposals
-from service.views.search import atlas, by_text, concepts, direction, lookup
+from service.views.search import atlas, by_text, concepts, direction, lookup, neuron_atlas
 
 MakeHandler = Callable[[Operation, Callable[..., Any], Services], Handler]
 
@@ -74,6 +74,9 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         atlas.get_atlas,
         atlas.get_atlas_points,
         atlas.list_atlas_patches,
+        neuron_atlas.get_neuron_atlas,
+        neuron_atlas.get_neuron_atlas_points,
+        neuron_atlas.list_neuron_atlas_patches,
         images.list_images,
         images.get_image,
         images.list_firing,
@@ -113,6 +116,7 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         why.lookup_why,
         direction.search_direction,
         atlas.select_in_atlas,
+        neuron_atlas.select_in_neuron_atlas,
         concepts.find_concept,
         concepts.lookup_concept,
         points.lookup_point,

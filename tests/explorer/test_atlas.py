@@ -51,6 +51,7 @@ def test_points_are_drawn_and_a_selection_becomes_a_direction(visit: Visit) -> N
     page.get_by_role("switch", name="Patches").uncheck()
     expect(page.locator(".atlas-patches")).to_have_count(0)
     assert colourful(drawn(page)) > 500
+    expect(page.locator(".atlas canvas")).to_have_attribute("data-drawn", "200")
     assert serious_findings(page) == []
     page.get_by_role("radio", name="selects").check()
     box = page.locator(".atlas canvas").bounding_box()

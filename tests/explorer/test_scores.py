@@ -7,16 +7,24 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+import indexer
+from indexer.jobs.derived.encoder_scores import keep_encoder_scores, make_encoder_scores
 from indexer.jobs.derived.scores import work_out_scores
+from tests.colour_encoder import Colours
 from tests.explorer.conftest import DESKTOP, LAYER, Visit, served, visiting
 
-SCORED = "features.7"
+SCORED, BY_ENCODER = "features.7", "classifier"
 
 
 @pytest.fixture(scope="module")
 def address(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("scores")
-    work_out_scores(Path(shutil.copytree(small_index, folder / "own")), SCORED, LAYER, patches=6)
+    own = Path(shutil.copytree(small_index, folder / "own"))
+    work_out_scores(own, SCORED, LAYER, patches=6)
+    with indexer.open(own) as index:
+        keep_encoder_scores(
+            own, index.layer(BY_ENCODER).info, make_encoder_scores(index, BY_ENCODER, Colours(), patches=4)
+        )
     with served(folder / "own", "--results", str(folder / "results")) as address:
         yield address
 
@@ -62,3 +70,8 @@ def test_a_layer_without_scores_offers_none(visit: Visit) -> None:
     page = visit.open(f"#/own/layers/{LAYER}")
     expect(page.locator(".card b").first).to_have_text("0")
     expect(page.locator("option[value=clarity]")).to_have_count(0)
+
+
+def test_scores_by_an_encoder_say_so(visit: Visit) -> None:
+    page = visit.open(f"#/own/layers/{BY_ENCODER}")
+    expect(page.get_by_text("in the vectors of the encoder colours (00000000). Made of generation 2")).to_be_visible()

@@ -92,7 +92,7 @@ def aim(whole: str, path: dict[str, Any]) -> None:
         path["job"] = JOB
     sizes = {"neuron": NEURONS, "image": IMAGES, "y": HEIGHT, "x": WIDTH}
     for name, value in path.items():
-        if name == "layer" and (whole.endswith(("/why", "/groups")) or "/atlas" in whole):
+        if name == "layer" and (whole.endswith(("/why", "/groups")) or "atlas" in whole):
             # Not the outputs themselves; and one layer has an atlas and scores.
             path[name] = LAYERS[0]
         elif name in choices:
@@ -121,7 +121,7 @@ def aim_query(path: str, query: dict[str, Any]) -> None:
     elif path.endswith(("/upload-fool", "/upload-dream", "/upload-art")):
         aim_upload(path, query)
         return
-    elif path.endswith("/atlas/patches"):
+    elif path.endswith("atlas/patches"):
         query |= {"left": 0, "top": 0, "right": 1, "bottom": 1}
         return
     elif path.endswith("/proposals") and "neuron" in query:  # which is one of a layer
@@ -199,7 +199,7 @@ def aim_note(path: str, query: dict[str, Any]) -> None:
 
 
 def mend(path: str, body: dict[str, Any]) -> None:
-    if path.endswith("/atlas/selection"):  # some points, and not all
+    if path.endswith("atlas/selection"):  # some points, and not all
         body["polygon"] = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
         return
     if path.endswith("/proposals/refusal"):  # of which there are none

@@ -37,6 +37,7 @@ def live_url(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     build(folder / "small", build_request(photo_folder, model=NETWORK, layers=LAYERS, preprocessing={}))
     for made in (
         ["atlas", "--layer", LAYERS[0], "--points", "60", "--fitted", "40", "--perplexity", "5"],
+        ["neuron-atlas", "--layer", LAYERS[0]],
         ["scores", "--layer", LAYERS[0], "--by", LAYERS[1]],
         ["patch-vectors", "--layer", LAYERS[0], "--encoder", ENCODER, "--patches", "4"],
     ):

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import indexer
+from indexer.jobs.derived.encoder_scores import keep_encoder_scores, make_encoder_scores
 from indexer.jobs.derived.scores import work_out_scores
 from indexer.query.index import Index
 from indexer.query.learning.groups import groups
+from tests.colour_encoder import Colours
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import served
 
@@ -78,3 +80,20 @@ def test_a_layer_without_scores_says_what_makes_them(client: ConformingClient) -
         assert "python -m indexer scores INDEX --layer features.12" in answer.json["detail"]
     assert client.get(f"{LAYERS}/{LAYER}/neurons/9999/groups").status_code == 404
     assert client.get(f"{LAYERS}/{LAYER}/neurons?sort=clarity&least=high").status_code in (400, 422)
+
+
+def test_those_by_an_encoder_say_by_which(small_index: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(small_index, tmp_path / "own"))
+    with indexer.open(folder) as index:
+        scores = make_encoder_scores(index, LAYER, Colours(), patches=4)
+        keep_encoder_scores(folder, index.layer(LAYER).info, scores)
+        about = {"name": "colours", "digest": "0" * 64, "images": len(index.images), "generation": 1, "lost": 0}
+    neuron = int(np.nanargmax(scores.polysemanticity))
+    with indexer.open(folder) as index, served(folder, results=tmp_path / "results") as client:
+        layer = client.get(f"{LAYERS}/{LAYER}").json["scores"]
+        assert (layer["by"], layer["pool"], layer["encoder"]) == ("the encoder colours (00000000)", "crop", about)
+        answer = client.get(f"{LAYERS}/{LAYER}/neurons/{neuron}/groups").json
+        assert answer["scores"] == layer
+        assert [[patch["image"] for patch in group["patches"]] for group in answer["groups"]] == [
+            [patch.image.id for patch in group.patches] for group in groups(index, LAYER, neuron)
+        ]

@@ -186,6 +186,15 @@ class IndexClient:
         body = {"polygon": [list(corner) for corner in polygon], "limit": limit}
         return self._ask.post(path_of("indexes", self.name, "layers", layer, "atlas", "selection"), body)
 
+    def neuron_atlas(self, layer: str) -> Json:
+        """What the atlas of a layer's neurons is made of, and how true it is: those that fire for the same together."""
+        return self._get("layers", layer, "neuron-atlas")
+
+    def neuron_atlas_selection(self, layer: str, polygon: Sequence[tuple[float, float]], limit: int = 20) -> Json:
+        """The neurons within a polygon of corners (x, y) in the atlas of a layer's neurons."""
+        path = path_of("indexes", self.name, "layers", layer, "neuron-atlas", "selection")
+        return self._ask.post(path, {"polygon": [list(corner) for corner in polygon], "limit": limit})
+
     # -- names that are proposed --------------------------------------------------------------------------------------
 
     def proposals(

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from indexer.commands.options.shared import add_index
-from indexer.defaults import ATLAS_FITTED, ATLAS_POINTS
+from indexer.defaults import ATLAS_FITTED, ATLAS_PERPLEXITY, ATLAS_POINTS
 
 if TYPE_CHECKING:
     from indexer.derive.atlas import Atlas
@@ -20,7 +20,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--fitted", type=int, default=ATLAS_FITTED,
         help="lay out so many by t-SNE, at most 100,000; their neighbours place the others (%(default)s)",
     )  # fmt: skip
-    command.add_argument("--perplexity", type=int, default=30, help="that of t-SNE (%(default)s)")
+    command.add_argument("--perplexity", type=int, default=ATLAS_PERPLEXITY, help="that of t-SNE (%(default)s)")
     command.add_argument("--seed", type=int, default=0, help="the same seed gives the same atlas (%(default)s)")
 
 

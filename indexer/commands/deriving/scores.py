@@ -3,39 +3,70 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from indexer.commands.options.shared import add_index
+from indexer.commands.options.shared import add_images_option, add_index
 from indexer.defaults import SCORE_PATCHES, SCORE_POOLS
 
 if TYPE_CHECKING:
     from indexer.derive.scores.file import Scores
+    from indexer.index.manifest import Manifest
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     add_index(command)
     command.add_argument("--layer", required=True, help="the layer whose neurons get scores")
-    command.add_argument("--by", required=True, metavar="LAYER", help="the layer in whose vectors patches are compared")
+    by = command.add_mutually_exclusive_group(required=True)
+    by.add_argument("--by", metavar="LAYER", help="the layer in whose vectors patches are compared")
+    by.add_argument(
+        "--encoder", metavar="MODULE:FACTORY", help="makes an encoder of images, in whose vectors patches are compared"
+    )
+    command.add_argument(
+        "--encoder-args", metavar="KEY=VALUE", action="append", default=[],
+        help="an argument of the factory (repeatable)",
+    )  # fmt: skip
+    add_images_option(command)
     command.add_argument(
         "--patches", type=int, default=SCORE_PATCHES, help="top patches of each neuron, one an image (%(default)s)"
     )
     command.add_argument(
         "--pool", choices=SCORE_POOLS, default=SCORE_POOLS[0],
-        help="a patch's vector is the mean over its receptive field, or over the whole image (%(default)s)",
+        help="with --by: a patch's vector is the mean over its receptive field, or over the whole image (%(default)s)",
     )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    from indexer.commands.console.progress import Bar
-    from indexer.jobs.derived.scores import work_out_scores
     from indexer.query.index import open
 
-    with Bar() as bar:
-        manifest = work_out_scores(
-            options.index, options.layer, options.by, patches=options.patches, pool=options.pool, reporter=bar.reporter
-        )
+    manifest = (_by_layer if options.encoder is None else _by_encoder)(options)
     with open(options.index) as index:
         line = _line(options.layer, index.layer(options.layer).scored())
         print(f"{options.index}: generation {manifest.generation}; {line}")
     return 0
+
+
+def _by_layer(options: argparse.Namespace) -> "Manifest":
+    from indexer.commands.console.progress import Bar
+    from indexer.jobs.derived.scores import work_out_scores
+
+    with Bar() as bar:
+        return work_out_scores(
+            options.index, options.layer, options.by, patches=options.patches, pool=options.pool, reporter=bar.reporter
+        )
+
+
+def _by_encoder(options: argparse.Namespace) -> "Manifest":
+    from indexer.commands.console.progress import Bar
+    from indexer.describe.encoder import load_encoder
+    from indexer.index.loading import Loading, parse_arguments
+    from indexer.jobs.derived.encoder_scores import keep_encoder_scores, make_encoder_scores
+    from indexer.query.index import open
+
+    with open(options.index, options.images) as index:
+        layer = index.layer(options.layer).info
+        arguments = Loading(parse_arguments(options.encoder_args, "--encoder-args")).keywords
+        encoder = load_encoder(options.encoder, arguments)
+        with Bar("encoding") as bar:
+            scores = make_encoder_scores(index, layer.name, encoder, patches=options.patches, progress=bar.step)
+    return keep_encoder_scores(options.index, layer, scores)
 
 
 def _line(layer: str, scores: "Scores") -> str:
@@ -47,7 +78,11 @@ def _line(layer: str, scores: "Scores") -> str:
         return f"{layer}: no neuron is positive on two images, so none has scores"
     mixed = np.nanmedian(scores.polysemanticity)
     return (
-        f"{layer} by {scores.recipe.by}: clarity {np.median(known):.3f} (median of {len(known)} neurons; two patches "
-        f"of different neurons: {scores.between:.3f}), polysemanticity {mixed:.3f}, redundancy "
-        f"{np.nanmedian(scores.redundancy):.3f}"
+        f"{layer} by {scores.recipe.words}: clarity {np.median(known):.3f} (median of {len(known)} neurons; two "
+        f"patches of different neurons: {scores.between:.3f}), polysemanticity {mixed:.3f}, redundancy "
+        f"{np.nanmedian(scores.redundancy):.3f}{_lost(getattr(scores.recipe, 'lost', 0))}"
     )
+
+
+def _lost(patches: int) -> str:
+    return f"; {patches} patches were left out, as their originals are not there" if patches else ""

@@ -27,7 +27,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from indexer.errors import InvalidRequest
     from indexer.query.index import open
-    from indexer.query.learning.neurons import table
+    from indexer.query.learning.neurons import scored_by, table
 
     if options.limit is not None and options.limit < 1:
         raise InvalidRequest(f"limit must be at least 1, not {options.limit}")
@@ -37,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
             options.sort, descending=options.descending, state=options.state, class_=options.class_,
             least=options.least, most=options.most,
         )[: options.limit]  # fmt: skip
+        if (about := scored_by(index, options.layer).get("scores")) is not None:
+            print(f"scores by {about['by']}, of {about['patches']} top patches each", file=sys.stderr)
         _WRITERS[options.format]([{"neuron": number, **neurons.row(number)} for number in numbers.tolist()])
     return 0
 

@@ -9,6 +9,7 @@
     between (1,) float64                                  the mean cosine of two patches of different neurons
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ from indexer.derive.scores.measures import GROUPS
 from indexer.errors import DamagedFile
 from indexer.index import hdf5
 from indexer.index.configuration import LayerInfo
-from indexer.index.score_recipe import ScoreRecipe
+from indexer.index.score_recipe import EncoderRecipe, ScoreRecipe
 from indexer.store.storage import Location
 
 KIND: Final = "unitscope scores"
@@ -41,7 +42,7 @@ class Scores:
 
     Attributes
     ----------
-    recipe : ScoreRecipe
+    recipe : ScoreRecipe or EncoderRecipe
     clarity, polysemanticity, redundancy : ndarray (C,) float64
         NaN for neurons that are positive on fewer than two images; redundancy on none.
     nearest : ndarray (C,) int32
@@ -51,9 +52,12 @@ class Scores:
     group_clarity : ndarray (C, 2) float64
     between : float
         The mean cosine of two patches of different neurons: clarities are to be seen beside it. NaN for one neuron.
+    images : ndarray (C, P) int64 or None
+        By an encoder: the image of each of these patches, -1 where there is none. None where the patches are the
+        neuron's top patches of today.
     """
 
-    recipe: ScoreRecipe
+    recipe: ScoreRecipe | EncoderRecipe
     clarity: np.ndarray
     polysemanticity: np.ndarray
     redundancy: np.ndarray
@@ -61,6 +65,7 @@ class Scores:
     groups: np.ndarray
     group_clarity: np.ndarray
     between: float
+    images: np.ndarray | None = None
 
 
 def write_file(path: Path, scores: Scores) -> None:
@@ -79,7 +84,19 @@ def read_scores(index: Location, file: str, layer: LayerInfo, recipe: ScoreRecip
     DamagedFile
         It is not the file of such a layer and recipe.
     """
-    arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
+    return checked(hdf5.map_arrays(index / file, file, KIND, VERSION), file, layer, recipe)
+
+
+def checked(
+    arrays: Mapping[str, np.ndarray], file: str, layer: LayerInfo, recipe: ScoreRecipe | EncoderRecipe
+) -> Scores:  # fmt: skip
+    """The scores that the arrays of a file hold.
+
+    Raises
+    ------
+    DamagedFile
+        They are not those of such a layer and recipe.
+    """
     shapes = {
         **dict.fromkeys(SCORES, ((layer.channels,), np.float64)),
         "nearest": ((layer.channels,), np.int32),

@@ -88,20 +88,36 @@ def _tops(derived: Path, layer: LayerInfo, patches: int) -> Tops:
 
 def scored(sources: Sources, layer: LayerInfo, by: LayerInfo, recipe: ScoreRecipe, tops: Tops) -> Scored:
     """The scores of some neurons of a layer."""
-    vectors = _vectors(sources, layer, by, recipe, tops)
-    neurons = len(vectors)
+    known = np.arange(tops.rows.shape[1]) < tops.counts[:, None]
+    return measured(_vectors(sources, layer, by, recipe, tops), known, recipe.patches)
+
+
+def measured(vectors: np.ndarray, known: np.ndarray, patches: int) -> Scored:
+    """The scores of n neurons.
+
+    Parameters
+    ----------
+    vectors : ndarray (n, p, D) float32
+        Of top patches, by descending peak.
+    known : ndarray (n, p) bool
+        Which of them count.
+    patches : int
+        How many patches a neuron should have, p or more.
+    """
+    neurons, _, size = vectors.shape
     nothing = np.full(neurons, np.nan)
     found = Scored(
-        nothing.copy(), nothing.copy(), np.full((neurons, recipe.patches), -1, np.int8),
-        np.full((neurons, measures.GROUPS), np.nan), np.zeros((neurons, by.channels), np.float32),
-        np.zeros((neurons, by.channels), np.float32),
+        nothing.copy(), nothing.copy(), np.full((neurons, patches), -1, np.int8),
+        np.full((neurons, measures.GROUPS), np.nan), np.zeros((neurons, size), np.float32),
+        np.zeros((neurons, size), np.float32),
     )  # fmt: skip
-    for number, count in enumerate(tops.counts.tolist()):
+    for number, count in enumerate(known.sum(axis=1).tolist()):
         if not count:
             continue
-        own = vectors[number, :count]
+        ranks = np.flatnonzero(known[number])
+        own = vectors[number, ranks]
         groups = measures.split(own)
-        found.groups[number, :count] = groups
+        found.groups[number, ranks] = groups
         found.clarity[number] = measures.clarity(own)
         found.polysemanticity[number] = measures.polysemanticity(own, groups)
         found.group_clarity[number] = [measures.clarity(own[groups == group]) for group in range(measures.GROUPS)]

@@ -5,23 +5,21 @@ from typing import Final
 
 import numpy as np
 
-from indexer.atlas.fitting import Placing, fitted_layout, perplexity_for, principal
-from indexer.atlas.kept import kept_share
+from indexer.atlas.fitting import Placing, check_enough, fitted_layout, perplexity_for, principal, scaled
+from indexer.atlas.kept import COMPARED, kept_share
 from indexer.atlas.points import Points, choose
-from indexer.defaults import ATLAS_FITTED, ATLAS_POINTS, MOST_ATLAS_FITTED, MOST_ATLAS_POINTS
+from indexer.defaults import ATLAS_FITTED, ATLAS_PERPLEXITY, ATLAS_POINTS, MOST_ATLAS_FITTED, MOST_ATLAS_POINTS
 from indexer.derive.atlas import NEIGHBOURS, Atlas, Recipe, write_atlas
-from indexer.derive.image_table import ImageTable
 from indexer.derive.unit import unit
 from indexer.errors import InvalidRequest
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.manifest import Manifest
-from indexer.jobs.derived.keeping import keep
+from indexer.jobs.derived.keeping import keep, shown_images
 from indexer.query.cells import vectors_at
 from indexer.query.index import Index
 from indexer.store.storage import Location
 
-_COMPARED: Final = 500
 _BLOCK: Final = 1 << 26
 """Bytes of vectors that are placed at a time."""
 _MOST_BYTES: Final = 1 << 30
@@ -33,7 +31,7 @@ def make_atlas(
     *,
     points: int = ATLAS_POINTS,
     fitted: int = ATLAS_FITTED,
-    perplexity: int = 30,
+    perplexity: int = ATLAS_PERPLEXITY,
     seed: int = 0,
     report: Callable[[str], None] = lambda stage: None,
 ) -> Atlas:
@@ -57,10 +55,10 @@ def make_atlas(
     NotFound, InvalidRequest, DamagedFile
     """
     info = index.layer(layer).info
-    _check("points", points, 10, MOST_ATLAS_POINTS)
-    _check("fitted", fitted, 10, MOST_ATLAS_FITTED)
-    _check("perplexity", perplexity, 2, 500)
-    _check("seed", seed, 0, (1 << 63) - 1)
+    check_number("points", points, 10, MOST_ATLAS_POINTS)
+    check_number("fitted", fitted, 10, MOST_ATLAS_FITTED)
+    check_number("perplexity", perplexity, 2, 500)
+    check_number("seed", seed, 0, (1 << 63) - 1)
     if 4 * info.channels * min(fitted, points) > _MOST_BYTES:
         most = _MOST_BYTES // (4 * info.channels)
         raise InvalidRequest(f"fitted must be at most {most} for the {info.channels} neurons of {layer}, not {fitted}")
@@ -73,8 +71,9 @@ def make_atlas(
     report(f"laying out {first.sum()} cells")
     parts = [_Part.read(index, layer, drawn[first], highest)]
     base = parts[0]
+    check_enough(len(base.units), "cells that are not all 0")
     places = fitted_layout(base.units, perplexity)
-    compared = np.sort(rng.permutation(len(base.units))[:_COMPARED])
+    compared = np.sort(rng.permutation(len(base.units))[:COMPARED])
     near = min(NEIGHBOURS, len(base.units) - 2)
     kept, by_pca = (kept_share(base.units, shown, compared, near) for shown in (places, principal(base.units)))
     placing, layouts = Placing(base.units, places), [places]
@@ -103,13 +102,18 @@ def keep_atlas(index: Location, layer: LayerInfo, atlas: Atlas) -> Manifest:
     """
 
     def write(manifest: Manifest) -> str:
-        shown = ImageTable(index, manifest.derived["images"]).id
-        return write_atlas(index, layer.name, atlas.of_images(np.asarray(shown)))
+        return write_atlas(index, layer.name, atlas.of_images(shown_images(index, manifest)))
 
     return keep(index, layout.ATLASES, layer, write)
 
 
-def _check(name: str, value: int, low: int, high: int) -> None:
+def check_number(name: str, value: int, low: int, high: int) -> None:
+    """Refuse a number of a recipe that is out of its bounds.
+
+    Raises
+    ------
+    InvalidRequest
+    """
     if not low <= value <= high:
         raise InvalidRequest(f"{name} must be {low} to {high}, not {value}")
 
@@ -143,9 +147,7 @@ def _put_together(
     by_pca: float,
 ) -> Atlas:
     """All points in an order by lot, the longer side of the layout from 0 to 1."""
-    layout = np.concatenate(layouts)
-    layout = layout - layout.min(axis=0)
-    layout /= max(layout.max(), np.finfo(np.float64).tiny)
+    layout = scaled(np.concatenate(layouts))
     rows, cells = (np.concatenate([getattr(part.points, name) for part in parts]) for name in ("rows", "cells"))
     fitted = np.arange(len(rows)) < len(layouts[0])
     order = rng.permutation(len(rows))

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from indexer.derive.carried import with_carried
+from indexer.derive.image_table import ImageTable
 from indexer.errors import InvalidRequest
 from indexer.index.configuration import LayerInfo
 from indexer.index.lock import writing
@@ -24,9 +27,24 @@ def keep(index: Location, kind: str, layer: LayerInfo, write: Callable[[Manifest
     """
     with writing(index):
         manifest = read_manifest(index)
-        if layer not in manifest.configuration.layers:
-            raise InvalidRequest(f"layer {layer.name!r} was dropped or changed meanwhile; nothing was kept")
+        check_there(manifest, layer)
         published = with_carried(index, manifest, kind, layer.name, write(manifest))
         published = replace(published, generation=manifest.generation + 1)
         publish(index, published)
         return published
+
+
+def check_there(manifest: Manifest, layer: LayerInfo) -> None:
+    """Refuse a layer for which something was made, and which the index does not have any more.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    if layer not in manifest.configuration.layers:
+        raise InvalidRequest(f"layer {layer.name!r} was dropped or changed meanwhile; nothing was kept")
+
+
+def shown_images(index: Location, manifest: Manifest) -> np.ndarray:
+    """The ids (N,) of the images that a generation shows."""
+    return np.asarray(ImageTable(index, manifest.derived["images"]).id)

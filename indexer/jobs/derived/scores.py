@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 from indexer.defaults import MOST_SCORE_PATCHES, SCORE_PATCHES, SCORE_POOLS
+from indexer.derive.carried import key_of as carried_key
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.scores.file import key_of
 from indexer.errors import InvalidRequest, NotFound
+from indexer.index import layout
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.index.score_recipe import ScoreRecipe
@@ -59,6 +61,11 @@ def work_out_scores(
         asked = replace(
             manifest,
             scores=manifest.scores | {layer: ScoreRecipe(by, patches, pool)},
-            derived={key: file for key, file in manifest.derived.items() if key != key_of(layer)},
+            derived={key: file for key, file in manifest.derived.items() if key not in _keys_of_others(layer)},
         )
         return derive_and_publish(index, asked, reporter.stage, unchanged=names)
+
+
+def _keys_of_others(layer: str) -> tuple[str, str]:
+    """The keys of scores that a layer may have had."""
+    return key_of(layer), carried_key(layout.ENCODER_SCORES, layer)

@@ -9,6 +9,7 @@ from indexer.derive.carried import key_of, with_carried
 from indexer.derive.generation import Report, derive_and_publish
 from indexer.derive.image_table import ImageTable
 from indexer.derive.patch_vectors import read_patch_vectors, write_patch_vectors
+from indexer.derive.scores.encoder_file import read_encoder_scores, without_images, write_encoder_scores
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.lock import writing
@@ -67,10 +68,10 @@ def _without(index: Location, manifest: Manifest, info: ShardInfo, layers: set[s
 
 
 def _carried_without_removed(index: Location, manifest: Manifest) -> Manifest:
-    """The manifest with atlases and vectors of patches that are of the images alone that answers show."""
+    """The manifest with carried files that are of the images alone that answers show."""
     ids = np.asarray(ImageTable(index, manifest.derived["images"]).id)
     for layer in manifest.configuration.layers:
-        for kind, without in ((layout.ATLASES, _atlas_of), (layout.PATCH_VECTORS, _patch_vectors_of)):
+        for kind, without in _OF_IMAGES:
             file = manifest.derived.get(key_of(kind, layer.name))
             left = None if file is None else without(index, file, layer, ids)
             if left is not None:
@@ -88,6 +89,16 @@ def _patch_vectors_of(index: Location, file: str, layer: LayerInfo, ids: np.ndar
     """As `_atlas_of`, of the vectors of patches."""
     made = read_patch_vectors(index, file, layer)
     return None if np.isin(made.images, ids).all() else write_patch_vectors(index, layer.name, made.of_images(ids))
+
+
+def _encoder_scores_of(index: Location, file: str, layer: LayerInfo, ids: np.ndarray) -> str | None:
+    """As `_atlas_of`, of scores by an encoder."""
+    return write_encoder_scores(index, layer.name, without_images(read_encoder_scores(index, file, layer), ids))
+
+
+_OF_IMAGES = (
+    (layout.ATLASES, _atlas_of), (layout.PATCH_VECTORS, _patch_vectors_of), (layout.ENCODER_SCORES, _encoder_scores_of),
+)  # fmt: skip
 
 
 def delete_unlisted(index: Location, manifest: Manifest) -> None:

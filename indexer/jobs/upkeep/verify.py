@@ -36,6 +36,8 @@ _LEFT_OUT = {
     layout.EFFECTIVE: "the effective receptive field of {} was damaged and is left out; effective-field measures it",
     layout.ATLASES: "the atlas of {} was damaged and is left out; atlas makes it",
     layout.PATCH_VECTORS: "the patch vectors of {} were damaged and are left out; patch-vectors makes them",
+    layout.NEURON_ATLASES: "the atlas of the neurons of {} was damaged and is left out; neuron-atlas makes it",
+    layout.ENCODER_SCORES: "the scores of {} by an encoder were damaged and are left out; scores makes them",
 }
 
 

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -147,6 +147,17 @@ def scores_of(index: Index, layer: str, neuron: int) -> dict[str, Any]:
     nearest = int(scores.nearest[neuron])
     found = {name: _plain(getattr(scores, name)[neuron].item()) for name in SCORES}
     return {**found, "nearest": None if nearest < 0 else nearest}
+
+
+def scored_by(index: Index, layer: str) -> dict[str, Any]:
+    """How the scores of a layer's neurons were made, as plain values; empty where it has none.
+
+    ``by`` says in whose vectors, in words, and ``between`` is the mean cosine of two patches of different neurons.
+    """
+    scores = index.layer(layer).scores
+    if scores is None:
+        return {}
+    return {"scores": {**asdict(scores.recipe), "by": scores.recipe.words, "between": _plain(scores.between)}}
 
 
 def worth_showing(neurons: NeuronTable, count: int) -> list[int]:

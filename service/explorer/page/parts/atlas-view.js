@@ -2,6 +2,11 @@
 
 export const WHOLE = [-0.02, -0.02, 1.02, 1.02];
 const NEAREST = 0.005;
+/** So many points are drawn at first while an atlas moves, and at least so many. */
+export const MOVING = 200_000;
+const FEWEST = 10_000;
+/** Milliseconds between two draws that are too many, so few that more points may be drawn, and so many that it stood still. */
+const [SLOW, FAST, PAUSE] = [60, 35, 1000];
 
 /** Zoom by a factor around a place; the whole is the farthest. */
 export function zoomed([left, top, right, bottom], factor, x, y) {
@@ -38,4 +43,10 @@ export function parseView(text) {
 export function thinned(polygon, most) {
   const step = Math.max(1, Math.ceil(polygon.length / most));
   return polygon.filter((_, i) => i % step === 0);
+}
+
+/** How many points to draw while an atlas moves, after so many were drawn so long ago. */
+export function paced(most, milliseconds) {
+  if (milliseconds > PAUSE || (milliseconds >= FAST && milliseconds <= SLOW)) return most;
+  return milliseconds > SLOW ? Math.max(FEWEST, Math.round(most * Math.max(SLOW / milliseconds, 0.3))) : Math.round(Math.min(most * 1.15, 1e6));
 }

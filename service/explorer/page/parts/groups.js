@@ -22,8 +22,13 @@ export function ScoreFacts({ index, data, scores }) {
   </dl><p class="quiet">${basis(scores)} Two patches of different neurons: ${number(scores.between)}.</p></section>`;
 }
 
-const basis = ({ by, patches, pool }) => `Cosines of ${patches} top patches in the vectors of ${by}, each the mean over `
-  + `${pool === 'box' ? 'its receptive field' : 'its whole image'}.`;
+const POOLS = { box: ', each the mean over its receptive field', image: ', each the mean over its whole image', crop: '' };
+
+const basis = ({ by, patches, pool, encoder }) => `Cosines of ${patches} top patches in the vectors of ${by}${POOLS[pool]}.${asMade(encoder)}`;
+
+/** When scores by an encoder were made, as they stay the same when images come and go; '' of others. */
+export const asMade = (encoder) => (encoder ? ` Made of generation ${encoder.generation}, ${many(encoder.images, 'image')}`
+  + `${encoder.lost ? `, without ${many(encoder.lost, 'patch', 'patches')} whose originals were not there` : ''}.` : '');
 
 /** The groups, one row each. */
 export function Groups({ index, url }) {

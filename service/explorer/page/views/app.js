@@ -25,6 +25,7 @@ const VIEWS = {
   layer: () => import('./layer.js').then((module) => module.LayerView),
   lists: () => import('./lists.js').then((module) => module.ListsView),
   lookup: () => import('./lookup.js').then((module) => module.LookupView),
+  'neuron-atlas': () => import('./neuron-atlas.js').then((module) => module.NeuronAtlasView),
   neuron: () => import('./neuron.js').then((module) => module.NeuronView),
   mistakes: () => import('./mistakes.js').then((module) => module.MistakesView),
   report: () => import('./report.js').then((module) => module.ReportView),
@@ -69,6 +70,9 @@ function inLayer(index, layer, part, number) {
   const crumb = [layer, to.layer(index, layer)];
   if (part === undefined) return found('layer', 'layers', [crumb], { layer });
   if (part === 'atlas' && number === undefined) return found('atlas', 'layers', [crumb, ['Atlas', to.atlas(index, layer)]], { layer });
+  if (part === 'neuron-atlas' && number === undefined) {
+    return found('neuron-atlas', 'layers', [crumb, ['Atlas of neurons', to.neuronAtlas(index, layer)]], { layer });
+  }
   if (part !== 'neurons' || !/^\d+$/.test(number ?? '')) return null;
   return found('neuron', 'layers', [crumb, [number, to.neuron(index, layer, number)]], { layer, neuron: Number(number) });
 }

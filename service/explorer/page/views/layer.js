@@ -7,6 +7,7 @@ import { api, to } from '../lib/names.js';
 import { change, go } from '../lib/route.js';
 import { ByText, FiringFor } from '../parts/by-text.js';
 import { Choice, classOptions, Segmented } from '../parts/controls.js';
+import { asMade } from '../parts/groups.js';
 import { html } from '../parts/html.js';
 import { MadeWall } from '../parts/made-wall.js';
 import { CardWaiting, NeuronCard } from '../parts/neuron-card.js';
@@ -118,8 +119,8 @@ function Finder({ index, layer, neurons }) {
 }
 
 /** In which vectors the scores are, and what to see them beside. */
-const scoreWords = ({ by, patches, between }) => `Scores compare ${patches} top patches of each neuron in the vectors of ${by}. `
-  + `Two patches of different neurons have a cosine of ${number(between)}.`;
+const scoreWords = ({ by, patches, between, encoder }) => `Scores compare ${patches} top patches of each neuron in the vectors of ${by}.`
+  + `${asMade(encoder)} Two patches of different neurons have a cosine of ${number(between)}.`;
 
 /** What a dictionary's layer is, and how good it is. */
 function dictionaryWords({ layer, method, metrics }) {
