@@ -1,6 +1,7 @@
 """Neurons found by texts: beside a slow twin, over the life of an index, and what is refused."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,10 @@ import pytest
 
 import indexer
 from indexer.cli import main
-from indexer.derive.patch_vectors import EncoderName
+from indexer.derive.patch_vectors import KIND, VERSION, EncoderName, read_patch_vectors
 from indexer.describe.by_text import find_by_text
-from indexer.errors import InvalidRequest, NotFound
-from indexer.index import layout
+from indexer.errors import DamagedFile, InvalidRequest, NotFound
+from indexer.index import hdf5, layout
 from indexer.jobs.derived.patch_vectors import encode_patches, keep_patch_vectors
 from indexer.query.by_text import fires_for
 from indexer.query.index import Index
@@ -182,3 +183,31 @@ def test_what_cannot_be_searched_is_refused(planted: Path, tmp_path: Path) -> No
             encode_patches(index, LAYER, Colours(), patches=1)
         with pytest.raises(InvalidRequest, match="NaN, infinity or a vector of zeros"):
             encode_patches(index, "4", Wrong("nan"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("cells", lambda array: array + 10_000, "names cells that its layer does not have"),
+        ("images", lambda array: array[::-1], "names cells that its layer does not have, or patches twice"),
+        ("images", lambda array: array[:-1], "does not hold a vector for each patch"),
+        ("vectors", lambda array: array * 2, "holds vectors whose length is not 1"),
+        ("vectors", lambda array: array * np.nan, "holds vectors whose length is not 1"),
+        ("vectors", lambda array: array.astype(np.float64), "does not hold vectors of patches"),
+        ("name", lambda array: np.full(3, 255, np.uint8), "names its encoder in no text"),
+        ("recipe", lambda array: array * 0, "does not hold a vector for each patch"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(
+    planted: Path, tmp_path: Path, name: str, change: Callable[[np.ndarray], np.ndarray], told: str
+) -> None:
+    (file,) = (planted / layout.PATCH_VECTORS).iterdir()
+    arrays = {key: np.array(array) for key, array in hdf5.map_arrays(file, file.name, KIND, VERSION).items()}
+    with indexer.open(planted) as index:
+        layer = index.layer(LAYER).info
+        assert len(read_patch_vectors(planted, f"{layout.PATCH_VECTORS}/{file.name}", layer))
+    with hdf5.create_file(tmp_path / "wrong.h5", KIND, VERSION) as out:
+        for key, array in (arrays | {name: np.ascontiguousarray(change(arrays[name]))}).items():
+            out.create_dataset(key, data=array)
+    with pytest.raises(DamagedFile, match=told):
+        read_patch_vectors(tmp_path, "wrong.h5", layer)
