@@ -34,8 +34,6 @@ else
 install_packages = $(UV) $(1) || $(PIP) $(1)
 endif
 export UV_SYSTEM_CERTS ?= true
-# Where it is set, each process compiles every module that it imports: the tests start hundreds of them.
-unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo bench bench-growth bench-scale docs test lint style install dependencies constraints
 .DEFAULT_GOAL := help
