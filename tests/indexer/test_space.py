@@ -49,6 +49,7 @@ def test_every_byte_is_counted_once(index: Path) -> None:
         "effective fields",
         "scores",
         "atlases",
+        "patch vectors",
         "made images",
         "unreadable",
         "not of this generation",
