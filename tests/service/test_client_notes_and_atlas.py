@@ -16,7 +16,9 @@ from indexer.query.atlas import points_of, select, spread
 from service.notes.database.database import Database
 from service.notes.exchange.suggestions import suggest
 from service.notes.store import Notes
+from service.settings import Settings
 from tests.atlas import LAYER, build_atlas
+from tests.service.listening import running
 from unitscope.assistants.server import make_server
 from unitscope.client.index import IndexClient
 from unitscope.client.transport import Refused
@@ -131,3 +133,14 @@ def test_assistants_see_atlases_and_take_only_what_is_proposed(index: IndexClien
     missing = called("find_by_text", layer=LAYER, text="a wheel")
     assert missing.is_error
     assert "patch-vectors" in missing.content[0].text
+
+
+def test_a_service_elsewhere_answers_alike(index: IndexClient, folder: Path, tmp_path: Path) -> None:
+    settings = Settings(directory=folder, notes=str(tmp_path / "unitscope"), examine=False)
+    with running(settings) as ((host, port), _), unitscope.connect(f"http://{host}:{port}") as there:
+        assert there.atlas(LAYER) == index.atlas(LAYER)
+        assert there.atlas_patches(LAYER, columns=2, rows=2) == index.atlas_patches(LAYER, columns=2, rows=2)
+        np.testing.assert_array_equal(there.atlas_points(LAYER), index.atlas_points(LAYER))
+        assert there.proposals().first(2) == index.proposals().first(2)
+        assert there.take(there.proposals().first(1)[0])["name"] == "wheel"
+        assert list(index.proposals()) == []
