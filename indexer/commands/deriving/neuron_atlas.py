@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _line(layer: str, atlas: "NeuronAtlas", neurons: int) -> str:
     recipe, left_out = atlas.recipe, neurons - len(atlas)
-    out = f" ({left_out} others have the same peak on all images)" if left_out else ""
+    out = f" ({left_out} without a place, with the same peak on all images)" if left_out else ""
     over = (
         f"{recipe.over} of {recipe.images} images, by lot" if recipe.over < recipe.images else f"{recipe.over} images"
     )

@@ -64,7 +64,7 @@ def _by_encoder(options: argparse.Namespace) -> "Manifest":
         layer = index.layer(options.layer).info
         arguments = Loading(parse_arguments(options.encoder_args, "--encoder-args")).keywords
         encoder = load_encoder(options.encoder, arguments)
-        with Bar("encoding") as bar:
+        with Bar("encoding", "neuron") as bar:
             scores = make_encoder_scores(index, layer.name, encoder, patches=options.patches, progress=bar.step)
     return keep_encoder_scores(options.index, layer, scores)
 

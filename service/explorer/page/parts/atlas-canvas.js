@@ -8,7 +8,7 @@ import { html, useEffect, useRef, useState } from './html.js';
 
 const SETTLED_MS = 250;
 /** Once the view has stood still for so long, all points are drawn; while it moves, as many as the browser keeps up with. */
-const STILL_MS = 120;
+const STILL_MS = 250;
 const [COLUMNS, ROWS] = [11, 11];
 const MOST_CORNERS = 200;
 /** How near a pointer must be to a point, in pixels of the page, to mean it; and how far it may move within a click. */
@@ -64,6 +64,7 @@ export function AtlasCanvas({ points, painted, view, onView, selecting, polygon,
     canvas.current.setPointerCapture(event.pointerId);
     held.current = placeOf(event, canvas.current, view);
     pressed.current = [event.clientX, event.clientY];
+    setUnder(null);
     if (selecting) setDrawn([held.current]);
   };
   const move = (event) => {

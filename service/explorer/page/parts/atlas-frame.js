@@ -19,10 +19,11 @@ const GREY = [150, 150, 145];
 
 /** The title of an atlas, with the way to that of the other kind. */
 export const AtlasTitle = ({ index, layer, of, children }) => html`<header class="title"><h1>Atlas <small>of <a
-  href=${to.layer(index, layer)}>${layer}</a></small></h1><${Of} index=${index} layer=${layer} of=${of} />${children}</header>`;
+  href=${to.layer(index, layer)}>${layer}</a></small></h1>${children}<${Of} index=${index} layer=${layer} of=${of} /></header>`;
 
-const Of = ({ index, layer, of }) => html`<${Segmented} label="Of" value=${of} options=${[['cells', 'cells'], ['neurons', 'neurons']]}
-  onChange=${(kind) => go((kind === 'cells' ? to.atlas : to.neuronAtlas)(index, layer))} />`;
+const Of = ({ index, layer, of }) => html`<div class="controls"><${Segmented} label="Of" value=${of}
+  options=${[['cells', 'cells'], ['neurons', 'neurons']]} onChange=${(kind) => go((kind === 'cells' ? to.atlas : to.neuronAtlas)(index, layer))} />
+  </div>`;
 
 /** An atlas that is not there, or did not arrive. */
 export function NoAtlas({ index, layer, of, error, retry }) {

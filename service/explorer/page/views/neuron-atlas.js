@@ -26,7 +26,7 @@ export function NeuronAtlasView({ index, layer, query }) {
 
 function madeOf({ points, left_out: out, made_of: made, neighbours, kept, kept_by_two_components: byTwo, sampled }) {
   const over = made.over < made.images ? `${count(made.over)} of ${many(made.images, 'image')}, by lot` : many(made.images, 'image');
-  const without = out ? ` ${count(out)} others have the same peak on all images.` : '';
+  const without = out ? ` ${count(out)} without a place, with the same peak on all images.` : '';
   const how = sampled < points ? `sampled on ${count(sampled)}` : 'measured on all';
   return `${many(points, 'neuron')}; those lie together whose peaks are high on the same images (correlation over ${over}, generation `
     + `${made.generation}).${without} Of the ${neighbours} nearest neighbours of a neuron it keeps ${percent(kept)}, two principal components `
