@@ -81,6 +81,8 @@ PROMISES = {
     "Weights are loaded with weights_only; a network from somebody's own code (module:factory) is imported, and a "
     "TorchScript or exported program loaded, only if --model names it, whatever a manifest says.":
         f"{SAFETY}::test_an_owners_network_is_used_where_the_setting_names_it",
+    "An encoder of texts is imported only if --encoder names it.":
+        "service/test_by_text.py::test_what_is_missing_is_named",
     "HDF5, FAISS and JSON hold no code.":
         f"{HOSTILE}::test_garbled_files_do_no_harm",
     "manifest.json is checked against a schema with bounds before it is used.":
