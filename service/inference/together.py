@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ class Together:
 
         One file that fails leaves the others as they are.
         """
-        found = [_tried(lambda file=file: self.networks.read(configuration, file)) for file in files]
+        found = [_tried(partial(self.networks.read, configuration, file)) for file in files]
         uploads = [upload for upload in found if isinstance(upload, Upload)]
         seen = iter(self._see(configuration, uploads, layers, beat))
         return [next(seen) if isinstance(upload, Upload) else upload for upload in found]
@@ -63,11 +64,15 @@ class Together:
         alone: list[ForwardResult | UnitscopeError] = []
         for upload in uploads:
             with beat("see"):
-                alone += [_tried(lambda upload=upload: self.networks.see(configuration, [upload], layers)[0])]
+                alone += [_tried(partial(self._alone, configuration, upload, layers))]
         results = [result for result in alone if isinstance(result, ForwardResult)]
         if len(uploads) > 1 and key not in self._equal and len(results) == len(uploads):
             self._keep(key, results, self._pass(configuration, uploads, layers, beat))
         return alone
+
+    def _alone(self, configuration: Configuration, upload: Upload, layers: Collection[str] | None) -> ForwardResult:
+        (result,) = self.networks.see(configuration, [upload], layers)
+        return result
 
     def _pass(
         self, configuration: Configuration, uploads: list[Upload], layers: Collection[str] | None, beat: Answering
