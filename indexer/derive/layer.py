@@ -5,6 +5,8 @@
     peaks (C, N) float32, peak_cells (C, N) uint32     a row for each neuron, a column for each image of the image table
     peaks_by_image (N, C) float32                      the same peaks, a row for each image
     order (C, N) uint32                                images by descending peak, then by id
+    highest/activations (C, H * W, D) float16, highest/rows (C, H * W, D) uint16 or uint32
+                                                       D images for each cell, see `indexer.derive.highest`
     histogram/codes (M,) uint16, histogram/ends (C,) int64, histogram/cumulative (M,) uint32 or uint64
                                                        see `indexer.derive.distribution.Distribution`
     statistics/NAME (C,)                               see `STATISTICS`
@@ -19,6 +21,7 @@ import numpy as np
 
 from indexer.derive.distribution import DEFAULT_FRACTION, FRACTIONS, Distribution
 from indexer.derive.executor import Executor, runs
+from indexer.derive.highest import highest
 from indexer.derive.neurons import NeuronBlock, block_of, histogram_of
 from indexer.derive.selectivity import Selectivity, Tally
 from indexer.derive.sources import Sources, opened
@@ -71,6 +74,7 @@ def write_layer(path: Path, layer: LayerInfo, sources: Sources, executor: Execut
             _write_block(file, block, statistics)
             selectivity[block.first] = block.selectivity
         _write_by_image(file.create_dataset("peaks_by_image", (images, layer.channels), np.float32), layer, sources)
+        _write_highest(file, layer, sources, executor)
         _write_selectivity(file, _joined(layer.channels, selectivity))
         for name in ("codes", "ends", "cumulative"):
             file.create_dataset(f"histogram/{name}", data=getattr(distribution, name))
@@ -101,6 +105,16 @@ def _write_by_image(dataset: h5py.Dataset, layer: LayerInfo, sources: Sources) -
     """Write the peaks image by image: read from ``peaks``, those of one image would touch a page for each neuron."""
     for shard, rows, start in opened(sources).live(0, len(sources.shards)):
         dataset[start : start + len(rows)] = shard.peaks(layer.name)[0].T[rows]
+
+
+def _write_highest(file: h5py.File, layer: LayerInfo, sources: Sources, executor: Executor) -> None:
+    found = highest(layer, sources, executor)
+    if found is None:
+        return
+    shape = (layer.channels, layer.cells, -1)
+    rows = found.rows.astype(np.uint16 if opened(sources).images <= 1 << 16 else np.uint32)
+    file.create_dataset("highest/activations", data=found.activations.reshape(shape))
+    file.create_dataset("highest/rows", data=rows.reshape(shape))
 
 
 def _joined(channels: int, parts: dict[int, Selectivity]) -> Selectivity:

@@ -11,9 +11,10 @@ from indexer.shards import format as shard_format
 from indexer.store.storage import Location, storage_at
 
 KINDS = (
-    "activations", "peaks in shards", "histograms in shards", "images in shards", "originals", "peaks", "histograms",
-    "statistics", "vectors", "lists of vectors", "image table", "labels", "effective fields", "scores", "atlases",
-    "patch vectors",     "structure of HDF5 files", "manifest", "made images", "unreadable", "not of this generation",
+    "activations", "peaks in shards", "histograms in shards", "images in shards", "originals", "peaks",
+    "highest images of each cell", "histograms", "statistics", "vectors", "lists of vectors", "image table", "labels",
+    "effective fields", "scores", "atlases", "patch vectors", "structure of HDF5 files", "manifest", "made images",
+    "unreadable", "not of this generation",
 )  # fmt: skip
 _FILES = {"images": "image table", "labels": "labels", "vectors": "vectors", "lists": "lists of vectors",
           layout.EFFECTIVE: "effective fields", "scores": "scores", layout.ATLASES: "atlases",
@@ -75,6 +76,8 @@ def _kind_in_shard(path: str) -> str:
 def _kind_in_layer(path: str) -> str:
     if path in (*_PEAKS, "peaks_by_image", "order"):
         return "peaks"
+    if path.startswith("highest/"):
+        return "highest images of each cell"
     return "histograms" if path.startswith("histogram/") else "statistics"
 
 

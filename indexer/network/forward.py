@@ -295,6 +295,9 @@ class Network:
 
     def maps(self, pictures: Sequence[Image.Image], layers: Collection[str] | None = None) -> dict[str, np.ndarray]:
         """Maps (B, C, H, W) float32 of these layers, by default of all, for some RGB pictures."""
-        pixels = np.stack([self.model.preprocessing.pixels(picture) for picture in pictures])
+        return self.maps_of([self.model.preprocessing.pixels(picture) for picture in pictures], layers)
+
+    def maps_of(self, pixels: Sequence[np.ndarray], layers: Collection[str] | None = None) -> dict[str, np.ndarray]:
+        """As `maps`, for pixels (h, w, 3) uint8 as `Preprocessing.pixels` gives them."""
         own = lambda layer, maps: maps.to("cpu", torch.float32, copy=True).contiguous().numpy()  # noqa: E731
-        return self.run(pixels, own, layers)
+        return self.run(np.stack(pixels), own, layers)

@@ -112,10 +112,12 @@ class Index(Search):
         """Cells of the maps, of which as many are read as may hold one of these."""
         count = limit + offset
         rows = top.peaks_of(layer, neuron, wanted.rows, None)
-        hits = top.all_cells(
-            layer, neuron, rows, count, lambda row: self._read_map(layer, row, neuron), cell=wanted.cell,
-            minimum=wanted.minimum, box_of=lambda row, cell: self._row_box(layer, row, cell), iou=wanted.iou,
-        )  # fmt: skip
+        hits = None if wanted.cell is None else top.listed(layer, neuron, wanted.cell, count, wanted)
+        if hits is None:
+            hits = top.all_cells(
+                layer, neuron, rows, count, lambda row: self._read_map(layer, row, neuron), cell=wanted.cell,
+                minimum=wanted.minimum, box_of=lambda row, cell: self._row_box(layer, row, cell), iou=wanted.iou,
+            )  # fmt: skip
         total: int | None = len(rows) * (layer.info.cells if wanted.cell is None else 1)
         if wanted.iou is not None or wanted.minimum is not None:  # only the last of them tells how many there are
             total = len(hits) if len(hits) < count else None

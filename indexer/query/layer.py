@@ -23,6 +23,7 @@ from indexer.query.deadline import check, checked, paused
 from indexer.store.storage import Location, storage_at
 
 _HISTOGRAM = ("codes", "ends", "cumulative")
+_HIGHEST = ("highest/activations", "highest/rows")
 _ARRAYS = ("peaks", "peak_cells", "order", "class_means", *(f"histogram/{name}" for name in _HISTOGRAM))
 
 
@@ -77,6 +78,7 @@ class Layer:
                 raise DamagedFile(file, f"{name} has shape {arrays[name].shape}, not {shape}")
         self.peaks, self.peak_cells, self.order = arrays["peaks"], arrays["peak_cells"], arrays["order"]
         self.peaks_by_image = arrays["peaks_by_image"]
+        self._highest = _highest(arrays, info, file)
         self.distribution = Distribution(images * info.cells, *(arrays[f"histogram/{name}"] for name in _HISTOGRAM))
         if self.distribution.channels != info.channels or not self.distribution.fits:
             raise DamagedFile(file, "counts other activations than it names")
@@ -179,6 +181,24 @@ class Layer:
             )
         return y * self.info.width + x
 
+    def highest_at(self, neuron: int, cell: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """The images on which a neuron is most active at one cell, by descending activation, then by row.
+
+        Returns
+        -------
+        activations (D,) float64 and rows (D,) of the image table; None in files without them
+
+        Raises
+        ------
+        DamagedFile
+        """
+        if self._highest is None:
+            return None
+        activations, rows = (array[neuron, cell] for array in self._highest)
+        if (rows >= len(self.classes)).any():
+            raise DamagedFile(self.file, f"names row {rows.max()} of {len(self.classes)}")
+        return activations.astype(np.float64), rows
+
     def firing_from(self, fraction: float | None) -> np.ndarray:
         """Smallest activation (C,) float32 at which each neuron fires, for its own top ``fraction``."""
         if fraction is None:
@@ -224,6 +244,15 @@ class Layer:
             values, bins, (low, high) if high > low else (low - 0.5, low + 0.5), weights=counts
         )
         return edges, heights.astype(np.int64)
+
+
+def _highest(arrays: dict[str, np.ndarray], info: LayerInfo, file: str) -> tuple[np.ndarray, np.ndarray] | None:
+    if not set(_HIGHEST) <= arrays.keys():
+        return None
+    activations, rows = (arrays[name] for name in _HIGHEST)
+    if activations.shape != rows.shape or activations.shape[:2] != (info.channels, info.cells):
+        raise DamagedFile(file, f"lists the highest images of {activations.shape} and {rows.shape} units")
+    return activations, rows
 
 
 def cell_of(y: int | None, x: int | None) -> tuple[int, int] | None:

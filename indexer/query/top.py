@@ -2,6 +2,9 @@
 
 A neuron's peak on an image bounds every cell of it. So images are walked in descending order of their peak, and the
 walk stops when the next peak cannot beat the worst of the patches that were found.
+
+The peak of most images lies at another cell than one that is asked for, so such a walk reads many maps. The derived
+file lists some of the highest images of each cell, which are the answer wherever enough of them are wanted.
 """
 
 import bisect
@@ -72,6 +75,25 @@ def peaks_of(layer: Layer, neuron: int, allowed: np.ndarray | None, minimum: flo
         return rows
 
 
+def listed(layer: Layer, neuron: int, cell: int, count: int, wanted: Wanted) -> list[Hit] | None:
+    """The first ``count`` images at one cell by descending activation, then by row, from those that are listed.
+
+    None if images that are not listed may be among them.
+    """
+    known = layer.highest_at(neuron, cell)
+    if known is None:
+        return None
+    activations, rows = known
+    there = np.ones(len(rows), bool) if wanted.rows is None else wanted.rows[rows]
+    all_are_listed = len(rows) == len(layer.classes)
+    if wanted.minimum is not None:
+        there &= activations >= wanted.minimum
+        all_are_listed |= bool(activations[-1] < wanted.minimum)
+    pairs = zip(rows[there][:count].tolist(), activations[there][:count].tolist(), strict=True)
+    hits = [Hit(row, cell, activation) for row, activation in pairs]
+    return hits if all_are_listed or len(hits) == count else None
+
+
 def all_cells(
     layer: Layer,
     neuron: int,
@@ -101,12 +123,15 @@ def all_cells(
         intersection over union above ``iou``.
     """
     best: list[tuple[float, int, int]] = []
-    for row, bound in _bounded(layer, neuron, rows):
+    for row, bound, peak_cell in _bounded(layer, neuron, rows):
         if (len(best) == count and bound < best[0][0]) or (minimum is not None and bound < minimum):
             break
         if len(best) == count and (bound, -row, 0) < best[0]:
             continue  # equal to the worst at most, and behind it: dead neurons, or those that saturate on many images
-        hits = _hits_of_image(read_map(row), row, cell, minimum)
+        if peak_cell == cell:
+            hits = iter([Hit(row, peak_cell, bound)])
+        else:
+            hits = _hits_of_image(read_map(row), row, cell, minimum)
         if iou is not None and box_of is not None:
             hits = _suppress(hits, box_of, iou)
         for hit in hits:
@@ -120,8 +145,8 @@ def all_cells(
     return [Hit(-row, -number, activation) for activation, row, number in sorted(best, reverse=True)]
 
 
-def _bounded(layer: Layer, neuron: int, rows: np.ndarray) -> Iterator[tuple[int, float]]:
-    """Rows, and what none of their cells exceeds; block by block, as a walk seldom gets far.
+def _bounded(layer: Layer, neuron: int, rows: np.ndarray) -> Iterator[tuple[int, float, int]]:
+    """Rows, what none of their cells exceeds, and the cell that reaches it; block by block: a walk seldom gets far.
 
     Maps are float16; rounding is monotonic, so the rounded peak bounds the rounded map.
     """
@@ -129,7 +154,8 @@ def _bounded(layer: Layer, neuron: int, rows: np.ndarray) -> Iterator[tuple[int,
         block = rows[first : first + BLOCK_IMAGES]
         with layer.reading():
             bounds = as_kept(layer.peaks[neuron][block]).astype(np.float32)
-        yield from zip(block.tolist(), bounds.tolist(), strict=True)
+            cells = layer.peak_cells[neuron][block]
+        yield from zip(block.tolist(), bounds.tolist(), cells.tolist(), strict=True)
 
 
 def _hits_of_image(map_: np.ndarray, row: int, cell: int | None, minimum: float | None) -> Iterator[Hit]:

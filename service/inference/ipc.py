@@ -45,6 +45,9 @@ _PATIENCE: Final = 10.0
 _ERRORS: Final[dict[str, type[UnitscopeError]]] = {
     error.__name__: error for error in (ImageRejected, InvalidRequest, ModelUnavailable, NotInstalled)
 }
+REPORTED: Final = tuple(_ERRORS.values())
+"""What a network's process tells the worker that asked; anything else is a fault of the program."""
+Answer = tuple[dict[str, Any], list[memoryview]]
 
 
 class RemotePasses:
@@ -156,7 +159,7 @@ class RemoteNetwork:
 
 
 def serve(networks: Networks, connection: Connection, answering: Callable[[str], Any]) -> None:
-    """Answer the questions of a turn until the worker ends it.
+    """Begin a turn and answer its questions until the worker ends it.
 
     Parameters
     ----------
@@ -168,67 +171,77 @@ def serve(networks: Networks, connection: Connection, answering: Callable[[str],
     OSError
         The worker is gone.
     """
+    begin(connection)
+    go_on(networks, connection, answering)
+
+
+def begin(connection: Connection) -> None:
+    """Tell a worker that its turn has begun."""
     send(connection, {})
+
+
+def go_on(networks: Networks, connection: Connection, answering: Callable[[str], Any]) -> None:
+    """Answer the further questions of a turn, see `serve`."""
     while True:
         try:
             head, (block,) = receive(connection)
         except EOFError:
             return
         with answering(head["question"]):
-            answer, blocks = _answer(networks, head, block)
+            answer, blocks = answer_of(networks, head, block)
         send(connection, answer, blocks)
 
 
-def _answer(networks: Networks, question: dict[str, Any], block: bytes) -> tuple[dict[str, Any], list[memoryview]]:
+def answer_of(networks: Networks, question: dict[str, Any], block: bytes) -> Answer:
+    """The answer to one question, or its error."""
     try:
         if question["question"] == _ENCODE:
             return _encode_text(networks, question["text"])
-        configuration = _configuration(question["configuration"])
+        configuration = configuration_of(question["configuration"])
         return _ANSWERS[question["question"]](networks, configuration, question, block)
-    except tuple(_ERRORS.values()) as error:
-        unidentified = isinstance(error.__cause__, UnidentifiedImageError)
-        name = next(name for name, known in _ERRORS.items() if isinstance(error, known))
-        return {"error": name, "detail": str(error), "unidentified": unidentified}, []
+    except REPORTED as error:
+        return as_answer(error)
+
+
+def as_answer(found: ForwardResult | UnitscopeError) -> Answer:
+    """What a network makes of a picture, or one of the errors that are `REPORTED`, as a message."""
+    if isinstance(found, UnitscopeError):
+        unidentified = isinstance(found.__cause__, UnidentifiedImageError)
+        name = next(name for name, known in _ERRORS.items() if isinstance(found, known))
+        return {"error": name, "detail": str(found), "unidentified": unidentified}, []
+    shapes = {layer: maps.shape for layer, maps in found.maps.items()}
+    blocks = [as_block(maps) for maps in found.maps.values()]
+    return {"width": found.width, "height": found.height, "maps": shapes}, blocks
 
 
 @lru_cache(maxsize=16)
-def _configuration(text: str) -> Configuration:
+def configuration_of(text: str) -> Configuration:
+    """The configuration that a question has as text."""
     return Configuration.from_json(json.loads(text))
 
 
-def _forward(
-    networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes
-) -> tuple[dict[str, Any], list[memoryview]]:
-    result = networks.forward(configuration, block, question["layers"])
-    shapes = {layer: maps.shape for layer, maps in result.maps.items()}
-    blocks = [as_block(maps) for maps in result.maps.values()]
-    return {"width": result.width, "height": result.height, "maps": shapes}, blocks
+def _forward(networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes) -> Answer:
+    return as_answer(networks.forward(configuration, block, question["layers"]))
 
 
-def _attribute(
-    networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes
-) -> tuple[dict[str, Any], list[memoryview]]:
+def _attribute(networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes) -> Answer:
     pixels = np.frombuffer(block, np.uint8).reshape(question["shape"])
     field = question["field"] and Box(**question["field"])
     values = networks.attribute(configuration, UnitAddress(**question["unit"]), question["method"], pixels, field)
     return {"shape": values.shape}, [as_block(values)]
 
 
-def _explain(
-    networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes
-) -> tuple[dict[str, Any], list[memoryview]]:
+def _explain(networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes) -> Answer:
     pixels = np.frombuffer(block, np.uint8).reshape(question["shape"])
     return {"said": networks.explain(configuration, Asked(**question["asked"]), pixels).as_dict()}, []
 
 
-def _explain_file(
-    networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes
-) -> tuple[dict[str, Any], list[memoryview]]:
+def _explain_file(networks: Networks, configuration: Configuration, question: dict[str, Any], block: bytes) -> Answer:
     width, height, said = networks.explain_file(configuration, Asked(**question["asked"]), block)
     return {"width": width, "height": height, "said": said.as_dict()}, []
 
 
-def _encode_text(networks: Networks, text: str) -> tuple[dict[str, Any], list[memoryview]]:
+def _encode_text(networks: Networks, text: str) -> Answer:
     encoded = networks.encode_text(text)
     return {"by": vars(encoded.by)}, [as_block(encoded.vector.astype(np.float32))]
 

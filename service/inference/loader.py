@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -50,6 +50,15 @@ class ForwardResult:
     width: int
     height: int
     maps: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A decoded image: width and height, upright, and ``pixels`` (h, w, 3) uint8 as the network takes them."""
+
+    width: int
+    height: int
+    pixels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -122,13 +131,39 @@ class Networks:
             The file is not an image that can be used, or the network fails on it, or gives nothing that can be
             compared.
         """
+        (result,) = self.see(configuration, [self.read(configuration, data)], layers)
+        return result
+
+    def read(self, configuration: Configuration, data: bytes) -> Upload:
+        """Decode an image file to what the network of an index takes.
+
+        Raises
+        ------
+        ImageRejected
+            The file is not an image that can be used.
+        """
         picture = read_picture(data, self._max_pixels, configuration.preprocessing.value_range)
+        return Upload(picture.width, picture.height, configuration.preprocessing.pixels(picture))
+
+    def see(
+        self, configuration: Configuration, uploads: Sequence[Upload], layers: Collection[str] | None = None
+    ) -> list[ForwardResult]:
+        """Send images through the network of an index in one pass.
+
+        Raises
+        ------
+        ModelUnavailable, ImageRejected
+            See `forward`; one of the images may be the cause for all.
+        """
         with self.lent(configuration) as network, _refusing(configuration, ImageRejected, "on this image"):
-            maps = network.maps([picture], layers)
+            maps = network.maps_of([upload.pixels for upload in uploads], layers)
         for layer, batch in maps.items():
             if not np.isfinite(batch).all():
                 raise ImageRejected(f"the network gives numbers that are not finite for this image, in layer {layer}")
-        return ForwardResult(picture.width, picture.height, {layer: batch[0] for layer, batch in maps.items()})
+        return [
+            ForwardResult(upload.width, upload.height, {layer: batch[number] for layer, batch in maps.items()})
+            for number, upload in enumerate(uploads)
+        ]
 
     def attribute(
         self, configuration: Configuration, unit: UnitAddress, method: "Method", pixels: np.ndarray, field: Box | None

@@ -1,11 +1,11 @@
 """``python -m service.processes.inference_worker``: a process that runs the network; `service.processes.supervisor`
 starts it.
 
-It takes one turn at a time. torch comes in while there is nothing else to do, or else with the first upload. Uploads
-are decoded here: a file that brings a decoder down takes nothing else along.
+It takes one turn at a time, or those that wait together, where uploads may share a pass. torch comes in while there is
+nothing else to do, or else with the first upload. Uploads are decoded here: a file that brings a decoder down takes
+nothing else along.
 """
 
-import logging
 import select
 import signal
 import socket
@@ -18,13 +18,11 @@ from multiprocessing.connection import Connection
 from typing import Final
 
 from service.inference.encoding import TextEncoder
-from service.inference.ipc import serve
 from service.inference.loader import Networks
+from service.inference.together import Together, serve_together
 from service.processes.child import Inherited, inherit
 from service.processes.supervisor import BOOT_SECONDS
 from service.telemetry import logs, metrics
-
-log = logging.getLogger(__name__)
 
 TICK: Final = 1.0
 """Seconds between two signs of life."""
@@ -37,6 +35,7 @@ def main() -> int:
     settings = given.settings
     encoder = TextEncoder(settings.encoder, settings.encoder_args)
     networks = Networks(settings.model, settings.weights, settings.max_pixels, settings.model_args, encoder)
+    together = Together(networks, settings.forward_share)
     (listening,) = given.sockets
     listening.setblocking(False)
     preloaded = not settings.preload
@@ -45,7 +44,7 @@ def main() -> int:
         logs.sweep()
         readable, _, _ = select.select([listening.fileno(), given.lifeline.fileno()], [], [], TICK)
         if listening.fileno() in readable:
-            _take(given, listening, networks)
+            _take(given, listening, together)
         elif not preloaded:  # the others have started, or nearly
             preloaded = True
             with _beating(given):
@@ -73,12 +72,10 @@ def _beating(given: Inherited) -> Iterator[None]:
         thread.join()
 
 
-def _take(given: Inherited, listening: socket.socket, networks: Networks) -> None:
-    try:
-        accepted, _ = listening.accept()
-    except OSError:  # another process took it, or its worker is gone
+def _take(given: Inherited, listening: socket.socket, together: Together) -> None:
+    first = _accepted(listening)
+    if first is None:  # another process took it, or its worker is gone
         return
-    accepted.setblocking(True)
 
     @contextmanager
     def answering(question: str) -> Iterator[None]:
@@ -86,11 +83,17 @@ def _take(given: Inherited, listening: socket.socket, networks: Networks) -> Non
         with metrics.FORWARD_SECONDS.labels(question).time():
             yield
 
-    with Connection(accepted.detach()) as connection:
-        try:
-            serve(networks, connection, answering)
-        except OSError:
-            log.info("a worker was gone before its answer was there")
+    serve_together(together, first, lambda: _accepted(listening), answering)
+
+
+def _accepted(listening: socket.socket) -> Connection | None:
+    """A turn that waits; None where none does."""
+    try:
+        accepted, _ = listening.accept()
+    except OSError:
+        return None
+    accepted.setblocking(True)
+    return Connection(accepted.detach())
 
 
 if __name__ == "__main__":

@@ -89,6 +89,12 @@ class Settings:
     forward_queue: int = _setting(
         values.number(1, 255), "How many more uploads may wait; the service answers further ones with 503.", 3
     )
+    forward_share: int = _setting(
+        values.number(1, 64),
+        "How many uploads that wait at once may go through the network together, where it gives each the same numbers "
+        "as alone; 1 lets none.",
+        4,
+    )
     forward_wait: float = _setting(
         values.number(0, 600, float), "How many seconds an upload waits for the network before it gets a 503.", 10.0
     )

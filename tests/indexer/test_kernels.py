@@ -81,6 +81,20 @@ def test_entries_in_the_order_of_values(shape: tuple[int, int], seed: int) -> No
     assert (np.diff(keys[:found].astype(np.int64)) > 0).all()
 
 
+@both
+@pytest.mark.parametrize("depth", [1, 4])
+def test_the_highest_of_each_unit(shape: tuple[int, int], seed: int, depth: int) -> None:
+    images = np.stack([halves_of(shape, seed + other).ravel() for other in range(9)] * 2)  # each twice: ties
+    codes = np.zeros((images.shape[1], depth), np.uint16)
+    rows, lowest = np.zeros(codes.shape, np.uint32), np.zeros(len(codes), np.uint16)
+    for row, halves in enumerate(images):
+        kernels.highest(halves.view(np.uint16), row, lowest, codes, rows)
+    order = np.argsort(-images.astype(np.float32), axis=0, kind="stable")[:depth].T
+    np.testing.assert_array_equal(rows, order)
+    np.testing.assert_array_equal(codes, recode(np.take_along_axis(images.T, order, axis=1)))
+    np.testing.assert_array_equal(lowest, codes[:, -1])
+
+
 @pytest.mark.skipif(not kernels.REDUCES, reason="this processor does not round to float16 by itself")
 @both
 def test_reducing(shape: tuple[int, int], seed: int) -> None:

@@ -21,7 +21,8 @@ def walk(peaks: np.ndarray, maps: np.ndarray, count: int, **options: object) -> 
         read.append(row)
         return maps[row]
 
-    layer = SimpleNamespace(peaks=peaks[None], reading=nullcontext)
+    peak_cells = maps.reshape(len(maps), -1).argmax(axis=1)
+    layer = SimpleNamespace(peaks=peaks[None], peak_cells=peak_cells[None], reading=nullcontext)
     rows = np.lexsort((np.arange(len(peaks)), -peaks))
     return all_cells(layer, 0, rows, count, read_map, **options), len(read)
 
@@ -52,3 +53,12 @@ def test_a_neuron_with_the_same_peak_everywhere_is_read_on_few_images(value: flo
     hits, read = walk(maps.max(axis=(1, 2)).astype(np.float32), maps, 40)
     assert [(hit.row, hit.cell) for hit in hits] == [divmod(number, HEIGHT * WIDTH) for number in range(40)]
     assert read == 3, "15 cells an image"
+
+
+def test_one_cell_is_not_read_where_the_peak_lies_at_it() -> None:
+    maps = np.random.default_rng(0).permutation(IMAGES * 15).reshape(IMAGES, HEIGHT, WIDTH).astype(np.float16)
+    flat = maps.reshape(IMAGES, -1)
+    flat[:, 4] += 1000  # exact in float16, and above all others
+    hits, read = walk(flat.max(axis=1).astype(np.float32), maps, 20, cell=4)
+    assert [hit.row for hit in hits] == np.lexsort((np.arange(IMAGES), -flat[:, 4]))[:20].tolist()
+    assert read == 0

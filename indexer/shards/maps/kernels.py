@@ -159,6 +159,42 @@ def entries(table: np.ndarray, zeros: np.ndarray, keys: np.ndarray, counts: np.n
     return found
 
 
+@_Compiled
+def highest(bits: np.ndarray, image: int, lowest: np.ndarray, codes: np.ndarray, images: np.ndarray) -> None:
+    """Put an image into the list of each unit, a neuron at one cell, that is more active on it than on the list's last.
+
+    Images come by ascending numbers, so that of equal ones the first stay.
+
+    Parameters
+    ----------
+    bits : ndarray (U,) uint16
+        The bits of the units' float16 activations on the image.
+    image : int
+    lowest : ndarray (U,) uint16
+        The last column of ``codes``, side by side: most units are only compared with it.
+    codes : ndarray (U, D) uint16
+        Changed: the activations of the images in each list, coded by `indexer.shards.histogram.recode`, descending.
+    images : ndarray (U, D) uint32
+        Changed: which images these are.
+    """
+    units, depth = codes.shape
+    for unit in range(units):
+        half = bits[unit]
+        code = half ^ ((half >> 15) * np.uint16(0x7FFF) | np.uint16(0x8000))
+        if code <= lowest[unit]:
+            continue
+        if half == 0x8000:  # -0 counts as 0
+            code = np.uint16(0x8000)
+        place = depth - 1
+        while place and codes[unit, place - 1] < code:
+            codes[unit, place] = codes[unit, place - 1]
+            images[unit, place] = images[unit, place - 1]
+            place -= 1
+        codes[unit, place] = code
+        images[unit, place] = image
+        lowest[unit] = codes[unit, depth - 1]
+
+
 @intrinsic
 def _half(typing: Any, value: Any) -> Any:
     """The bits (uint16) of a float32 rounded to float16: to nearest, ties to even."""

@@ -15,6 +15,7 @@ from indexer.query.index import Index
 
 MAP, NAME, WORDNET, NUMBER, ORDER = "map", "name", "wordnet", "number", "order"
 """How classes can be matched with outputs."""
+_KEPT = "named outputs"
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,22 @@ def named_outputs(index: Index) -> Outputs:
     NotFound
         There is no output layer.
     """
+    if (
+        _KEPT not in index.kept
+    ):  # a thousand names are compared: for every list of neurons that would be most of its time
+        index.kept[_KEPT] = _named(index)
+    found: Outputs = index.kept[_KEPT]
+    return found
+
+
+def _named(index: Index) -> Outputs:
     layer = output_layer(index)
     if layer is None:
         raise NotFound(_not_indexed(index))
     channels = index.layer(layer).info.channels
     categories, classes = categories_of(index, channels), index.classes
     way, code = matched(classes, categories, channels, index.manifest.told_outputs)
+    code.setflags(write=False)  # all who ask get the same
     return Outputs(layer, way, _names(classes, categories, way, code), code)
 
 
