@@ -14,9 +14,12 @@ from indexer.derive.scores.file import Scores
 from indexer.derive.unit import unit
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.exports.coco import export_patches
+from indexer.index.manifest import read_manifest
 from indexer.index.score_recipe import EncoderRecipe
+from indexer.jobs.build import add
 from indexer.jobs.derived.encoder_scores import keep_encoder_scores, make_encoder_scores
 from indexer.jobs.derived.scores import work_out_scores
+from indexer.jobs.layers import drop_layers
 from indexer.jobs.packing.pack import pack
 from indexer.jobs.packing.unpack import unpack
 from indexer.jobs.space import bytes_by_kind
@@ -25,7 +28,9 @@ from indexer.jobs.upkeep.remove import remove
 from indexer.jobs.upkeep.verify import repair, verify
 from indexer.query.index import Index
 from indexer.query.learning.groups import groups
+from indexer.query.neuron_atlas import neuron_atlas
 from tests.colour_encoder import Colours, Wrong
+from tests.conftest import moved_index, random_photo
 
 LAYER, BY, PATCHES = "features.7", "features.12", 7
 ENCODER = ["--encoder", "tests.colour_encoder:Colours", "--patches", str(PATCHES)]
@@ -166,3 +171,25 @@ def test_a_damaged_file_is_found_refused_and_left_out(own: Path) -> None:
 def test_faults_are_said(small_index: Path, encoder: Colours, patches: int, message: str) -> None:
     with indexer.open(small_index) as index, pytest.raises(InvalidRequest, match=message):
         make_encoder_scores(index, LAYER, encoder, patches=patches)
+
+
+def test_they_and_an_atlas_of_neurons_outlive_new_images_and_dropped_layers(
+    own: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    images = Path(shutil.copytree(photo_folder, tmp_path / "images"))
+    index = moved_index(own, images, tmp_path / "moved")
+    assert main(["neuron-atlas", str(index), "--layer", LAYER, "--perplexity", "8"]) == 0
+    with indexer.open(index) as opened:
+        scores, atlas = opened.layer(LAYER).scored(), neuron_atlas(opened, LAYER)
+        known = len(opened.images)
+    random_photo(np.random.default_rng(9), 140, 100).save(images / "birds" / "new.png")
+    add(index)
+    drop_layers(index, ["classifier"])
+    with indexer.open(index) as opened:
+        assert len(opened.images) == known + 1
+        np.testing.assert_array_equal(opened.layer(LAYER).scored().clarity, scores.clarity)
+        np.testing.assert_array_equal(neuron_atlas(opened, LAYER).layout, atlas.layout)
+        assert opened.layer(LAYER).scored().recipe.images == neuron_atlas(opened, LAYER).recipe.images == known
+    assert verify(index) == []
+    drop_layers(index, [LAYER])
+    assert not any(LAYER in key for key in read_manifest(index).derived)
