@@ -2,8 +2,9 @@
 
 python -m benchmarks.uploads INDEX --layer features.7 [--weights FILE] [--clients 1 4 16] [--share 8] [--rounds 5]
 
-By hand, a program decodes as many photographs as there are clients and sends them through the network in one batch, on
-one thread, for ever. Services with ``--forward-share`` 1 and ``--share``, and the program by hand, take turns.
+A lookup wants the layer that is asked for and, where it is indexed, the network's output. By hand, a program decodes as
+many photographs as there are clients and sends them through the network in one batch, on one thread, for ever. Services
+with ``--forward-share`` 1 and ``--share``, and the program by hand, take turns.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from benchmarks.measure import write_records
 from indexer.images.reading import read_picture
 from indexer.network.forward import Network
 from indexer.query.index import Index
+from indexer.query.lookup import layers_for
 
 SECONDS = 4.0
 FILES = 32
@@ -72,42 +74,46 @@ def looked_up(address: Address, path: str, files: Sequence[bytes], count: int) -
     return total / (time.perf_counter() - started)
 
 
-def by_hand(network: Network, layer: str, files: Sequence[bytes], count: int) -> float:
+def by_hand(network: Network, layers: list[str] | None, files: Sequence[bytes], count: int) -> float:
     """Images a second of batches of so many."""
     started, total = time.perf_counter(), 0
     while time.perf_counter() < started + SECONDS:
-        _maps(network, layer, [files[(total + n) % len(files)] for n in range(count)])
+        _maps(network, layers, [files[(total + n) % len(files)] for n in range(count)])
         total += count
     return total / (time.perf_counter() - started)
 
 
-def equal(network: Network, layer: str, files: Sequence[bytes], count: int) -> bool:
+def equal(network: Network, layers: list[str] | None, files: Sequence[bytes], count: int) -> bool:
     """Whether a batch of so many gives the bits that each image gives alone."""
-    together = _maps(network, layer, files[:count])
+    together = _maps(network, layers, files[:count])
     return all(
-        np.array_equal(_maps(network, layer, [file])[0], maps)
-        for file, maps in zip(files[:count], together, strict=True)
+        np.array_equal(maps[0], together[layer][number])
+        for number, file in enumerate(files[:count])
+        for layer, maps in _maps(network, layers, [file]).items()
     )
 
 
-def _maps(network: Network, layer: str, files: Sequence[bytes]) -> np.ndarray:
+def _maps(network: Network, layers: list[str] | None, files: Sequence[bytes]) -> dict[str, np.ndarray]:
     pixels = [network.model.preprocessing.pixels(read_picture(file)) for file in files]
-    return network.maps_of(pixels, [layer])[layer]
+    return network.maps_of(pixels, layers)
 
 
 def measured(
-    index: Index, network: Network, layer: str, count: int, rounds: int, addresses: tuple[Address, Address]
+    index: Index, network: Network, layer: str, count: int, share: int, rounds: int, addresses: tuple[Address, Address]
 ) -> Rates:
     """One row, after a round that is not counted."""
     root = Path(index.manifest.image_root)
     files = [(root / record.path).read_bytes() for record in index.find_images(limit=FILES).items]
     path = f"/v1/indexes/{index.name}/lookup?layer={layer}&limit=10"
+    layers = layers_for(index, layer)
     ways: list[Callable[[], float]] = [
-        lambda: by_hand(network, layer, files, count),
+        lambda: by_hand(network, layers, files, count),
         *(lambda address=address: looked_up(address, path, files, count) for address in addresses),
     ]
     found = [[way() for way in ways] for _ in range(rounds + 1)][1:]
-    return Rates(count, equal(network, layer, files, count), *([one[way] for one in found] for way in range(3)))
+    return Rates(
+        count, equal(network, layers, files, min(count, share)), *([one[way] for one in found] for way in range(3))
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -133,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         print(f"\n{options.layer}, shares of {options.share}, load {os.getloadavg()[0]:.1f}\n\n{HEADING}", flush=True)
         for count in options.clients:
-            found.append(measured(index, network, options.layer, count, options.rounds, addresses))
+            found.append(measured(index, network, options.layer, count, options.share, options.rounds, addresses))
             print(found[-1].line(), flush=True)
     if options.out:
         write_records(found, options.out)
