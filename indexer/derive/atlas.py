@@ -20,9 +20,9 @@ from typing import Final
 
 import numpy as np
 
-from indexer.derive.carried import write_carried
+from indexer.derive.carried import Sides, read_carried, write_carried
 from indexer.errors import DamagedFile
-from indexer.index import hdf5, layout
+from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.store.storage import Location
 
@@ -30,7 +30,12 @@ KIND: Final = "unitscope atlas"
 VERSION: Final = 1
 NEIGHBOURS: Final = 10
 """Of so many nearest neighbours it is counted how many the layout keeps, where so many points were fitted."""
-_COLUMNS: Final = {"images": np.int64, "cells": np.uint32, "neurons": np.int32, "fitted": np.uint8}
+_COLUMNS: Final[dict[str, type[np.generic]]] = {
+    "images": np.int64,
+    "cells": np.uint32,
+    "neurons": np.int32,
+    "fitted": np.uint8,
+}
 
 
 @dataclass(frozen=True)
@@ -116,13 +121,13 @@ def read_atlas(index: Location, file: str, layer: LayerInfo) -> Atlas:
     DamagedFile
         It is not the file of such a layer.
     """
-    arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
-    kinds = {**_COLUMNS, "layout": np.float32, "recipe": np.int64, "kept": np.float64}
-    points = len(arrays.get("images", np.empty(0)))
-    shapes = dict.fromkeys(_COLUMNS, (points,)) | {"layout": (points, 2), "recipe": (6,), "kept": (2,)}
-    for name, shape in shapes.items():
-        if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != kinds[name]:
-            raise DamagedFile(file, f"does not hold {name} of an atlas")
+    wanted: dict[str, tuple[type[np.generic], Sides]] = {
+        **{name: (kind, (None,)) for name, kind in _COLUMNS.items()},
+        "layout": (np.float32, (None, 2)),
+        "recipe": (np.int64, (6,)),
+        "kept": (np.float64, (2,)),
+    }
+    arrays = read_carried(index, file, (KIND, VERSION), wanted, "an atlas")
     columns = {name: arrays[name] for name in (*_COLUMNS, "layout")}
     if not _fits(columns, layer):
         raise DamagedFile(file, "names cells, neurons or coordinates that the layer does not have")

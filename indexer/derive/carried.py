@@ -9,10 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from indexer.errors import DamagedFile
 from indexer.index import hdf5, layout
 from indexer.index.manifest import Manifest
 from indexer.store import atomic
 from indexer.store.storage import Location
+
+Sides = tuple[int | None, ...]
 
 
 def key_of(kind: str, layer: str) -> str:
@@ -36,6 +39,36 @@ def write_carried(index: Location, kind: str, layer: str, form: tuple[str, int],
         for name, array in arrays.items():
             out.create_dataset(name, data=array)
     return file
+
+
+def read_carried(
+    index: Location, file: str, form: tuple[str, int], columns: dict[str, tuple[type[np.generic], Sides]], what: str
+) -> dict[str, np.ndarray]:
+    """The arrays of a file that `write_carried` wrote.
+
+    Parameters
+    ----------
+    columns : dict
+        Type and shape of each array; a side that is None is as long as the first array, and one of -1 has any length.
+    what : str
+        Whose arrays these are, in the error.
+
+    Raises
+    ------
+    DamagedFile
+        An array is missing, or is another.
+    """
+    arrays = hdf5.map_arrays(index / file, file, *form)
+    length = len(arrays.get(next(iter(columns)), np.empty(0)))
+    for name, (kind, sides) in columns.items():
+        wanted = [length if side is None else side for side in sides]
+        if name not in arrays or arrays[name].dtype != kind or not _of_shape(arrays[name], wanted):
+            raise DamagedFile(file, f"does not hold {name} of {what}")
+    return {name: arrays[name] for name in columns}
+
+
+def _of_shape(array: np.ndarray, wanted: list[int]) -> bool:
+    return array.ndim == len(wanted) and all(side in (-1, own) for side, own in zip(wanted, array.shape, strict=True))
 
 
 def with_carried(index: Location, manifest: Manifest, kind: str, layer: str, file: str) -> Manifest:

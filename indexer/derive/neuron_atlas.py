@@ -17,9 +17,9 @@ from typing import Final
 
 import numpy as np
 
-from indexer.derive.carried import write_carried
+from indexer.derive.carried import Sides, read_carried, write_carried
 from indexer.errors import DamagedFile
-from indexer.index import hdf5, layout
+from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.store.storage import Location
 
@@ -100,17 +100,13 @@ def read_neuron_atlas(index: Location, file: str, layer: LayerInfo) -> NeuronAtl
     DamagedFile
         It is not the file of such a layer.
     """
-    arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
-    points = len(arrays.get("neurons", np.empty(0)))
-    shapes = {
-        "neurons": ((points,), np.int32),
-        "layout": ((points, 2), np.float32),
-        "recipe": ((7,), np.int64),
-        "kept": ((2,), np.float64),
+    wanted: dict[str, tuple[type[np.generic], Sides]] = {
+        "neurons": (np.int32, (None,)),
+        "layout": (np.float32, (None, 2)),
+        "recipe": (np.int64, (7,)),
+        "kept": (np.float64, (2,)),
     }
-    for name, (shape, kind) in shapes.items():
-        if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != kind:
-            raise DamagedFile(file, f"does not hold {name} of an atlas of neurons")
+    arrays = read_carried(index, file, (KIND, VERSION), wanted, "an atlas of neurons")
     neurons, places = arrays["neurons"], arrays["layout"]
     within = ((places >= 0) & (places <= 1)).all() and ((neurons >= 0) & (neurons < layer.channels)).all()
     if not within or not (np.diff(neurons) > 0).all():

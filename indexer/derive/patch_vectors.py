@@ -16,9 +16,9 @@ from typing import Final
 
 import numpy as np
 
-from indexer.derive.carried import write_carried
+from indexer.derive.carried import Sides, read_carried, write_carried
 from indexer.errors import DamagedFile
-from indexer.index import hdf5, layout
+from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.store.storage import Location
 
@@ -100,15 +100,18 @@ def read_patch_vectors(index: Location, file: str, layer: LayerInfo) -> PatchVec
     DamagedFile
         It is not the file of such a layer.
     """
-    arrays = hdf5.map_arrays(index / file, file, KIND, VERSION)
-    kinds = {"images": (np.int64, 1), "cells": (np.uint32, 1), "vectors": (np.float32, 2), "recipe": (np.int64, 1),
-             "name": (np.uint8, 1), "digest": (np.uint8, 1)}  # fmt: skip
-    for name, (kind, dimensions) in kinds.items():
-        if name not in arrays or arrays[name].dtype != kind or arrays[name].ndim != dimensions:
-            raise DamagedFile(file, f"does not hold {name} of patches")
+    wanted: dict[str, tuple[type[np.generic], Sides]] = {
+        "images": (np.int64, (None,)),
+        "cells": (np.uint32, (None,)),
+        "vectors": (np.float32, (None, -1)),
+        "recipe": (np.int64, (3,)),
+        "name": (np.uint8, (-1,)),
+        "digest": (np.uint8, (-1,)),
+    }
+    arrays = read_carried(index, file, (KIND, VERSION), wanted, "patches")
     images, cells, vectors, recipe = (arrays[name] for name in ("images", "cells", "vectors", "recipe"))
-    if not len(images) == len(cells) == len(vectors) or recipe.shape != (3,) or not 1 <= recipe[0] <= 1 << 20:
-        raise DamagedFile(file, "does not hold a vector for each patch")
+    if not 1 <= recipe[0] <= 1 << 20:
+        raise DamagedFile(file, "was made of a number of patches that cannot be")
     if not _in_order(images, cells, layer.cells):
         raise DamagedFile(file, "names cells that its layer does not have, or patches twice")
     lengths = np.linalg.norm(vectors, axis=1)

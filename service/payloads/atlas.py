@@ -6,8 +6,10 @@ from typing import Any, Final
 import numpy as np
 
 from indexer.derive.atlas import Atlas
+from indexer.derive.neuron_atlas import NeuronAtlas
 from indexer.query.atlas import AtlasPoint, Points, Selection
 from indexer.query.learning.answering.outputs import NeuronNames
+from indexer.query.neuron_atlas import NeuronPoints
 from service.payloads import records
 from service.payloads.links import Links
 
@@ -28,33 +30,38 @@ def atlas(links: Links, layer: str, made: Atlas, points: Points, classes: list[s
         "fitted": int(made.fitted[points.numbers].sum()),
         "images": len(np.unique(points.rows)),
         "made_of": {"images": recipe.images, "generation": recipe.generation, "seed": recipe.seed},
-        "perplexity": recipe.perplexity,
-        "neighbours": recipe.neighbours,
-        "kept": made.kept,
-        "kept_by_two_components": made.kept_by_pca,
-        "sampled": recipe.compared,
+        **how_true(made),
         "classes": classes,
-        "links": {
-            "self": links.atlas(layer),
-            "points": f"{links.atlas(layer)}/points.npy",
-            "patches": f"{links.atlas(layer)}/patches",
-            "selection": f"{links.atlas(layer)}/selection",
-            "layer": links.layer(layer),
-        },
+        "links": links_of(links.atlas(layer), links.layer(layer)),
     }
 
 
-def numpy_file(points: Points, width: int) -> bytes:
-    """The points as a file of `numpy.save`: an array (P,) of `ROW`; the map is ``width`` cells wide."""
+def how_true(made: Atlas | NeuronAtlas) -> Json:
+    """How an atlas was laid out, and which share of true neighbours it keeps."""
+    return {
+        "perplexity": made.recipe.perplexity,
+        "neighbours": made.recipe.neighbours,
+        "kept": made.kept,
+        "kept_by_two_components": made.kept_by_pca,
+        "sampled": made.recipe.compared,
+    }
+
+
+def links_of(own: str, layer: str) -> Json:
+    """Where the parts of the atlas at ``own`` are."""
+    parts = {"points": "points.npy", "patches": "patches", "selection": "selection"}
+    return {"self": own, **{name: f"{own}/{part}" for name, part in parts.items()}, "layer": layer}
+
+
+def numpy_file(points: Points | NeuronPoints, width: int) -> bytes:
+    """The points as a file of `numpy.save`: an array (P,) of `ROW`; the map is ``width`` cells wide.
+
+    The cell of a neuron is that of its top patch.
+    """
     rows = np.empty(len(points), ROW)
     rows["x"], rows["y"] = points.layout.T
     rows["class"], rows["neuron"], rows["image"] = points.classes, points.neurons, points.images
     rows["row"], rows["column"] = np.divmod(points.cells, width)
-    return saved(rows)
-
-
-def saved(rows: np.ndarray) -> bytes:
-    """The bytes of a file of `numpy.save`."""
     file = io.BytesIO()
     np.save(file, rows, allow_pickle=False)
     return file.getvalue()

@@ -1,13 +1,11 @@
-"""Atlases of neurons as JSON, and their points as a numpy file."""
+"""Atlases of neurons as JSON."""
 
 from typing import Any
 
-import numpy as np
-
 from indexer.derive.neuron_atlas import NeuronAtlas
-from indexer.query.neuron_atlas import NeuronPoint, NeuronPoints, NeuronSelection
+from indexer.query.neuron_atlas import NeuronPoint, NeuronSelection
 from service.payloads import records
-from service.payloads.atlas import ROW, saved
+from service.payloads.atlas import how_true, links_of
 from service.payloads.links import Links
 
 Json = dict[str, Any]
@@ -15,7 +13,7 @@ Json = dict[str, Any]
 
 def atlas(links: Links, layer: str, made: NeuronAtlas, neurons: int, classes: list[str]) -> Json:
     """What an atlas of ``neurons`` neurons was made of, and how true it is."""
-    recipe, own = made.recipe, links.neuron_atlas(layer)
+    recipe = made.recipe
     return {
         "layer": layer,
         "points": len(made),
@@ -26,29 +24,10 @@ def atlas(links: Links, layer: str, made: NeuronAtlas, neurons: int, classes: li
             "generation": recipe.generation,
             "seed": recipe.seed,
         },
-        "perplexity": recipe.perplexity,
-        "neighbours": recipe.neighbours,
-        "kept": made.kept,
-        "kept_by_two_components": made.kept_by_pca,
-        "sampled": recipe.compared,
+        **how_true(made),
         "classes": classes,
-        "links": {
-            "self": own,
-            "points": f"{own}/points.npy",
-            "patches": f"{own}/patches",
-            "selection": f"{own}/selection",
-            "layer": links.layer(layer),
-        },
+        "links": links_of(links.neuron_atlas(layer), links.layer(layer)),
     }
-
-
-def numpy_file(points: NeuronPoints, width: int) -> bytes:
-    """The points as a file of `numpy.save`: an array (P,) of `ROW`, whose cell is that of the neuron's top patch."""
-    rows = np.empty(len(points), ROW)
-    rows["x"], rows["y"] = points.layout.T
-    rows["class"], rows["neuron"], rows["image"] = points.classes, points.neurons, points.images
-    rows["row"], rows["column"] = np.divmod(points.cells, width)
-    return saved(rows)
 
 
 def point(links: Links, record: NeuronPoint) -> Json:

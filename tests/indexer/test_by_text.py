@@ -190,12 +190,12 @@ def test_what_cannot_be_searched_is_refused(planted: Path, tmp_path: Path) -> No
     [
         ("cells", lambda array: array + 10_000, "names cells that its layer does not have"),
         ("images", lambda array: array[::-1], "names cells that its layer does not have, or patches twice"),
-        ("images", lambda array: array[:-1], "does not hold a vector for each patch"),
+        ("images", lambda array: array[:-1], "does not hold cells of patches"),
         ("vectors", lambda array: array * 2, "holds vectors whose length is not 1"),
         ("vectors", lambda array: array * np.nan, "holds vectors whose length is not 1"),
         ("vectors", lambda array: array.astype(np.float64), "does not hold vectors of patches"),
         ("name", lambda array: np.full(3, 255, np.uint8), "names its encoder in no text"),
-        ("recipe", lambda array: array * 0, "does not hold a vector for each patch"),
+        ("recipe", lambda array: array * 0, "was made of a number of patches that cannot be"),
     ],
 )
 def test_a_file_that_is_none_is_refused(

@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from indexer.commands.options.encoder import add_encoder_arguments, encoder_of
 from indexer.commands.options.shared import add_images_option, add_index
 from indexer.defaults import SCORE_PATCHES, SCORE_POOLS
 
@@ -19,10 +20,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     by.add_argument(
         "--encoder", metavar="MODULE:FACTORY", help="makes an encoder of images, in whose vectors patches are compared"
     )
-    command.add_argument(
-        "--encoder-args", metavar="KEY=VALUE", action="append", default=[],
-        help="an argument of the factory (repeatable)",
-    )  # fmt: skip
+    add_encoder_arguments(command)
     add_images_option(command)
     command.add_argument(
         "--patches", type=int, default=SCORE_PATCHES, help="top patches of each neuron, one an image (%(default)s)"
@@ -55,17 +53,15 @@ def _by_layer(options: argparse.Namespace) -> "Manifest":
 
 def _by_encoder(options: argparse.Namespace) -> "Manifest":
     from indexer.commands.console.progress import Bar
-    from indexer.describe.encoder import load_encoder
-    from indexer.index.loading import Loading, parse_arguments
     from indexer.jobs.derived.encoder_scores import keep_encoder_scores, make_encoder_scores
     from indexer.query.index import open
 
     with open(options.index, options.images) as index:
         layer = index.layer(options.layer).info
-        arguments = Loading(parse_arguments(options.encoder_args, "--encoder-args")).keywords
-        encoder = load_encoder(options.encoder, arguments)
         with Bar("encoding", "neuron") as bar:
-            scores = make_encoder_scores(index, layer.name, encoder, patches=options.patches, progress=bar.step)
+            scores = make_encoder_scores(
+                index, layer.name, encoder_of(options), patches=options.patches, progress=bar.step
+            )
     return keep_encoder_scores(options.index, layer, scores)
 
 

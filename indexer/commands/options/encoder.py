@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 def add_encoder_options(command: argparse.ArgumentParser, what: str, *, required: bool) -> None:
     """Let a command have ``--encoder`` and ``--encoder-args``."""
     command.add_argument("--encoder", metavar="MODULE:FACTORY", required=required, help=what)
+    add_encoder_arguments(command)
+
+
+def add_encoder_arguments(command: argparse.ArgumentParser) -> None:
+    """Let a command have ``--encoder-args``, if it has ``--encoder`` among others that exclude each other."""
     command.add_argument(
         "--encoder-args",
         metavar="KEY=VALUE",

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from PIL import Image
 
 from indexer.defaults import MOST_SCORE_PATCHES, SCORE_PATCHES
 from indexer.derive.carried import with_carried
@@ -14,15 +13,15 @@ from indexer.derive.scores import measures
 from indexer.derive.scores.encoder_file import without_images, write_encoder_scores
 from indexer.derive.scores.file import Scores, key_of
 from indexer.derive.scores.writing import Scored, measured
-from indexer.describe.encoder import BATCH, Checked, Encoder
-from indexer.errors import ImageUnavailable, InvalidRequest
+from indexer.describe.encoder import Checked, Encoder
+from indexer.errors import InvalidRequest
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, publish, read_manifest
 from indexer.index.score_recipe import EncoderRecipe
+from indexer.jobs.derived.encoding import Crops, encode
 from indexer.jobs.derived.keeping import check_there, shown_images
-from indexer.pictures.crop import crop
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.store.storage import Location
@@ -57,17 +56,17 @@ def make_encoder_scores(
     """
     if not 2 <= patches <= MOST_SCORE_PATCHES:
         raise InvalidRequest(f"patches must be 2 to {MOST_SCORE_PATCHES}, not {patches}")
-    of_layer, crops = index.layer(layer), _Crops(index, layer, Checked(encoder))
+    of_layer, made = index.layer(layer), _Vectors(index, layer, Checked(encoder))
     rows, positive = _tops(of_layer, patches)
     parts: list[Scored] = []
     known = np.zeros(positive.shape, bool)
     for first, end in runs(len(rows), _NEURONS_AT_ONCE):
         block = slice(first, end)
-        vectors, known[block] = crops.vectors(np.arange(first, end), rows[block], positive[block])
+        vectors, known[block] = made.of(np.arange(first, end), rows[block], positive[block])
         parts.append(measured(vectors, known[block], patches))
         progress(end, len(rows))
     columns = {
-        name: np.concatenate([_wide(part, name, crops.size) for part in parts]) for name in Scored.__annotations__
+        name: np.concatenate([_wide(part, name, made.size) for part in parts]) for name in Scored.__annotations__
     }
     means, sums = columns.pop("means"), columns.pop("sums")
     nearest, redundancy = measures.redundancy(means, known.sum(axis=1) > 0)
@@ -121,57 +120,28 @@ def _wide(part: Scored, name: str, size: int) -> np.ndarray:
     return np.zeros((len(values), size), np.float32) if name in ("means", "sums") and not values.size else values
 
 
-class _Crops:
+class _Vectors:
     """Makes vectors of patches; ``size`` is how many numbers one has, once one was made."""
 
     def __init__(self, index: Index, layer: str, encoder: Checked) -> None:
-        self._index, self._layer, self._encoder = index, index.layer(layer), encoder
-        self._gone: set[int] = set()
+        self._layer, self._encoder, self._crops = index.layer(layer), encoder, Crops(index, layer)
         self.size = 0
 
-    def vectors(self, neurons: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def of(self, neurons: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Unit vectors (n, p, D) float32 of the peaks of neurons (n,) on images (n, p), and which (n, p) were made."""
         with self._layer.reading():
             cells = np.asarray(self._layer.peak_cells[neurons[:, None], rows]).astype(np.int64)
         at = np.argwhere(wanted)
         pairs = np.stack([rows[wanted], cells[wanted]], axis=1).reshape(-1, 2)
         patches, which = np.unique(pairs, axis=0, return_inverse=True)
-        made, there = self._encoded(patches)
+        made, numbers = encode(self._encoder, self._crops, patches[:, 0], patches[:, 1])
+        if len(made):
+            self.size = made.shape[1]
+        places = np.full(len(patches), -1)
+        places[numbers] = np.arange(len(numbers))
         vectors = np.zeros((*rows.shape, self.size), np.float32)
         known = np.zeros(rows.shape, bool)
-        for (neuron, rank), number in zip(at.tolist(), which.reshape(-1).tolist(), strict=True):
-            if there[number]:
-                vectors[neuron, rank], known[neuron, rank] = made[number], True
+        for (neuron, rank), place in zip(at.tolist(), places[which.reshape(-1)].tolist(), strict=True):
+            if place >= 0:
+                vectors[neuron, rank], known[neuron, rank] = made[place], True
         return vectors, known
-
-    def _encoded(self, patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors (m, D) of patches (m, 2) of row and cell, sorted, and whether (m,) their originals are there."""
-        there = np.zeros(len(patches), bool)
-        parts: list[np.ndarray] = []
-        for first, end in runs(len(patches), BATCH):
-            pictures, picture, before = [], None, -1
-            for number, (row, cell) in enumerate(patches[first:end].tolist(), first):
-                if row != before:
-                    picture, before = self._picture(row), row
-                if picture is not None:
-                    record = self._index.image(int(self._index.images.id[row]))
-                    box = self._index.box(record, self._layer.name, *self._layer.place(cell))
-                    pictures.append(crop(picture, box))
-                    there[number] = True
-            if pictures:
-                parts.append(self._encoder.images(pictures))
-        if parts:
-            self.size = parts[0].shape[1]
-        vectors = np.zeros((len(patches), self.size), np.float32)
-        if parts:
-            vectors[there] = np.concatenate(parts)
-        return vectors, there
-
-    def _picture(self, row: int) -> Image.Image | None:
-        if row in self._gone:
-            return None
-        try:
-            return self._index.picture(self._index.image(int(self._index.images.id[row])))
-        except ImageUnavailable:
-            self._gone.add(row)
-            return None

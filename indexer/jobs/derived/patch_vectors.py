@@ -1,20 +1,19 @@
 """Encode the top patches of a layer's neurons, and keep their vectors in its index, so that texts find neurons."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from indexer.defaults import MOST_TEXT_PATCHES, TEXT_PATCHES
-from indexer.derive.image_table import ImageTable
 from indexer.derive.patch_vectors import LONGEST, EncoderName, PatchVectors, write_patch_vectors
-from indexer.describe.encoder import BATCH, Checked, Encoder
-from indexer.errors import ImageRejected, ImageUnavailable, InvalidRequest
+from indexer.describe.encoder import Checked, Encoder
+from indexer.errors import InvalidRequest
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.manifest import Manifest
-from indexer.jobs.derived.keeping import keep
+from indexer.jobs.derived.encoding import Crops, encode
+from indexer.jobs.derived.keeping import keep, shown_images
 from indexer.query.by_text import top_cells
 from indexer.query.index import Index
 from indexer.store.storage import Location
@@ -31,7 +30,7 @@ class Encoded:
     reused : int
         How many of the patches had a vector of this encoder already.
     lost : list of str
-        Paths of images whose originals are gone.
+        Paths of images whose originals cannot be read any more.
     """
 
     layer: LayerInfo
@@ -76,8 +75,8 @@ def encode_patches(
     if old is not None and old.encoder == by:
         places = old.find(np.asarray(index.images.id)[rows], cells)
     new = np.flatnonzero(places < 0)
-    reader = _Crops(index, layer)
-    made, at = _encode(Checked(encoder), reader, rows[new], cells[new], progress)
+    crops = Crops(index, layer)
+    made, at = encode(Checked(encoder), crops, rows[new], cells[new], progress)
     kept = np.flatnonzero(places >= 0)
     vectors = [made] if old is None or not len(kept) else [old.vectors[places[kept]], made]
     taken = np.concatenate([kept if old is not None else kept[:0], new[at]])
@@ -90,7 +89,7 @@ def encode_patches(
     chosen = taken[order]
     ids = np.asarray(index.images.id)[rows[chosen]]
     found = PatchVectors(ids, cells[chosen], together, by, patches, (len(index.images), index.generation))
-    return Encoded(info, found, len(kept), reader.lost)
+    return Encoded(info, found, len(kept), list(crops.lost.values()))
 
 
 def keep_patch_vectors(index: Location, encoded: Encoded) -> Manifest:
@@ -106,8 +105,7 @@ def keep_patch_vectors(index: Location, encoded: Encoded) -> Manifest:
     """
 
     def write(manifest: Manifest) -> str:
-        shown = np.asarray(ImageTable(index, manifest.derived["images"]).id)
-        return write_patch_vectors(index, encoded.layer.name, encoded.vectors.of_images(shown))
+        return write_patch_vectors(index, encoded.layer.name, encoded.vectors.of_images(shown_images(index, manifest)))
 
     return keep(index, layout.PATCH_VECTORS, encoded.layer, write)
 
@@ -117,47 +115,3 @@ def _wanted(index: Index, layer: str, patches: int) -> tuple[np.ndarray, np.ndar
     tops = top_cells(index, layer, patches)
     pairs = np.unique(np.stack([tops.rows[tops.counts], tops.cells[tops.counts]], axis=1), axis=0)
     return pairs[:, 0], pairs[:, 1]
-
-
-def _encode(
-    encoder: Checked, crops: "_Crops", rows: np.ndarray, cells: np.ndarray, progress: Callable[[int, int], None]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors (n, D) of the patches whose originals are there, and which these are (n,)."""
-    parts: list[np.ndarray] = []
-    numbers: list[int] = []
-    batch: list[Image.Image] = []
-    for number, picture in crops.of(rows.tolist(), cells.tolist()):
-        numbers.append(number)
-        batch.append(picture)
-        if len(batch) == BATCH:
-            parts.append(encoder.images(batch))
-            batch = []
-            progress(number + 1, len(rows))
-    if batch:
-        parts.append(encoder.images(batch))
-    progress(len(rows), len(rows))
-    return np.concatenate(parts) if parts else np.empty((0, 0), np.float32), np.array(numbers, np.int64)
-
-
-class _Crops:
-    """Patches cut out of their originals, each of which is read once; ``lost`` names those that are gone."""
-
-    def __init__(self, index: Index, layer: str) -> None:
-        self._index, self._layer = index, layer
-        self._width = index.layer(layer).info.width
-        self.lost: list[str] = []
-
-    def of(self, rows: list[int], cells: list[int]) -> Iterator[tuple[int, Image.Image]]:
-        """The number and the picture of each patch that can be read; rows are in ascending order."""
-        at, picture, record = -1, None, None
-        for number, (row, cell) in enumerate(zip(rows, cells, strict=True)):
-            if row != at:
-                at, record = row, self._index.image(int(self._index.images.id[row]))
-                try:
-                    picture = self._index.picture(record)
-                except (ImageUnavailable, ImageRejected):
-                    self.lost.append(record.path)
-                    picture = None
-            if picture is not None and record is not None:
-                box = self._index.box(record, self._layer, *divmod(cell, self._width))
-                yield number, picture.crop((box.left, box.top, box.right, box.bottom))

@@ -2,6 +2,7 @@
 
 from indexer.query.neuron_atlas import neuron_atlas, neuron_points, select_neurons, spread_neurons
 from service.handlers import Binary, Json, Question
+from service.payloads import atlas as atlas_payloads
 from service.payloads import neuron_atlas as payloads
 
 
@@ -12,7 +13,7 @@ def get_neuron_atlas(question: Question, layer: str) -> Json:
 
 def get_neuron_atlas_points(question: Question, layer: str) -> Binary:
     points = neuron_points(question.index, layer)
-    file = payloads.numpy_file(points, question.index.layer(layer).info.width)
+    file = atlas_payloads.numpy_file(points, question.index.layer(layer).info.width)
     return Binary(file, "application/octet-stream")
 
 
