@@ -81,6 +81,11 @@ class Application(Flask):
         """Every function here is a plain one; finding that out for each, at every request, takes a tenth of it."""
         return func
 
+    def close(self) -> None:
+        """Let go of open indexes, once nothing reads them, and of the database of notes."""
+        self.services.catalog.close()
+        self.services.notes.close()
+
 
 def create_app(settings: Settings, network: str | None = None) -> Application:
     """Make the application; no index is opened before it is asked for.

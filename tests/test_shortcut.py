@@ -15,7 +15,7 @@ from indexer.query.learning.shortcuts.hints import ONE_PLACE, PART_OF_CLASS, hin
 from tests.marked import CHANNELS, LAYER, MARKED, build_marked
 
 
-@pytest.fixture(scope="module", params=[(0, 0.5, 0.3), (1, 0.4, 0.4)])
+@pytest.fixture(scope="module", params=[(0, 0.5, 0.3), pytest.param((1, 0.4, 0.4), marks=pytest.mark.slow)])
 def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     """Of a network that has learned the mark; images of its class carry it more often than others, or as often."""
     with indexer.open(build_marked(tmp_path_factory.mktemp("marked"), *request.param)) as opened:

@@ -43,7 +43,7 @@ def _serve(app: "Application", given: Inherited) -> None:
             server.stop()
 
     server.run(tick)
-    app.services.catalog.close()
+    app.close()
 
 
 if __name__ == "__main__":

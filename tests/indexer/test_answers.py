@@ -33,11 +33,11 @@ class Case:
         return self.ids.index(id)
 
     def neurons(self, layer: str) -> range:
-        """A third of the layer's; the three seeds have them all."""
+        """A third of the layer's; three seeds have them all."""
         return range(self.seed % 3, self.maps[layer].shape[1], 3)
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3])
+@pytest.fixture(scope="module", params=[1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
     folder = tmp_path_factory.mktemp(f"seed{request.param}")
     photos = write_photos(folder / "photos", seed=request.param, count=21)

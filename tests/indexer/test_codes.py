@@ -35,7 +35,10 @@ FEW, MANY = 1 << 30, 1000
 """Bytes up to which there are few lists, so that there are few, or many."""
 
 
-@pytest.fixture(scope="module", params=[(8, FEW), (9, FEW), (8, MANY), (9, MANY)])
+EITHER = [(8, FEW), (9, MANY), *(pytest.param(other, marks=pytest.mark.slow) for other in ((9, FEW), (8, MANY)))]
+
+
+@pytest.fixture(scope="module", params=EITHER)
 def coded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of 24 photographs whose vectors are codes."""
     folder = tmp_path_factory.mktemp("codes")
@@ -160,7 +163,7 @@ def test_a_service_answers_from_a_folder_and_from_a_bucket(
         app = make_app(directory)
         url = f"/v1/indexes/index/images/3/layers/{LAYER}/cells/2,3/similar?limit=20"
         answers.append([(item["image"], item["cell"]) for item in app.test_client().get(url).json["items"]])
-        app.services.catalog.close()
+        app.close()
     assert answers[0] == answers[1]
     assert len(answers[0]) == 20
     assert answers[0][0] == (3, {"y": 2, "x": 3})

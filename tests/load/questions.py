@@ -169,7 +169,7 @@ class Answers:
                     continue
                 tag = client.head(f"/v1/indexes/{directory.name}{question.path}").headers["ETag"]
                 by_tag[tag] = right
-        app.services.catalog.close()
+        app.close()
 
     def right(self, number: int, tag: str | None, content: Any) -> bool:
         """Whether an answer to a question is the library's, for the generation that it says it is from.

@@ -28,7 +28,7 @@ def served(directory: Path, **settings: Any) -> Iterator[ConformingClient]:
     """A client of an application over a directory, which is closed in the end."""
     app = make_app(directory, **settings)
     yield app.test_client()
-    app.services.catalog.close()
+    app.close()
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def serve() -> Iterator[Serve]:
 
     yield client_of
     for app in apps:
-        app.services.catalog.close()
+        app.close()
 
 
 @pytest.fixture(scope="session")

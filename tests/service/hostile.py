@@ -196,7 +196,7 @@ def main(index: Path) -> None:
         problem = answer.json if answer.mimetype == "application/problem+json" else {}
         found.append({"what": case.what, "status": answer.status_code, "detail": problem.get("detail", "")})
     peak = peak_kb()
-    app.services.catalog.close()
+    app.close()
     print(json.dumps({"cases": found, "before_kb": before, "peak_kb": peak}))
 
 

@@ -25,5 +25,5 @@ def running(settings: Settings) -> Iterator[tuple[Address, Server]]:
     finally:
         server.stop()
         thread.join(timeout=60)
-        app.services.catalog.close()
+        app.close()
     assert not thread.is_alive()

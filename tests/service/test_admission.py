@@ -237,7 +237,7 @@ def test_nothing_is_asked_for_unless_it_is_set(small_index: Path) -> None:
     app = create_app(Settings(directory=small_index))
     client = app.test_client()
     assert {client.get(IMAGES).status_code for _ in range(150)} == {200}
-    app.services.catalog.close()
+    app.close()
 
 
 def broken(small_index: Path, tmp_path: Path) -> Path:

@@ -212,7 +212,7 @@ def test_generations_change_under_load_without_one_failed_or_mixed_answer(own_in
     ended.set()
     for thread in threads:
         thread.join()
-    app.services.catalog.close()
+    app.close()
     assert not failures
     assert len(served) >= 3, served
 

@@ -63,10 +63,10 @@ def check_publishing_without_space(client: ConformingClient, own: Path, free: Ca
 def test_a_disk_that_is_full_while_a_generation_is_published(serve: Serve, small_disk: Path) -> None:
     client = serve(small_disk, check_seconds=0.0)
     check_publishing_without_space(client, small_disk, (small_disk.parent / "filler").unlink)
-    client.application.services.catalog.close()
+    client.application.close()
 
 
-@pytest.mark.parametrize("written", [0, 10, *(pytest.param(number, marks=pytest.mark.slow) for number in (1, 4, 7))])
+@pytest.mark.parametrize("written", [10, *(pytest.param(number, marks=pytest.mark.slow) for number in (0, 1, 4, 7))])
 def test_a_write_that_fails_while_a_generation_is_published(
     serve: Serve, own_index: Path, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:

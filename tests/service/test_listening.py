@@ -84,7 +84,7 @@ def test_an_address_that_is_missing_is_left_out_where_another_is_there(monkeypat
         listen("localhost", 0)
 
 
-@pytest.mark.parametrize("length", [60, 200])
+@pytest.mark.parametrize("length", [200, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_temporary_folder_of_any_length_will_do(small_index: Path, tmp_path: Path, length: int) -> None:
     folder = tmp_path / ("t" * length)
     folder.mkdir()

@@ -47,9 +47,9 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Alone:
     found = Alone()
 
     class Network:
-        def maps(self, pictures: list[Image.Image], layers: list[str] | None) -> dict[str, np.ndarray]:
+        def maps_of(self, inputs: list[np.ndarray], layers: list[str] | None) -> dict[str, np.ndarray]:
             found.enter("pass")
-            return {"a": np.zeros((len(pictures), 2, 3, 4), np.float32)}
+            return {"a": np.zeros((len(inputs), 2, 3, 4), np.float32)}
 
     def load(configuration: Configuration, **_: Any) -> Network:
         found.enter(f"load {configuration.digest}")

@@ -57,7 +57,7 @@ def serve_here(small_index: Path) -> Iterator[ConformingClient]:
     app = create_app(Settings(directory=small_index, max_pixels=60_000))
     app.test_client_class = ConformingClient
     yield app.test_client()
-    app.services.catalog.close()
+    app.close()
 
 
 def without_id(body: dict) -> dict:
@@ -109,4 +109,4 @@ def test_a_network_that_was_never_there(small_index: Path, tmp_path: Path) -> No
     app.test_client_class = ConformingClient
     found = app.test_client().post(LOOKUP, data=png(PHOTO), content_type="image/png")
     assert (found.status_code, found.json["type"].split(":")[-1]) == (503, "model-unavailable")
-    app.services.catalog.close()
+    app.close()

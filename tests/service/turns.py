@@ -36,7 +36,7 @@ def asking(index: Path, folder: Path, answer: Callable[[Connection], None]) -> I
     try:
         yield app.test_client()
     finally:
-        app.services.catalog.close()
+        app.close()
         listening.shutdown(socket.SHUT_RDWR)
         thread.join()
         listening.close()

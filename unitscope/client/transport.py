@@ -105,8 +105,8 @@ class OwnService:
         return Reply(answer.status_code, answer.get_data(), told.get("Retry-After"), told.get("ETag"))
 
     def close(self) -> None:
-        """Let go of the open indexes."""
-        self._app.services.catalog.close()
+        """Let go of the open indexes and of the notes."""
+        self._app.close()
 
 
 class Questions:

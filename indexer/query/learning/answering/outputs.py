@@ -77,9 +77,7 @@ def named_outputs(index: Index) -> Outputs:
     NotFound
         There is no output layer.
     """
-    if (
-        _KEPT not in index.kept
-    ):  # a thousand names are compared: for every list of neurons that would be most of its time
+    if _KEPT not in index.kept:  # to compare a thousand names would be most of the time of every list of neurons
         index.kept[_KEPT] = _named(index)
     found: Outputs = index.kept[_KEPT]
     return found
