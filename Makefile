@@ -73,10 +73,11 @@ bench-growth: $(VENV)/.installed-demo
 		--out benchmarks/results/generated.json
 
 # Imports and types take a minute of one core: they are checked while the tests run, and told of when those end.
+# Three on two cores, as those of browsers and of several processes wait for these a sixth of their time.
 test: style
 	@nice $(SHELL) -c '$(IMPORTS_AND_TYPES)' > $(VENV)/lint.log 2>&1 & lint=$$!; \
 	scratch=$$(mktemp -d "$(SCRATCH)/tests.XXXXXX"); \
-	TMPDIR=$$scratch $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	TMPDIR=$$scratch $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder \
 	  -o tmp_path_retention_policy=failed $(PYTEST_ARGS); tests=$$?; \
 	rm -rf $$scratch; wait $$lint; lint=$$?; cat $(VENV)/lint.log; exit $$((tests ? tests : lint))
 

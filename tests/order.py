@@ -4,35 +4,38 @@ A file runs on one core from its first test to its last, so that its fixtures ar
 one that begins last runs alone, while the other core waits.
 """
 
-from pathlib import Path
-
 import faiss
 import pytest
 import torch
 
 LONGEST = (
-    "explorer", "test_distributed", "test_processes", "test_generated_requests", "test_hostile_files", "test_jobs",
-    "test_answers", "test_unitscope", "test_output", "test_benchmarks", "test_load", "test_passes", "test_faults",
-    "test_nearest", "test_receptive_field_models", "test_vectors", "test_remote", "test_dictionaries", "test_layers",
-    "test_jobs_processes", "test_codes", "test_mistakes", "test_hostile_requests", "test_kill", "test_models",
-    "test_layouts", "test_descriptors", "test_catalog", "test_attribution", "test_precision", "test_receptive_field",
-    "test_receptive_field_torchlens", "test_relabel", "test_write_shards",
+    "explorer", "test_generated_requests", "test_distributed", "test_processes", "test_jobs", "test_answers",
+    "test_unitscope", "test_vectors", "test_hostile_files", "test_codes", "test_passes", "test_remote", "test_shortcut",
+    "test_imports", "test_dictionaries", "test_jobs_processes", "test_output", "test_kernels", "test_layers",
+    "test_faults", "test_assistants", "test_output_layer", "test_receptive_field_models", "test_benchmarks",
+    "test_encoder_scores", "test_catalog", "test_hostile_requests", "test_maps_file", "test_precision", "test_nearest",
+    "test_clients", "test_atlas", "test_learning", "test_relabel", "test_neuron_atlas", "test_notes", "test_frozen",
+    "test_scores", "test_receptive_field", "test_caching", "test_notes_crashes",
 )  # fmt: skip
-"""By the seconds of CPU that each takes, its processes included; all others take less than 12.
-
-The explorer's files stay together, so that a worker keeps their browser and their service from one to the next.
-"""
+"""By the seconds of CPU that each takes, its processes included; all others take less than 12."""
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Order tests by their file; within a file they stay as they stand."""
+    """Order tests by their file; within a file they stay as they stand. A worker takes a group of files together."""
     rank = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(group(Path(item.path)), len(rank)))
+    items.sort(key=lambda item: rank.get(_named(item), len(rank)))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
-def group(file: Path) -> str:
-    """What `LONGEST` calls a file of tests."""
-    return "explorer" if file.parent.name == "explorer" else file.stem
+def _named(item: pytest.Item) -> str:
+    """What `LONGEST` calls a test's file."""
+    return "explorer" if item.path.parent.name == "explorer" else item.path.stem
+
+
+def _group(item: pytest.Item) -> str:
+    """A test's file; the explorer's are one group, so that one worker starts one browser and one service for them."""
+    return "explorer" if item.path.parent.name == "explorer" else f"{item.path.parent.name}/{item.path.stem}"
 
 
 def share_cores() -> None:
