@@ -77,7 +77,7 @@ bench-growth: $(VENV)/.installed-demo
 test: style
 	@nice $(SHELL) -c '$(IMPORTS_AND_TYPES)' > $(VENV)/lint.log 2>&1 & lint=$$!; \
 	scratch=$$(mktemp -d "$(SCRATCH)/tests.XXXXXX"); \
-	TMPDIR=$$scratch $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder \
+	TMPDIR=$$scratch $(BIN)/python -m pytest -n 3 --no-loadscope-reorder \
 	  -o tmp_path_retention_policy=failed $(PYTEST_ARGS); tests=$$?; \
 	rm -rf $$scratch; wait $$lint; lint=$$?; cat $(VENV)/lint.log; exit $$((tests ? tests : lint))
 

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,10 @@ def pytest_unconfigure() -> None:
     gc.unfreeze()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at groups
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> order.ByGroup:
+    return order.ByGroup(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order.longest_first(items)
 

@@ -4,9 +4,14 @@ A file runs on one core from its first test to its last, so that its fixtures ar
 one that begins last runs alone, while the other core waits.
 """
 
+from pathlib import Path
+
 import faiss
 import pytest
 import torch
+from xdist.scheduler import LoadScopeScheduling
+
+EXPLORER = "tests/explorer"
 
 LONGEST = (
     "explorer", "test_generated_requests", "test_distributed", "test_processes", "test_jobs", "test_answers",
@@ -21,21 +26,22 @@ LONGEST = (
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Order tests by their file; within a file they stay as they stand. A worker takes a group of files together."""
+    """Order tests by their file; within a file they stay as they stand."""
     rank = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(_named(item), len(rank)))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: rank.get(Path(group(item.nodeid)).stem, len(rank)))
 
 
-def _named(item: pytest.Item) -> str:
-    """What `LONGEST` calls a test's file."""
-    return "explorer" if item.path.parent.name == "explorer" else item.path.stem
+def group(test: str) -> str:
+    """The file of a test (``FILE::NAME``), or the folder of the explorer's files: one browser and one service do."""
+    file = test.partition("::")[0]
+    return EXPLORER if file.startswith(EXPLORER) else file
 
 
-def _group(item: pytest.Item) -> str:
-    """A test's file; the explorer's are one group, so that one worker starts one browser and one service for them."""
-    return "explorer" if item.path.parent.name == "explorer" else f"{item.path.parent.name}/{item.path.stem}"
+class ByGroup(LoadScopeScheduling):
+    """Gives a worker all tests of a group."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
 
 
 def share_cores() -> None:
