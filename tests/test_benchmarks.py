@@ -44,6 +44,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_photos(tmp_path_factory.mktemp("photos"), seed=4, count=6)
 
 
+@pytest.mark.slow
 def test_indexing_is_measured(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr("benchmarks.measure.ROUNDS", 1)
     cases = [
@@ -93,6 +94,7 @@ def enlarging(cells: int, pixels: int) -> np.ndarray:
     return np.stack([np.interp(centres, np.arange(cells), one) for one in np.eye(cells)], axis=1)
 
 
+@pytest.mark.slow
 def test_peers_find_what_numpy_finds_in_all_maps(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "BATCH", 4)
     monkeypatch.setattr(dissection, "FRACTION", 0.1)
@@ -206,6 +208,7 @@ def test_questions_are_measured_beside_others(
     assert rows[-1]["name"] in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_growth_is_measured_by_stage(
     photos: Path, small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:

@@ -148,6 +148,6 @@ def test_a_first_view_is_light(visit: Visit, fragment: str) -> None:
     page = visit.open(fragment)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.wait_for_load_state("networkidle")
-    own = {url: len(answer.body()) for url, answer in sizes.items() if "/v1/" not in url}
+    own = {url: len(answer.body()) for url, answer in list(sizes.items()) if "/v1/" not in url}
     assert len(own) > 10
     assert sum(own.values()) < FIRST_VIEW_BYTES

@@ -92,6 +92,7 @@ def test_names_are_found_by_the_box_that_a_key_leads_to(browser: Browser, writte
         expect(page.get_by_role("heading", level=1)).to_contain_text("Neuron 9 teal walls")
         page.keyboard.press("/")
         page.keyboard.type("curtains")
+        expect(found.first).to_contain_text("teal walls note")
         page.keyboard.press("ArrowDown")
         expect(found.first).to_be_focused()
         page.keyboard.press("Escape")

@@ -93,6 +93,7 @@ def test_a_worker_is_lost(cluster: Cluster, local: Path, photos: Path, tmp_path:
     cluster.workers.append(cluster.start_worker())
 
 
+@pytest.mark.slow
 def test_the_scheduler_is_lost(cluster: Cluster, local: Path, photos: Path, tmp_path: Path) -> None:
     restarted: list[int] = []
 

@@ -115,7 +115,7 @@ def test_garbled_files_do_no_harm(own: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("few_lists_bytes", [1000, pytest.param(1 << 30, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", [".faiss", ".lists"])
+@pytest.mark.parametrize("kind", [".lists", pytest.param(".faiss", marks=pytest.mark.slow)])
 def test_garbled_inverted_files_do_no_harm(
     own: Path, kind: str, few_lists_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,6 +144,7 @@ def test_they_compile_where_nothing_can_be_written(tmp_path: Path) -> None:
     packing_alone(tmp_path, before, HOME=str(blocked), XDG_CACHE_HOME=str(blocked / "cache"))
 
 
+@pytest.mark.slow
 def test_they_compile_where_what_was_kept_is_damaged_or_cannot_be_kept(tmp_path: Path) -> None:
     packing_alone(tmp_path, "")
     kept = [*tmp_path.rglob("*.nbi"), *tmp_path.rglob("*.nbc")]

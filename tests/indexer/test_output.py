@@ -111,6 +111,7 @@ def test_output_that_nobody_takes(odd: Path, output: str) -> None:
         assert (done.returncode, done.stderr) == (1, b"unitscope: standard output: No space left on device\n")
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_where_standard_error_is_closed(odd: Path, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -157,6 +158,7 @@ def test_other_errors_are_not_the_systems() -> None:
     assert system_line(ValueError("errno = 28")) is None
 
 
+@pytest.mark.slow
 def test_a_warning_of_pillow_is_one_line_that_names_the_image(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()

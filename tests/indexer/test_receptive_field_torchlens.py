@@ -90,6 +90,7 @@ def compare(name: str, count: int) -> int:
     return exact
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_agrees_with_torchlens(name: str) -> None:
     assert compare(name, 24) >= QUICK[name]

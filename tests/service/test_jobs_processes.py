@@ -61,6 +61,7 @@ def until(service: Service, url: str, *states: str) -> dict[str, Any]:
     return wait_until(lambda: job if (job := seen(service, url))["state"] in states else None)
 
 
+@pytest.mark.slow
 def test_services_that_share_a_folder_tell_the_same_of_jobs_whatever_is_killed(
     folder: Path, tmp_path: Path, gate: Path
 ) -> None:

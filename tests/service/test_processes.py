@@ -280,6 +280,7 @@ def test_the_parent_imports_nothing_large() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_be_started_is_started_later(tmp_path: Path) -> None:
     script = tmp_path / "short.py"
     script.write_text(
