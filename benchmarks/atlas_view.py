@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import indexer
 from benchmarks.explorer import SCREEN, served
 from benchmarks.measure import write_records
-from indexer.derive.atlas import Atlas, Recipe
+from indexer.derive.carried.atlas import Atlas, Recipe
 from indexer.jobs.derived.atlas import keep_atlas
 from tests.explorer.conftest import BROWSERS, FLAGS
 

@@ -28,12 +28,12 @@ from indexer.explain.group import PushingGroup, why_group
 from indexer.explain.what_if import what_if
 from indexer.jobs.build import BuildRequest, build
 from indexer.network.forward import Network
-from indexer.query.concepts import of_images
 from indexer.query.index import Index
 from indexer.query.learning.answering.answers import answers_of
 from indexer.query.learning.answering.mistakes import mistakes
 from indexer.query.learning.report import report
 from indexer.query.learning.shortcuts.hints import hints
+from indexer.query.searching.concepts import of_images
 
 SEEDS = range(5)
 STEPS = 2500

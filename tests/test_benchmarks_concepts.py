@@ -9,7 +9,7 @@ import pytest
 
 import indexer
 from benchmarks import atlas, atlas_view, directions
-from indexer.query.atlas import points_of
+from indexer.query.atlases.atlas import points_of
 
 LAYER = "features.7"
 

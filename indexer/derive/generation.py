@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from indexer.derive.carried import carried_files
+from indexer.derive.carried.files import carried_files
 from indexer.derive.executor import Executor, LocalExecutor
 from indexer.derive.image_table import ImageTable, write_image_table
 from indexer.derive.labels import KEY, Labels, read_labels

@@ -1,17 +1,17 @@
 """Neurons by a text, with an encoder at hand."""
 
-from indexer.derive.patch_vectors import EncoderName
+from indexer.derive.carried.patch_vectors import EncoderName
 from indexer.describe.encoder import Checked, Encoder
 from indexer.errors import InvalidRequest
-from indexer.query.by_text import Ranked, check_encoder, fires_for
 from indexer.query.index import Index
+from indexer.query.searching.by_text import Ranked, check_encoder, fires_for
 
 LONGEST = 200
 """Characters of a text."""
 
 
 def find_by_text(index: Index, layer: str, encoder: Encoder, text: str, limit: int = 20) -> Ranked:
-    """The neurons of a layer that fire for what a text says; see `indexer.query.by_text.fires_for`.
+    """The neurons of a layer that fire for what a text says; see `indexer.query.searching.by_text.fires_for`.
 
     Raises
     ------

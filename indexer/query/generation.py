@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 
 from indexer.defaults import MAX_PIXELS, Field
-from indexer.derive.atlas import Atlas, read_atlas
-from indexer.derive.carried import key_of
-from indexer.derive.effective import read_effective
+from indexer.derive.carried.atlas import Atlas, read_atlas
+from indexer.derive.carried.effective import read_effective
+from indexer.derive.carried.files import key_of
+from indexer.derive.carried.patch_vectors import PatchVectors, read_patch_vectors
 from indexer.derive.image_table import ImageTable
-from indexer.derive.patch_vectors import PatchVectors, read_patch_vectors
 from indexer.derive.scores.encoder_file import read_encoder_scores
 from indexer.derive.scores.file import Scores, read_scores
 from indexer.derive.scores.file import key_of as scores_key

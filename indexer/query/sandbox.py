@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from indexer.derive import atlas, effective, image_table, layer, neuron_atlas, patch_vectors
+from indexer.derive import image_table, layer
+from indexer.derive.carried import atlas, effective, neuron_atlas, patch_vectors
 from indexer.derive.scores import encoder_file
 from indexer.derive.scores import file as scores
 from indexer.errors import DamagedFile, UnitscopeError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from indexer.derive.patch_vectors import EncoderName
+from indexer.derive.carried.patch_vectors import EncoderName
 from indexer.errors import ModelUnavailable, UnitscopeError
 from indexer.index.loading import Loading
 

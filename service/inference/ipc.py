@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from indexer.derive.patch_vectors import EncoderName
+from indexer.derive.carried.patch_vectors import EncoderName
 from indexer.errors import ImageRejected, InvalidRequest, ModelUnavailable, NotInstalled, UnitscopeError
 from indexer.explain.asked import Asked, Said
 from indexer.images.geometry import Box

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from indexer.derive.atlas import Atlas
-from indexer.derive.neuron_atlas import NeuronAtlas
-from indexer.query.atlas import AtlasPoint, Points, Selection
+from indexer.derive.carried.atlas import Atlas
+from indexer.derive.carried.neuron_atlas import NeuronAtlas
+from indexer.query.atlases.atlas import AtlasPoint, Points, Selection
+from indexer.query.atlases.neuron_atlas import NeuronPoints
 from indexer.query.learning.answering.outputs import NeuronNames
-from indexer.query.neuron_atlas import NeuronPoints
 from service.payloads import records
 from service.payloads.links import Links
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from indexer.query.by_text import FiresFor, Ranked
 from indexer.query.learning.answering.outputs import NeuronNames
+from indexer.query.searching.by_text import FiresFor, Ranked
 from service.payloads.links import Links
 
 Json = dict[str, Any]

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from indexer.derive.neuron_atlas import NeuronAtlas
-from indexer.query.neuron_atlas import NeuronPoint, NeuronSelection
+from indexer.derive.carried.neuron_atlas import NeuronAtlas
+from indexer.query.atlases.neuron_atlas import NeuronPoint, NeuronSelection
 from service.payloads import records
 from service.payloads.atlas import how_true, links_of
 from service.payloads.links import Links

@@ -10,12 +10,12 @@ from indexer.derive.scores.file import Scores
 from indexer.index.configuration import DictionaryFile, LayerInfo
 from indexer.index.encoded_names import base_of
 from indexer.index.score_recipe import ScoreRecipe
-from indexer.query.concepts import Concept, Selective
 from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.learning.neurons import NeuronTable
 from indexer.query.lookup import Lookup
 from indexer.query.point import Spot
 from indexer.query.records import Firing, ImageRecord, Patch, SimilarImage, SimilarPatch
+from indexer.query.searching.concepts import Concept, Selective
 from indexer.receptive_field import AxisField, ReceptiveField
 from indexer.receptive_field.effective import HELD, EffectiveField
 from service.http.paging import listing

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from indexer.derive.carried import key_of
+from indexer.derive.carried.files import key_of
 from indexer.index import layout
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord

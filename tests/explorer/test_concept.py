@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 import indexer
 from indexer.images.geometry import Box
-from indexer.query import concepts
+from indexer.query.searching import concepts
 from tests.explorer.conftest import LAYER, Visit
 
 

@@ -12,8 +12,8 @@ import indexer
 from indexer.atlas.fitting import Placing, nearest, principal
 from indexer.atlas.kept import kept_share
 from indexer.atlas.points import choose
-from indexer.derive.atlas import read_atlas
-from indexer.derive.carried import key_of
+from indexer.derive.carried.atlas import read_atlas
+from indexer.derive.carried.files import key_of
 from indexer.derive.unit import unit
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.index.manifest import read_manifest
@@ -22,7 +22,7 @@ from indexer.jobs.space import bytes_by_kind
 from indexer.jobs.upkeep.compact import compact
 from indexer.jobs.upkeep.remove import remove
 from indexer.jobs.upkeep.verify import repair, verify
-from indexer.query.atlas import points_of, select, spread, within
+from indexer.query.atlases.atlas import points_of, select, spread, within
 from indexer.query.cells import vectors_at
 from tests.atlas import LAYER, build_atlas
 from tests.marks import seeds

@@ -9,13 +9,13 @@ import pytest
 
 import indexer
 from indexer.cli import main
-from indexer.derive.patch_vectors import KIND, VERSION, EncoderName, read_patch_vectors
+from indexer.derive.carried.patch_vectors import KIND, VERSION, EncoderName, read_patch_vectors
 from indexer.describe.by_text import find_by_text
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.index import hdf5, layout
 from indexer.jobs.derived.patch_vectors import encode_patches, keep_patch_vectors
-from indexer.query.by_text import fires_for
 from indexer.query.index import Index
+from indexer.query.searching.by_text import fires_for
 from tests.colour_encoder import Colours, Wrong
 from tests.planted import build_planted, numbered, write_colours
 

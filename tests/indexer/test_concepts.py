@@ -12,10 +12,10 @@ import indexer
 from indexer.errors import InvalidRequest, NotFound
 from indexer.images.geometry import Box
 from indexer.jobs.build import build
-from indexer.query import concepts
-from indexer.query.concepts import Concept
-from indexer.query.contrast import Against
 from indexer.query.index import Index
+from indexer.query.searching import concepts
+from indexer.query.searching.concepts import Concept
+from indexer.query.searching.contrast import Against
 from tests.conftest import build_request, write_photos
 from tests.marks import seeds
 

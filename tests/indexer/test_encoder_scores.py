@@ -26,9 +26,9 @@ from indexer.jobs.space import bytes_by_kind
 from indexer.jobs.upkeep.compact import compact
 from indexer.jobs.upkeep.remove import remove
 from indexer.jobs.upkeep.verify import repair, verify
+from indexer.query.atlases.neuron_atlas import neuron_atlas
 from indexer.query.index import Index
 from indexer.query.learning.groups import groups
-from indexer.query.neuron_atlas import neuron_atlas
 from tests.colour_encoder import Colours, Wrong
 from tests.conftest import moved_index, random_photo
 

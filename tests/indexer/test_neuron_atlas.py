@@ -12,7 +12,7 @@ import indexer
 from indexer.atlas import likeness
 from indexer.atlas.fitting import nearest, principal
 from indexer.atlas.likeness import drawn_images, peak_units
-from indexer.derive.carried import key_of
+from indexer.derive.carried.files import key_of
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.index.manifest import read_manifest
 from indexer.jobs.derived.neuron_atlas import keep_neuron_atlas, make_neuron_atlas
@@ -22,8 +22,8 @@ from indexer.jobs.space import bytes_by_kind
 from indexer.jobs.upkeep.compact import compact
 from indexer.jobs.upkeep.remove import remove
 from indexer.jobs.upkeep.verify import repair, verify
+from indexer.query.atlases.neuron_atlas import neuron_atlas, neuron_points, select_neurons, spread_neurons
 from indexer.query.learning.neurons import correlated
-from indexer.query.neuron_atlas import neuron_atlas, neuron_points, select_neurons, spread_neurons
 from tests.atlas import LAYER, build_neuron_atlas
 from tests.marks import seeds
 

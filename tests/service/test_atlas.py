@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import indexer
-from indexer.query.atlas import points_of, select, spread
+from indexer.query.atlases.atlas import points_of, select, spread
 from indexer.query.index import Index
 from tests.atlas import LAYER, build_atlas
 from tests.service.conforming import ConformingClient

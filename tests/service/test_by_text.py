@@ -13,7 +13,7 @@ import pytest
 import indexer
 import unitscope
 from indexer.cli import main
-from indexer.derive.patch_vectors import EncoderName
+from indexer.derive.carried.patch_vectors import EncoderName
 from indexer.describe.by_text import find_by_text
 from indexer.errors import ModelUnavailable
 from service.inference.encoding import NO_ENCODER, TextEncoder

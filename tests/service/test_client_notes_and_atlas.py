@@ -12,7 +12,7 @@ from mcp import Client
 
 import indexer
 import unitscope
-from indexer.query.atlas import points_of, select, spread
+from indexer.query.atlases.atlas import points_of, select, spread
 from service.notes.database.database import Database
 from service.notes.exchange.suggestions import suggest
 from service.notes.store import Notes

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from indexer.images.geometry import Box
-from indexer.query import concepts
-from indexer.query.concepts import Concept
-from indexer.query.contrast import Against, likeness
 from indexer.query.index import Index
+from indexer.query.searching import concepts
+from indexer.query.searching.concepts import Concept
+from indexer.query.searching.contrast import Against, likeness
 from tests.conftest import random_photo
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve

@@ -9,9 +9,10 @@ import pytest
 
 import indexer
 from indexer.errors import TookTooLong
-from indexer.query import concepts, deadline
+from indexer.query import deadline
 from indexer.query.generation import Generation
 from indexer.query.learning.neurons import correlated
+from indexer.query.searching import concepts
 from tests.service.conftest import Serve
 
 LAYER = "features.12"

@@ -10,8 +10,8 @@ import pytest
 import indexer
 import unitscope
 from indexer.jobs.upkeep.remove import remove
+from indexer.query.atlases.neuron_atlas import neuron_atlas, neuron_points, select_neurons, spread_neurons
 from indexer.query.index import Index
-from indexer.query.neuron_atlas import neuron_atlas, neuron_points, select_neurons, spread_neurons
 from tests.atlas import LAYER, build_neuron_atlas
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import served

@@ -7,7 +7,7 @@ from indexer.commands.options.shared import add_index
 from indexer.defaults import ATLAS_FITTED, ATLAS_PERPLEXITY, ATLAS_POINTS
 
 if TYPE_CHECKING:
-    from indexer.derive.atlas import Atlas
+    from indexer.derive.carried.atlas import Atlas
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

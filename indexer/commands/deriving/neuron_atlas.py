@@ -7,7 +7,7 @@ from indexer.commands.options.shared import add_index
 from indexer.defaults import ATLAS_PERPLEXITY
 
 if TYPE_CHECKING:
-    from indexer.derive.neuron_atlas import NeuronAtlas
+    from indexer.derive.carried.neuron_atlas import NeuronAtlas
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

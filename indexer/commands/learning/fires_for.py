@@ -9,7 +9,7 @@ from indexer.commands.options.encoder import add_encoder_options, encoder_of
 from indexer.commands.options.shared import add_index
 
 if TYPE_CHECKING:
-    from indexer.query.by_text import FiresFor, Ranked
+    from indexer.query.searching.by_text import FiresFor, Ranked
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

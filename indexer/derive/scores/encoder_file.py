@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from indexer.derive.carried import write_carried
+from indexer.derive.carried.files import write_carried
 from indexer.derive.scores.file import SCORES, Scores, checked
 from indexer.errors import DamagedFile
 from indexer.index import hdf5, layout

@@ -9,7 +9,7 @@ from indexer.atlas.fitting import Placing, check_enough, fitted_layout, perplexi
 from indexer.atlas.kept import COMPARED, kept_share
 from indexer.atlas.points import Points, choose
 from indexer.defaults import ATLAS_FITTED, ATLAS_PERPLEXITY, ATLAS_POINTS, MOST_ATLAS_FITTED, MOST_ATLAS_POINTS
-from indexer.derive.atlas import NEIGHBOURS, Atlas, Recipe, write_atlas
+from indexer.derive.carried.atlas import NEIGHBOURS, Atlas, Recipe, write_atlas
 from indexer.derive.unit import unit
 from indexer.errors import InvalidRequest
 from indexer.index import layout

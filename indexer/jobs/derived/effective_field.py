@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from indexer.defaults import EFFECTIVE_IMAGES
-from indexer.derive.effective import write_effective
+from indexer.derive.carried.effective import write_effective
 from indexer.errors import ImageRejected, ImageUnavailable, InvalidRequest
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo

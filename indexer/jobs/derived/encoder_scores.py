@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from indexer.defaults import MOST_SCORE_PATCHES, SCORE_PATCHES
-from indexer.derive.carried import with_carried
+from indexer.derive.carried.files import with_carried
 from indexer.derive.executor import runs
 from indexer.derive.scores import measures
 from indexer.derive.scores.encoder_file import without_images, write_encoder_scores

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from indexer.derive.carried import with_carried
+from indexer.derive.carried.files import with_carried
 from indexer.derive.image_table import ImageTable
 from indexer.errors import InvalidRequest
 from indexer.index.configuration import LayerInfo

@@ -8,8 +8,8 @@ from indexer.atlas.fitting import check_enough, fitted_layout, perplexity_for, p
 from indexer.atlas.kept import COMPARED, kept_share
 from indexer.atlas.likeness import drawn_images, peak_units
 from indexer.defaults import ATLAS_PERPLEXITY
-from indexer.derive.atlas import NEIGHBOURS
-from indexer.derive.neuron_atlas import NeuronAtlas, NeuronRecipe, write_neuron_atlas
+from indexer.derive.carried.atlas import NEIGHBOURS
+from indexer.derive.carried.neuron_atlas import NeuronAtlas, NeuronRecipe, write_neuron_atlas
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.manifest import Manifest

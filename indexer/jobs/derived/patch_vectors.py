@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.defaults import MOST_TEXT_PATCHES, TEXT_PATCHES
-from indexer.derive.patch_vectors import LONGEST, EncoderName, PatchVectors, write_patch_vectors
+from indexer.derive.carried.patch_vectors import LONGEST, EncoderName, PatchVectors, write_patch_vectors
 from indexer.describe.encoder import Checked, Encoder
 from indexer.errors import InvalidRequest
 from indexer.index import layout
@@ -14,8 +14,8 @@ from indexer.index.configuration import LayerInfo
 from indexer.index.manifest import Manifest
 from indexer.jobs.derived.encoding import Crops, encode
 from indexer.jobs.derived.keeping import keep, shown_images
-from indexer.query.by_text import top_cells
 from indexer.query.index import Index
+from indexer.query.searching.by_text import top_cells
 from indexer.store.storage import Location
 
 

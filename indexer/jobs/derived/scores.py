@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from indexer.defaults import MOST_SCORE_PATCHES, SCORE_PATCHES, SCORE_POOLS
-from indexer.derive.carried import key_of as carried_key
+from indexer.derive.carried.files import key_of as carried_key
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.scores.file import key_of
 from indexer.errors import InvalidRequest, NotFound

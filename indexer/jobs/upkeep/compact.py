@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from indexer.derive.atlas import read_atlas, write_atlas
-from indexer.derive.carried import key_of, with_carried
+from indexer.derive.carried.atlas import read_atlas, write_atlas
+from indexer.derive.carried.files import key_of, with_carried
+from indexer.derive.carried.patch_vectors import read_patch_vectors, write_patch_vectors
 from indexer.derive.generation import Report, derive_and_publish
 from indexer.derive.image_table import ImageTable
-from indexer.derive.patch_vectors import read_patch_vectors, write_patch_vectors
 from indexer.derive.scores.encoder_file import read_encoder_scores, without_images, write_encoder_scores
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo

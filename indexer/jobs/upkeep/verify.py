@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.derive.carried import carried_files
+from indexer.derive.carried.files import carried_files
 from indexer.derive.generation import derive_and_publish
 from indexer.derive.image_table import ImageTable
 from indexer.derive.labels import KEY, Labels, read_labels

@@ -1,6 +1,6 @@
 """A layer's atlas: what it is, its points, patches of a part of it, and what tells a selection from the rest."""
 
-from indexer.query.atlas import points_of, select, spread
+from indexer.query.atlases.atlas import points_of, select, spread
 from service.handlers import Binary, Json, Question
 from service.payloads import atlas as payloads
 

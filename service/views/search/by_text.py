@@ -2,7 +2,7 @@
 
 from indexer.describe.by_text import check_text
 from indexer.errors import ModelUnavailable
-from indexer.query.by_text import fires_for
+from indexer.query.searching.by_text import fires_for
 from service.handlers import Json, Question
 from service.inference.encoding import NO_ENCODER
 from service.payloads.by_text import firing_for

@@ -6,8 +6,8 @@ import numpy as np
 
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
-from indexer.query import concepts
-from indexer.query.contrast import Against
+from indexer.query.searching import concepts
+from indexer.query.searching.contrast import Against
 from service.handlers import Json, Question
 from service.payloads import records
 from service.uploads import uploaded_files

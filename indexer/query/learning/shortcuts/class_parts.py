@@ -12,9 +12,9 @@ from typing import Final
 
 import numpy as np
 
-from indexer.query.concepts import auc
 from indexer.query.deadline import checked
 from indexer.query.layer import Layer
+from indexer.query.searching.concepts import auc
 
 TELLS: Final = 0.65
 TELLS_LITTLE: Final = 0.7

@@ -1,7 +1,7 @@
 """Which neurons know this? What some images, or a part of one, have that the rest has not.
 
 - Images (indexed ones, a class, uploaded ones): ``auc`` is the area under the ROC curve of a neuron's peaks, these
-  images against all others of the index, or those that `indexer.query.contrast.Against` names: the chance that one of
+  images against all others of the index, or those that `contrast.Against` names: the chance that one of
   these has the higher peak, ties counted half. It is exact. Neurons are listed by it, descending.
 - A box on one image: cells whose receptive field has its centre in the box, against the image's other cells. Neurons
   are listed by ``difference``, descending: by AUC alone, one that is barely active, but nowhere outside, would come
@@ -20,12 +20,12 @@ import numpy as np
 
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
-from indexer.query.contrast import EVERYTHING_ELSE, Against, rest_of
 from indexer.query.deadline import checked
 from indexer.query.generation import page_of
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.query.records import Page
+from indexer.query.searching.contrast import EVERYTHING_ELSE, Against, rest_of
 from indexer.receptive_field.centres import cell_centres
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from indexer.derive.carried import write_carried
+from indexer.derive.carried.files import write_carried
 from indexer.errors import DamagedFile
 from indexer.index import hdf5, layout
 from indexer.index.configuration import LayerInfo

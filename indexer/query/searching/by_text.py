@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from indexer.derive.patch_vectors import EncoderName, PatchVectors
+from indexer.derive.carried.patch_vectors import EncoderName, PatchVectors
 from indexer.derive.selectivity import auc_by_class, wilson_bound
 from indexer.derive.unit import unit
 from indexer.errors import InvalidRequest

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.derive.carried import key_of
-from indexer.derive.neuron_atlas import NeuronAtlas, read_neuron_atlas
+from indexer.derive.carried.files import key_of
+from indexer.derive.carried.neuron_atlas import NeuronAtlas, read_neuron_atlas
 from indexer.errors import NotFound
 from indexer.index import layout
-from indexer.query.atlas import chosen_by, nearest_to_grid
+from indexer.query.atlases.atlas import chosen_by, nearest_to_grid
 from indexer.query.index import Index
 from indexer.query.records import Patch
 

@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from indexer.derive.carried import Sides, read_carried, write_carried
+from indexer.derive.carried.files import Sides, read_carried, write_carried
 from indexer.errors import DamagedFile
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo

@@ -8,10 +8,10 @@ import numpy as np
 
 from indexer.errors import InvalidRequest
 from indexer.query.cells import vectors_at
-from indexer.query.concepts import Selective, compared_cells
 from indexer.query.deadline import check
 from indexer.query.index import Index
 from indexer.query.records import ImageRecord
+from indexer.query.searching.concepts import Selective, compared_cells
 
 MOST_CORNERS: Final = 500
 """Corners of the polygon around a selection."""

@@ -1,0 +1,1 @@
+"""Files of a layer that outlive a generation: atlases, effective fields, and vectors of patches."""
