@@ -5,6 +5,7 @@ import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer.commands.options.encoder import add_encoder_options
 from indexer.errors import InvalidRequest, NotInstalled
 from indexer.store.remote import parse_location
 
@@ -17,10 +18,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--token-file", type=Path, help="a file with the token of that service")
     command.add_argument("--model", help="your own module:factory, for questions that run the network of an index")
     command.add_argument("--weights", help="where its weights are now")
-    command.add_argument("--encoder", help="the module:factory that patch-vectors had, for texts that find neurons")
-    command.add_argument(
-        "--encoder-args", metavar="KEY=VALUE", action="append", default=[], help="an argument of it (repeatable)"
-    )
+    add_encoder_options(command, "the encoder that patch-vectors had, for texts that find neurons", required=False)
     command.add_argument(
         "--allow-notes", action="store_true", help="also offer take_name and refuse_name, which write to the notes"
     )

@@ -1,4 +1,5 @@
-"""The network in a process of its own: a worker asks (`RemotePasses`), the process answers (`serve`).
+"""The network in a process of its own: a worker asks (`RemotePasses`), the process answers
+(`service.inference.together.serve_together`).
 
 The processes that run the network accept connections from one socket. A connection is one turn; those that nobody has
 accepted yet are the queue. The kernel keeps it: it is bounded and first come, first served across all workers, and
@@ -11,7 +12,7 @@ import json
 import logging
 import socket
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +49,7 @@ _ERRORS: Final[dict[str, type[UnitscopeError]]] = {
 REPORTED: Final = tuple(_ERRORS.values())
 """What a network's process tells the worker that asked; anything else is a fault of the program."""
 Answer = tuple[dict[str, Any], list[memoryview]]
+Answering = Callable[[str], AbstractContextManager[None]]
 
 
 class RemotePasses:
@@ -158,41 +160,42 @@ class RemoteNetwork:
         return head, blocks
 
 
-def serve(networks: Networks, connection: Connection, answering: Callable[[str], Any]) -> None:
-    """Begin a turn and answer its questions until the worker ends it.
+def begin(connection: Connection) -> None:
+    """Tell a worker that its turn has begun."""
+    send(connection, {})
 
-    Parameters
-    ----------
-    answering : callable (str) -> context manager
-        Entered for each answer with the name of the question.
+
+def go_on(networks: Networks, connection: Connection, answering: Answering) -> None:
+    """Answer the further questions of a turn until the worker ends it.
 
     Raises
     ------
     OSError
         The worker is gone.
     """
-    begin(connection)
-    go_on(networks, connection, answering)
-
-
-def begin(connection: Connection) -> None:
-    """Tell a worker that its turn has begun."""
-    send(connection, {})
-
-
-def go_on(networks: Networks, connection: Connection, answering: Callable[[str], Any]) -> None:
-    """Answer the further questions of a turn, see `serve`."""
     while True:
         try:
-            head, (block,) = receive(connection)
+            question = receive(connection)
         except EOFError:
             return
-        with answering(head["question"]):
-            answer, blocks = answer_of(networks, head, block)
-        send(connection, answer, blocks)
+        reply(networks, connection, question, answering)
 
 
-def answer_of(networks: Networks, question: dict[str, Any], block: bytes) -> Answer:
+def reply(networks: Networks, connection: Connection, question: Message, answering: Answering) -> None:
+    """Answer one question of a turn; ``answering`` is entered for it with its name.
+
+    Raises
+    ------
+    OSError
+        The worker is gone.
+    """
+    head, (block,) = question
+    with answering(head["question"]):
+        answer, blocks = _answer_of(networks, head, block)
+    send(connection, answer, blocks)
+
+
+def _answer_of(networks: Networks, question: dict[str, Any], block: bytes) -> Answer:
     """The answer to one question, or its error."""
     try:
         if question["question"] == _ENCODE:

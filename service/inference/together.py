@@ -9,21 +9,20 @@ alone; uploads share passes from the next time on, or never do.
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from indexer.errors import ImageRejected, UnitscopeError
 from indexer.index.configuration import Configuration
-from service.inference.ipc import REPORTED, answer_of, as_answer, begin, configuration_of, go_on
+from service.inference.ipc import REPORTED, Answering, as_answer, begin, configuration_of, go_on, reply
 from service.inference.loader import ForwardResult, Networks, Upload
 from service.inference.messages import Message, receive, send
 
 log = logging.getLogger(__name__)
 
 _KEPT: Final = 256
-Answering = Callable[[str], AbstractContextManager[None]]
 
 
 class Together:
@@ -154,11 +153,9 @@ def _pass_of(question: Message) -> tuple[str, ...] | None:
 
 def _answer(together: Together, group: list[tuple[Connection, Message]], answering: Answering) -> None:
     if len(group) == 1:
-        ((connection, (head, (block,))),) = group
+        ((connection, question),) = group
         with _gone():
-            with answering(head["question"]):
-                answer, blocks = answer_of(together.networks, head, block)
-            send(connection, answer, blocks)
+            reply(together.networks, connection, question, answering)
     else:
         head = group[0][1][0]
         files = [block for _, (_, (block,)) in group]

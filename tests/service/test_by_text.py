@@ -3,7 +3,7 @@
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from indexer.derive.carried.patch_vectors import EncoderName
 from indexer.describe.by_text import find_by_text
 from indexer.errors import ModelUnavailable
 from service.inference.encoding import NO_ENCODER, TextEncoder
-from service.inference.ipc import RemoteNetwork, serve
+from service.inference.ipc import RemoteNetwork
 from service.inference.loader import Networks
 from tests.colour_encoder import Colours
 from tests.planted import build_planted, numbered, write_colours
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve, served
+from tests.service.turns import one_by_one
 from unitscope.client.transport import Refused
 
 LAYER = "1"
@@ -99,7 +100,7 @@ def test_the_client_asks_files(planted: Path) -> None:
 def process(networks: Networks) -> Iterator[RemoteNetwork]:
     """The two ends of a turn."""
     here, there = Pipe()
-    thread = threading.Thread(target=serve, args=(networks, there, lambda _: nullcontext()))
+    thread = threading.Thread(target=one_by_one(networks), args=(there,))
     thread.start()
     network = RemoteNetwork(here, 30)
     network.begin()

@@ -1,6 +1,5 @@
 """A network whose own code raises: its words and its files are for the log, and clients get one line."""
 
-import contextlib
 import logging
 import sys
 from collections.abc import Iterator
@@ -13,12 +12,11 @@ from werkzeug.test import TestResponse
 from indexer.errors import UserCodeFailed
 from indexer.jobs.build import build
 from service.http import problems
-from service.inference.ipc import serve as take_turn
 from service.inference.loader import Networks
 from tests.conftest import build_request, write_photos
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
-from tests.service.turns import asking
+from tests.service.turns import asking, one_by_one
 
 CELL = "/v1/indexes/own/images/1/layers/1/cells/1,1/saliency.png?neuron=3"
 QUESTIONS = {
@@ -69,7 +67,7 @@ def client(request: pytest.FixtureRequest, serve: Serve, folder: Path) -> Iterat
         yield serve(folder / "own", model=model)
         return
     networks = Networks(model, None, 60_000)
-    with asking(folder / "own", folder, lambda turn: take_turn(networks, turn, contextlib.nullcontext)) as apart:
+    with asking(folder / "own", folder, one_by_one(networks)) as apart:
         yield apart
 
 

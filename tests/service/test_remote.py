@@ -1,6 +1,5 @@
 """The network in another process gives what it gives in this one, errors included; and it may be lost."""
 
-import contextlib
 import io
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -11,13 +10,12 @@ import pytest
 from PIL import Image
 
 from service.app import create_app
-from service.inference.ipc import serve
 from service.inference.loader import Networks
 from service.inference.messages import send
 from service.settings import Settings
 from tests.conftest import random_photo
 from tests.service.conforming import ConformingClient
-from tests.service.turns import asking
+from tests.service.turns import asking, one_by_one
 
 LOOKUP = "/v1/indexes/small/lookup?limit=4&layer=features.12"
 WHY = "/v1/indexes/small/images/3/layers/features.12/cells/1,1/saliency.png?neuron=3&size=64"
@@ -34,7 +32,7 @@ def png(image: Image.Image) -> bytes:
 def remote(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConformingClient]:
     networks = Networks(None, None, 60_000)
     folder = tmp_path_factory.mktemp("remote")
-    with asking(small_index, folder, lambda turn: serve(networks, turn, contextlib.nullcontext)) as client:
+    with asking(small_index, folder, one_by_one(networks)) as client:
         yield client
 
 

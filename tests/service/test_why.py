@@ -1,6 +1,5 @@
 """Why the network answers so over HTTP: the library's figures, from this process and from another."""
 
-import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,10 @@ from indexer.dictionaries.learn import Recipe
 from indexer.explain.why import why
 from indexer.jobs.derived.dictionary import learn_into
 from indexer.query.index import Index
-from service.inference.ipc import serve
 from service.inference.loader import Networks
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import served
-from tests.service.turns import asking
+from tests.service.turns import asking, one_by_one
 
 BASE = "/v1/indexes/small"
 LAYER = "features.12"
@@ -28,7 +26,7 @@ def remote(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A client of a service whose network runs behind a socket."""
     networks = Networks(None, None, 10_000_000)
     folder = tmp_path_factory.mktemp("remote")
-    with asking(small_index, folder, lambda turn: serve(networks, turn, contextlib.nullcontext)) as client:
+    with asking(small_index, folder, one_by_one(networks)) as client:
         yield client
 
 

@@ -8,9 +8,17 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from service.app import create_app
+from service.inference.loader import Networks
+from service.inference.together import Together, serve_together
 from service.processes.sockets import listen_at
 from service.settings import Settings
 from tests.service.conforming import ConformingClient
+
+
+def one_by_one(networks: Networks) -> Callable[[Connection], None]:
+    """Takes a turn as the network's process does, with no other at once."""
+    together = Together(networks, 1)
+    return lambda turn: serve_together(together, turn, lambda: None, contextlib.nullcontext)
 
 
 @contextlib.contextmanager
