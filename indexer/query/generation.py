@@ -1,5 +1,6 @@
 """The files of one published generation, open: images, layers, maps, boxes, originals."""
 
+from collections.abc import Callable
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
@@ -44,6 +45,7 @@ class _Rows(Protocol):
 
 
 RowsT = TypeVar("RowsT", bound=_Rows)
+T = TypeVar("T")
 
 
 class Generation:
@@ -57,7 +59,7 @@ class Generation:
     manifest : Manifest
     images : ImageTable
     kept : dict
-        What others work out from the generation, by keys of their own, and keep for as long as it is open.
+        What others work out from the generation, by keys of their own; see `once`.
     """
 
     def __init__(self, path: Location, images: Location | None = None) -> None:
@@ -220,15 +222,24 @@ class Generation:
             There is no such layer, or none was made.
         DamagedFile
         """
-        info = self.layer(layer).info
-        file = self.manifest.derived.get(key_of(layout.ATLASES, layer))
+        file = self.carried_file(layout.ATLASES, layer)
         if file is None:
             raise NotFound(f"layer {layer} has no atlas yet; python -m indexer atlas INDEX --layer {layer} makes it")
-        return read_atlas(self.path, file, info)
+        return read_atlas(self.path, file, self.layer(layer).info)
+
+    def carried_file(self, kind: str, layer: str) -> str | None:
+        """The file of one of the kinds `layout.CARRIED` that a layer has; None where none was made.
+
+        Raises
+        ------
+        NotFound
+            There is no such layer.
+        """
+        return self.manifest.derived.get(key_of(kind, self.layer(layer).name))
 
     def has_patch_vectors(self, layer: str) -> bool:
         """Whether an image-text encoder has encoded the top patches of a layer."""
-        return key_of(layout.PATCH_VECTORS, self.layer(layer).name) in self.manifest.derived
+        return self.carried_file(layout.PATCH_VECTORS, layer) is not None
 
     def patch_vectors(self, layer: str) -> PatchVectors:
         """An encoder's vectors of the top patches of a layer, with those of images that the index may have no more.
@@ -239,17 +250,21 @@ class Generation:
             There is no such layer, or none was encoded.
         DamagedFile
         """
-        if not self.has_patch_vectors(layer):
+        file = self.carried_file(layout.PATCH_VECTORS, layer)
+        if file is None:
             raise NotFound(
                 f"no patches of layer {layer} were encoded yet; python -m indexer patch-vectors INDEX --layer {layer} "
                 "--encoder MODULE:FACTORY does it"
             )
-        key = ("patch vectors", layer)
+        info = self.layer(layer).info
+        return self.once(("patch vectors", layer), lambda: read_patch_vectors(self.path, file, info))
+
+    def once(self, key: object, work: Callable[[], T]) -> T:
+        """What ``work`` gives: worked out when first asked for, and kept for as long as the generation is open."""
         if key not in self.kept:
-            file = self.manifest.derived[key_of(layout.PATCH_VECTORS, layer)]
-            self.kept[key] = read_patch_vectors(self.path, file, self.layer(layer).info)
-        kept: PatchVectors = self.kept[key]
-        return kept
+            self.kept[key] = work()
+        found: T = self.kept[key]
+        return found
 
     def check_field(self, layer: str, field: Field) -> None:
         """Refuse a field that is not known of a layer.

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from indexer.derive.carried.atlas import Atlas
 from indexer.errors import InvalidRequest
 from indexer.query.cells import vectors_at
 from indexer.query.deadline import check
@@ -102,19 +103,18 @@ def points_of(index: Index, layer: str) -> Points:
     ------
     NotFound, DamagedFile
     """
-    key = ("atlas points", layer)
-    if key not in index.kept:
-        atlas = index.atlas(layer)
-        ids = np.asarray(index.images.id)
-        rows = np.minimum(np.searchsorted(ids, atlas.images), max(0, len(ids) - 1))
-        numbers = np.flatnonzero(ids[rows] == atlas.images) if len(ids) else np.empty(0, np.int64)
-        rows = rows[numbers]
-        index.kept[key] = Points(
-            numbers, rows, atlas.images[numbers], atlas.cells[numbers], atlas.layout[numbers], atlas.neurons[numbers],
-            np.asarray(index.images.class_code)[rows],
-        )  # fmt: skip
-    kept: Points = index.kept[key]
-    return kept
+    return index.once(("atlas points", layer), lambda: _points(index, index.atlas(layer)))
+
+
+def _points(index: Index, atlas: Atlas) -> Points:
+    ids = np.asarray(index.images.id)
+    rows = np.minimum(np.searchsorted(ids, atlas.images), max(0, len(ids) - 1))
+    numbers = np.flatnonzero(ids[rows] == atlas.images) if len(ids) else np.empty(0, np.int64)
+    rows = rows[numbers]
+    return Points(
+        numbers, rows, atlas.images[numbers], atlas.cells[numbers], atlas.layout[numbers], atlas.neurons[numbers],
+        np.asarray(index.images.class_code)[rows],
+    )  # fmt: skip
 
 
 def spread(

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.derive.carried.files import key_of
 from indexer.derive.carried.neuron_atlas import NeuronAtlas, read_neuron_atlas
 from indexer.errors import NotFound
 from indexer.index import layout
 from indexer.query.atlases.atlas import chosen_by, nearest_to_grid
 from indexer.query.index import Index
+from indexer.query.layer import Layer
 from indexer.query.records import Patch
 
 
@@ -79,14 +79,13 @@ def neuron_atlas(index: Index, layer: str) -> NeuronAtlas:
         There is no such layer, or none was made.
     DamagedFile
     """
-    info = index.layer(layer).info
-    file = index.manifest.derived.get(key_of(layout.NEURON_ATLASES, layer))
+    file = index.carried_file(layout.NEURON_ATLASES, layer)
     if file is None:
         raise NotFound(
             f"layer {layer} has no atlas of its neurons yet; python -m indexer neuron-atlas INDEX --layer {layer} "
             "makes it"
         )
-    return read_neuron_atlas(index.path, file, info)
+    return read_neuron_atlas(index.path, file, index.layer(layer).info)
 
 
 def neuron_points(index: Index, layer: str) -> NeuronPoints:
@@ -96,19 +95,19 @@ def neuron_points(index: Index, layer: str) -> NeuronPoints:
     ------
     NotFound, DamagedFile
     """
-    key = ("neuron atlas points", layer)
-    if key not in index.kept:
-        atlas, of_layer = neuron_atlas(index, layer), index.layer(layer)
-        neurons = atlas.neurons.astype(np.int64)
-        with of_layer.reading():
-            rows = np.asarray(of_layer.order[neurons, 0]).astype(np.int64)
-            images = np.asarray(index.images.id)[rows]
-            cells = np.asarray(of_layer.peak_cells[neurons, rows]).astype(np.int64)
-        index.kept[key] = NeuronPoints(
-            neurons, np.asarray(atlas.layout), of_layer.selectivity.best[neurons].astype(np.int32), images, cells
-        )
-    kept: NeuronPoints = index.kept[key]
-    return kept
+    return index.once(
+        ("neuron atlas points", layer), lambda: _points(index, index.layer(layer), neuron_atlas(index, layer))
+    )
+
+
+def _points(index: Index, layer: Layer, atlas: NeuronAtlas) -> NeuronPoints:
+    neurons = atlas.neurons.astype(np.int64)
+    with layer.reading():
+        rows = np.asarray(layer.order[neurons, 0]).astype(np.int64)
+        images = np.asarray(index.images.id)[rows]
+        cells = np.asarray(layer.peak_cells[neurons, rows]).astype(np.int64)
+    best = layer.selectivity.best[neurons].astype(np.int32)
+    return NeuronPoints(neurons, np.asarray(atlas.layout), best, images, cells)
 
 
 def spread_neurons(

@@ -60,10 +60,7 @@ def counterparts(index: Index, layer: str, other: Index, other_layer: str | None
     own, theirs = index.layer(layer), other.layer(other_layer or layer)
     of = (str(other.path), other.generation, other.manifest.configuration.weights_digest)
     key = (counterparts, layer, theirs.name, *of)
-    if key not in index.kept:
-        index.kept[key] = _found(index, own, other, theirs)
-    found: Counterparts = index.kept[key]
-    return found
+    return index.once(key, lambda: _found(index, own, other, theirs))
 
 
 def best_of(together: np.ndarray, images: int) -> Counterparts:

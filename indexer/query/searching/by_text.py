@@ -132,7 +132,7 @@ def fires_for(index: Index, layer: str, encoder: EncoderName, text: np.ndarray, 
     vectors = check_encoder(index, layer, encoder)
     if text.shape != vectors.vectors.shape[1:]:
         raise InvalidRequest(f"the encoder gives texts {text.size} numbers and patches {vectors.vectors.shape[1]}")
-    known = _prepared(index, layer, vectors)
+    known = index.once(("means of patch vectors", layer), lambda: _prepared(index, layer, vectors))
     scores = known.means @ text.astype(np.float32)
     auc, at_least = _checked(vectors.vectors @ text.astype(np.float32), known)
     ranking = known.neurons[np.argsort(-scores, kind="stable")]
@@ -160,14 +160,6 @@ class _Prepared:
 
 
 def _prepared(index: Index, layer: str, vectors: PatchVectors) -> _Prepared:
-    key = ("means of patch vectors", layer)
-    if key not in index.kept:
-        index.kept[key] = _prepare(index, layer, vectors)
-    kept: _Prepared = index.kept[key]
-    return kept
-
-
-def _prepare(index: Index, layer: str, vectors: PatchVectors) -> _Prepared:
     tops = top_cells(index, layer, vectors.patches)
     places = vectors.find(np.asarray(index.images.id)[tops.rows], tops.cells)
     places[~tops.counts] = -1

@@ -154,10 +154,7 @@ def judged_answers(index: Index) -> Judged:
     NotFound
         As `answers_of`.
     """
-    if judged_answers not in index.kept:
-        index.kept[judged_answers] = _judged(index)
-    judged: Judged = index.kept[judged_answers]
-    return judged
+    return index.once(judged_answers, lambda: _judged(index))
 
 
 def _judged(index: Index) -> Judged:

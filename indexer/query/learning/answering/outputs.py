@@ -15,7 +15,6 @@ from indexer.query.index import Index
 
 MAP, NAME, WORDNET, NUMBER, ORDER = "map", "name", "wordnet", "number", "order"
 """How classes can be matched with outputs."""
-_KEPT = "named outputs"
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,8 @@ def named_outputs(index: Index) -> Outputs:
     NotFound
         There is no output layer.
     """
-    if _KEPT not in index.kept:  # to compare a thousand names would be most of the time of every list of neurons
-        index.kept[_KEPT] = _named(index)
-    found: Outputs = index.kept[_KEPT]
-    return found
+    # To compare a thousand names would be most of the time of every list of neurons.
+    return index.once(named_outputs, lambda: _named(index))
 
 
 def _named(index: Index) -> Outputs:
