@@ -4,8 +4,6 @@ from typing import Final
 
 import numpy as np
 
-COMPARED: Final = 500
-"""On so many points it is measured; on all, where there are fewer."""
 _AT_ONCE: Final = 50
 """Points of which the distances to all others are in memory together."""
 

@@ -28,8 +28,6 @@ from indexer.store.storage import Location
 
 KIND: Final = "unitscope atlas"
 VERSION: Final = 1
-NEIGHBOURS: Final = 10
-"""Of so many nearest neighbours it is counted how many the layout keeps, where so many points were fitted."""
 _COLUMNS: Final[dict[str, type[np.generic]]] = {
     "images": np.int64,
     "cells": np.uint32,
@@ -54,7 +52,7 @@ class Recipe:
     compared : int
         Points on which ``kept`` was measured, drawn by lot.
     neighbours : int
-        How many nearest neighbours of each were compared: `NEIGHBOURS`, or fewer where few points were fitted.
+        How many nearest neighbours of each were compared.
     """
 
     images: int

@@ -5,16 +5,17 @@ from typing import Final
 
 import numpy as np
 
-from indexer.atlas.fitting import Placing, check_enough, fitted_layout, perplexity_for, principal, scaled
-from indexer.atlas.kept import COMPARED, kept_share
+from indexer.atlas.fitting import Placing, check_enough, scaled
+from indexer.atlas.laying_out import LaidOut, laid_out
 from indexer.atlas.points import Points, choose
 from indexer.defaults import ATLAS_FITTED, ATLAS_PERPLEXITY, ATLAS_POINTS, MOST_ATLAS_FITTED, MOST_ATLAS_POINTS
-from indexer.derive.carried.atlas import NEIGHBOURS, Atlas, Recipe, write_atlas
+from indexer.derive.carried.atlas import Atlas, Recipe, write_atlas
 from indexer.derive.unit import unit
 from indexer.errors import InvalidRequest
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.manifest import Manifest
+from indexer.jobs.derived.bounds import MOST_SEED, check_number
 from indexer.jobs.derived.keeping import keep, shown_images
 from indexer.query.cells import vectors_at
 from indexer.query.index import Index
@@ -58,7 +59,7 @@ def make_atlas(
     check_number("points", points, 10, MOST_ATLAS_POINTS)
     check_number("fitted", fitted, 10, MOST_ATLAS_FITTED)
     check_number("perplexity", perplexity, 2, 500)
-    check_number("seed", seed, 0, (1 << 63) - 1)
+    check_number("seed", seed, 0, MOST_SEED)
     if 4 * info.channels * min(fitted, points) > _MOST_BYTES:
         most = _MOST_BYTES // (4 * info.channels)
         raise InvalidRequest(f"fitted must be at most {most} for the {info.channels} neurons of {layer}, not {fitted}")
@@ -72,21 +73,16 @@ def make_atlas(
     parts = [_Part.read(index, layer, drawn[first], highest)]
     base = parts[0]
     check_enough(len(base.units), "cells that are not all 0")
-    places = fitted_layout(base.units, perplexity)
-    compared = np.sort(rng.permutation(len(base.units))[:COMPARED])
-    near = min(NEIGHBOURS, len(base.units) - 2)
-    kept, by_pca = (kept_share(base.units, shown, compared, near) for shown in (places, principal(base.units)))
-    placing, layouts = Placing(base.units, places), [places]
+    fit = laid_out(base.units, perplexity, rng)
+    placing, layouts = Placing(base.units, fit.places), [fit.places]
     others, size = drawn[~first], max(1, _BLOCK // (4 * info.channels))
     for start in range(0, len(others), size):
         report(f"placing {len(others)} further cells")
         part = _Part.read(index, layer, others[start : start + size], highest)
         layouts.append(placing.place(part.units))
         parts.append(part.without_vectors())
-    recipe = Recipe(
-        len(index.images), index.generation, seed, perplexity_for(len(base.units), perplexity), len(compared), near
-    )
-    return _put_together(index, parts, layouts, rng, recipe, kept, by_pca)
+    recipe = Recipe(len(index.images), index.generation, seed, fit.perplexity, fit.compared, fit.neighbours)
+    return _put_together(index, parts, layouts, rng, recipe, fit)
 
 
 def keep_atlas(index: Location, layer: LayerInfo, atlas: Atlas) -> Manifest:
@@ -105,17 +101,6 @@ def keep_atlas(index: Location, layer: LayerInfo, atlas: Atlas) -> Manifest:
         return write_atlas(index, layer.name, atlas.of_images(shown_images(index, manifest)))
 
     return keep(index, layout.ATLASES, layer, write)
-
-
-def check_number(name: str, value: int, low: int, high: int) -> None:
-    """Refuse a number of a recipe that is out of its bounds.
-
-    Raises
-    ------
-    InvalidRequest
-    """
-    if not low <= value <= high:
-        raise InvalidRequest(f"{name} must be {low} to {high}, not {value}")
 
 
 class _Part:
@@ -143,8 +128,7 @@ def _put_together(
     layouts: list[np.ndarray],
     rng: np.random.Generator,
     recipe: Recipe,
-    kept: float,
-    by_pca: float,
+    fit: LaidOut,
 ) -> Atlas:
     """All points in an order by lot, the longer side of the layout from 0 to 1."""
     layout = scaled(np.concatenate(layouts))
@@ -158,6 +142,6 @@ def _put_together(
         neurons=np.concatenate([part.neurons for part in parts])[order],
         fitted=fitted[order].astype(np.uint8),
         recipe=recipe,
-        kept=kept,
-        kept_by_pca=by_pca,
+        kept=fit.kept,
+        kept_by_pca=fit.kept_by_pca,
     )

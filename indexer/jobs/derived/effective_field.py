@@ -8,10 +8,11 @@ import numpy as np
 
 from indexer.defaults import EFFECTIVE_IMAGES
 from indexer.derive.carried.effective import write_effective
-from indexer.errors import ImageRejected, ImageUnavailable, InvalidRequest
+from indexer.errors import ImageRejected, ImageUnavailable
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.manifest import Manifest
+from indexer.jobs.derived.bounds import MOST_SEED, check_number
 from indexer.jobs.derived.keeping import keep
 from indexer.network.gradients import Tell, effective_field
 from indexer.query.index import Index
@@ -59,10 +60,8 @@ def measure_effective_field(
     NotFound, InvalidRequest, ImageUnavailable, ModelUnavailable, ConfigurationMismatch, BadActivations, UserCodeFailed
     """
     info = index.layer(layer).info
-    if not 1 <= images <= MOST_IMAGES:
-        raise InvalidRequest(f"images must be 1 to {MOST_IMAGES}, not {images}")
-    if not 0 <= seed < 1 << 63:
-        raise InvalidRequest(f"seed must be 0 to {(1 << 63) - 1}, not {seed}")
+    check_number("images", images, 1, MOST_IMAGES)
+    check_number("seed", seed, 0, MOST_SEED)
     rows = sampled_rows(len(index.images), images, seed)
     pixels = list(_pixels(index, rows.tolist()))
     if not pixels:

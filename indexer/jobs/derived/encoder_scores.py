@@ -2,26 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from indexer.defaults import MOST_SCORE_PATCHES, SCORE_PATCHES
-from indexer.derive.carried.files import with_carried
 from indexer.derive.executor import runs
 from indexer.derive.scores import measures
 from indexer.derive.scores.encoder_file import without_images, write_encoder_scores
 from indexer.derive.scores.file import Scores, key_of
 from indexer.derive.scores.writing import Scored, measured
 from indexer.describe.encoder import Checked, Encoder
-from indexer.errors import InvalidRequest
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo
-from indexer.index.lock import writing
-from indexer.index.manifest import Manifest, publish, read_manifest
+from indexer.index.manifest import Manifest
 from indexer.index.score_recipe import EncoderRecipe
+from indexer.jobs.derived.bounds import check_number
 from indexer.jobs.derived.encoding import Crops, encode
-from indexer.jobs.derived.keeping import check_there, shown_images
+from indexer.jobs.derived.keeping import keep, shown_images
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.store.storage import Location
@@ -54,8 +53,7 @@ def make_encoder_scores(
     ------
     NotFound, InvalidRequest, DamagedFile
     """
-    if not 2 <= patches <= MOST_SCORE_PATCHES:
-        raise InvalidRequest(f"patches must be 2 to {MOST_SCORE_PATCHES}, not {patches}")
+    check_number("patches", patches, 2, MOST_SCORE_PATCHES)
     of_layer, made = index.layer(layer), _Vectors(index, layer, Checked(encoder))
     rows, positive = _tops(of_layer, patches)
     parts: list[Scored] = []
@@ -90,21 +88,22 @@ def keep_encoder_scores(index: Location, layer: LayerInfo, scores: Scores) -> Ma
     InvalidRequest
         The layer was dropped meanwhile, or is another now.
     """
-    with writing(index):
-        manifest = read_manifest(index)
-        check_there(manifest, layer)
-        file = write_encoder_scores(index, layer.name, without_images(scores, shown_images(index, manifest)))
-        published = with_carried(index, manifest, layout.ENCODER_SCORES, layer.name, file)
-        before = published.derived.get(key_of(layer.name))
-        published = replace(
-            published,
-            generation=manifest.generation + 1,
-            scores={name: recipe for name, recipe in manifest.scores.items() if name != layer.name},
-            derived={key: file for key, file in published.derived.items() if key != key_of(layer.name)},
-            checksums={file: sha256 for file, sha256 in published.checksums.items() if file != before},
-        )
-        publish(index, published)
-        return published
+
+    def write(manifest: Manifest) -> str:
+        return write_encoder_scores(index, layer.name, without_images(scores, shown_images(index, manifest)))
+
+    return keep(index, layout.ENCODER_SCORES, layer, write, partial(_without_scores, layer.name))
+
+
+def _without_scores(layer: str, manifest: Manifest) -> Manifest:
+    """The manifest without the scores that a layer has by another layer."""
+    before = manifest.derived.get(key_of(layer))
+    return replace(
+        manifest,
+        scores={name: recipe for name, recipe in manifest.scores.items() if name != layer},
+        derived={key: file for key, file in manifest.derived.items() if key != key_of(layer)},
+        checksums={file: sha256 for file, sha256 in manifest.checksums.items() if file != before},
+    )
 
 
 def _tops(layer: Layer, patches: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,10 +14,21 @@ from indexer.index.manifest import Manifest, publish, read_manifest
 from indexer.store.storage import Location
 
 
-def keep(index: Location, kind: str, layer: LayerInfo, write: Callable[[Manifest], str]) -> Manifest:
+def keep(
+    index: Location,
+    kind: str,
+    layer: LayerInfo,
+    write: Callable[[Manifest], str],
+    without: Callable[[Manifest], Manifest] = lambda manifest: manifest,
+) -> Manifest:
     """Publish a generation whose layer has the file that ``write`` writes, and which is as it was otherwise.
 
-    ``kind`` is one of `indexer.index.layout.CARRIED`.
+    Parameters
+    ----------
+    kind : str
+        One of `indexer.index.layout.CARRIED`.
+    without : callable
+        Gives the manifest without what else this file takes the place of.
 
     Raises
     ------
@@ -26,15 +37,15 @@ def keep(index: Location, kind: str, layer: LayerInfo, write: Callable[[Manifest
         The layer was dropped meanwhile, or is another now.
     """
     with writing(index):
-        manifest = read_manifest(index)
-        check_there(manifest, layer)
+        manifest = without(read_manifest(index))
+        _check_there(manifest, layer)
         published = with_carried(index, manifest, kind, layer.name, write(manifest))
         published = replace(published, generation=manifest.generation + 1)
         publish(index, published)
         return published
 
 
-def check_there(manifest: Manifest, layer: LayerInfo) -> None:
+def _check_there(manifest: Manifest, layer: LayerInfo) -> None:
     """Refuse a layer for which something was made, and which the index does not have any more.
 
     Raises

@@ -4,16 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from indexer.atlas.fitting import check_enough, fitted_layout, perplexity_for, principal, scaled
-from indexer.atlas.kept import COMPARED, kept_share
+from indexer.atlas.fitting import check_enough, scaled
+from indexer.atlas.laying_out import laid_out
 from indexer.atlas.likeness import drawn_images, peak_units
 from indexer.defaults import ATLAS_PERPLEXITY
-from indexer.derive.carried.atlas import NEIGHBOURS
 from indexer.derive.carried.neuron_atlas import NeuronAtlas, NeuronRecipe, write_neuron_atlas
-from indexer.index import layout
 from indexer.index.configuration import LayerInfo
+from indexer.index.layout import NEURON_ATLASES
 from indexer.index.manifest import Manifest
-from indexer.jobs.derived.atlas import check_number
+from indexer.jobs.derived.bounds import MOST_SEED, check_number
 from indexer.jobs.derived.keeping import keep
 from indexer.query.index import Index
 from indexer.store.storage import Location
@@ -45,22 +44,19 @@ def make_neuron_atlas(
     """
     of_layer = index.layer(layer)
     check_number("perplexity", perplexity, 2, 500)
-    check_number("seed", seed, 0, (1 << 63) - 1)
+    check_number("seed", seed, 0, MOST_SEED)
     rng = np.random.default_rng(seed)
     report("comparing neurons")
     rows = drawn_images(len(index.images), of_layer.info.channels, rng)
     neurons, units = peak_units(of_layer.peaks, rows)
     check_enough(len(neurons), "neurons whose peak is not the same on all images")
     report(f"laying out {len(neurons)} neurons")
-    places = fitted_layout(units, perplexity)
-    compared = np.sort(rng.permutation(len(neurons))[:COMPARED])
-    near = min(NEIGHBOURS, len(neurons) - 2)
-    kept, by_pca = (kept_share(units, shown, compared, near) for shown in (places, principal(units)))
+    fit = laid_out(units, perplexity, rng)
     recipe = NeuronRecipe(
-        len(index.images), index.generation, len(rows), seed, perplexity_for(len(neurons), perplexity), len(compared),
-        near,
-    )  # fmt: skip
-    return NeuronAtlas(neurons.astype(np.int32), scaled(places).astype(np.float32), recipe, kept, by_pca)
+        len(index.images), index.generation, len(rows), seed, fit.perplexity, fit.compared, fit.neighbours
+    )
+    layout = scaled(fit.places).astype(np.float32)
+    return NeuronAtlas(neurons.astype(np.int32), layout, recipe, fit.kept, fit.kept_by_pca)
 
 
 def keep_neuron_atlas(index: Location, layer: LayerInfo, atlas: NeuronAtlas) -> Manifest:
@@ -72,4 +68,4 @@ def keep_neuron_atlas(index: Location, layer: LayerInfo, atlas: NeuronAtlas) -> 
     InvalidRequest
         The layer was dropped meanwhile, or is another now.
     """
-    return keep(index, layout.NEURON_ATLASES, layer, lambda manifest: write_neuron_atlas(index, layer.name, atlas))
+    return keep(index, NEURON_ATLASES, layer, lambda manifest: write_neuron_atlas(index, layer.name, atlas))

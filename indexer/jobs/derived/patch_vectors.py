@@ -12,6 +12,7 @@ from indexer.errors import InvalidRequest
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.manifest import Manifest
+from indexer.jobs.derived.bounds import check_number
 from indexer.jobs.derived.encoding import Crops, encode
 from indexer.jobs.derived.keeping import keep, shown_images
 from indexer.query.index import Index
@@ -63,8 +64,7 @@ def encode_patches(
     NotFound, InvalidRequest, UserCodeFailed
     """
     info = index.layer(layer).info
-    if not 2 <= patches <= MOST_TEXT_PATCHES:
-        raise InvalidRequest(f"patches must be 2 to {MOST_TEXT_PATCHES}, not {patches}")
+    check_number("patches", patches, 2, MOST_TEXT_PATCHES)
     by = EncoderName(encoder.name, encoder.digest)
     for what, text in (("name", by.name), ("digest", by.digest)):
         if not isinstance(text, str) or not 0 < len(text.encode()) <= LONGEST:

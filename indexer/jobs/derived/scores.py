@@ -11,6 +11,7 @@ from indexer.index import layout
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.index.score_recipe import ScoreRecipe
+from indexer.jobs.derived.bounds import check_number
 from indexer.jobs.layers import layer_names
 from indexer.jobs.plan import refuse_unfinished
 from indexer.jobs.reporter import Reporter
@@ -44,8 +45,7 @@ def work_out_scores(
     ------
     NotFound, InvalidRequest, NotAnIndex, IndexBusy, DamagedFile
     """
-    if not 2 <= patches <= MOST_SCORE_PATCHES:
-        raise InvalidRequest(f"patches must be 2 to {MOST_SCORE_PATCHES}, not {patches}")
+    check_number("patches", patches, 2, MOST_SCORE_PATCHES)
     if pool not in SCORE_POOLS:
         raise InvalidRequest(f"pool must be one of {', '.join(SCORE_POOLS)}, not {pool!r}")
     if layer == by:
