@@ -86,12 +86,12 @@ def highest(layer: LayerInfo, sources: Sources, executor: Executor) -> Highest |
 
 def highest_of(sources: Sources, layer: LayerInfo, first: int, end: int, depth: int) -> Highest:
     """The lists of images ``first`` to ``end`` of the table alone."""
-    from indexer.shards.maps import kernels  # here, because reading derived files needs no compiled loops
+    from indexer.shards import counting_kernels  # here, because reading derived files needs no compiled loops
 
     found = Highest.none(layer.channels * layer.cells, depth)
     lowest = np.zeros(len(found.codes), np.uint16)
     for row, maps in zip(range(first, end), _maps(sources, layer, first, end), strict=True):
-        kernels.highest(maps.reshape(-1).view(np.uint16), row, lowest, found.codes, found.rows)
+        counting_kernels.highest(maps.reshape(-1).view(np.uint16), row, lowest, found.codes, found.rows)
     return found
 
 

@@ -15,8 +15,10 @@ import numpy as np
 
 from indexer.shards.histogram import ZERO, Histogram, recode
 from indexer.shards.maps.packing import PackedMaps
+from indexer.system.sparse_memory import sparse_zeros
 
 _COMPACT_AT = 1 << 22  # entries that wait before they are merged: 50 MB
+_WAITING = 1 << 20  # values that wait before they are counted together, neuron by neuron: 2 MB
 _LARGE = 128  # cells from which on a map is counted in a table
 _MOST_TABLED = 2048  # neurons of a layer that is counted in a table, which takes up to 128 KiB for each
 _CODES = 1 << 16
@@ -31,16 +33,25 @@ class Counter:
         self._table = np.zeros((0, _CODES), np.uint16)
         self._full: list[np.ndarray] = []  # entries of the table that have passed 65,535, once for each time
         self._zeros = np.zeros(channels, np.int64)
+        self._waiting: list[PackedMaps] = []
 
     def count(self, images: Sequence[PackedMaps]) -> None:
-        """Count the maps of some images."""
-        for image in images:
-            self._zeros += image.cells - np.diff(image.ends, prepend=0)
-        if images and images[0].cells >= _LARGE and self.channels <= _MOST_TABLED:
-            for image in images:
-                self._tabulate(image)
-        elif images:
-            self.merge(_sorted_and_counted(self.channels, images))
+        """Count the maps of some images, at the latest when the histogram is asked for."""
+        self._waiting.extend(images)
+        if sum(len(image.values) for image in self._waiting) >= _WAITING:
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        images, self._waiting = self._waiting, []
+        if not images:
+            return
+        values, ends = _joined(images)
+        counts = np.diff(ends.reshape(-1), prepend=0).reshape(ends.shape)
+        self._zeros += images[0].cells * len(images) - counts.sum(axis=0)
+        if images[0].cells >= _LARGE and self.channels <= _MOST_TABLED:
+            self._tabulate(values, ends)
+        else:
+            self.merge(_sorted_and_counted(values, counts))
 
     def merge(self, other: Histogram) -> None:
         """Add a histogram that was counted elsewhere."""
@@ -51,19 +62,20 @@ class Counter:
 
     def histogram(self) -> Histogram:
         """The histogram of everything counted so far."""
+        self._count_waiting()
         parts = [part for part in (*self._sparse, self._tabled(), self._passed()) if len(part.keys)]
         self._table = np.zeros((0, _CODES), np.uint16)
         self._full, self._zeros = [], np.zeros(self.channels, np.int64)
         self._sparse = [parts[0] if len(parts) == 1 else Histogram.merge(parts or [Histogram.empty(self.channels)])]
         return self._sparse[0]
 
-    def _tabulate(self, image: PackedMaps) -> None:
+    def _tabulate(self, values: np.ndarray, ends: np.ndarray) -> None:
         if not len(self._table):
-            self._table = np.zeros((self.channels, _CODES), np.uint16)
-        from indexer.shards.maps import kernels  # here, because reading derived files does not need it
+            self._table = sparse_zeros((self.channels, _CODES), np.uint16)
+        from indexer.shards import counting_kernels  # here, because reading derived files does not need it
 
-        full = np.empty(len(image.values), np.uint32)  # each may be the one that makes its entry full
-        passed = kernels.count(image.values, image.ends, self._table, full)
+        full = np.empty(len(values), np.uint32)  # each may be the one that makes its entry full
+        passed = counting_kernels.count(values, ends, self._table, full)
         if passed:
             self._full.append(full[:passed].copy())
 
@@ -72,11 +84,11 @@ class Counter:
         if not len(self._table):
             neurons = np.flatnonzero(self._zeros)
             return Histogram(self.channels, (neurons << 16 | ZERO).astype(np.uint32), self._zeros[neurons])
-        from indexer.shards.maps import kernels
+        from indexer.shards import counting_kernels
 
         most = np.count_nonzero(self._table) + self.channels
         keys, counts = np.empty(most, np.uint32), np.empty(most, np.int64)
-        found = kernels.entries(self._table, self._zeros, keys, counts)
+        found = counting_kernels.entries(self._table, self._zeros, keys, counts)
         return Histogram(self.channels, keys[:found], counts[:found])
 
     def _passed(self) -> Histogram:
@@ -87,10 +99,17 @@ class Counter:
         return Histogram.merge([Histogram(self.channels, keys[order], times[order].astype(np.int64) << 16)])
 
 
-def _sorted_and_counted(channels: int, images: Sequence[PackedMaps]) -> Histogram:
-    """The histogram of the activations that are not 0."""
+def _joined(images: Sequence[PackedMaps]) -> tuple[np.ndarray, np.ndarray]:
+    """The values (V,) of several images behind each other, and where those of each image and neuron end (B, C)."""
+    firsts = np.cumsum([0, *(len(image.values) for image in images[:-1])])
+    ends = np.stack([image.ends for image in images]) + firsts[:, None]
+    return np.concatenate([image.values for image in images]), ends
+
+
+def _sorted_and_counted(values: np.ndarray, counts: np.ndarray) -> Histogram:
+    """The histogram of activations that are not 0, of which there are ``counts`` (B, C)."""
+    images, channels = counts.shape
     firsts = np.arange(channels, dtype=np.uint32) << np.uint32(16)
-    neurons = np.concatenate([np.repeat(firsts, np.diff(image.ends, prepend=0)) for image in images])
-    codes = recode(np.concatenate([image.values for image in images]).view(np.float16))
-    keys, counts = np.unique(neurons | codes, return_counts=True)
-    return Histogram(channels, keys, counts.astype(np.int64))
+    neurons = np.repeat(np.tile(firsts, images), counts.reshape(-1))
+    keys, times = np.unique(neurons | recode(values.view(np.float16)), return_counts=True)
+    return Histogram(channels, keys, times.astype(np.int64))

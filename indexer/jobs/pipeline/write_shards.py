@@ -31,7 +31,7 @@ from indexer.jobs.written import written_shard
 from indexer.network.forward import Network
 from indexer.network.passes.threads import forward_pool, passes_at_once
 from indexer.shards.writer import ShardWriter
-from indexer.store import atomic
+from indexer.store import atomic, durable
 from indexer.store.remote import parse_location
 from indexer.store.storage import Location
 from indexer.system.cores import cores
@@ -118,7 +118,9 @@ def _write_shard(
             with atomic.creating(task.index / file) as partial:
                 rows, skipped = _write_file(partial, task.configuration, plan, passes, workers, tables)
                 give_back_freed_memory()  # of its tables and rows, among blocks that are still used
+                flushing = workers.submit(durable.flush, partial)  # the disk works while the file is read from memory
                 digest = atomic.file_sha256(partial)
+                flushing.result()
                 written = ShardInfo(file, rows, digest, plan.ids[0], plan.ids[-1] + 1, skipped)
         except FileExistsError as error:
             if written is None:  # something else failed, before the shard was to get its name

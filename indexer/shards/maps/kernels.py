@@ -1,198 +1,39 @@
-"""Compiled loops over the activations of one image: numba, without the interpreter's lock.
+"""Compiled loops that pack the maps of one image, eight activations at a time.
 
-Every function here has a slow twin in numpy in `tests/indexer/test_kernels.py`. The first call compiles; the compiled
-code is kept beside this file or in the user's cache folder for the next process, where one of them can be written.
+Every function here has a slow twin in numpy in `tests/indexer/test_kernels.py`. What eight activations need of the
+processor is written for LLVM, since numba has no words for it: rounding, transposing and squeezing out zeros.
 """
 
 import platform
-from collections.abc import Callable
 from typing import Any, Final
 
 import numba
 import numpy as np
 from llvmlite import binding, ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-_ROWS = 32
-"""Cells that `reduce` rounds before it transposes them: float16 of so many fill a cache line."""
-REDUCES: Final = platform.machine() in ("aarch64", "arm64") or bool(binding.get_host_cpu_features().get("f16c"))
+from indexer.system.compiled import Compiled
+
+_FEATURES = binding.get_host_cpu_features()
+REDUCES: Final = platform.machine() in ("aarch64", "arm64") or bool(_FEATURES.get("f16c"))
 """Whether this processor rounds to float16 by itself, so that `reduce` can be compiled."""
+SHUFFLES: Final = bool(_FEATURES.get("ssse3"))
+"""Whether this processor puts the bytes of a vector into any order in one step."""
+
+_INTEGER, _BYTES, _HALVES = ir.IntType(64), ir.VectorType(ir.IntType(8), 16), ir.VectorType(ir.IntType(16), 8)
+_SETS = [[bit for bit in range(8) if mask >> bit & 1] for mask in range(256)]
+_COUNTS = np.array([len(bits) for bits in _SETS])
+"""How many bits of a byte are 1."""
+_ORDERS = np.zeros((256, 16), np.uint8)
+for _order, _bits in zip(_ORDERS, _SETS, strict=True):
+    _order[: 2 * len(_bits)] = [2 * bit + half for bit in _bits for half in (0, 1)]
+"""For each byte of presence bits, the order of the bytes of eight float16 that puts those with a bit first."""
 
 
-class _Compiled:
-    """``function``, compiled at its first call, or taken from what an earlier process has kept."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        try:
-            self._run = numba.njit(nogil=True, cache=True)(function)
-        except RuntimeError:  # there is no folder in which the compiled code could be kept
-            self._run = numba.njit(nogil=True)(function)
-
-    def __call__(self, *arguments: Any) -> Any:
-        try:
-            return self._run(*arguments)
-        except Exception:  # no loop here raises: what was kept cannot be read, or the disk is full
-            self._run = numba.njit(nogil=True)(self._function)
-            return self._run(*arguments)
-
-
-@_Compiled
-def pack(bits: np.ndarray, present: np.ndarray, values: np.ndarray, ends: np.ndarray) -> int:
-    """Split the maps of one image into presence bits and the values that are not zero.
-
-    Parameters
-    ----------
-    bits : ndarray (C, cells) uint16
-        The bits of float16 activations.
-    present : ndarray (C, ceil(cells / 8)) uint8
-        Filled: a bit for each cell, the lowest first, 1 where the activation's bits are not 0.
-    values : ndarray (C * cells + 1,) uint16
-        Filled from the start: the activations whose bits are not 0, neuron by neuron. The rest is scratch.
-    ends : ndarray (C,) int64
-        Filled: where each neuron's values end.
-
-    Returns
-    -------
-    int
-        How many values there are.
-    """
-    channels, cells = bits.shape
-    count = 0
-    for channel in range(channels):
-        row = bits[channel]
-        for byte in range(cells >> 3):
-            packed = 0
-            for bit in range(8):  # without a branch: it could not be predicted
-                value = row[(byte << 3) + bit]
-                values[count] = value
-                there = np.int64(value != 0)
-                count += there
-                packed |= there << bit
-            present[channel, byte] = packed
-        if cells & 7:
-            packed = 0
-            for bit in range(cells & 7):
-                value = row[(cells & ~7) + bit]
-                values[count] = value
-                there = np.int64(value != 0)
-                count += there
-                packed |= there << bit
-            present[channel, cells >> 3] = packed
-        ends[channel] = count
-    return count
-
-
-@_Compiled
-def count(values: np.ndarray, ends: np.ndarray, table: np.ndarray, full: np.ndarray) -> int:
-    """Count the values that `pack` has found.
-
-    Parameters
-    ----------
-    values : ndarray (V,) uint16
-    ends : ndarray (C,) int64
-        Where each neuron's values end.
-    table : ndarray (C, 65536) uint16
-        Counted up: how often each neuron had each value, modulo 65,536.
-    full : ndarray (V,) uint32
-        Filled from the start: the neuron in the upper and the value in the lower 16 bits of each entry of the table
-        that has passed 65,535.
-
-    Returns
-    -------
-    int
-        How many entries have.
-    """
-    passed, first = 0, 0
-    for neuron in range(len(ends)):
-        row = table[neuron]
-        for position in range(first, ends[neuron]):
-            value = values[position]
-            times = np.uint16(row[value] + np.uint16(1))
-            row[value] = times
-            if times == 0:
-                full[passed] = (neuron << 16) | value
-                passed += 1
-        first = ends[neuron]
-    return passed
-
-
-@_Compiled
-def entries(table: np.ndarray, zeros: np.ndarray, keys: np.ndarray, counts: np.ndarray) -> int:
-    """Read the table of `count` as a histogram.
-
-    Parameters
-    ----------
-    table : ndarray (C, 65536) uint16
-    zeros : ndarray (C,) int64
-        How often each neuron was 0.
-    keys : ndarray (N,) uint32
-        Filled from the start, as `indexer.shards.histogram.Histogram` has them. N is at least the number of entries of
-        the table that are not 0, and C more.
-    counts : ndarray (N,) int64
-        Filled from the start.
-
-    Returns
-    -------
-    int
-        How many were filled.
-    """
-    found = 0
-    for neuron in range(len(table)):
-        row = table[neuron]
-        for bits in range(0xFFFF, 0x8000, -1):  # negative: a larger code of bits is a smaller value
-            if row[bits]:
-                keys[found] = neuron << 16 | (0xFFFF ^ bits)
-                counts[found] = row[bits]
-                found += 1
-        none = zeros[neuron] + row[0x8000]  # -0 counts as 0
-        if none:
-            keys[found] = neuron << 16 | 0x8000
-            counts[found] = none
-            found += 1
-        for bits in range(1, 0x8000):
-            if row[bits]:
-                keys[found] = neuron << 16 | 0x8000 | bits
-                counts[found] = row[bits]
-                found += 1
-    return found
-
-
-@_Compiled
-def highest(bits: np.ndarray, image: int, lowest: np.ndarray, codes: np.ndarray, images: np.ndarray) -> None:
-    """Put an image into the list of each unit, a neuron at one cell, that is more active on it than on the list's last.
-
-    Images come by ascending numbers, so that of equal ones the first stay.
-
-    Parameters
-    ----------
-    bits : ndarray (U,) uint16
-        The bits of the units' float16 activations on the image.
-    image : int
-    lowest : ndarray (U,) uint16
-        The last column of ``codes``, side by side: most units are only compared with it.
-    codes : ndarray (U, D) uint16
-        Changed: the activations of the images in each list, coded by `indexer.shards.histogram.recode`, descending.
-    images : ndarray (U, D) uint32
-        Changed: which images these are.
-    """
-    units, depth = codes.shape
-    for unit in range(units):
-        half = bits[unit]
-        code = half ^ ((half >> 15) * np.uint16(0x7FFF) | np.uint16(0x8000))
-        if code <= lowest[unit]:
-            continue
-        if half == 0x8000:  # -0 counts as 0
-            code = np.uint16(0x8000)
-        place = depth - 1
-        while place and codes[unit, place - 1] < code:
-            codes[unit, place] = codes[unit, place - 1]
-            images[unit, place] = images[unit, place - 1]
-            place -= 1
-        codes[unit, place] = code
-        images[unit, place] = image
-        lowest[unit] = codes[unit, depth - 1]
+def _pointer(context: Any, builder: Any, kind: Any, array: Any, offset: Any, vector: ir.VectorType) -> Any:
+    data = context.make_array(kind)(context, builder, value=array).data
+    return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
 
 
 @intrinsic
@@ -205,16 +46,144 @@ def _half(typing: Any, value: Any) -> Any:
     return types.uint16(types.float32), generate
 
 
-@_Compiled
-def reduce(maps: np.ndarray, halves: np.ndarray, peaks: np.ndarray, cells: np.ndarray) -> bool:
-    """Round, transpose, and find the peaks of one image's maps in one pass. Only where `REDUCES`.
+@intrinsic
+def _round_and_transpose(typing: Any, maps: Any, first: Any, stride: Any, last: Any, tile: Any) -> Any:
+    """Fill a tile (64,) uint16, by neuron and cell, with the bits of eight neurons' activations at eight cells.
+
+    The first activation is number ``first`` of ``maps``, those of the next cell lie ``stride`` further. Behind cell
+    ``last`` of the eight, its own activations are repeated.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        maps, first, stride, last, tile = arguments
+        rows = [
+            _rounded_row(context, builder, signature.args[0], maps, builder.add(first, builder.mul(stride, row)))
+            for row in _rows_until(builder, last)
+        ]
+        for neuron, row in enumerate(_transposed(builder, rows)):
+            offset = ir.Constant(_INTEGER, 8 * neuron)
+            builder.store(row, _pointer(context, builder, signature.args[4], tile, offset, _HALVES), align=2)
+        return context.get_dummy_value()
+
+    return types.void(maps, types.intp, types.intp, types.intp, tile), generate
+
+
+def _rows_until(builder: Any, last: Any) -> list[Any]:
+    numbers = [ir.Constant(_INTEGER, row) for row in range(8)]
+    return [builder.select(builder.icmp_signed("<", number, last), number, last) for number in numbers]
+
+
+def _rounded_row(context: Any, builder: Any, kind: Any, maps: Any, offset: Any) -> Any:
+    floats, halves = ir.VectorType(ir.FloatType(), 8), ir.VectorType(ir.HalfType(), 8)
+    row = builder.load(_pointer(context, builder, kind, maps, offset, floats), align=4)
+    return builder.bitcast(builder.fptrunc(row, halves), _HALVES)
+
+
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """Three rounds in which rows i and i + 4 are interleaved transpose eight rows of eight."""
+    halves = [[0, 8, 1, 9, 2, 10, 3, 11], [4, 12, 5, 13, 6, 14, 7, 15]]
+    masks = [ir.Constant(ir.VectorType(ir.IntType(32), 8), half) for half in halves]
+    for _ in range(3):
+        rows = [builder.shuffle_vector(rows[i], rows[i + 4], mask) for i in range(4) for mask in masks]
+    return rows
+
+
+@intrinsic
+def _squeeze_by_shuffling(typing: Any, bits: Any, at: Any, orders: Any, values: Any, to: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits, at, orders, values, to = arguments
+        eight = builder.load(_pointer(context, builder, signature.args[0], bits, at, _HALVES), align=2)
+        there = builder.icmp_unsigned("!=", eight, ir.Constant(_HALVES, [0] * 8))
+        present = builder.zext(builder.bitcast(there, ir.IntType(8)), _INTEGER)
+        row = builder.shl(present, ir.Constant(_INTEGER, 4))
+        order = builder.load(_pointer(context, builder, signature.args[2], orders, row, _BYTES), align=1)
+        kind = ir.FunctionType(_BYTES, [_BYTES, _BYTES])
+        shuffle = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.ssse3.pshuf.b.128")
+        squeezed = builder.call(shuffle, [builder.bitcast(eight, _BYTES), order])
+        builder.store(squeezed, _pointer(context, builder, signature.args[3], values, to, _BYTES), align=2)
+        return present
+
+    return types.int64(bits, types.intp, orders, values, types.intp), generate
+
+
+@numba.njit(nogil=True)
+def _squeeze_one_by_one(bits: np.ndarray, at: int, orders: np.ndarray, values: np.ndarray, to: int) -> int:
+    bits, values, present = bits.reshape(-1), values.reshape(-1), 0
+    for bit in range(8):  # without a branch: it could not be predicted
+        value = bits[at + bit]
+        values[to] = value
+        there = np.int64(value != 0)
+        to += there
+        present |= there << bit
+    return present
+
+
+_squeeze = _squeeze_by_shuffling if SHUFFLES else _squeeze_one_by_one
+"""Write those of eight activations, from ``bits[at]`` on, that are not 0, to ``values[to]`` and behind; a bit for each.
+
+Up to eight of ``values`` are written, those behind the last activation with anything.
+"""
+
+
+@Compiled
+def pack(bits: np.ndarray, present: np.ndarray, values: np.ndarray, ends: np.ndarray) -> int:
+    """Split the maps of one image into presence bits and the values that are not zero.
+
+    Parameters
+    ----------
+    bits : ndarray (C, cells) uint16
+        The bits of float16 activations.
+    present : ndarray (C, ceil(cells / 8)) uint8
+        Filled: a bit for each cell, the lowest first, 1 where the activation's bits are not 0.
+    values : ndarray (C * cells + 8,) uint16
+        Filled from the start: the activations whose bits are not 0, neuron by neuron. The rest is scratch.
+    ends : ndarray (C,) int64
+        Filled: where each neuron's values end.
+
+    Returns
+    -------
+    int
+        How many values there are.
+    """
+    channels, cells = bits.shape
+    rest = np.empty(8, np.uint16)
+    count = 0
+    for channel in range(channels):
+        for byte in range(cells >> 3):
+            there = _squeeze(bits, channel * cells + (byte << 3), _ORDERS, values, count)
+            present[channel, byte] = there
+            count += _COUNTS[there]
+        if cells & 7:
+            for cell in range(8):
+                rest[cell] = bits[channel, (cells & ~7) + cell] if cell < cells & 7 else 0
+            there = _squeeze(rest, 0, _ORDERS, values, count)
+            present[channel, cells >> 3] = there
+            count += _COUNTS[there]
+        ends[channel] = count
+    return count
+
+
+@Compiled
+def reduce(
+    maps: np.ndarray,
+    present: np.ndarray,
+    strips: np.ndarray,
+    counts: np.ndarray,
+    peaks: np.ndarray,
+    cells: np.ndarray,
+) -> bool:
+    """Round, transpose and pack one image's maps, and find their peaks, in one pass. Only where `REDUCES`.
 
     Parameters
     ----------
     maps : ndarray (cells, C) float32
         Channels last, as networks compute fastest on a processor.
-    halves : ndarray (C, cells) uint16
-        Filled with the bits of the activations rounded to float16.
+    present : ndarray (C, ceil(cells / 8)) uint8
+        Filled as `pack` does.
+    strips : ndarray (C, cells + 8) uint16
+        Filled with the values of each neuron from the start of its row; the rest is scratch.
+    counts : ndarray (C,) int64
+        Filled with how many these are.
     peaks : ndarray (C,) float32
         Filled with each neuron's highest activation.
     cells : ndarray (C,) uint32
@@ -226,26 +195,66 @@ def reduce(maps: np.ndarray, halves: np.ndarray, peaks: np.ndarray, cells: np.nd
         Whether all activations are finite in float16. If not, what was filled means nothing.
     """
     count, channels = maps.shape
-    rounded = np.empty((_ROWS, channels), np.uint16)
-    largest = np.zeros(channels, np.uint16)
-    without_sign = np.uint16(0x7FFF)  # of this type, or the loop would compute with 64 bits
+    tile, infinite = np.empty(64, np.uint16), np.empty(channels, np.uint32)
     for channel in range(channels):
-        peaks[channel] = maps[0, channel]
-        cells[channel] = 0
-    for first in range(0, count, _ROWS):
-        rows = min(_ROWS, count - first)
-        for i in range(rows):
-            cell = np.uint32(first + i)
-            for channel in range(channels):
-                value = maps[first + i, channel]
-                higher = value > peaks[channel]
-                peaks[channel] = value if higher else peaks[channel]
-                cells[channel] = cell if higher else cells[channel]
-            for channel in range(channels):
-                bits = _half(maps[first + i, channel])
-                rounded[i, channel] = bits
-                largest[channel] = max(largest[channel], bits & without_sign)
-        for channel in range(channels):
-            for i in range(rows):
-                halves[channel, first + i] = rounded[i, channel]
-    return largest.max() < 0x7C00
+        counts[channel], peaks[channel], cells[channel], infinite[channel] = 0, maps[0, channel], 0, 0
+    for first in range(0, count, 8):
+        rows = min(8, count - first)
+        _find_peaks(maps, first, rows, peaks, cells, infinite)
+        for channel in range(0, channels & ~7, 8):
+            _round_and_transpose(maps, first * channels + channel, channels, rows - 1, tile)
+            if rows < 8:
+                for number in range(64):
+                    tile[number] = tile[number] if number & 7 < rows else 0
+            for neuron in range(8):
+                _append(tile, neuron << 3, channel + neuron, first >> 3, present, strips, counts)
+        for channel in range(channels & ~7, channels):
+            for row in range(8):
+                tile[row] = _half(maps[first + row, channel]) if row < rows else 0
+            _append(tile, 0, channel, first >> 3, present, strips, counts)
+    plain = True
+    for channel in range(channels):
+        plain &= infinite[channel] == 0
+    return plain
+
+
+@numba.njit(nogil=True)
+def _find_peaks(
+    maps: np.ndarray, first: int, rows: int, peaks: np.ndarray, cells: np.ndarray, infinite: np.ndarray
+) -> None:
+    for row in range(first, first + rows):
+        cell = np.uint32(row)  # of this type, or the loop would compute with 64 bits
+        for channel in range(len(peaks)):
+            value = maps[row, channel]
+            higher = value > peaks[channel]
+            peaks[channel] = value if higher else peaks[channel]
+            cells[channel] = cell if higher else cells[channel]
+            infinite[channel] |= np.uint32(0 if abs(value) < np.float32(65520) else 1)  # NaN is not less either
+
+
+@numba.njit(nogil=True)
+def _append(
+    tile: np.ndarray, at: int, neuron: int, byte: int, present: np.ndarray, strips: np.ndarray, counts: np.ndarray
+) -> None:
+    """Append eight activations of a neuron, from ``tile[at]`` on, to its strip."""
+    there = _squeeze(tile, at, _ORDERS, strips, neuron * strips.shape[1] + counts[neuron])
+    present[neuron, byte] = there
+    counts[neuron] += _COUNTS[there]
+
+
+@Compiled
+def gather(strips: np.ndarray, counts: np.ndarray, values: np.ndarray) -> None:
+    """Put the values that `reduce` has found behind each other, neuron by neuron.
+
+    Parameters
+    ----------
+    strips : ndarray (C, cells + 8) uint16
+    counts : ndarray (C,) int64
+    values : ndarray (V,) uint16
+        Filled. V is the sum of ``counts``.
+    """
+    end = 0
+    for neuron in range(len(counts)):
+        for number in range(counts[neuron]):
+            values[end + number] = strips[neuron, number]
+        end += counts[neuron]

@@ -8,6 +8,9 @@ import numpy as np
 from indexer.shards.maps import kernels
 from indexer.shards.maps.packing import PackedMaps, row_bytes
 
+_SLACK = 8
+"""So many values the compiled loops write at a time, and the last of them may mean nothing."""
+
 
 class _Scratch(threading.local):
     """Memory of one thread, used again for each image: fresh memory would cost more than the packing itself."""
@@ -46,14 +49,21 @@ def reduced_and_packed(maps: np.ndarray, peaks: np.ndarray, cells: np.ndarray) -
     -------
     PackedMaps, or None if an activation is not finite in float16
     """
-    halves = _scratch.of("halves", *maps.shape[::-1])
-    return _packed(halves) if kernels.reduce(maps, halves, peaks, cells) else None
+    count, channels = maps.shape
+    present = np.empty((channels, row_bytes(count)), np.uint8)
+    strips, counts = _scratch.of("strips", channels, count + _SLACK), np.empty(channels, np.int64)
+    if not kernels.reduce(maps, present, strips, counts, peaks, cells):
+        return None
+    ends = counts.cumsum()
+    values = np.empty(ends[-1], np.uint16)
+    kernels.gather(strips, counts, values)
+    return PackedMaps(present, values, ends, count)
 
 
 def _packed(bits: np.ndarray) -> PackedMaps:
     channels, cells = bits.shape
     present = np.empty((channels, row_bytes(cells)), np.uint8)
     ends = np.empty(channels, np.int64)
-    values = _scratch.of("values", channels * cells + 1)
+    values = _scratch.of("values", channels * cells + _SLACK)
     count = kernels.pack(bits, present, values, ends)
     return PackedMaps(present, values[:count].copy(), ends, cells)

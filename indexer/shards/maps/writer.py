@@ -78,7 +78,7 @@ class _PresentWriter:
             self._write([last], len(self._waiting))
 
     def _write(self, chunks: list[np.ndarray], rows: int) -> None:
-        self._dataset.resize(self._rows + rows, axis=0)
+        self._dataset.id.set_extent((self._rows + rows, *self._chunk[1:]))
         parts = [
             chunks[first : first + self._chunks_per_task] for first in range(0, len(chunks), self._chunks_per_task)
         ]
@@ -131,7 +131,7 @@ class _ValuesWriter:
             self._write_compressed()
 
     def _end_chunk(self, dense: bool) -> None:
-        self._dataset.resize((self.count,))
+        self._dataset.id.set_extent((self.count,))
         first = self.count - self._filled
         if dense:
             if len(self._compressing) == _WAITING:
