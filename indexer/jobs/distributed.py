@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from indexer.errors import ConfigurationMismatch, EngineUnavailable, NotInstalled, UnitscopeError
+from indexer.errors import ConfigurationMismatch, EngineUnavailable, InvalidRequest, NotInstalled, UnitscopeError
 from indexer.index.shard_info import ShardInfo
 from indexer.jobs.cluster import pickled_call
 from indexer.jobs.cluster.dask_worker import check_versions, checked, index_shard, versions
@@ -63,7 +63,11 @@ class DaskEngine:
         Raises
         ------
         EngineUnavailable, ConfigurationMismatch
+        InvalidRequest
+            Decoders are asked for, which workers do not start.
         """
+        if task.limits.decoders:
+            raise InvalidRequest("--decoders is for one machine; with --engine dask, start more workers instead")
         done: dict[int, ShardInfo] = {}
         for number, info in self.run(index_shard, [(task, plan) for plan in plans]):
             done[number] = info

@@ -19,7 +19,8 @@ import torch
 
 from indexer.defaults import HALF_MAX
 from indexer.shards.histogram import Histogram
-from indexer.shards.maps.packer import packed
+from indexer.shards.maps import device_packer
+from indexer.shards.maps.device_packer import PendingMaps
 from indexer.shards.records import LayerBatch
 from indexer.shards.reduce import refuse_non_finite
 
@@ -101,9 +102,10 @@ def _signed_codes(half: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class PendingBatch:
-    """A reduced batch on its way from the device to the host."""
+    """A reduced batch on its way from the device to the host; ``half`` stays on the device."""
 
     half: torch.Tensor
+    maps: list[PendingMaps]
     peaks: torch.Tensor
     lowest: torch.Tensor
     cells: torch.Tensor
@@ -122,7 +124,7 @@ class PendingBatch:
             self.copied.synchronize()
         refuse_non_finite(layer, self.peaks, self.lowest, paths)
         cells = self.cells.numpy().astype(np.uint32)
-        maps = [packed(image) for image in self.half.numpy()]
+        maps = [image for part in self.maps for image in part.images()]
         return LayerBatch(maps, self.peaks.numpy(), cells, int(self.saturated))
 
     def take_back(self, table: CountTable | None) -> None:
@@ -130,7 +132,7 @@ class PendingBatch:
         if self.copied is not None:
             self.copied.synchronize()
         if table is not None:
-            table.add(self.half.to(table.device), times=-1)
+            table.add(self.half, times=-1)
 
 
 def start(maps: torch.Tensor, table: CountTable | None) -> PendingBatch:
@@ -140,15 +142,16 @@ def start(maps: torch.Tensor, table: CountTable | None) -> PendingBatch:
     half = maps.clamp(-HALF_MAX, HALF_MAX).to(torch.float16).contiguous()
     peaks, lowest = maps.amax(dim=(2, 3)), maps.amin(dim=(2, 3))
     saturated = (maps.abs() > HALF_MAX).sum()
-    cells = []
+    cells, packing = [], []
     size = max(1, _AT_ONCE // maps[0].numel())
     for first in range(0, len(maps), size):
         part = slice(first, first + size)
         cells.append(_first_cells(maps[part], peaks[part]))
+        packing.append(device_packer.start(half[part]))
         if table is not None:
             table.add(half[part])
     return PendingBatch(
-        _to_host(half), _to_host(peaks), _to_host(lowest), _to_host(torch.cat(cells)), _to_host(saturated),
+        half, packing, _to_host(peaks), _to_host(lowest), _to_host(torch.cat(cells)), _to_host(saturated),
         record_event(maps.device),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from indexer.errors import BadActivations, NotFinite
 from indexer.network.passes.threads import batch_size
 from indexer.shards import reduce_gpu
 from indexer.shards.counting import Counter
-from indexer.shards.maps import kernels
+from indexer.shards.maps import device_packer, kernels
 from indexer.shards.maps.packer import packed
 from indexer.shards.records import LayerBatch
 from indexer.shards.reduce import reduce_maps
@@ -93,7 +93,23 @@ def test_parts_of_a_batch_are_reduced_as_all_of_it(monkeypatch: pytest.MonkeyPat
     table = reduce_gpu.CountTable(5, CPU)
     batch, expected = reduce_gpu.start(maps, table).batch("layer", ["image"] * 6), reduce_maps("layer", maps, [])
     np.testing.assert_array_equal(batch.peak_cells, expected.peak_cells)
+    np.testing.assert_array_equal(halves_of(batch), halves_of(expected))
     counted(table, [halves_of(expected)])
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 1, 1), (3, 7, 4, 8), (2, 9, 3, 5)])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_maps_are_packed_on_their_device_as_on_the_host(shape: tuple[int, ...], share: float) -> None:
+    rng = np.random.default_rng(len(shape) + int(10 * share))
+    maps = (rng.normal(1, 2, shape) * (rng.random(shape) < share)).astype(np.float16)
+    maps.reshape(-1)[0] = -0.0
+    for mine, other in zip(
+        device_packer.start(torch.from_numpy(maps)).images(), [packed(image) for image in maps], strict=True
+    ):
+        assert mine.cells == other.cells
+        for name in ("present", "values", "ends"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(other, name))
+            assert getattr(mine, name).dtype == getattr(other, name).dtype
 
 
 @pytest.mark.parametrize("most", [1 << 31, 1500])

@@ -1,4 +1,4 @@
-"""Options that say how far a job trusts a network."""
+"""Options that say how a job works, and how far it trusts a network."""
 
 import argparse
 
@@ -10,6 +10,10 @@ def add_limit_options(command: argparse.ArgumentParser) -> None:
     """Options of a command that keeps activations."""
     command.add_argument("--passes", type=int, metavar="N", help="forward passes at once; default: a number that suits")
     command.add_argument(
+        "--decoders", type=int, default=0, metavar="N",
+        help="processes that decode images, to feed a GPU from many cores; default: threads of this process",
+    )  # fmt: skip
+    command.add_argument(
         "--max-bad-images", type=int, default=BAD_IMAGES, metavar="N",
         help="skip at most N images on which the network gives NaN or infinity (%(default)s)",
     )  # fmt: skip
@@ -18,4 +22,5 @@ def add_limit_options(command: argparse.ArgumentParser) -> None:
 
 def limits_of(options: argparse.Namespace) -> Limits:
     """The limits that these options set."""
-    return Limits(options.passes, 0 if options.strict else options.max_bad_images)
+    bad_images = 0 if options.strict else options.max_bad_images
+    return Limits(options.passes, bad_images, options.decoders)

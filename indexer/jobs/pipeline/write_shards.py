@@ -1,6 +1,6 @@
 """A plan -> its shards: decoding, forward passes and writing overlap.
 
-1. A pool decodes ahead.
+1. A pool of threads, or of processes, decodes ahead.
 2. The calling thread gathers batches and starts forward passes, several at once, in a second pool.
 3. It hands the passes over, in order, to a thread for each shard (`indexer.jobs.pipeline.handover`). That thread opens
    the shard, writes the passes as they end, and gives the shard its name. A fourth pool counts and compresses for it.
@@ -8,6 +8,7 @@
 Both queues, of images and of passes, are bounded, so memory does not depend on the number of images.
 """
 
+import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +19,13 @@ from typing import Protocol
 
 from indexer.defaults import MAX_PIXELS
 from indexer.errors import DamagedFile
+from indexer.images.listing import ImageFile
 from indexer.index import layout
 from indexer.index.configuration import Configuration
 from indexer.index.shard_info import ShardInfo
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
 from indexer.jobs.pipeline.decode import Decoded, Skipped, decode_ahead
+from indexer.jobs.pipeline.decoding_processes import decode_in_processes
 from indexer.jobs.pipeline.forwarding import Passes, StartedPass, Tables, batches, tables_of
 from indexer.jobs.pipeline.handover import Handover
 from indexer.jobs.plan import Plan, ShardPlan
@@ -66,13 +69,26 @@ def index_shards(
     Each appears under its name only when it is whole. A shard that another run of the same plan wrote meanwhile stays.
     """
     share_heaps()
-    with ThreadPoolExecutor(cores()) as decoders:
-        images = ((id, file) for plan in plans for id, file in zip(plan.ids, plan.files, strict=True))
-        decoded = decode_ahead(
-            task.image_root, images, task.configuration.preprocessing, task.configuration.keep_images, decoders,
-            _BATCHES_AHEAD * task.batch_size * passes_at_once(network.device), task.max_pixels,
-        )  # fmt: skip
+    images = ((id, file) for plan in plans for id, file in zip(plan.ids, plan.files, strict=True))
+    with _decoding(task, images, network) as decoded:
         return write_shards(task, plans, network, decoded, progress)
+
+
+@contextlib.contextmanager
+def _decoding(
+    task: ShardTask, images: Iterator[tuple[int, ImageFile]], network: Network
+) -> Iterator[Iterator[Decoded | Skipped]]:
+    preprocessing, keep = task.configuration.preprocessing, task.configuration.keep_images
+    if task.limits.decoders:
+        processes = decode_in_processes(
+            task.image_root, images, preprocessing, keep, task.limits.decoders, task.max_pixels
+        )
+        with contextlib.closing(processes) as decoded:
+            yield decoded
+        return
+    ahead = _BATCHES_AHEAD * task.batch_size * passes_at_once(network.device)
+    with ThreadPoolExecutor(cores()) as threads:
+        yield decode_ahead(task.image_root, images, preprocessing, keep, threads, ahead, task.max_pixels)
 
 
 def write_shards(
