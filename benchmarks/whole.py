@@ -2,7 +2,7 @@
 
 python -m benchmarks.whole --images DIR --weights FILE [--count 1000] [--rounds 5] [--out FILE]
 
-Both index the same photographs, squeezenet1_1 features.12, and take turns; those of DIR are linked again and again
+Both index the same photographs, squeezenet1_1 features.12, and take turns; those of DIR are copied again and again
 until there are enough. The build says when it begins its first image, when its shards are written and when its files
 are derived. The floor, which keeps nothing, imports and loads the same network.
 """
@@ -10,6 +10,7 @@ are derived. The floor, which keeps nothing, imports and loads the same network.
 import argparse
 import itertools
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -64,13 +65,13 @@ leave(status)
 """
 
 
-def linked(images: Path, folder: Path, count: int) -> Path:
-    """So many links to the photographs of a folder."""
+def copied(images: Path, folder: Path, count: int) -> Path:
+    """So many copies of the photographs of a folder."""
     folder.mkdir()
     listing = list_images(images)
     for number, file in enumerate(itertools.islice(itertools.cycle(listing.files), count)):
         source = Path(str(listing.root)) / file.path
-        (folder / f"{number:06}{source.suffix}").symlink_to(source.resolve())
+        shutil.copyfile(source, folder / f"{number:06}{source.suffix}")
     return folder
 
 
@@ -120,7 +121,7 @@ def main() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every start would compile all of torch anew
     floors, builds = [], []
     with tempfile.TemporaryDirectory() as folder:
-        images = linked(options.images, Path(folder) / "images", options.count)
+        images = copied(options.images, Path(folder) / "images", options.count)
         for number in range(options.rounds + 1):
             floors.append(floor_alone(images, options.weights))
             builds.append(build(images, options.weights, Path(folder) / f"index-{number}"))

@@ -14,7 +14,7 @@ def sparse_zeros(shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
     memory as a whole.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = mmap.mmap(-1, max(1, size))
+    memory = mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # counted as the process's own
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
         with contextlib.suppress(OSError):  # a system without large pages
             memory.madvise(mmap.MADV_NOHUGEPAGE)
