@@ -1,7 +1,7 @@
 """Image files -> the network's input pixels, decoded ahead in several processes.
 
-Python's lock is held for a quarter of the time that decoding takes, so threads of one process decode some 2,000 images a
-second at most. Processes decode as many as there are cores for; their pixels come through memory that is shared, and
+Python's lock is held for a quarter of the time that decoding takes, so threads of one process decode some 2,000 images
+a second at most. Processes decode as many as there are cores for; their pixels come through memory that is shared, and
 this process only copies them.
 """
 
