@@ -98,8 +98,8 @@ def importance(
         Use at most so many.
     neurons : sequence of int, optional
         Only these, by default all.
-    progress : callable (done, total)
-        Told of images.
+    progress : callable
+        Told how many images are done, and of how many.
     stop : callable () -> bool
         Asked once a batch.
 

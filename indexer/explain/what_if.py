@@ -174,8 +174,8 @@ def what_if(
         Only images of this class.
     exact : bool
         Run from the originals, at full precision, instead of from kept maps.
-    progress : callable (done, total)
-        Told of images.
+    progress : callable
+        Told how many images are done, and of how many.
     stop : callable () -> bool
         Asked once a batch.
 

@@ -53,8 +53,8 @@ def make_many(
     ----------
     at_once : int
         How many are made side by side, at most `MOST_AT_ONCE`.
-    progress : callable (done, total)
-        Told of steps of all images that are to be made.
+    progress : callable
+        Told how many steps are done, and of how many of all images that are to be made.
 
     Raises
     ------
