@@ -18,7 +18,7 @@ from indexer.shards.maps.packing import PackedMaps
 from indexer.system.sparse_memory import sparse_zeros
 
 _COMPACT_AT = 1 << 22  # entries that wait before they are merged: 50 MB
-_WAITING = 1 << 20  # values that wait before they are counted together, neuron by neuron: 2 MB
+_WAITING = 1 << 21  # bytes of packed maps that wait before they are counted together, neuron by neuron
 _LARGE = 128  # cells from which on a map is counted in a table
 _MOST_TABLED = 2048  # neurons of a layer that is counted in a table, which takes up to 128 KiB for each
 _CODES = 1 << 16
@@ -38,7 +38,7 @@ class Counter:
     def count(self, images: Sequence[PackedMaps]) -> None:
         """Count the maps of some images, at the latest when the histogram is asked for."""
         self._waiting.extend(images)
-        if sum(len(image.values) for image in self._waiting) >= _WAITING:
+        if sum(image.nbytes for image in self._waiting) >= _WAITING:
             self._count_waiting()
 
     def _count_waiting(self) -> None:

@@ -1,5 +1,6 @@
 """Streamed = whole, merged = whole, and every reading of a histogram equals numpy on the values themselves."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -88,6 +89,20 @@ def test_large_maps_are_counted_as_small_ones_are(seed: int) -> None:
         counter.count([packed(image) for image in part])
         found = counter.histogram()
     assert same(found, expected)
+
+
+def test_silent_layers_are_counted_in_bounded_memory() -> None:
+    """Bits say of each activation that it is 0: 100 kB an image here, and no values."""
+    silent = np.zeros((64, 112, 112), np.float16)
+    counter = Counter(64)
+    tracemalloc.start()
+    for _ in range(200):
+        counter.count([packed(silent)])
+    held, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 8 << 20, f"{most / 1e6:.0f} MB"
+    assert held < 4 << 20
+    assert counter.histogram().counts.tolist() == [200 * 112 * 112] * 64
 
 
 def test_more_than_a_table_can_count() -> None:

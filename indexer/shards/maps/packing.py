@@ -40,6 +40,11 @@ class PackedMaps:
         return unpacked(self.present, self.values.view(np.float16), self.cells)
 
     @property
+    def nbytes(self) -> int:
+        """What they take in memory; bits and ends take some where every activation is 0."""
+        return self.present.nbytes + self.values.nbytes + self.ends.nbytes
+
+    @property
     def dense(self) -> bool:
         return len(self.values) >= _DENSE * len(self.ends) * self.cells
 
