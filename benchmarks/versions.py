@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.indexing import CASES, Case
@@ -74,18 +75,16 @@ def main(arguments: list[str] | None = None) -> None:
     title = f"Two commits on {os.cpu_count()} cores"
     heading(title)
     found: list[Row] = []
+    cases = [case for case in CASES if "floor" in case.questions and case.precision == FLOAT32]
     weights = options.weights if options.weights == "none" else str(Path(options.weights).resolve())
     with (
         version(options.checkout, options.images, weights) as other,
         version(HERE, options.images, weights) as this,
     ):
-        for case in CASES:
-            if "floor" not in case.questions or (options.models and case.model not in options.models):
+        for case in cases:
+            if options.models and case.model not in options.models:
                 continue
-            if case.precision != FLOAT32:
-                continue
-            case = Case(case.model, case.layers, min(case.images, options.limit or case.images))
-            for row in rows(case, other, this):
+            for row in rows(replace(case, images=min(case.images, options.limit or case.images)), other, this):
                 print(row.line(), flush=True)
                 found.append(row)
     write(title, found, options.out)

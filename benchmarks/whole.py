@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.measure import ROUNDS, Row, write
+from benchmarks.moments import build_parts
 from indexer.images.listing import list_images
 
 _FLOOR = """
@@ -31,37 +32,6 @@ from indexer.network.forward import Network
 from indexer.network.models import load_model
 listing = list_images(Path(sys.argv[1]))
 floor(listing.root, listing.files, Network(load_model("squeezenet1_1", sys.argv[2]), ["features.12"]))
-"""
-_BUILD = """
-import sys
-from indexer.cli import main
-from indexer.commands.console.ending import leave
-from indexer.jobs import carry_out
-from indexer.jobs.pipeline import decode
-
-def say(moment):
-    print("moment", moment, flush=True)
-
-def told(moment, work):
-    def run(*arguments, **options):
-        done = work(*arguments, **options)
-        say(moment)
-        return done
-    return run
-
-plain = decode.decode
-def first(*arguments, **options):
-    if decode.decode is first:
-        decode.decode = plain
-        say("until the first image")
-    return plain(*arguments, **options)
-
-decode.decode = first
-carry_out.run_plan = told("indexing", carry_out.run_plan)
-carry_out.derive_and_publish = told("deriving", carry_out.derive_and_publish)
-status = main(sys.argv[1:])
-say("until the last line")
-leave(status)
 """
 
 
@@ -84,23 +54,9 @@ def floor_alone(images: Path, weights: Path) -> float:
 
 def build(images: Path, weights: Path, out: Path) -> dict[str, float]:
     """Seconds of each part of a build, in their order; the last is the end of the process."""
-    command = [
-        "build", str(images), "--model", "squeezenet1_1", "--weights", str(weights), "--layers", "features.12",
-        "--out", str(out),
-    ]  # fmt: skip
-    parts, before = {}, time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-u", "-c", _BUILD, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("moment "):
-                now = time.perf_counter()
-                parts[line.removeprefix("moment ").strip()], before = now - before, now
-        status = process.wait()
-        assert status == 0, "the build failed"
-    parts["until the process is gone"] = time.perf_counter() - before
-    return parts
+    network = ["--model", "squeezenet1_1", "--weights", str(weights), "--layers", "features.12"]
+    parts = build_parts([str(images), *network, "--out", str(out)])
+    return {name: took.clock for name, took in parts.items()}
 
 
 def print_parts(rounds: Sequence[dict[str, float]]) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from indexer.defaults import BAD_IMAGES
-from indexer.errors import InvalidRequest
+from indexer.jobs.bounds import check_number
 
 _MOST_DECODERS = 1024
 
@@ -33,8 +33,7 @@ class Limits:
     decoders: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.decoders <= _MOST_DECODERS:
-            raise InvalidRequest(f"decoders must be 0 (threads) to {_MOST_DECODERS} processes, got {self.decoders}")
+        check_number("decoders", self.decoders, 0, _MOST_DECODERS)
 
 
 DEFAULT_LIMITS = Limits()

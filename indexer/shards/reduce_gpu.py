@@ -20,7 +20,7 @@ import torch
 from indexer.defaults import HALF_MAX
 from indexer.shards.histogram import Histogram
 from indexer.shards.maps import device_packer
-from indexer.shards.maps.device_packer import PendingMaps
+from indexer.shards.maps.device_packer import PendingMaps, to_host
 from indexer.shards.records import LayerBatch
 from indexer.shards.reduce import refuse_non_finite
 
@@ -151,14 +151,9 @@ def start(maps: torch.Tensor, table: CountTable | None) -> PendingBatch:
         if table is not None:
             table.add(half[part])
     return PendingBatch(
-        half, packing, _to_host(peaks), _to_host(lowest), _to_host(torch.cat(cells)), _to_host(saturated),
+        half, packing, to_host(peaks), to_host(lowest), to_host(torch.cat(cells)), to_host(saturated),
         record_event(maps.device),
     )  # fmt: skip
-
-
-def _to_host(tensor: torch.Tensor) -> torch.Tensor:
-    """Copy to the host; from a GPU the copy is queued, and `record_event` tells when it has arrived."""
-    return tensor.to("cpu", non_blocking=tensor.is_cuda)
 
 
 def _first_cells(maps: torch.Tensor, peaks: torch.Tensor) -> torch.Tensor:

@@ -35,9 +35,9 @@ def preprocessing(channels: int = 3) -> Preprocessing:
     return Preprocessing((40,), (32, 48), mean=(0.5,), std=(0.5,), channels=channels)
 
 
-def in_processes(folder: Path, count: int = 10**6, keep: bool = False) -> Iterator[Decoded | Skipped]:
+def in_processes(folder: Path, count: int = 10**6) -> Iterator[Decoded | Skipped]:
     files = list_images(folder).files[:count]
-    return decode_in_processes(folder, enumerate(files), preprocessing(), keep, 2, PIXELS)
+    return decode_in_processes(folder, enumerate(files), preprocessing(), False, 2, PIXELS)
 
 
 @pytest.mark.parametrize(("channels", "keep"), [(3, False), (1, True)])

@@ -15,7 +15,7 @@ from indexer.errors import InvalidRequest
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.manifest import Manifest
-from indexer.jobs.derived.bounds import MOST_SEED, check_number
+from indexer.jobs.bounds import MOST_SEED, check_number
 from indexer.jobs.derived.keeping import keep, shown_images
 from indexer.query.cells import vectors_at
 from indexer.query.index import Index

@@ -12,7 +12,7 @@ from indexer.errors import ImageRejected, ImageUnavailable
 from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.manifest import Manifest
-from indexer.jobs.derived.bounds import MOST_SEED, check_number
+from indexer.jobs.bounds import MOST_SEED, check_number
 from indexer.jobs.derived.keeping import keep
 from indexer.network.gradients import Tell, effective_field
 from indexer.query.index import Index

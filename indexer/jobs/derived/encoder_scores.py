@@ -18,7 +18,7 @@ from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.manifest import Manifest
 from indexer.index.score_recipe import EncoderRecipe
-from indexer.jobs.derived.bounds import check_number
+from indexer.jobs.bounds import check_number
 from indexer.jobs.derived.encoding import Crops, encode
 from indexer.jobs.derived.keeping import keep, shown_images
 from indexer.query.index import Index

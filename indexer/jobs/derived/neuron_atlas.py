@@ -12,7 +12,7 @@ from indexer.derive.carried.neuron_atlas import NeuronAtlas, NeuronRecipe, write
 from indexer.index.configuration import LayerInfo
 from indexer.index.layout import NEURON_ATLASES
 from indexer.index.manifest import Manifest
-from indexer.jobs.derived.bounds import MOST_SEED, check_number
+from indexer.jobs.bounds import MOST_SEED, check_number
 from indexer.jobs.derived.keeping import keep
 from indexer.query.index import Index
 from indexer.store.storage import Location

@@ -11,7 +11,7 @@ from indexer.index import layout
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.index.score_recipe import ScoreRecipe
-from indexer.jobs.derived.bounds import check_number
+from indexer.jobs.bounds import check_number
 from indexer.jobs.layers import layer_names
 from indexer.jobs.plan import refuse_unfinished
 from indexer.jobs.reporter import Reporter

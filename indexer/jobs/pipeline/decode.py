@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from indexer.images.reading import read_file, read_picture
 from indexer.images.remarks import decoding
 from indexer.shards.records import IndexedImage
 from indexer.store.storage import Location
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,15 @@ def decode_ahead(
     max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Decoded | Skipped]:
     """Decode images in order, up to ``ahead`` of them before the caller asks for them."""
-    waiting: deque[Future[Decoded | Skipped]] = deque()
-    for id, file in images:
-        waiting.append(pool.submit(decode, root, id, file, preprocessing, keep, max_pixels))
+    started = (pool.submit(decode, root, id, file, preprocessing, keep, max_pixels) for id, file in images)
+    return in_order(started, ahead)
+
+
+def in_order(started: Iterable[Future[T]], ahead: int) -> Iterator[T]:
+    """Results in the order in which work was started; up to ``ahead`` more pieces are started than were asked for."""
+    waiting: deque[Future[T]] = deque()
+    for future in started:
+        waiting.append(future)
         if len(waiting) > ahead:
             yield waiting.popleft().result()
     while waiting:

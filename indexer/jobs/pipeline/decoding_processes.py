@@ -12,13 +12,12 @@ import signal
 import tempfile
 import threading
 import warnings
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import cycle, islice
 from multiprocessing import connection, get_context, parent_process
 
 import numpy as np
@@ -27,7 +26,7 @@ from indexer.errors import EngineUnavailable
 from indexer.images.listing import ImageFile
 from indexer.images.preprocessing import Preprocessing
 from indexer.images.remarks import decoding
-from indexer.jobs.pipeline.decode import Decoded, Skipped, decode
+from indexer.jobs.pipeline.decode import Decoded, Skipped, decode, in_order
 from indexer.shards.records import IndexedImage
 from indexer.store.storage import Location
 
@@ -45,7 +44,7 @@ class Work:
     Attributes
     ----------
     memory : str
-        The path of a file that holds ``shape`` of uint8: tasks, images of each, and the pixels of an input.
+        The path of a file that holds ``shape`` of uint8: places, images in each, and the pixels of an input.
     """
 
     root: Location
@@ -75,19 +74,22 @@ def decode_in_processes(
     EngineUnavailable
         A process was ended from outside, as when memory runs out.
     """
-    size, tasks = preprocessing.input_size, processes * _TASKS_A_PROCESS
-    shape = (tasks, _AT_ONCE, size.height, size.width, size.channels)
+    size, places = preprocessing.input_size, processes * _TASKS_A_PROCESS
+    shape = (places, _AT_ONCE, size.height, size.width, size.channels)
     with _shared_memory(int(np.prod(shape))) as memory, _pool(processes) as pool:
         work = Work(root, preprocessing, keep, max_pixels, memory, shape)
-        pixels = _mapped(memory, shape)
+        pixels, remaining = _mapped(memory, shape), iter(images)
+        tasks = zip(cycle(range(places)), iter(lambda: list(islice(remaining, _AT_ONCE)), []))
+        started = (pool.submit(_decode_some, work, place, some) for place, some in tasks)
         try:
-            for task, told in _in_order(pool, work, iter(images)):
+            # A place is used again when the caller has taken its images: one task fewer than places is ahead.
+            for place, told in zip(cycle(range(places)), in_order(started, places - 1)):
                 for row, each in enumerate(told):
                     _warn_again(each)
                     if isinstance(each.image, Skipped):
                         yield each.image
                     else:
-                        yield Decoded(each.image, pixels[task, row].copy())
+                        yield Decoded(each.image, pixels[place, row].copy())
         except BrokenProcessPool as error:
             raise EngineUnavailable(
                 "a process that decodes images was ended from outside, perhaps because memory ran out; run this again, "
@@ -95,24 +97,8 @@ def decode_in_processes(
             ) from error
 
 
-def _in_order(pool: ProcessPoolExecutor, work: Work, images: Iterator[Numbered]) -> Iterator[tuple[int, list[Told]]]:
-    """Tasks' places in the shared memory, and what became of their images. A place is used again after its turn."""
-    waiting: deque[tuple[int, Future[list[Told]]]] = deque()
-    number = 0
-    while True:
-        while len(waiting) < work.shape[0] and (some := list(islice(images, _AT_ONCE))):
-            place = number % work.shape[0]
-            waiting.append((place, pool.submit(_decode_some, work, place, some)))
-            number += 1
-        if not waiting:
-            return
-        place, told = waiting.popleft()
-        yield place, told.result()
-
-
 def _warn_again(told: Told) -> None:
-    path = told.image.path
-    with decoding(path):
+    with decoding(told.image.path):
         for text, category in told.warned:
             warnings.warn(text, category, stacklevel=2)
 
@@ -148,14 +134,13 @@ def _shared_memory(size: int) -> Iterator[str]:
             os.unlink(path)
 
 
-@cache
-def _mapped_once(path: str, shape: tuple[int, ...]) -> np.ndarray:
-    return _mapped(path, shape)
-
-
 def _mapped(path: str, shape: tuple[int, ...]) -> np.ndarray:
     with open(path, "r+b") as file:
         return np.frombuffer(mmap.mmap(file.fileno(), 0), np.uint8).reshape(shape)
+
+
+_mapped_once = cache(_mapped)
+"""For a process that decodes: it maps the memory at its first task."""
 
 
 def _begin() -> None:
@@ -171,16 +156,15 @@ def _begin() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _decode_some(work: Work, task: int, images: list[Numbered]) -> list[Told]:
-    """Decode images into the shared memory of a task."""
-    pixels = _mapped_once(work.memory, work.shape)[task]
+def _decode_some(work: Work, place: int, images: list[Numbered]) -> list[Told]:
+    """Decode images into a place of the shared memory."""
     told = []
-    for place, (id, file) in zip(pixels, images, strict=False):
+    for pixels, (id, file) in zip(_mapped_once(work.memory, work.shape)[place], images, strict=False):
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             result = decode(work.root, id, file, work.preprocessing, work.keep, work.max_pixels)
         if isinstance(result, Decoded):
-            place[:] = result.pixels
+            pixels[:] = result.pixels
         image = result.image if isinstance(result, Decoded) else result
         told.append(Told(image, [(str(warning.message), warning.category) for warning in warned]))
     return told

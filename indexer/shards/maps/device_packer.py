@@ -48,12 +48,11 @@ def start(half: torch.Tensor) -> PendingMaps:
     images, channels, height, width = half.shape
     bits = half.view(torch.int16).reshape(images, channels, height * width)
     there = bits != 0
-    return PendingMaps(
-        _to_host(_bytes_of(there)), _to_host(there.sum(dim=2)), _values_first(bits, there), bits.shape[2]
-    )
+    return PendingMaps(to_host(_bytes_of(there)), to_host(there.sum(dim=2)), _values_first(bits, there), bits.shape[2])
 
 
-def _to_host(tensor: torch.Tensor) -> torch.Tensor:
+def to_host(tensor: torch.Tensor) -> torch.Tensor:
+    """Copy to the host; from a GPU the copy is queued, and an event recorded behind it tells when it has arrived."""
     return tensor.to("cpu", non_blocking=tensor.is_cuda)
 
 
