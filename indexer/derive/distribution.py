@@ -1,5 +1,6 @@
 """Thresholds and percentiles of every neuron, read off an exact histogram."""
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,10 +99,19 @@ class Distribution:
             own = slice(int(starts[0]), int(ends[0]))
             places = own.start + np.searchsorted(self.codes[own], wanted)
         else:
-            places = self._first(starts, ends, lambda at: self.codes[at] >= wanted)
+            places = self._not_below(wanted, starts, ends)
         last = np.maximum(places, 1) - 1
         counts: np.ndarray = np.where(places > starts, self.cumulative[last], 0).astype(np.int64)
         return counts
+
+    def _not_below(self, wanted: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """The first entry from each of ``starts`` (K,) whose code is not below the one ``wanted``, or the end.
+
+        A search of its own for each: for the neurons that fire on an image, half the time of halving all at once.
+        """
+        codes = np.require(self.codes, requirements="A").data  # of an array that is not, items cannot be read
+        searches = zip(wanted.tolist(), starts.tolist(), ends.tolist(), strict=True)
+        return np.array([bisect_left(codes, code, start, end) for code, start, end in searches], np.int64)
 
     def _first(self, starts: np.ndarray, ends: np.ndarray, reached: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """The first of the entries from each of ``starts`` (K,) that is ``reached``, or the end beside it, by halving.

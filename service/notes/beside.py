@@ -26,6 +26,8 @@ def put_names(answer: Any, names: OfLayers, layer: str | None = None) -> None:
 
     Its layer is its own ``layer``, or that of the object around it.
     """
+    if not names:
+        return
     if isinstance(answer, list):
         for item in answer:
             put_names(item, names, layer)
