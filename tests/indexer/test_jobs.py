@@ -129,7 +129,6 @@ def test_what_a_gpu_does_writes_the_same(
         return {layer: CountTable(shape[0], network.device) for layer, shape in network.shapes.items() if room}
 
     monkeypatch.setattr(write_shards, "tables_of", tables)
-    monkeypatch.setattr(write_shards, "shards_at_once", lambda network: 2)
     monkeypatch.setattr(forwarding, "works_by_itself", lambda network: True)
     monkeypatch.setattr(forwarding, "reduce_maps", None)
     tiny_build(tmp_path / "index", photos)

@@ -107,7 +107,7 @@ def test_a_failure_at_any_step_of_a_shard_reaches_the_caller(
 ) -> None:
     """Shards before it are kept, also those that end while it is written."""
     task, plans = job
-    monkeypatch.setattr(write_shards, "shards_at_once", lambda network: at_once)
+    monkeypatch.setattr(write_shards, "SHARDS_AT_ONCE", at_once)
     calls = itertools.count()
     fail_at = failing * (3 if step == "add" else 1) + (2 if step == "add" else 0)  # the last batch of the shard
     real: Callable[..., object] = getattr(ShardWriter, step)

@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 _BATCHES_AHEAD = 2
 _WRITES_WAITING = 2
 """Passes that may wait to be written, beside those that run."""
+SHARDS_AT_ONCE = 2
+"""Shards in memory: one ends, which keeps no core busy all the time, while the next is written."""
 Progress = Callable[[int], None]
 """Told numbers of images."""
 
@@ -103,7 +105,7 @@ def write_shards(
     with (
         forward_pool(network, task.limits.passes) as (forwards, at_once),
         ThreadPoolExecutor(cores()) as workers,
-        ThreadPoolExecutor(shards_at_once(network)) as writers,
+        ThreadPoolExecutor(SHARDS_AT_ONCE) as writers,
     ):
         passes = Passes(network, forwards, task.batch_size, task.limits.bad_images)
         handover = Handover[StartedPass](_WRITES_WAITING + at_once)
@@ -116,11 +118,6 @@ def write_shards(
                     handover.put(passes.start(batch, tables))
                     progress(len(batch.usable) + len(batch.skipped))
         return [shard.result() for shard in shards]
-
-
-def shards_at_once(network: Network) -> int:
-    """How many shards are in memory: beside a GPU two, so that one ends, on idle cores, while the next is written."""
-    return 1 if network.device.type == "cpu" else 2
 
 
 def _write_shard(
