@@ -9,7 +9,7 @@ import numpy as np
 from indexer.derive.distribution import DEFAULT_FRACTION
 from indexer.errors import InvalidRequest
 from indexer.query import top
-from indexer.query.generation import page_of
+from indexer.query.generation import check_page, page_of
 from indexer.query.layer import Layer, cell_of
 from indexer.query.nearest.search import Search
 from indexer.query.records import Firing, ImageRecord, Page, Patch, PerImage
@@ -110,6 +110,7 @@ class Index(Search):
 
     def _cell_patches(self, layer: Layer, neuron: int, wanted: top.Wanted, limit: int, offset: int) -> Page[Patch]:
         """Cells of the maps, of which as many are read as may hold one of these."""
+        check_page(limit, offset)
         count = limit + offset
         rows = top.peaks_of(layer, neuron, wanted.rows, None)
         hits = None if wanted.cell is None else top.listed(layer, neuron, wanted.cell, count, wanted)
@@ -236,7 +237,7 @@ class Index(Search):
         layers = np.repeat(np.arange(len(names)), [len(neurons) for neurons, _ in firing])
         neurons, percentiles = (np.concatenate(parts) for parts in zip(*firing, strict=True))
         # Stable: ties stay in order of layers and neurons.
-        shown = np.argsort(-percentiles, kind="stable")[offset : offset + limit]
+        shown = page_of(np.argsort(-percentiles, kind="stable"), limit, offset)
         items = []
         for number, neuron, percentile in zip(
             layers[shown].tolist(), neurons[shown].tolist(), percentiles[shown].tolist(), strict=True

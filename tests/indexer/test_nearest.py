@@ -1,6 +1,6 @@
 """What FAISS's rounded scores allow to leave out: never a cell that belongs to the answer."""
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +9,13 @@ from PIL import Image
 
 import indexer
 from indexer.derive.nearest import ivf, vectors
+from indexer.errors import InvalidRequest
 from indexer.jobs.build import build
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.query.nearest import similarity
 from indexer.query.nearest.proposals import SearchPlan
+from indexer.query.records import PerImage
 from indexer.shards.reader import Shard
 from tests import reference
 from tests.conftest import LAYERS, build_request
@@ -159,6 +161,40 @@ def test_a_cell_is_nearest_to_itself_though_the_grid_lacks_it(noisy: Path, rng: 
             every = index.similar("features.4", row, y, x, limit=60, per_image="all").items
             own = [hit.score for hit in every if hit.image.id == row]
             np.testing.assert_allclose(own, np.sort(cosines[row])[::-1][: len(own)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("per_image", ["one", "all"])
+def test_pages_of_what_is_proposed_fit_together(noisy: Path, rng: np.random.Generator, per_image: PerImage) -> None:
+    """FAISS is asked for more where more is wanted, and then knows of cells that it did not know of before."""
+    most = 19 if per_image == "one" else 30  # of 20 images
+    with indexer.open(noisy) as index:
+        for size in (4, 11):
+            row, y, x = (int(rng.integers(side)) for side in (20, *index.layer("features.4").info.shape))
+            weights = {int(neuron): float(rng.normal()) for neuron in rng.choice(64, 9, replace=False)}
+            for ask in (
+                partial(index.similar, "features.4", row, y, x, per_image=per_image),
+                partial(index.search, "features.4", weights, per_image=per_image),
+            ):
+                pages = [ask(limit=size, offset=at).items for at in range(0, most, size)]
+                assert all(page == sorted(page, key=lambda hit: -hit.score) for page in pages)
+                found = [(hit.image.id, hit.y, hit.x, hit.score) for page in pages for hit in page]
+                assert len(set(found)) == len(found) >= most
+                later = ask(limit=size, offset=size + 1).items
+                assert set(later) <= {hit for page in pages[1:3] for hit in page}
+                assert len({hit.image.id for page in pages for hit in page}) == len(found) or per_image == "all"
+
+
+@pytest.mark.parametrize(("limit", "offset"), [(0, 0), (-1, 0), (3, -2)])
+def test_no_page_of_nothing(small_index: Path, limit: int, offset: int) -> None:
+    with indexer.open(small_index) as index:
+        first = int(index.images.id[0])
+        for ask in (
+            partial(index.similar, "features.12", first, 1, 2), partial(index.search, "features.12", {3: 1.0}),
+            partial(index.top_patches, "features.12", 3, per_image="all"), partial(index.neurons_firing, first),
+            partial(index.top_patches, "features.12", 3), index.find_images,
+        ):  # fmt: skip
+            with pytest.raises(InvalidRequest, match=f"limit must be at least 1 .*, not {limit} and {offset}"):
+                ask(limit=limit, offset=offset)
 
 
 def test_no_more_maps_are_read_for_a_cell_of_the_index(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from indexer.errors import InvalidRequest
-from indexer.query.generation import Generation
+from indexer.query.generation import Generation, check_limit, check_page
 from indexer.query.layer import Layer
 from indexer.query.nearest import similarity
 from indexer.query.nearest.proposals import SearchPlan
@@ -64,12 +64,13 @@ class Search(Generation):
         own: int | None,
     ) -> Page[SimilarPatch]:
         """As `nearest`; ``own`` is the row of the image that the vector was taken from, if it is of the index."""
-        count, one, plan = limit + offset, per_image == "one", self._search_plan(layer.name)
+        check_page(limit, offset)
+        one, plan = per_image == "one", self._search_plan(layer.name)
         read = lambda row: self._read_maps(layer, row)  # noqa: E731
         if exact:
-            hits = similarity.nearest_of_all(layer, vector, read, count, plan, one=one)
+            hits = similarity.nearest_of_all(layer, vector, read, limit + offset, plan, one=one)
         else:
-            hits = similarity.nearest(layer, vector, read, count, plan, one=one, own=own)
+            hits = similarity.nearest(layer, vector, read, limit, plan, one=one, own=own, offset=offset)
         return self._similar_page(layer, hits, one, limit, offset)
 
     def search(
@@ -83,7 +84,8 @@ class Search(Generation):
         per_image: PerImage = "one",
     ) -> Page[SimilarPatch]:
         """The cells farthest along a direction: a weighted set of neurons, by the weighted sum of activations."""
-        searched, count, one = self.layer(layer), limit + offset, per_image == "one"
+        check_page(limit, offset)
+        searched, one = self.layer(layer), per_image == "one"
         direction = np.zeros(searched.info.channels, np.float32)
         for neuron, weight in weights.items():
             direction[searched.check_neuron(neuron)] = weight
@@ -91,13 +93,16 @@ class Search(Generation):
             raise InvalidRequest("weights must be finite numbers, at least one of them not 0")
         read = lambda row: self._read_maps(searched, row)  # noqa: E731
         if exact:
-            hits = similarity.scan(searched, range(len(self.images)), read, similarity.along(direction), count, one=one)
+            rows, count = range(len(self.images)), limit + offset
+            hits = similarity.scan(searched, rows, read, similarity.along(direction), count, one=one)
         else:
-            hits = similarity.farthest(searched, direction, read, count, self._search_plan(layer), one=one)
+            plan = self._search_plan(layer)
+            hits = similarity.farthest(searched, direction, read, limit, plan, one=one, offset=offset)
         return self._similar_page(searched, hits, one, limit, offset)
 
     def nearest_images(self, layer: str, peaks: np.ndarray, limit: int = 10) -> Page[SimilarImage]:
         """The images whose peaks, negative ones as 0, have the highest cosine with ``peaks`` (C,)."""
+        check_limit(limit)
         scored = similarity.nearest_images(self.layer(layer), peaks, limit)
         records = self._records(np.array([row for row, _ in scored], np.int64))
         items = [SimilarImage(record, score) for record, (_, score) in zip(records, scored, strict=True)]
@@ -110,7 +115,7 @@ class Search(Generation):
     def _similar_page(
         self, layer: Layer, hits: list[similarity.Scored], one: bool, limit: int, offset: int
     ) -> Page[SimilarPatch]:
-        shown = hits[offset:]
+        shown = similarity.ranked(hits[offset:])
         records = self._records(np.array([hit.row for hit in shown], np.int64))
         items = [
             SimilarPatch(

@@ -59,9 +59,7 @@ def cosine_to(vector: np.ndarray) -> Score:
 
     def score(vectors: np.ndarray) -> np.ndarray:
         rows = np.ascontiguousarray(vectors)
-        lengths = np.linalg.norm(rows, axis=1)
-        # Row by row: BLAS would round a row's sum by how many rows there are, and pages would not fit together.
-        products = np.einsum("nc,c->n", rows, unit)
+        lengths, products = np.linalg.norm(rows, axis=1), _products(rows, unit)
         cosines: np.ndarray = np.divide(products, lengths, out=np.zeros(len(rows), np.float32), where=lengths > 0)
         return cosines
 
@@ -70,12 +68,14 @@ def cosine_to(vector: np.ndarray) -> Score:
 
 def along(direction: np.ndarray) -> Score:
     """Score by inner product with a direction (C,)."""
+    own = direction.astype(np.float32)
+    return lambda vectors: _products(np.ascontiguousarray(vectors), own)
 
-    def score(vectors: np.ndarray) -> np.ndarray:
-        products: np.ndarray = vectors @ direction.astype(np.float32)
-        return products
 
-    return score
+def _products(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    # Row by row: BLAS would round a row's sum by how many rows there are, and pages would not fit together.
+    products: np.ndarray = np.einsum("nc,c->n", rows, vector)
+    return products
 
 
 def scan(
@@ -101,26 +101,31 @@ def nearest(
     layer: Layer,
     vector: np.ndarray,
     read_maps: ReadMaps,
-    count: int,
+    limit: int,
     plan: SearchPlan,
     *,
     one: bool,
     own: int | None = None,
+    offset: int = 0,
 ) -> list[Scored]:
-    """The cells nearest to a vector (C,) by cosine: proposed by FAISS, scored from the maps.
+    """The ``offset + limit`` cells nearest to a vector (C,) by cosine: proposed by FAISS, scored from the maps.
 
     All cells of the image in row ``own`` are scored too: FAISS may know neither the cell that a vector was taken from
     nor one near to it.
     """
     score = cosine_to(vector)
-    if plan.candidates is None:
-        proposed = by_rounded(layer, vector, count, one)
-    else:
-        proposed = by_codes(layer, vector, count, plan, one)
-    cells = cells_around(layer, proposed)
-    if own is not None:
-        cells = np.union1d(cells, own * layer.info.cells + np.arange(layer.info.cells))
-    return _score_cells(layer, cells, read_maps, score, count, one)
+
+    def proposed(wanted: int) -> np.ndarray:
+        if plan.candidates is None:
+            cells = cells_around(layer, by_rounded(layer, vector, wanted, one))
+        else:
+            cells = cells_around(layer, by_codes(layer, vector, wanted, plan, one))
+        return cells if own is None else np.union1d(cells, own * layer.info.cells + np.arange(layer.info.cells))
+
+    if bounds_cosines(layer, plan):
+        count = offset + limit
+        return _score_cells(layer, proposed(count), read_maps, score, count, one)
+    return _in_rounds(layer, proposed, read_maps, score, limit, offset, one)
 
 
 def nearest_of_all(
@@ -138,21 +143,74 @@ def nearest_of_all(
 
 
 def farthest(
-    layer: Layer, direction: np.ndarray, read_maps: ReadMaps, count: int, plan: SearchPlan, *, one: bool
+    layer: Layer,
+    direction: np.ndarray,
+    read_maps: ReadMaps,
+    limit: int,
+    plan: SearchPlan,
+    *,
+    one: bool,
+    offset: int = 0,
 ) -> list[Scored]:
-    """The cells farthest along a direction (C,): proposed by FAISS and by the images' peaks, scored from the maps.
+    """The ``offset + limit`` cells farthest along a direction (C,): proposed by FAISS and by peaks, scored from maps.
 
     Peaks bound what an image can reach, up to neurons that are negative there; that finds the cells of directions of
     few neurons, which approximate search by angle misses.
     """
-    proposals = propose(layer, direction, min(layer.vectors().ntotal, 10 * count + SPARE), plan.probes)
     used = np.flatnonzero(direction > 0)
     bounds = direction[used] @ layer.peaks[used] if len(used) else np.zeros(layer.peaks.shape[1])
-    rows = np.argsort(-bounds, kind="stable")[: count + _BOUND_IMAGES]
-    cells = layer.info.cells
-    of_peaks = (rows[:, None] * cells + np.arange(cells)).ravel()
-    proposed = np.union1d(cells_around(layer, proposals.positions), of_peaks)
-    return _score_cells(layer, proposed, read_maps, along(direction), count, one)
+    by_bound, cells = np.argsort(-bounds, kind="stable"), layer.info.cells
+
+    def proposed(wanted: int) -> np.ndarray:
+        proposals = propose(layer, direction, min(layer.vectors().ntotal, 10 * wanted + SPARE), plan.probes)
+        of_peaks = by_bound[: wanted + _BOUND_IMAGES, None] * cells + np.arange(cells)
+        return np.union1d(cells_around(layer, proposals.positions), of_peaks)
+
+    return _in_rounds(layer, proposed, read_maps, along(direction), limit, offset, one)
+
+
+def _in_rounds(
+    layer: Layer,
+    proposed: Callable[[int], np.ndarray],
+    read_maps: ReadMaps,
+    score: Score,
+    limit: int,
+    offset: int,
+    one: bool,
+) -> list[Scored]:
+    """``offset + limit`` cells: the best of those that are ``proposed`` for a page, then for 2, 4 and so on pages.
+
+    What one round gives, the next leaves where it is. So pages of one size fit together, though more cells are proposed
+    where more are wanted, and some of them are better than those of the pages before.
+    """
+    given: list[Scored] = []
+    waiting: list[Scored] = []
+    known, wanted = np.empty(0, np.int64), limit
+    while True:
+        numbers = np.setdiff1d(proposed(wanted), known)
+        waiting = ranked(waiting + _score_cells(layer, numbers, read_maps, score, len(numbers), one))
+        waiting = _move(waiting, given, wanted, one)
+        if wanted >= offset + limit:
+            return given[: offset + limit]
+        known, wanted = np.union1d(known, numbers), 2 * wanted
+
+
+def _move(waiting: list[Scored], given: list[Scored], most: int, one: bool) -> list[Scored]:
+    """Move the first cells that wait to those that are given, until these are ``most``; the cells that still wait.
+
+    With ``one``, only the first of each image goes, and the others wait no longer.
+    """
+    images = {hit.row for hit in given}
+    left = []
+    for hit in waiting:
+        if one and hit.row in images:
+            continue
+        if len(given) < most:
+            given.append(hit)
+            images.add(hit.row)
+        else:
+            left.append(hit)
+    return left
 
 
 def _score_cells(

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from indexer.errors import InvalidRequest
 from indexer.query.deadline import checked
+from indexer.query.generation import check_limit
 from indexer.query.index import Index
 from indexer.query.learning.answering.output_kind import kind_of, probabilities_of
 from indexer.query.learning.answering.outputs import Outputs, named_outputs, outputs_of, own_outputs
@@ -188,8 +188,7 @@ def answer_on(index: Index, image: int, limit: int = ANSWERS) -> ImageAnswer:
     InvalidRequest
         ``limit`` is not positive.
     """
-    if limit < 1:
-        raise InvalidRequest(f"limit must be at least 1, not {limit}")
+    check_limit(limit)
     record, row = index.image(image), index.images.find_id(image)
     outputs = named_outputs(index)
     values = np.asarray(index.layer(outputs.layer).peaks[:, row])
