@@ -184,6 +184,19 @@ class BatchNormed(Skips):
         return self.norm(super().forward(x))
 
 
+class Complex(Skips):
+    """Its layer gives complex numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dec = nn.Sequential(self.dec, Fourier())
+
+
+class Fourier(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.fft.fft2(x)
+
+
 class Centred(Skips):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x - x.mean(0, keepdim=True))

@@ -7,6 +7,7 @@ first three channels, or of the first where it has fewer; `bands_of` gives all.
 
 import io
 import math
+import tokenize
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,10 @@ MEDIA_TYPE: Final = "image/x-npy"
 _MAGIC: Final = b"\x93NUMPY"
 _BANDS: Final = "unitscope bands"
 _FULL: Final = 65535
+_HEADER_ERRORS: Final = (
+    ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError, tokenize.TokenError,
+)  # fmt: skip
+"""What numpy raises on a header that is damaged; it is read as Python's own code."""
 
 
 def is_array(data: bytes) -> bool:
@@ -38,9 +43,12 @@ def read_bands(data: bytes, max_pixels: int, value_range: tuple[float, float] | 
     file = io.BytesIO(data)
     try:
         shape, dtype = _header(file)
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
+    except _HEADER_ERRORS as error:
         raise ImageRejected(f"the array is damaged or of another version ({str(error)[:200]})") from error
     _check(shape, max_pixels)
+    there, needed = len(data) - file.tell(), math.prod(shape) * dtype.itemsize
+    if there < needed and not dtype.hasobject:  # numpy would take memory for all of it first
+        raise ImageRejected(f"the array is cut short: {there} of {needed} bytes are there")
     file.seek(0)
     try:
         values = np.load(file, allow_pickle=False)

@@ -51,6 +51,7 @@ _UPRIGHT = {
 }
 DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, struct.error, OverflowError, EOFError,
+    RuntimeError,
 )  # fmt: skip
 """The errors that decoders raise on damaged files."""
 

@@ -19,6 +19,11 @@ def as_maps(layer: str, output: object, trace: LayerTrace) -> torch.Tensor:
     """
     if not isinstance(output, torch.Tensor):
         raise BadActivations(f"layer {layer!r} gives {described(output)}, not a tensor; {_advice(layer, output)}")
+    if output.is_complex():
+        raise BadActivations(
+            f"layer {layer!r} gives complex numbers, of which only the real part could be kept; name the module behind "
+            "it that makes real ones of them"
+        )
     if output.is_quantized:
         output = output.dequantize()
     maps = maps_of(output, trace)

@@ -8,6 +8,8 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
+import stat
 import tempfile
 import threading
 import time
@@ -22,6 +24,8 @@ from indexer.store.remote import RemotePath
 DIRECTORY = Path(tempfile.gettempdir()) / f"unitscope-cache-{os.getuid()}"
 MAX_BYTES = 32 << 30
 _LOCK = "lock-"
+_OWN = re.compile(r"[0-9a-f]{64}(\..*)?")
+"""The names of copies and of what becomes one; whatever else lies in a folder that a person named is not ours."""
 _STALE_SECONDS = 3600
 """A partial file that nobody has written to for so long is one that a process which ended has left."""
 
@@ -115,14 +119,15 @@ class Cache:
                 total -= size
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
-        """When each was last used or written to, its size, and where it is."""
+        """When each copy was last used or written to, its size, and where it is."""
         with os.scandir(self.directory) as entries:
             for entry in entries:
-                if entry.name.startswith(_LOCK):
+                if not _OWN.fullmatch(entry.name):
                     continue
                 with contextlib.suppress(FileNotFoundError):  # other processes rename and remove files
                     status = entry.stat(follow_symlinks=False)
-                    yield status.st_mtime, status.st_size, Path(entry.path)
+                    if stat.S_ISREG(status.st_mode):
+                        yield status.st_mtime, status.st_size, Path(entry.path)
 
 
 class _Download:

@@ -30,9 +30,9 @@ def test_files_may_vanish_while_room_is_made(tmp_path: Path) -> None:
     def rename() -> None:
         while not ended.is_set():
             for number in range(20):
-                (copies.directory / f"{number}.partial").write_bytes(b"x")
+                (copies.directory / f"{number:064}.partial").write_bytes(b"x")
             for number in range(20):
-                os.replace(copies.directory / f"{number}.partial", copies.directory / f"{number}")
+                os.replace(copies.directory / f"{number:064}.partial", copies.directory / f"{number:064}")
 
     with ThreadPoolExecutor(1) as other:
         renaming = other.submit(rename)
@@ -47,12 +47,25 @@ def test_files_may_vanish_while_room_is_made(tmp_path: Path) -> None:
 def test_what_another_process_downloads_is_left_alone(remote: RemotePath, tmp_path: Path) -> None:
     copies = Cache(tmp_path / "copies", 250)
     copies.directory.mkdir()
-    for name, age in (("left.h5.01.partial", 90_000), ("under way.h5.02.partial", 60), ("used.h5", 30)):
+    left, under_way, used = (f"{number:064}.h5{end}" for number, end in enumerate((".01.partial", ".02.partial", "")))
+    for name, age in ((left, 90_000), (under_way, 60), (used, 30)):
         (copies.directory / name).write_bytes(bytes(100))
         os.utime(copies.directory / name, (time.time() - age,) * 2)
     copy = copies.copy_of(remote)
     kept = {path.name for path in copies.directory.iterdir() if not path.name.startswith("lock-")}
-    assert kept == {"under way.h5.02.partial", copy.name}
+    assert kept == {under_way, copy.name}
+
+
+def test_what_is_no_copy_is_left_alone(remote: RemotePath, tmp_path: Path) -> None:
+    """A person may name a folder that holds something."""
+    copies = Cache(tmp_path / "copies", 150)
+    (copies.directory / ("a" * 64)).mkdir(parents=True)
+    for name in ("thesis.tex", "b" * 63, "c" * 65, f"{'d' * 64}-2.h5"):
+        (copies.directory / name).write_bytes(bytes(100))
+        os.utime(copies.directory / name, (time.time() - 90_000,) * 2)
+    before = set(copies.directory.iterdir())
+    copy = copies.copy_of(remote)
+    assert {path for path in copies.directory.iterdir() if not path.name.startswith("lock-")} == before | {copy}
 
 
 def test_one_process_downloads_a_file_for_all(

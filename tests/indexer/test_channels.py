@@ -159,6 +159,13 @@ def saved(values: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def claiming(shape: tuple[int, ...]) -> bytes:
+    """A file of three bytes that says it is an array of float64 of this shape."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    return file.getvalue() + b"abc"
+
+
 def test_arrays_are_read_as_pictures_with_all_their_channels() -> None:
     values = np.random.default_rng(0).integers(0, 65536, (9, 14, 5), np.uint16)
     picture = read_picture(saved(values))
@@ -183,7 +190,9 @@ def test_arrays_are_read_as_pictures_with_all_their_channels() -> None:
         (saved(np.zeros((4, 5))), "float64 have no defined range; save uint8 or uint16, or give --value-range"),
         (saved(np.zeros((4, 5), bool)), "an array of bool is no picture"),
         (saved(np.array([[{}]], object)), "an array of object is no picture|damaged"),
-        (saved(np.zeros((40, 50), np.uint8))[:-9], "damaged or cut short"),
+        (saved(np.zeros((40, 50), np.uint8))[:-9], "cut short: 1991 of 2000 bytes are there"),
+        (saved(np.zeros((4, 5), np.uint8)).replace(b"(4, 5)", b"(4, 5 ")[:128], "damaged"),  # a bracket stays open
+        (claiming((900, 1000, 64)), "cut short: 3 of 460800000 bytes are there"),
         (saved(np.zeros((40, 50), np.uint8))[:9], "damaged"),
         (b"\x93NUMPY\x09\x00" + bytes(40), "version"),
         (saved(np.zeros((200, 200), np.uint8)), "200 x 200 pixels; at most 1000 are read"),

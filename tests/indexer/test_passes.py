@@ -206,6 +206,25 @@ def test_a_network_that_mixes_a_batch_is_refused_and_kept_image_by_image(
     check_index(tmp_path / "index", images, name, layer)
 
 
+@pytest.mark.parametrize("usable", [1, 5])
+def test_that_the_first_batch_has_one_image_hides_nothing(usable: int, images: Path, tmp_path: Path) -> None:
+    """Batches are of four usable images; the last one of five has one, and is not the first."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, path in enumerate(sorted(images.iterdir())[:11]):
+        # The first shard, of eight files, has so many images; a batch ends with its shard.
+        data = path.read_bytes() if number < usable or number >= 8 else b"damaged"
+        (folder / path.name).write_bytes(data)
+    with pytest.raises(NotReproducible, match=r"layer 'dec' .* alone .* --batch-size 1"):
+        build(tmp_path / "index", request_of(folder, "Centred"))
+    assert not list(tmp_path.glob("index/shards/*"))
+
+
+def test_complex_numbers_are_refused(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadActivations, match="layer 'dec' gives complex numbers"):
+        build(tmp_path / "index", request_of(images, "Complex"))
+
+
 def test_drift_is_found_later() -> None:
     network = Network(load_model("tests.stateful_models:make_Skips", "none"), ["dec"])
     pixels = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), np.uint8)

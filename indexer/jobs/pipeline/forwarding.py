@@ -81,12 +81,16 @@ class Passes:
 
 
 class Checks:
-    """Compares passes, before the first batch of a job and then now and then; see `indexer.network.trial`."""
+    """Compares passes, before the first batch of a job and then now and then; see `indexer.network.trial`.
+
+    That images alone are as they are within a batch is told by the first batch of several, whichever that is.
+    """
 
     def __init__(self, network: Network, forwards: ThreadPoolExecutor, batch_size: int) -> None:
         self._network, self._forwards, self._images = network, forwards, min(IMAGES, batch_size)
         self._trial: Trial | None = None
         self._batches = 0
+        self._of_several = False
 
     def next(self, batch: Batch) -> Future[None] | None:
         """Run the comparison that is due before this batch. Returns it as a future if it runs beside other passes."""
@@ -94,10 +98,12 @@ class Checks:
             return None
         pixels = np.stack([result.pixels for result in batch.usable[: self._images]])
         self._batches += 1
+        first_of_several = len(pixels) > 1 and not self._of_several
+        self._of_several |= first_of_several
         if self._trial is None:
             self._trial = Trial(self._network, pixels)
             self._trial.begin(self._forwards)
-        elif self._batches in _TRIED_AT or self._batches % _TRIED_EVERY == 0:
+        elif first_of_several or self._batches in _TRIED_AT or self._batches % _TRIED_EVERY == 0:
             return self._forwards.submit(self._trial.again, pixels)
         return None
 
