@@ -285,6 +285,34 @@ def test_the_graph_is_the_same_however_many_threads_there_are() -> None:
     assert len(set(made)) == 1
 
 
+@pytest.mark.parametrize("seed", seeds(4, 2))
+@pytest.mark.parametrize("alone", [0, 4])
+def test_of_vectors_that_repeat_any_is_as_right_as_another(seed: int, alone: int, tmp_path: Path) -> None:
+    """As those of frames of a film, or of cells that see a plain ground; ``alone`` of a query's nearest are not so."""
+    rng = np.random.default_rng(seed)
+    bases = rng.normal(size=(30, DIMENSIONS))
+    near = bases[:, None] + 0.02 * rng.normal(size=(30, alone, DIMENSIONS))
+    repeated = np.repeat(bases + (0.5 * rng.normal(size=bases.shape) if alone else 0), 300, axis=0)
+    made = np.concatenate([near.reshape(-1, DIMENSIONS), repeated])
+    made = (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    queries = made[: 30 * alone : alone] if alone else made[::300]
+    made = made[rng.permutation(len(made))]
+    trained = train_codes(made[:2000], 32, queries)
+    part = fill(trained.index, iter(np.array_split(made, 3)), 0, trained.queries)
+    about = write_inverted(tmp_path / "x.faiss", tmp_path / "x.lists", trained, [(0, part)])
+    scores = trained.queries @ made.T
+    wanted = 10 * about["candidates"]
+    found = trained.index.search(trained.queries, wanted, params=ivf.probing(trained.index, about["probes"]))[1]
+    shares = []
+    for of_query, candidates in zip(scores, found, strict=True):
+        nearer = np.flatnonzero(of_query > np.sort(of_query)[-11] + 1e-6)
+        assert len(nearer) == alone
+        shares.append(np.isin(nearer, candidates).mean() if alone else 1)
+    assert about["recall_at_10"] == pytest.approx(np.mean(shares))
+    assert about["recall_at_10"] >= (0.8 if alone else 1)
+    assert (about["probes"], about["candidates"]) == (1, 1) or alone
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     made = np.random.default_rng(0).random((COUNT, DIMENSIONS), dtype=np.float32)

@@ -20,6 +20,8 @@ from indexer.derive.nearest.faiss_prints import unprinted
 
 RECALL = 0.95
 NEAREST = 10
+_TIE = 1e-6
+"""Two cosines that differ by no more may be those of equal vectors."""
 _PROBE_STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _VECTORS_A_LIST = 64
 _CODE_NS, _MAP_NS = 40, 150_000
@@ -69,7 +71,8 @@ class MeasuredWay:
     candidates : int
         How many times as many candidates as wanted are asked for.
     recall : float
-        The share of the ten nearest that are then among the candidates.
+        The share of the ten nearest that are then among the candidates. Vectors that are as near as the eleventh are
+        left out of it: where images repeat, or cells see the same plain ground, any of them is as right as another.
     """
 
     probes: int
@@ -85,9 +88,9 @@ class Part:
     ----------
     index : ndarray (bytes,) uint8
         An inverted file with these vectors alone, and without the centres of its lists.
-    scores : ndarray (Q, 10) float32
+    scores : ndarray (Q, 11) float32
         Of the exact nearest among them to each query, descending; -inf where there are fewer.
-    numbers : ndarray (Q, 10) int64
+    numbers : ndarray (Q, 11) int64
         Which these are.
     """
 
@@ -100,9 +103,9 @@ def fill(trained: faiss.Index, blocks: Iterator[np.ndarray], first: int, queries
     """The part with vectors in blocks (b, C) float32, of which the first one's number is ``first``."""
     part = faiss.clone_index(trained)
     adding = faiss_gpu.Adding(part)
-    nearest = faiss.ResultHeap(len(queries), NEAREST, keep_max=True)
+    nearest = faiss.ResultHeap(len(queries), NEAREST + 1, keep_max=True)
     for block in blocks:
-        exact = faiss_gpu.knn(queries, block, min(NEAREST, len(block)))
+        exact = faiss_gpu.knn(queries, block, min(NEAREST + 1, len(block)))
         nearest.add_result(exact[0], exact[1] + first)
         adding.add(block, np.arange(first, first + len(block)))
         first += len(block)
@@ -148,17 +151,23 @@ def write_inverted(path: Path, lists: Path, trained: Trained, parts: Iterable[tu
 
 
 def _write_parts(path: Path, parts: Iterable[tuple[int, Part]], queries: int) -> tuple[list[Path], np.ndarray]:
-    """Write each part to a file; give the files, in order, and the exact nearest (Q, 10) among all parts."""
+    """Write each part to a file; give the files, in order, and the `_clearly_nearest` (Q, 10) among all parts."""
     nearest_of_part: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for number, part in parts:
         part.index.tofile(path.with_suffix(f".part{number}"))
         nearest_of_part[number] = part.scores, part.numbers
     numbers = sorted(nearest_of_part)
-    nearest = faiss.ResultHeap(queries, NEAREST, keep_max=True)
+    nearest = faiss.ResultHeap(queries, NEAREST + 1, keep_max=True)
     for number in numbers:
         nearest.add_result(*nearest_of_part[number])
     nearest.finalize()
-    return [path.with_suffix(f".part{number}") for number in numbers], nearest.I
+    return [path.with_suffix(f".part{number}") for number in numbers], _clearly_nearest(nearest.D, nearest.I)
+
+
+def _clearly_nearest(scores: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The numbers (Q, 10) of the ten nearest of eleven (Q, 11); -1 for each that is no nearer than the eleventh."""
+    clear = scores[:, :NEAREST] > scores[:, NEAREST:] + _TIE
+    return np.where(clear, numbers[:, :NEAREST], -1)
 
 
 def write_index(index: faiss.Index, path: Path) -> None:
@@ -247,13 +256,14 @@ def _cost(probes: int, candidates: int, list_length: float) -> float:
 
 
 def _measure(trained: Trained, exact: np.ndarray, probes: int) -> Iterator[MeasuredWay]:
-    """How many of the exact nearest (Q, 10) so many probes find, for each factor."""
+    """How many of the exact nearest (Q, 10), -1 for none, so many probes find, for each factor."""
     most = NEAREST * trained.factors[-1]
     numbers = trained.index.search(trained.queries, most, params=probing(trained.index, probes))[1]
     for factor in trained.factors:
         pairs = zip(exact, numbers[:, : NEAREST * factor], strict=True)
-        shares = [len(set(nearest) & set(candidates)) / NEAREST for nearest, candidates in pairs]
-        yield MeasuredWay(probes, factor, float(np.mean(shares)))
+        found = [np.isin(nearest[nearest >= 0], candidates) for nearest, candidates in pairs]
+        shares = [of_query.mean() for of_query in found if len(of_query)]
+        yield MeasuredWay(probes, factor, float(np.mean(shares)) if shares else 1.0)
 
 
 def probing(index: faiss.Index, probes: int) -> faiss.SearchParameters:
