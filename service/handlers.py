@@ -35,7 +35,7 @@ from service.indexes.catalog import Catalog
 from service.indexes.generations import OpenGeneration
 from service.inference.turns import Passes
 from service.jobs.queue import Jobs
-from service.notes.beside import names_in, put_names, put_names_of_pairs
+from service.notes.beside import known_names, names_in, put_names, put_names_of_pairs
 from service.notes.store import Notes
 from service.payloads.links import Links
 from service.payloads.versions import Versions
@@ -144,13 +144,13 @@ def answer(operation: Operation, view: Callable[..., Json | Document | Binary], 
         name, generation = arguments.pop("index"), arguments.pop("generation", None)
 
         def from_generation(held: OpenGeneration) -> Response:
-            named = services.notes.named()
-            etag = etags.tag(held.state, named, services.contract.digest, request.path, sorted(arguments.items()))
+            known = known_names(services.notes, held.index)
+            etag = etags.tag(held.state, known.named, services.contract.digest, request.path, sorted(arguments.items()))
 
             def make() -> Finished:
                 body = view(question_of(request, name, held, services), **arguments)
                 if not isinstance(body, Binary):
-                    put_names(body, names_in(services.notes, held.index, named))
+                    put_names(body, names_in(known, held.index))
                 return _finished(request, body, arguments, held.index.generation)
 
             return _kept(request, services, etag, [held.serial], make)
@@ -169,15 +169,16 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
 
         def from_generations(generations: Sequence[OpenGeneration]) -> Response:
             states = [held.state for held in generations]
-            named = services.notes.named()
-            etag = etags.tag(states, named, names, services.contract.digest, request.path, sorted(arguments.items()))
+            known = known_names(services.notes, *(held.index for held in generations))
+            asked = sorted(arguments.items())
+            etag = etags.tag(states, known.named, names, services.contract.digest, request.path, asked)
 
             def make() -> Finished:
                 questions = [
                     question_of(request, name, held, services) for name, held in zip(names, generations, strict=True)
                 ]
                 body = view(questions, **arguments)
-                put_names_of_pairs(body, [names_in(services.notes, held.index, named) for held in generations])
+                put_names_of_pairs(body, [names_in(known, held.index) for held in generations])
                 return _finished(request, body, arguments)
 
             return _kept(request, services, etag, [held.serial for held in generations], make)
@@ -250,18 +251,19 @@ def ask(operation: Operation, view: Callable[..., Json | Response], services: Se
         name = arguments.pop("index")
 
         def from_generation(held: OpenGeneration) -> Finished:
-            named = services.notes.named()
+            known = known_names(services.notes, held.index)
 
             def make() -> Finished:
                 body = view(question_of(request, name, held, services), **arguments)
                 if not isinstance(body, Response):
-                    put_names(body, names_in(services.notes, held.index, named))
+                    put_names(body, names_in(known, held.index))
                 return _finished_once(body if isinstance(body, Response) else as_json(body))
 
             if operation.json_body is None:
                 return make()
             asked = json.dumps(arguments, sort_keys=True)
-            return services.bodies.of(etags.tag(held.serial, named, request.script_root, request.path, asked), make)
+            key = etags.tag(held.serial, known.named, request.script_root, request.path, asked)
+            return services.bodies.of(key, make)
 
         with services.time():
             response = services.catalog.ask(name, from_generation).response()

@@ -10,7 +10,7 @@ from indexer.query.index import Index
 from service.notes import finding
 from service.notes.about.naming import subject_of
 from service.notes.about.records import Change, Note
-from service.notes.beside import OfLayers, names_in
+from service.notes.beside import OfLayers, known_names, names_in
 from service.notes.database.database import Database
 from service.notes.database.place import data_folder
 from service.notes.exchange import proposing
@@ -75,7 +75,7 @@ class NoteBook:
 
     def names(self, index: Index) -> OfLayers:
         """The names of an index's neurons and atoms, by layer and number."""
-        return names_in(self.notes, index, self.notes.named())
+        return names_in(known_names(self.notes, index), index)
 
     def propose(
         self, index: Index, other: Index, *, layer: str | None = None, least: float = proposing.LEAST

@@ -5,19 +5,24 @@ from typing import Any
 
 from indexer.query.index import Index
 from service.notes.about.subjects import layer_key
-from service.notes.store import Notes
+from service.notes.store import Known, Notes
 
 OfLayers = Mapping[str, Mapping[int, str]]
 """Names by the layer's name in an index, and neuron."""
 
 
-def names_in(notes: Notes, index: Index, named: int) -> OfLayers:
-    """The names of an index's neurons; ``named`` is what `Notes.named` gave for this question."""
+def known_names(notes: Notes, *indexes: Index) -> Known:
+    """The names of the neurons of some indexes, as they are for one question."""
+    return notes.known([index.manifest.configuration.weights_digest for index in indexes])
+
+
+def names_in(known: Known, index: Index) -> OfLayers:
+    """The names of an index's neurons, of what `known_names` gave."""
     configuration = index.manifest.configuration
-    known = notes.names(configuration.weights_digest, named)
-    if not known:
+    of_model = known.of_models.get(configuration.weights_digest)
+    if not of_model:
         return {}
-    by_layer = ((layer.name, known.get(layer_key(layer))) for layer in configuration.layers)
+    by_layer = ((layer.name, of_model.get(layer_key(layer))) for layer in configuration.layers)
     return {name: names for name, names in by_layer if names}
 
 

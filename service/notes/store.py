@@ -1,7 +1,8 @@
 """Notes in a database: read, changed, gone back to."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from indexer.errors import NotFound
@@ -21,6 +22,23 @@ Names = Mapping[str, Mapping[int, str]]
 """Names by layer, as `service.notes.about.subjects.layer_key` gives it, and neuron."""
 _NAMED: Final = "SELECT named FROM counters"
 OFF: Final = "notes are off here: --notes names a folder for them, or the URL of a database"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The names that one answer may carry.
+
+    Attributes
+    ----------
+    named : int
+        The number of the last change of a name: with it, these names are the same. 0 where there are none, and where
+        none can be told now, so that no answer without names passes for one with them.
+    of_models : dict
+        The names of each model.
+    """
+
+    named: int
+    of_models: Mapping[str, Names]
 
 
 class Notes:
@@ -53,8 +71,17 @@ class Notes:
         """The number of the last change of a name that stands beside a neuron's number; 0 where there is none."""
         return 0 if self._database is None else self._database.glance(lambda: int(self.database.peek(_NAMED)), 0)
 
-    def names(self, model: str, named: int) -> Names:
-        """The names of a model's neurons and atoms; ``named`` is what `named` gave for this question."""
+    def known(self, models: Collection[str]) -> Known:
+        """The names of models that one answer may carry: all of them, or none where the database does not answer."""
+        named = self.named()
+        found = {model: names for model in models if (names := self.names(model, named)) is not None}
+        return Known(named, found) if all(model in found for model in models) else Known(0, {})
+
+    def names(self, model: str, named: int) -> Names | None:
+        """The names of a model's neurons and atoms; ``named`` is what `named` gave for this question.
+
+        None where they cannot be told now. That is not kept: the next question looks again.
+        """
         if self._database is None or not named:
             return {}
         revision, kept = self._names
@@ -62,9 +89,12 @@ class Notes:
             kept = {}
             self._names = (named, kept)
         if model not in kept:
-            kept[model] = self._database.glance(
-                lambda: self.database.read(lambda connection: _names(connection, model)), {}
+            found = self._database.glance(
+                lambda: self.database.read(lambda connection: _names(connection, model)), None
             )
+            if found is None:
+                return None
+            kept[model] = found
         return kept[model]
 
     def get(self, subject: Subject) -> Note:

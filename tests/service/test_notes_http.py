@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from service.access import tokens
+from service.notes.database import database
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve, served
+from tests.service.failing_notes import failing_names
 
 INDEX = "/v1/indexes/small"
 NOTE = f"{INDEX}/note?layer=features.12&neuron=5"
@@ -231,6 +233,35 @@ def test_an_answer_is_another_once_a_name_is(notes: ConformingClient) -> None:
     assert (answer.status_code, answer.json["name"]) == (200, "wheels")
     notes.post(NOTE.replace("/note", "/note/restore"), json={"revision": 0}, headers=seen(2))
     assert "name" not in notes.get(url, headers={"If-None-Match": answer.headers["ETag"]}).json
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"path": f"{INDEX}/layers/features.12/neurons/5"},
+        {"path": f"{INDEX}/images/3/neurons?limit=1000&fraction=0.2"},
+        {"path": "/v1/compare?a=small&b=small&layer=features.12&limit=1000"},
+        {
+            "path": f"{INDEX}/concept",
+            "method": "POST",
+            "json": {"layer": "features.12", "class": "birds", "limit": 1000},
+        },
+    ],
+    ids=["neuron", "image", "compare", "concept"],
+)
+def test_what_was_answered_while_the_database_failed_is_not_given_again(
+    notes: ConformingClient, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(database, "_PAUSE_SECONDS", 0.0)
+    for neuron in range(64):
+        notes.put(NOTE.replace("=5", f"={neuron}"), json={"name": "wheels"}, headers=seen(0))
+    with failing_names(notes.application.services.notes.database):
+        before = notes.open(**asked)
+        assert (before.status_code, b"wheels" in before.get_data()) == (200, False)
+        known = {"If-None-Match": before.headers["ETag"]} if "ETag" in before.headers else {}
+        assert notes.open(**asked, headers=known).status_code == (304 if known else 200)
+    after = notes.open(**asked, headers=known)
+    assert (after.status_code, b"wheels" in after.get_data()) == (200, True)
 
 
 def test_lists_are_ordered_and_kept(notes: ConformingClient) -> None:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from indexer.errors import InvalidRequest, NotFound
 from service.errors import NotesUnavailable, RevisionReplaced
 from service.notes import finding
 from service.notes.about.subjects import Subject, direction_digest
-from service.notes.database import migrate
+from service.notes.database import database, migrate
 from service.notes.database.database import Database
 from service.notes.database.engines import sqlite_engines
 from service.notes.database.place import FILE, notes_location
 from service.notes.exchange import lines as exchange
-from service.notes.store import Notes
+from service.notes.store import Known, Notes
 from service.settings import Settings
+from tests.service.failing_notes import connections, failing_names, silent_server
 from tests.service.postgres import each_database
 
 NEURON = Subject("neuron", "d1", "features.12", 412)
@@ -117,6 +119,47 @@ def test_another_process_sees_names_at_once(notes: Notes, location: str) -> None
     other.write(NEURON, 1, None, name="cats")
     other.close()
     assert notes.names("d1", notes.named()) == {"features.12": {412: "cats"}}
+
+
+def test_a_failed_look_for_names_is_not_kept(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_PAUSE_SECONDS", 0.0)
+    notes.write(NEURON, 0, None, name="dogs")
+    notes.write(ELSEWHERE, 0, None, name="cats")
+    named = notes.named()
+    assert notes.names("d1", named) == {"features.12": {412: "dogs"}}
+    with failing_names(notes.database):
+        assert notes.names("d2", named) is None
+        assert notes.known(["d1"]) == Known(named, {"d1": {"features.12": {412: "dogs"}}})  # kept from before
+        for models in (["d2"], ["d1", "d2"]):
+            assert notes.known(models) == Known(0, {}), "names of one side alone would pass for those of both"
+    assert notes.known(["d1", "d2"]) == Known(
+        named, {"d1": {"features.12": {412: "dogs"}}, "d2": {"features.12": {412: "cats"}}}
+    )
+
+
+def test_those_who_wait_for_a_server_that_does_not_answer_do_not_try_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("psycopg")
+    monkeypatch.setattr(database, "_CONNECT_SECONDS", 2)
+    with silent_server() as server, ThreadPoolExecutor(12) as pool:
+        notes = Notes(Database(f"postgresql://ada@127.0.0.1:{server.getsockname()[1]}/none"))
+        together = threading.Barrier(12)
+
+        def ask(number: int) -> object:
+            together.wait()
+            try:
+                return notes.named() if number % 2 else notes.get(NEURON)
+            except NotesUnavailable as error:
+                return type(error)
+
+        assert list(pool.map(ask, range(12))) == [NotesUnavailable, 0] * 6
+        assert connections(server) == 1
+        assert notes.named() == 0
+        assert connections(server) == 0, "names are not looked for soon after a failure"
+        with pytest.raises(NotesUnavailable):
+            notes.get(NEURON)
+        assert connections(server) == 1, "who comes later tries anew"
 
 
 def found(notes: Notes, query: str) -> list[Subject]:
@@ -230,7 +273,7 @@ def test_of_lines_with_a_wrong_one_none_is_brought_in(tmp_path: Path, wrong: str
 
 
 def test_an_older_database_is_brought_to_the_present_schema_with_all_that_it_holds(location: str) -> None:
-    database = Database(location)
+    older = Database(location)
     engine = old_engine(location)
     with engine.begin() as connection:
         migrate.migrate(connection, "1")
@@ -243,11 +286,11 @@ def test_an_older_database_is_brought_to_the_present_schema_with_all_that_it_hol
         ))  # fmt: skip
         connection.execute(sqlalchemy.text("UPDATE counters SET revision = 1, named = 1"))
     engine.dispose()
-    notes = Notes(database)
+    notes = Notes(older)
     assert notes.names("d1", notes.named()) == {"features.12": {412: "dogs"}}
     assert found(notes, "dogs") == [NEURON]
     assert notes.write(NEURON, 1, "bob", name="cats").revision == 2
-    assert database.read(migrate.schema_of) == migrate.NEWEST
+    assert older.read(migrate.schema_of) == migrate.NEWEST
     notes.close()
 
 

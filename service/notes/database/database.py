@@ -50,6 +50,7 @@ class Database:
         self._lock = threading.Lock()
         self._engines: tuple[Engine, Engine] | None = None
         self._inode: tuple[int, int] | None = None
+        self._failed: tuple[float, Exception] | None = None
         self._silent_until = 0.0
 
     def exists(self) -> bool:
@@ -125,13 +126,29 @@ class Database:
         self._engines = None
 
     def _opened(self) -> tuple["Engine", "Engine"]:
-        """The engines for reading and for writing."""
+        """The engines for reading and for writing.
+
+        A server that does not answer takes seconds to say so. Those who waited while one thread tried get its failure:
+        trying one after the other, the last of them would wait for all.
+        """
+        came = time.monotonic()
         with self._lock:
             if self._engines is None or self._inode != self._current_inode():
+                if self._failed is not None and self._failed[0] > came:
+                    raise self._failed[1]
                 self._let_go()
-                self._engines = self._open()
+                self._engines = self._try_to_open()
                 self._inode = self._current_inode()
             return self._engines
+
+    def _try_to_open(self) -> tuple["Engine", "Engine"]:
+        try:
+            engines = self._open()
+        except Exception as error:
+            self._failed = time.monotonic(), error
+            raise
+        self._failed = None
+        return engines
 
     def _current_inode(self) -> tuple[int, int] | None:
         """Names the file: one that was moved away still takes what is written to it, where nobody will find it."""

@@ -12,7 +12,7 @@ from indexer.errors import InvalidRequest
 from indexer.query.index import Index
 from indexer.query.learning.counterparts import counterparts
 from service.notes.about.subjects import layer_key
-from service.notes.beside import OfLayers, names_in
+from service.notes.beside import OfLayers, known_names, names_in
 from service.notes.exchange.suggestions import Suggestion, suggested
 from service.notes.store import Notes
 
@@ -75,8 +75,11 @@ def proposals(
     if same_weights(index, other):
         raise InvalidRequest(f"{index.name} and {other.name} have the same weights, so they share all names")
     check_wanted(index, layer, neuron)
-    named, (_, refused) = notes.named(), suggested(notes, index.manifest.configuration.weights_digest)
-    there, here = names_in(notes, other, named), names_in(notes, index, named)
+    known, (_, refused) = (
+        known_names(notes, index, other),
+        suggested(notes, index.manifest.configuration.weights_digest),
+    )
+    there, here = names_in(known, other), names_in(known, index)
     layers = [name for name in there if name in index.layers and name in other.layers and layer in (None, name)]
     found = [proposal for name in layers for proposal in _of_layer(index, other, name, there, here, least)]
     wanted = [
@@ -95,7 +98,7 @@ def by_machine(notes: Notes, index: Index, *, layer: str | None = None, neuron: 
     """
     check_wanted(index, layer, neuron)
     suggestions, _ = suggested(notes, index.manifest.configuration.weights_digest)
-    here = names_in(notes, index, notes.named())
+    here = names_in(known_names(notes, index), index)
     called = {layer_key(each): each for each in index.manifest.configuration.layers}
     return [
         replace(one, layer=called[one.layer].name)

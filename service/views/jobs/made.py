@@ -16,7 +16,7 @@ from service.http import etags
 from service.http.current import current_request
 from service.indexes.generations import OpenGeneration
 from service.jobs.records import Request
-from service.notes.beside import names_in, put_names
+from service.notes.beside import known_names, names_in, put_names
 from service.payloads import jobs as payloads
 from service.views.jobs.results import result_of
 from service.views.jobs.served import served_job, submit
@@ -42,7 +42,7 @@ def get_optimal(services: Services, index: str, layer: str, neuron: int) -> Resp
     def from_generation(held: OpenGeneration) -> Response:
         found = _made_of(services, index, held, layer, [neuron])
         body = _shown(index, layer, neuron, found.get(neuron) or _kept(held.index, layer, neuron))
-        put_names(body, names_in(services.notes, held.index, services.notes.named()))
+        put_names(body, names_in(known_names(services.notes, held.index), held.index))
         return _finished(as_json(body), held.state, body)
 
     return _asked(services, index, from_generation)
@@ -54,7 +54,7 @@ def list_optimal(services: Services, index: str, layer: str, neurons: str) -> Re
     def from_generation(held: OpenGeneration) -> Response:
         found = _made_of(services, index, held, layer, asked)
         items = [_listed(held.index, index, layer, neuron, found.get(neuron)) for neuron in asked]
-        put_names(items, names_in(services.notes, held.index, services.notes.named()))
+        put_names(items, names_in(known_names(services.notes, held.index), held.index))
         return _finished(as_json({"items": items}), held.state, items)
 
     return _asked(services, index, from_generation)

@@ -13,7 +13,7 @@ from service.http.current import current_request
 from service.http.paging import cut, link_header, listing
 from service.indexes.generations import OpenGeneration
 from service.jobs.records import Job
-from service.notes.beside import names_in, put_names
+from service.notes.beside import known_names, names_in, put_names
 from service.payloads import jobs as payloads
 from service.views.jobs.served import served_job
 
@@ -113,14 +113,15 @@ def _answer(services: Services, job: Job, view: Callable[[Question, Job, Json], 
 
     def from_generation(held: OpenGeneration) -> Response:
         result = result_of(services, held, job)
-        named = services.notes.named()
-        etag = etags.tag(services.contract.digest, request.path, job.id, held.state, named, job.ended, arguments)
+        known = known_names(services.notes, held.index)
+        decides = (services.contract.digest, request.path, job.id, held.state, known.named, job.ended, arguments)
         body = view(question_of(request, asked.index, held, services), job, result)
-        put_names(body, names_in(services.notes, held.index, named))
+        put_names(body, names_in(known, held.index))
         response = as_json(body)
         if arguments:
             response.headers["Link"] = link_header(request, body, None)
-        return etags.finish(request, response, etag, etags.REVALIDATE if asked.expires is None else etags.NEVER)
+        control = etags.REVALIDATE if asked.expires is None else etags.NEVER
+        return etags.finish(request, response, etags.tag(*decides), control)
 
     with services.time():
         return services.catalog.ask(asked.index, from_generation)
