@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from indexer.jobs.upkeep.remove import remove
 from service.access import tokens
 from service.notes.database import database
 from tests.service.conforming import ConformingClient
@@ -301,6 +302,51 @@ def test_lists_are_ordered_and_kept(notes: ConformingClient) -> None:
 def test_a_list_of_what_is_not_there_is_refused(notes: ConformingClient, item: dict[str, Any], status: int) -> None:
     assert notes.put("/v1/lists/odd", json={"items": [item]}, headers=seen(0)).status_code == status
     assert notes.get("/v1/lists").json["total"] == 0
+
+
+ITEMS = {
+    "a neuron": {"layer": "features.12", "neuron": 5},
+    "a unit": {"layer": "features.12", "neuron": 5, "y": 1, "x": 2},
+    "an image": {"image": 3},
+    "a class": {"class": "birds"},
+}
+
+
+@pytest.mark.parametrize("kind", [*ITEMS, "a direction"])
+@pytest.mark.parametrize("lost", ["index", "image"])
+def test_a_list_is_changed_while_an_item_of_it_cannot_be_found(
+    serve: Serve, small_index: Path, own_index: Path, tmp_path: Path, kind: str, lost: str
+) -> None:
+    (tmp_path / "all").mkdir()
+    for index in (small_index, own_index):
+        (tmp_path / "all" / index.name).symlink_to(index)
+    client = serve(tmp_path / "all", notes=str(tmp_path / "notes"), check_seconds=0.0)
+    body = {"layer": "features.12", "weights": {"5": 1.0, "7": -0.5}}
+    direction = client.post(f"{INDEX}/directions", json=body).json["about"]["direction"]
+    item = {"index": "own", **(ITEMS | {"a direction": {"layer": "features.12", "direction": direction}})[kind]}
+    first, last = {"index": "small", "layer": "features.7", "neuron": 1}, {"index": "own", "image": 4}
+    url = "/v1/lists/odd"
+    before = client.put(url, json={"items": [first, item, last]}, headers=seen(0)).json["items"]
+    if lost == "index":
+        (tmp_path / "all" / "own").unlink()
+    else:
+        remove(own_index, ids=[3])
+    is_there = lost == "image" and kind != "an image"
+    changed = client.put(url, json={"items": [item | {"remark": "still"}, first]}, headers=seen(1))
+    assert changed.status_code == 200
+    assert [one["about"] for one in changed.json["items"]] == [before[1]["about"], before[0]["about"]]
+    assert [one["remark"] for one in changed.json["items"]] == ["still", ""]
+    assert (changed.json["items"][0]["links"] is not None) == is_there
+    for other in (item | {"index": "none"}, {"index": "own", "image": 999}, {"index": "own", "layer": "features.12"}):
+        refused = client.put(url, json={"items": [item, first, other]}, headers=seen(2))
+        assert refused.status_code in (404, 422), "what the list does not have must be found"
+    assert client.put(url, json={"items": [first]}, headers=seen(2)).status_code == 200
+    refused = client.put(url, json={"items": [first, item]}, headers=seen(3))
+    assert refused.status_code == (200 if is_there else 404), "what was taken out must be found to come back"
+    if lost == "index":
+        (tmp_path / "all" / "own").symlink_to(own_index)
+        restored = client.post(f"{url}/restore", json={"revision": 2}, headers=seen(3)).json["items"]
+        assert restored[0]["links"] == before[1]["links"]
 
 
 def test_notes_are_listed_last_first(named: ConformingClient) -> None:

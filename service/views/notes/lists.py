@@ -1,5 +1,7 @@
 """Lists that people make: neurons, images and so on in an order, with a remark each."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -16,7 +18,7 @@ from service.notes.about.records import Note
 from service.notes.about.subjects import LIST, Subject, of_list
 from service.payloads import notes as payloads
 from service.views.notes.notes import author, page, page_of_changes, tidy
-from service.views.notes.subjects import found_again, located
+from service.views.notes.subjects import found_again, located, named_by
 
 
 def list_lists(services: Services, limit: int, offset: int) -> Response:
@@ -30,7 +32,8 @@ def get_list(services: Services, list: str) -> Response:
 
 def put_list(services: Services, list: str, name: str | None, text: str, items: list[Json]) -> Response:
     seen = seen_revision(current_request())
-    fields = {"name": tidy(name), "text": text, "items": [_item(services, dict(item)) for item in items]}
+    stored = cache(lambda: services.notes.get(of_list(list)).state["items"])
+    fields = {"name": tidy(name), "text": text, "items": [_item(services, dict(item), stored) for item in items]}
     return _answer(services, services.notes.write(of_list(list), seen, author(), **fields))
 
 
@@ -47,10 +50,23 @@ def list_list_changes(services: Services, list: str, limit: int, offset: int) ->
     return page_of_changes(services.notes.history(of_list(list)), limit, offset, shown)
 
 
-def _item(services: Services, item: Json) -> Json:
+def _item(services: Services, item: Json, stored: Callable[[], list[Json]]) -> Json:
+    """An item as it is kept; one of the list that its index does not have now stays what it is, so that others change.
+
+    Parameters
+    ----------
+    stored : callable () -> list of dict
+        Gives the items that the list has.
+    """
     index, remark = item.pop("index"), item.pop("remark", "")
     named = {name: int(value) if type(value) is float else value for name, value in item.items()}
-    about = located(services, index, named)
+    try:
+        about = located(services, index, named)
+    except UnitscopeError:
+        for known in stored():
+            if (known["index"], named_by(known["about"])) == (index, named):
+                return known | {"remark": remark}
+        raise
     return {"index": index, "subject": about.subject.as_dict(), "about": about.about, "remark": remark}
 
 

@@ -57,6 +57,15 @@ def locate(index: Index, links: Links, name: str, given: Json) -> Located:
     return Located(subject, name, about, _link(links, about), query)
 
 
+def named_by(about: Json) -> Json:
+    """The parameters that name what is called so, as `located` takes them."""
+    if "image" in about:
+        return {"image": about["image"]}
+    given = {name: value for name, value in about.items() if name not in ("kind", "cell")}
+    given.update(about.get("cell", {}))
+    return given
+
+
 def found_again(index: Index, links: Links, name: str, subject: Subject) -> Located | None:
     """A subject in an open index; None where the index does not have it."""
     try:
