@@ -1,14 +1,17 @@
 """Notes over HTTP: who may write, what a lost race says, and where names stand."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from indexer.jobs.upkeep.relabel import relabel
 from indexer.jobs.upkeep.remove import remove
 from service.access import tokens
 from service.notes.database import database
+from tests.conftest import moved_index
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve, served
 from tests.service.failing_notes import failing_names
@@ -51,15 +54,19 @@ def test_a_note_is_written_read_and_undone(notes: ConformingClient, kind: str) -
     url = SUBJECTS[kind]
     empty = notes.get(url)
     assert (empty.json["revision"], empty.json["name"], empty.json["about"]["kind"]) == (0, None, kind)
-    assert (empty.headers["ETag"], empty.headers["Cache-Control"]) == ('"0"', "no-cache")
+    assert (empty.headers["ETag"][:3], empty.headers["Cache-Control"]) == ('"0-', "no-cache")
     body = {"name": "  round \n things ", "text": "**wheels**", "tags": [" a ", "b", "a", ""]}
     written = notes.put(url, json=body, headers=seen(0))
     assert (written.json["name"], written.json["tags"]) == ("round things", ["a", "b"])
     assert written.json["html"] == "<p><strong>wheels</strong></p>\n"
-    assert written.headers["ETag"] == '"1"'
+    etag = written.headers["ETag"]
+    assert etag.startswith('"1-')
     assert notes.get(url).json == written.json
-    assert notes.get(url, headers={"If-None-Match": '"1"'}).status_code == 304
-    notes.put(url, json={"name": "another"}, headers=seen(1))
+    for given, status in ((etag, 304), (f"W/{etag}", 304), ('"1"', 200), (empty.headers["ETag"], 200)):
+        answer = notes.get(url, headers={"If-None-Match": given})
+        assert (answer.status_code, answer.headers["ETag"]) == (status, etag)
+    assert notes.put(url, json={"name": "another"}, headers=seen(empty.headers["ETag"])).status_code == 412
+    assert notes.put(url, json={"name": "another"}, headers=seen(etag)).status_code == 200
     restored = notes.post(written.json["links"]["restore"], json={"revision": 1}, headers=seen(2))
     assert {**restored.json, "revision": 1, "time": written.json["time"]} == written.json
     history = notes.get(written.json["links"]["history"]).json
@@ -73,7 +80,8 @@ def test_a_note_is_written_read_and_undone(notes: ConformingClient, kind: str) -
     [
         ({}, 428, "revision-missing"), (seen(0), 412, "revision-replaced"), (seen(7), 412, "revision-replaced"),
         (seen("nonsense"), 412, "revision-replaced"), (seen('"a"'), 412, "revision-replaced"),
-        (seen('W/"1"'), 200, None), (seen("*"), 200, None),
+        (seen('"1-"'), 412, "revision-replaced"), (seen('"2-12ab"'), 412, "revision-replaced"),
+        (seen('W/"1"'), 200, None), (seen('"1-12ab"'), 200, None), (seen("*"), 200, None),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("part", ["", "/restore", "/vote"])
@@ -347,6 +355,45 @@ def test_a_list_is_changed_while_an_item_of_it_cannot_be_found(
         (tmp_path / "all" / "own").symlink_to(own_index)
         restored = client.post(f"{url}/restore", json={"revision": 2}, headers=seen(3)).json["items"]
         assert restored[0]["links"] == before[1]["links"]
+
+
+def test_what_is_known_of_a_list_or_note_is_sent_anew_once_an_index_has_changed(
+    serve: Serve, small_index: Path, own_index: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "all").mkdir()
+    for index in (small_index, own_index):
+        (tmp_path / "all" / index.name).symlink_to(index)
+    client = serve(tmp_path / "all", notes=str(tmp_path / "notes"), check_seconds=0.0)
+    items = [{"index": "own", "image": 3}, {"index": "small", **ABOUT}]
+    client.put("/v1/lists/odd", json={"items": items}, headers=seen(0))
+    shown = []
+    for change in (lambda: None, lambda: remove(own_index, ids=[3]), (tmp_path / "all" / "small").unlink):
+        change()
+        answer = client.get("/v1/lists/odd")
+        shown.append((answer.headers["ETag"], [item["links"] is not None for item in answer.json["items"]]))
+        for etag, links in shown:
+            again = client.get("/v1/lists/odd", headers={"If-None-Match": etag})
+            assert again.status_code == (304 if links == shown[-1][1] else 200)
+    assert [links for _, links in shown] == [[True, True], [False, True], [False, False]]
+    assert client.put("/v1/lists/odd", json={}, headers=seen(shown[0][0])).status_code == 200, "nobody wrote meanwhile"
+
+
+def test_what_is_known_of_a_note_is_sent_anew_once_its_image_was_moved(
+    serve: Serve, small_index: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    photos = Path(shutil.copytree(photo_folder, tmp_path / "photos"))
+    index = moved_index(small_index, photos, tmp_path / "own")
+    client = serve(index, notes=str(tmp_path / "notes"), check_seconds=0.0)
+    url = "/v1/indexes/own/note?image=3"
+    before = client.put(url, json={"name": "a bird"}, headers=seen(0))
+    known = {"If-None-Match": before.headers["ETag"]}
+    assert client.get(url, headers=known).status_code == 304
+    (photos / "ships").mkdir()
+    (photos / before.json["about"]["path"]).rename(photos / "ships" / "a.png")
+    relabel(index)
+    after = client.get(url, headers=known)
+    assert (after.status_code, after.json["about"]["class"], after.json["revision"]) == (200, "ships", 1)
+    assert client.put(url, json={"name": "a ship"}, headers=seen(before.headers["ETag"])).json["revision"] == 2
 
 
 def test_notes_are_listed_last_first(named: ConformingClient) -> None:
