@@ -2,6 +2,7 @@
 
 1. ``runner = Runner(store, catalog, networks, settings)``
 2. ``runner.run_next()`` runs one job, if one waits that this service can run, and says whether it did.
+3. ``runner.run_waiting()`` runs all that wait, and keeps the folder within its bounds meanwhile.
 
 A job is about one generation of an index. One that waits for a generation that has been replaced meanwhile fails; one
 whose index this service does not serve is left to others.
@@ -65,6 +66,24 @@ class Runner:
         """Run the oldest job that waits here; False where there is none."""
         waiting = [job for job in self._store.jobs() if job.state == "queued"]
         return any(self._run(job.request) for job in sorted(waiting, key=lambda job: (job.request.created, job.id)))
+
+    def run_waiting(self) -> None:
+        """Run one job after the other until none waits, or this process is told to end.
+
+        Each is followed by `tidy`: while jobs keep coming, uploads must go in time, and results must find room.
+        """
+        goes_on = True
+        while goes_on:
+            goes_on = not self._leaving() and self.run_next()
+            try:
+                self.tidy()
+            except OSError as error:  # those that wait must run nevertheless
+                log.error("the results of jobs cannot be tidied", exc_info=error)
+
+    def expire(self) -> float | None:
+        """Remove uploads whose time is over; gives the seconds until the next one's is, None where there is none."""
+        tidy.remove_expired(self._store)
+        return tidy.seconds_left(self._store)
 
     def tidy(self) -> None:
         """Erase what may no longer be shown, and make room."""

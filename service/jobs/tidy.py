@@ -30,7 +30,9 @@ def erase_outdated(store: Store, catalog: Catalog) -> None:
 
 
 def remove_expired(store: Store) -> None:
-    """Remove jobs about uploads whose time is over, with the uploads; those that have not ended are cancelled first."""
+    """Remove jobs about uploads whose time is over. Those that have not ended lose the upload, and are cancelled."""
+    if not any(job.has_expired for job in store.jobs()):
+        return
     with store.alone():
         for job in list(store.jobs()):
             if not job.has_expired:
@@ -38,8 +40,16 @@ def remove_expired(store: Store) -> None:
             if job.state in ENDED:
                 store.delete(job.id)
                 log.info("job %s is removed with the upload that it was about, as its time is over", job.id)
-            elif not job.cancelling:
+                continue
+            store.drop_upload(job.id)
+            if not job.cancelling:
                 store.cancel(job.id)
+
+
+def seconds_left(store: Store) -> float | None:
+    """How long until the time of the next upload is over; None where there is none."""
+    times = [job.request.expires for job in store.jobs() if job.request.expires is not None]
+    return min(times) - time.time() if times else None
 
 
 def make_room(store: Store, most_bytes: int) -> None:

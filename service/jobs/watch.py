@@ -1,5 +1,7 @@
 """Looks after a running job from a thread of its own: its progress, its time, and whether somebody wants it to end.
 
+Meanwhile it removes uploads whose time is over, as whoever else does that waits for this job.
+
 A job that hangs in code that asks nobody does not end when it should. Then `on_stuck` is called, which ends its whole
 process.
 """
@@ -15,6 +17,7 @@ from typing import Final, Literal, Self
 
 from indexer.errors import Stopped
 from service.jobs.store import Store
+from service.jobs.tidy import remove_expired
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +25,7 @@ Reason = Literal["cancelled", "late", "leaving"]
 TICK: Final = 0.25
 _PROGRESS_SECONDS: Final = 0.5
 _BEAT_SECONDS: Final = 5.0
+_EXPIRE_SECONDS: Final = 10.0
 GRACE_SECONDS: Final = 10.0
 """What a job has to end in once it is told to."""
 
@@ -82,7 +86,7 @@ class Watch:
         return self.reason is not None
 
     def _look(self) -> None:
-        began = written_at = beaten_at = time.monotonic()
+        began = written_at = beaten_at = expired_at = time.monotonic()
         written = self._steps
         while not self._ended.wait(TICK):
             now = time.monotonic()
@@ -99,6 +103,10 @@ class Watch:
                 elif now - beaten_at > _BEAT_SECONDS:
                     beaten_at = now
                     self._store.beat(self._id)
+            with suppress(OSError):
+                if now - expired_at > _EXPIRE_SECONDS:
+                    expired_at = now
+                    remove_expired(self._store)
 
     def _why_end(self, seconds: float) -> Reason | None:
         if self._leaving():

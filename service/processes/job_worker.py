@@ -76,15 +76,13 @@ class JobWorker:
             self._ending.wait(_POLL_SECONDS)
 
     def _look(self, store: Store) -> None:
-        """Run what waits. Until there is a job, this process stays small."""
+        """Run what waits, and tidy. Until there is a job, this process stays small."""
         check_own(store.root, self._given.settings)
         if self._runner is None:
             if not store.ids():
                 return
             self._runner = self._make_runner(store)
-        while not self._ending.is_set() and self._runner.run_next():
-            pass
-        self._runner.tidy()
+        self._runner.run_waiting()
 
     def _make_runner(self, store: Store) -> "Runner":
         from service.indexes.served import catalog_of

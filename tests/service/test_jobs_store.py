@@ -16,7 +16,7 @@ from indexer.errors import Stopped
 from indexer.jobs.upkeep.remove import remove
 from service.indexes.served import catalog_of
 from service.inference.loader import Networks
-from service.jobs import claims, runner, tidy
+from service.jobs import claims, runner, tidy, watch
 from service.jobs.kinds.registry import KINDS, Kind
 from service.jobs.kinds.work import Work
 from service.jobs.records import Outcome, Request
@@ -212,6 +212,70 @@ def test_jobs_run_oldest_first_and_a_failure_stops_no_other(bench: Bench, monkey
     assert [bench.runner.run_next() for _ in range(4)] == [True, True, True, False]
     assert ran == [2, 1, 0]
     assert [state(bench.store, id_) for id_ in ids] == ["done", "failed", "done"]
+
+
+def expired(bench: Bench, number: int) -> str:
+    """A job about an upload that has ended and whose time is over."""
+    asked = request(number, kind="upload-why", created=1.0, expires=time.time() - 1)
+    with bench.store.alone():
+        bench.store.add(asked, b"an image")
+    bench.store.end(asked.id, Outcome("done"))
+    return asked.id
+
+
+def test_between_jobs_that_wait_uploads_go_and_results_find_room(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, found = Bench(folder, store, results_bytes=25_000), []
+
+    def run(work: Work) -> dict:
+        found.append((set(store.ids()) - set(asked), sum(map(store.size, store.ids()))))
+        expired(bench, work.parameters["number"])
+        return {"a": "x" * 9_000}
+
+    runs(monkeypatch, run)
+    asked = [bench.add(number) for number in range(6)]
+    bench.runner.run_waiting()
+    assert len(found) == 6
+    assert [uploads for uploads, _ in found] == [set()] * 6
+    assert max(size for _, size in found) <= 25_000
+    assert [state(store, id_) for id_ in asked if id_ in store.ids()] == ["done", "done"]
+    bench.catalog.close()
+
+
+def test_what_cannot_be_tidied_holds_up_no_job(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs(monkeypatch, lambda work: {})
+    ids = [bench.add(number) for number in range(3)]
+    gone = expired(bench, 3)
+
+    def fails(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("service.jobs.store.remove", fails)
+        bench.runner.run_waiting()
+    assert [state(bench.store, id_) for id_ in ids] == ["done"] * 3
+    assert gone in bench.store.ids()
+    bench.runner.run_waiting()
+    assert gone not in bench.store.ids()
+
+
+def test_uploads_go_in_time_while_a_long_job_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_EXPIRE_SECONDS", 0.0)
+    added = []
+
+    def run(work: Work) -> dict:
+        asked = request(7, kind="upload-why", created=time.time() + 9, expires=time.time() + 0.5)
+        with bench.store.alone():
+            bench.store.add(asked, b"an image")  # its turn would come after this job
+        added.extend([expired(bench, 8), asked.id])
+        wait_until(lambda: not set(added) & set(bench.store.ids()))
+        return {}
+
+    runs(monkeypatch, run)
+    id_ = bench.add()
+    assert bench.runner.run_next()
+    assert (len(added), state(bench.store, id_)) == (2, "done")
 
 
 def test_a_result_that_json_cannot_hold_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

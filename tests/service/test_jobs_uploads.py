@@ -21,6 +21,7 @@ from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
 from tests.service.jobs import MODEL, ended
 from tests.service.test_learning import without_links
+from tests.waiting import wait_until
 
 URL = "/v1/indexes/index/upload-why"
 
@@ -102,9 +103,24 @@ def test_an_upload_goes_when_its_time_is_over(tmp_path: Path) -> None:
             store.add(request, b"an image")
     assert store.upload(past.id) == b"an image"
     remove_expired(store)
+    assert [path.parent.name for path in tmp_path.rglob("upload")] == [later.id], "an upload goes at once"
     assert (store.job(past.id).state, store.job(later.id).state) == ("cancelled", "queued")
     assert [job.id for job in jobs.all()] == [later.id]
     remove_expired(store)
     assert store.ids() == [later.id]
     jobs.end(jobs.get(later.id))
     assert [path.name for path in tmp_path.rglob("upload")] == [], "whoever cancels a job deletes its upload at once"
+
+
+def test_the_last_upload_goes_though_nobody_asks_for_anything_more(
+    serve: Serve, folder: Path, photo: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    client = serve(folder, model=MODEL, results=results, upload_seconds=3)
+    first = time.time()
+    ids = [start(client, photo.read_bytes(), f"?limit={limit}").json["job"] for limit in (2, 3)]
+    assert ids == [job["job"] for job in client.get("/v1/jobs").json["items"]][::-1]
+    wait_until(lambda: not Store(results).ids())
+    assert time.time() - first >= 3
+    again = start(client, photo.read_bytes()).headers["Location"]
+    assert ended(client, again)["state"] == "done", "whoever waited for uploads also takes new jobs"
