@@ -37,16 +37,21 @@ class Jobs:
     def submit(self, request: Request, upload: bytes | None = None) -> Job:
         """The job for a request: the one that there is, or a new one if there is none, or it has no result.
 
-        ``upload`` is the image that it is about, which is kept for as long as the job is.
+        ``upload`` is the image that it is about, which is kept for as long as the job is: as long as whoever asked last
+        was promised.
 
         Raises
         ------
-        JobsUnavailable, Busy
+        JobsUnavailable
+        Busy
+            Too many wait, or this one is being cancelled.
         """
         with self._folder() as store, store.alone():
             job = store.job(request.id)
+            if job is not None and job.cancelling:
+                raise Busy(f"job {job.id} is being cancelled; ask again once it has ended", RETRY_SECONDS)
             if job is not None and not _is_gone(job) and self._answers(store, job):
-                return job
+                return store.keep_until(job, request.expires)
             waiting = sum(other.state == "queued" for other in store.jobs())
             if waiting >= self._settings.job_queue:
                 raise Busy(

@@ -11,7 +11,8 @@
                  result.json      what came out
                  outcome.json     how it ended
 
-Each file is written whole, and all but ``progress.json`` once. The files that are there make the state of a job.
+Each file is written whole, and all but ``progress.json`` once. Where a job about an upload is asked for again,
+``request.json`` is replaced, as it is kept longer then. The files that are there make the state of a job.
 """
 
 import logging
@@ -125,6 +126,14 @@ class Store:
         sealed.create(folder / REQUEST, request.to_json())
         os.utime(self.root)  # those who look for work see that there is some
 
+    def keep_until(self, job: Job, expires: float | None) -> Job:
+        """Keep a job about an upload until then, if that is later; gives the job as it is then. Only within `alone`."""
+        if expires is None or job.request.expires is None or job.request.expires >= expires:
+            return job
+        request = replace(job.request, expires=expires)
+        sealed.write(self._folder(job.id) / REQUEST, request.to_json())
+        return replace(job, request=request)
+
     def claim(self, id_: str) -> int | None:
         """See `service.jobs.claims.take`."""
         return claims.take(self._folder(id_))
@@ -181,7 +190,7 @@ class Store:
     def _unfinished(self, request: Request) -> Job:
         folder = self._folder(request.id)
         if not (folder / claims.CLAIM).exists():
-            return Job(request, "queued")
+            return Job(request, "queued", cancelling=(folder / CANCEL).exists())  # given back before it was seen
         progress: dict[str, Any] = {"started": claims.read(folder).get("started")} | self._progress(folder)
         if claims.is_alive(folder, self.root / LOCK):
             return Job(request, "running", **progress, cancelling=(folder / CANCEL).exists())

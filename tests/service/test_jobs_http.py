@@ -1,6 +1,8 @@
 """Jobs over HTTP: asked for, looked at, cancelled, and their results the library's."""
 
+import os
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from indexer.explain.importance import importance
 from indexer.explain.what_if import what_if
 from indexer.jobs.upkeep.remove import remove
 from indexer.network.restore import network_of
-from service.jobs.kinds.registry import KINDS
+from service.jobs.kinds.registry import KINDS, Kind
+from service.jobs.kinds.work import Work
+from service.jobs.store import Store
 from tests.planted import build_planted, numbered, write_colours
 from tests.service.conforming import ConformingClient
 from tests.service.conftest import Serve
@@ -221,6 +225,48 @@ def test_progress_is_shown_and_a_running_job_is_cancelled(client: ConformingClie
     assert [client.delete(url).status_code, client.get(url).status_code, client.delete(url).status_code] == [
         204, 404, 404,
     ]  # fmt: skip
+
+
+def test_a_job_that_is_being_cancelled_is_not_promised(
+    client: ConformingClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, begun = threading.Event(), threading.Event()
+
+    def run(work: Work) -> dict[str, object]:
+        if not begun.is_set():
+            begun.set()
+            assert go.wait(60)  # without looking whether it is to end
+            wait_until(work.stop)
+        return {"layer": work.parameters["layer"], "neurons": []}
+
+    monkeypatch.setitem(KINDS, "importance", Kind(1, run))
+    url = client.post(IMPORTANCE, json={}).headers["Location"]
+    assert begun.wait(60)
+    assert client.delete(url).json["cancelling"]
+    refused = client.post(IMPORTANCE, json={})
+    assert (refused.status_code, int(refused.headers["Retry-After"]) >= 1) == (503, True)
+    assert refused.json["detail"].endswith("is being cancelled; ask again once it has ended")
+    assert client.post(IMPORTANCE, json={"images": 3}).status_code == 202
+    go.set()
+    assert ended(client, url)["state"] == "cancelled"
+    assert client.post(IMPORTANCE, json={}).json["cancelling"] is False
+    assert ended(client, url)["state"] == "done"
+
+
+def test_a_job_that_waits_again_and_was_cancelled_before_is_not_promised(
+    serve: Serve, folder: Path, tmp_path: Path
+) -> None:
+    client, store = serve(folder, results=tmp_path / "results", jobs=0), Store(tmp_path / "results")
+    asked = client.post(IMPORTANCE, json={}).json
+    held = store.claim(asked["job"])
+    assert held is not None
+    assert client.delete(asked["links"]["self"]).json["cancelling"]
+    store.give_back(asked["job"])  # its process was told to end at this moment
+    os.close(held)
+    assert client.get(asked["links"]["self"]).json["cancelling"]
+    assert client.post(IMPORTANCE, json={}).status_code == 503
+    assert client.delete(asked["links"]["self"]).json["state"] == "cancelled"
+    assert client.post(IMPORTANCE, json={}).status_code == 202
 
 
 def test_a_job_that_takes_too_long_fails(serve: Serve, folder: Path, tmp_path: Path, gated: Gated) -> None:

@@ -1,6 +1,7 @@
 """Jobs about uploads: what they find, who sees them, and that they go with the image when their time is over."""
 
 import io
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from indexer.explain.why import why
 from indexer.network.restore import network_of
 from service.access import tokens
 from service.jobs.queue import Jobs
-from service.jobs.records import Request
+from service.jobs.records import Outcome, Request
 from service.jobs.store import Store
 from service.jobs.tidy import remove_expired
 from service.settings import Settings
@@ -110,6 +111,33 @@ def test_an_upload_goes_when_its_time_is_over(tmp_path: Path) -> None:
     assert store.ids() == [later.id]
     jobs.end(jobs.get(later.id))
     assert [path.name for path in tmp_path.rglob("upload")] == [], "whoever cancels a job deletes its upload at once"
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "done"])
+def test_whoever_asks_again_is_promised_the_whole_time(tmp_path: Path, state: str) -> None:
+    store, jobs = Store(tmp_path), Jobs(Settings(directory=tmp_path, results=tmp_path))
+    began = time.time()
+    soon, later, between = (
+        Request("upload-why", 1, "index", "s", 1, {}, None, began, began + seconds) for seconds in (1, 3600, 1800)
+    )
+    held = None
+    job = jobs.submit(soon, b"an image")
+    if state != "queued":
+        held = store.claim(job.id)
+        store.put_progress(job.id, 0, 9, began)
+    if state == "done":
+        store.put_result(job.id, {"a": 1})
+        store.end(job.id, Outcome("done"))
+    for asked in (later, between):
+        again = jobs.submit(asked, b"an image")
+        assert (again.id, again.state, again.request.expires) == (job.id, state, later.expires)
+        assert jobs.get(job.id).request == later
+    wait_until(lambda: time.time() > began + 1.1)
+    remove_expired(store)
+    assert (jobs.get(job.id).state, jobs.get(job.id).cancelling) == (state, False)
+    assert store.upload(job.id) == b"an image"
+    if held is not None:
+        os.close(held)
 
 
 def test_the_last_upload_goes_though_nobody_asks_for_anything_more(
