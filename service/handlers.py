@@ -1,8 +1,9 @@
 """From a request to its view: the arguments, the index, and no work at all if the client has the answer already.
 
-There are five kinds of views, each with a function of its own here:
+There are six kinds of views, each with a function of its own here:
 
 - `answer`: JSON, or a document, from one index, the same for as long as its generation is
+- `answer_by_network`: the same, where it takes a turn at the network
 - `across`: the same from several indexes side by side
 - `picture`: a picture from one index, the same for as long as the image and the network are
 - `ask`: JSON, or a picture, from one index for a question with a body
@@ -11,7 +12,7 @@ There are five kinds of views, each with a function of its own here:
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ from service.payloads.versions import Versions
 from service.settings import Settings
 
 Json = dict[str, Any]
+Counted = Callable[[], AbstractContextManager[None]]
 MISSING: Final = "X-Missing-Originals"
 """The header that says how many originals a placeholder stands for in a picture."""
 JSON_TYPE: Final = "application/json"
@@ -101,11 +103,15 @@ class Picture:
     key : tuple
         Its subject and options; with the version it decides every byte.
     draw : callable () -> Drawn
+    counted : callable () -> context manager
+        Counts whoever draws it, and whoever waits while another draws it; raises `Busy` where these are too many.
+        Without it, all threads could wait for one slow picture.
     """
 
     version: str
     key: tuple[Any, ...]
     draw: Callable[[], "Drawn"]
+    counted: "Counted" = nullcontext
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,18 @@ Handler = Callable[..., Response]
 
 
 def answer(operation: Operation, view: Callable[..., Json | Document | Binary], services: Services) -> Handler:
+    return _answer(operation, view, services, nullcontext)
+
+
+def answer_by_network(
+    operation: Operation, view: Callable[..., Json | Document | Binary], services: Services
+) -> Handler:
+    return _answer(operation, view, services, services.upload_gate.count_in)
+
+
+def _answer(
+    operation: Operation, view: Callable[..., Json | Document | Binary], services: Services, counted: Counted
+) -> Handler:
     def handle(**path: str) -> Response:
         request = current_request()
         arguments = operation.arguments(request, path)
@@ -153,7 +171,7 @@ def answer(operation: Operation, view: Callable[..., Json | Document | Binary], 
                     put_names(body, names_in(known, held.index))
                 return _finished(request, body, arguments, held.index.generation)
 
-            return _kept(request, services, etag, [held.serial], make)
+            return _kept(request, services, etag, [held.serial], make, counted)
 
         with services.time():
             return services.catalog.ask(name, from_generation, generation)
@@ -190,13 +208,18 @@ def across(operation: Operation, view: Callable[..., Json | Document], services:
 
 
 def _kept(
-    request: Request, services: Services, etag: str, serials: list[int], make: Callable[[], Finished]
+    request: Request,
+    services: Services,
+    etag: str,
+    serials: list[int],
+    make: Callable[[], Finished],
+    counted: Counted = nullcontext,
 ) -> Response:
     """An answer that is not worked out where the client has it, or it was worked out before of the same generations."""
     if etags.known(request, etag):
         return etags.not_modified(etag, etags.REVALIDATE)
     key = etags.tag(etag, serials, request.script_root, request.query_string)
-    return etags.finish(request, services.answers.of(key, make).response(), etag, etags.REVALIDATE)
+    return etags.finish(request, services.answers.of(key, make, counted).response(), etag, etags.REVALIDATE)
 
 
 def picture(operation: Operation, view: Callable[..., Picture], services: Services) -> Handler:
@@ -216,7 +239,8 @@ def picture(operation: Operation, view: Callable[..., Picture], services: Servic
             if etags.known(request, etag):
                 return etags.not_modified(etag, control)
             key = etags.tag(etag, held.serial)
-            drawn = services.drawings.of(key, drawing.draw)
+            with drawing.counted():
+                drawn = services.drawings.of(key, drawing.draw)
             response = Response(drawn.data, content_type=drawn.media_type)
             if not drawn.missing:
                 return etags.finish(request, response, etag, control)

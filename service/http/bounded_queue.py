@@ -27,21 +27,29 @@ class Gate:
         self._seconds = seconds
         self._kind = kind
         self._refused = refused
+        self._counted = threading.local()
 
     @contextmanager
     def count_in(self) -> Iterator[None]:
-        """Be counted as inside or waiting, for a request that waits elsewhere.
+        """Be counted as inside or waiting, for a request that waits elsewhere, such as for what another works at.
+
+        A thread is counted once: within this, `enter` finds it counted already.
 
         Raises
         ------
         Busy
             The queue is full.
         """
+        if getattr(self._counted, "already", False):
+            yield
+            return
         if not self._present.acquire(blocking=False):
             raise self.full()
+        self._counted.already = True
         try:
             yield
         finally:
+            self._counted.already = False
             self._present.release()
 
     @contextmanager

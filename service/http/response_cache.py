@@ -10,6 +10,7 @@ is sent is decided for each request.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,10 +50,21 @@ class Answers:
         """The bytes that are kept now."""
         return self._kept.size
 
-    def of(self, key: str, make: Callable[[], Finished]) -> Finished:
-        """The answer kept under a key; without one it is made now, once for all who ask for it meanwhile."""
+    def of(
+        self,
+        key: str,
+        make: Callable[[], Finished],
+        counted: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Finished:
+        """The answer kept under a key; without one it is made now, once for all who ask for it meanwhile.
+
+        Whoever makes it, or waits for it, does so within ``counted()``, which may refuse them.
+        """
         finished = self.get(key)
-        return self._flights.of(key, lambda: self._made(key, make)) if finished is None else finished
+        if finished is not None:
+            return finished
+        with counted():
+            return self._flights.of(key, lambda: self._made(key, make))
 
     def _made(self, key: str, make: Callable[[], Finished]) -> Finished:
         finished = self._kept.get(key)  # it may have been finished since this thread looked

@@ -70,7 +70,6 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         layers.get_neuron,
         layers.list_patches,
         layers.list_groups,
-        by_text.list_firing_for,
         atlas.get_atlas,
         atlas.get_atlas_points,
         atlas.list_atlas_patches,
@@ -81,7 +80,6 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         images.get_image,
         images.list_firing,
         answers.get_answer,
-        why.get_why,
         answers.list_mistakes,
         answers.get_scores,
         points.get_point,
@@ -95,6 +93,10 @@ HANDLERS: Final[dict[MakeHandler, tuple[Callable[..., Any], ...]]] = {
         reports.get_likeness,
         reports.get_confusion,
         reports.get_report,
+    ),
+    handlers.answer_by_network: (
+        by_text.list_firing_for,
+        why.get_why,
     ),
     handlers.across: (
         reports.compare_indexes,

@@ -1,5 +1,6 @@
 """One location of a map on an image: its patch, and patches like it."""
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -54,7 +55,8 @@ def get_patch(
         return Drawn(pictures.encode(patch, "JPEG"), "image/jpeg")
 
     key = (layer, cell, size, context, outline, field, mask, neuron, method)
-    return Picture(_version(question.versions, record, layer, heat, field), key, draw)
+    counted = question.services.upload_gate.count_in if mask else nullcontext
+    return Picture(_version(question.versions, record, layer, heat, field), key, draw, counted)
 
 
 def _version(versions: Versions, image: ImageRecord, layer: str, heat: int | None, field: Field) -> str:

@@ -38,11 +38,12 @@ def get_neuron_tiles(
 
     def draw() -> Drawn:
         lost = LostOriginals()
-        with _drawing(question):
+        with question.services.drawing_gate.enter():
             drawn = mosaic(index, layer, neuron, lost=lost, mask=masked, **options)
             return Drawn(pictures.encode(drawn, "JPEG"), "image/jpeg", len(lost))
 
-    return Picture(question.versions.of_sheet(), (layer, neuron, mask, method, *sorted(options.items())), draw)
+    key = (layer, neuron, mask, method, *sorted(options.items()))
+    return Picture(question.versions.of_sheet(), key, draw, partial(_counted, question))
 
 
 def get_saliency(
@@ -65,7 +66,7 @@ def get_saliency(
         picture = saliency(index, of_cell, record, layer, y, x, size=size, context=context)
         return Drawn(pictures.encode(picture, "PNG"), "image/png")
 
-    return Picture(question.versions.of_patch(record), key, draw)
+    return Picture(question.versions.of_patch(record), key, draw, question.services.upload_gate.count_in)
 
 
 def _sheet(question: Question, layer: str, neurons: list[int], options: dict[str, Any]) -> Picture:
@@ -78,15 +79,15 @@ def _sheet(question: Question, layer: str, neurons: list[int], options: dict[str
     index.check_field(layer, options["field"])
 
     def draw() -> Drawn:
-        with _drawing(question):
+        with question.services.drawing_gate.enter():
             drawn = sheet(index, layer, neurons, mask=masked, **options)
             return Drawn(pictures.encode(raster(drawn), "PNG"), "image/png", len(drawn.lost))
 
-    return Picture(question.versions.of_sheet(), key, draw)
+    return Picture(question.versions.of_sheet(), key, draw, partial(_counted, question))
 
 
 @contextmanager
-def _drawing(question: Question) -> Iterator[None]:
-    """Wait for a turn to draw a picture that reads many originals, and hold it."""
-    with metrics.DRAWINGS_WAITING.track_inprogress(), question.services.drawing_gate.enter():
+def _counted(question: Question) -> Iterator[None]:
+    """Be counted among those who draw a picture that reads many originals, or wait for it."""
+    with metrics.DRAWINGS_WAITING.track_inprogress(), question.services.drawing_gate.count_in():
         yield

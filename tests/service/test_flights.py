@@ -8,12 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from indexer import pictures
 from indexer.errors import TookTooLong
 from indexer.query import deadline
+from service.errors import Busy
+from service.http.bounded_queue import Gate
 from service.http.flights import Flights
 from service.http.response_cache import Answers, Finished
-from service.views.learning import reports
+from service.settings import Settings
+from service.telemetry import metrics
+from service.views import figures
+from service.views.learning import reports, why
 from tests.service.conftest import Serve
+from tests.service.listening import running
+from tests.service.test_server import ask
+from tests.waiting import wait_until
 
 ASKERS = 8
 
@@ -143,3 +152,74 @@ def test_over_http_a_slow_report_is_worked_out_once(
     assert len({answer.get_data() for answer in found}) == 1
     assert len(calls) == 1
     assert len({answer.headers["X-Request-Id"] for answer in found}) == 4
+
+
+def test_whoever_is_counted_once_is_not_counted_again() -> None:
+    """The one who works passes a gate within which those who wait for it stand already."""
+    gate = Gate(inside=1, queue=3, seconds=30, kind="tests", refused=metrics.REFUSED)
+    flights, slow = Flights(), Slow(lambda: "drawn")
+
+    def draw() -> object:
+        with gate.enter():
+            return slow()
+
+    def draw_together(_: int) -> object:
+        try:
+            with gate.count_in():
+                return flights.of("a", draw)
+        except Busy as error:
+            return type(error)
+
+    with ThreadPoolExecutor(ASKERS) as pool:
+        asked = [pool.submit(draw_together, number) for number in range(ASKERS)]
+        wait_until(lambda: sum(each.done() for each in asked) == ASKERS - 4, 10)
+        slow.go.set()
+        found = [each.result(30) for each in asked]
+    assert (found.count("drawn"), found.count(Busy), slow.calls) == (4, ASKERS - 4, 1)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(draw_together, range(4))) == ["drawn"] * 4, "every place is free again"
+
+
+THREADS, UPLOADS, DRAWINGS = 7, 2, 4
+"""Of a process; two for uploads, and all others but one for drawings."""
+PATCH = "/v1/indexes/small/images/3/layers/features.12/cells/1,1"
+SLOW = {
+    "a sheet": ("/v1/indexes/small/layers/features.12/neurons/3/sheet.png", (figures, "sheet"), DRAWINGS),
+    "a sheet of a layer": ("/v1/indexes/small/layers/features.12/sheet.png?neurons=3", (figures, "sheet"), DRAWINGS),
+    "tiles": ("/v1/indexes/small/layers/features.12/neurons/3/tiles.jpg", (figures, "mosaic"), DRAWINGS),
+    "a saliency": (f"{PATCH}/saliency.png?neuron=3", (figures, "saliency"), UPLOADS),
+    "a masked patch": (f"{PATCH}/patch.jpg?mask=true&neuron=3", (pictures, "patch"), UPLOADS),
+    "why": ("/v1/indexes/small/images/3/why?layer=features.12", (why, "why_on"), UPLOADS),
+}
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_however_many_wait_for_one_answer_a_thread_is_left_for_the_rest(
+    small_index: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    if "mask" in kind or "saliency" in kind:
+        pytest.importorskip("captum.attr")
+    url, (module, name), most = SLOW[kind]
+    real, begun, go = getattr(module, name), [], threading.Event()
+
+    def slow(*arguments: object, **options: object) -> object:
+        begun.append(1)
+        assert go.wait(60)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module, name, slow)
+    settings = Settings(
+        directory=small_index, threads=THREADS, forward_passes=1, forward_queue=UPLOADS - 1, drawings=2, notes=""
+    )
+    with running(settings) as (address, _), ThreadPoolExecutor(2 * THREADS) as pool:
+        try:
+            asked = [pool.submit(ask, address, "GET", url) for _ in range(2 * THREADS)]
+            wait_until(lambda: sum(each.done() for each in asked) == 2 * THREADS - most, 20)
+            assert ask(address, "GET", "/healthz").status_code == 200
+        finally:
+            go.set()
+        answers = [each.result(60) for each in asked]
+    assert sorted(answer.status_code for answer in answers) == [200] * most + [503] * (2 * THREADS - most)
+    assert len({answer.get_data() for answer in answers if answer.status_code == 200}) == 1
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers if answer.status_code == 503)
+    assert len(begun) == 1
