@@ -361,13 +361,78 @@ def test_what_cannot_be_learned_is_a_line(index: Path, changes: dict[str, object
 # -- those of others ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["relu", "threshold"])
-def test_saelens_folders_come_back(kind: str, tmp_path: Path) -> None:
-    encoder = encoders(np.random.default_rng(2))[kind]
+AUTOENCODERS = ["relu", "threshold", "topk"]
+
+
+@pytest.mark.parametrize("seed", seeds(2))
+@pytest.mark.parametrize("kind", AUTOENCODERS)
+def test_saelens_folders_come_back(kind: str, seed: int, tmp_path: Path) -> None:
+    encoder = encoders(np.random.default_rng(seed))[kind]
     write_saelens(tmp_path / "sae", encoder, "features.12")
-    assert load_file(tmp_path / "sae" / WEIGHTS).keys() == {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"}
-    vectors = torch.rand(9, 7, dtype=torch.float64)
-    assert torch.equal(read_foreign(tmp_path / "sae").encoder.codes(vectors), encoder.codes(vectors))
+    tensors = {"W_enc", "b_enc", "W_dec", "b_dec"} | (set() if kind == "topk" else {"threshold"})
+    assert load_file(tmp_path / "sae" / WEIGHTS).keys() == tensors
+    vectors = torch.randn(40, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    codes = read_foreign(tmp_path / "sae").encoder.codes(vectors)
+    for vector, found in zip(vectors.numpy(), codes.numpy(), strict=True):
+        np.testing.assert_allclose(found, codes_by_hand(kind, encoder, vector), rtol=1e-12)
+    assert torch.equal(codes, encoder.codes(vectors))
+
+
+def test_what_saelens_cannot_hold_is_not_written(tmp_path: Path) -> None:
+    tensors = encoders(np.random.default_rng(0))["threshold"].tensors
+    with pytest.raises(InvalidRequest, match="both k and a threshold"):
+        write_saelens(tmp_path / "sae", SparseAutoencoder(**tensors, k=2), "x")
+
+
+def of_version_5(folder: Path, tensors: dict[str, torch.Tensor], **changes: object) -> None:
+    """As SAELens 3 to 5 write a folder (`SAE.save_model`)."""
+    save_file(tensors, folder / WEIGHTS)
+    settings = {
+        "architecture": "standard", "d_in": 7, "d_sae": 5, "dtype": "float32", "device": "cpu", "model_name": "x",
+        "hook_name": "x", "hook_layer": 0, "hook_head_index": None, "activation_fn_str": "relu",
+        "activation_fn_kwargs": {}, "apply_b_dec_to_input": True, "finetuning_scaling_factor": False,
+        "sae_lens_training_version": "3.20.0", "prepend_bos": True, "dataset_path": "", "context_size": 256,
+        "normalize_activations": "none", "neuronpedia_id": None, "model_from_pretrained_kwargs": {},
+    }  # fmt: skip
+    settings |= changes
+    (folder / CONFIGURATION).write_text(json.dumps({k: v for k, v in settings.items() if v != "absent"}))
+
+
+def of_version_5_tensors(seed: int) -> dict[str, torch.Tensor]:
+    tensors = encoders(np.random.default_rng(seed))["relu"].tensors
+    theirs = {"W_enc": "encoder", "b_enc": "encoder_bias", "W_dec": "decoder", "b_dec": "decoder_bias"}
+    return {name: tensors[ours].float() for name, ours in theirs.items()}
+
+
+TOPK = {"activation_fn_str": "topk", "activation_fn_kwargs": {"k": 3}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "k"),
+    [
+        ({}, None),
+        ({"activation_fn_kwargs": None, "normalize_activations": False}, None),
+        ({"activation_fn_str": "absent", "activation_fn_kwargs": "absent"}, None),
+        (TOPK, 3),
+        (TOPK | {"architecture": "topk"}, 3),
+        (TOPK | {"architecture": "absent", "activation_fn_str": "absent", "activation_fn": "topk"}, 3),
+        ({"architecture": "topk", "activation_fn_kwargs": {"k": 2}}, 2),
+        ({"architecture": "topk", "activation_fn_str": "absent", "activation_fn_kwargs": {"k": 2}}, 2),
+        ({"architecture": "topk", "k": 2, "activation_fn_kwargs": {"k": 2}}, 2),
+        ({"architecture": "topk", "k": 4, "activation_fn_kwargs": "absent"}, 4),
+    ],
+)
+def test_activations_of_older_saelens_are_computed(changes: dict[str, object], k: int | None, tmp_path: Path) -> None:
+    tensors = of_version_5_tensors(3)
+    of_version_5(tmp_path, tensors, **changes)
+    vectors = torch.randn(40, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    read = read_foreign(tmp_path).encoder
+    tensors = {name: tensor.double() for name, tensor in tensors.items()}
+    before = (vectors - tensors["b_dec"]) @ tensors["W_enc"] + tensors["b_enc"]
+    best = before.topk(k or 5)
+    expected = torch.zeros_like(before).scatter(1, best.indices, best.values.relu())
+    torch.testing.assert_close(read.codes(vectors), expected)
+    torch.testing.assert_close(read.decode(expected), expected @ tensors["W_dec"] + tensors["b_dec"])
 
 
 @pytest.mark.parametrize(
@@ -375,16 +440,39 @@ def test_saelens_folders_come_back(kind: str, tmp_path: Path) -> None:
     [
         ({"normalize_activations": "layer_norm"}, "normalize_activations is 'layer_norm', which is not supported"),
         ({"architecture": "gated"}, "the architecture 'gated' is not supported"),
+        ({"architecture": ["topk"]}, "the architecture .* is not supported"),
+        ({"hook_point_head_index": 3}, "hook_point_head_index is 3, which is not supported"),
+        ({"finetuning_scaling_factor": True}, "finetuning_scaling_factor is True, which is not supported"),
+        ({"activation_fn_str": "tanh-relu"}, "activation_fn_str is 'tanh-relu', which is not supported"),
+        ({"activation_fn": "gelu"}, "activation_fn is 'gelu', which is not supported"),
+        ({"activation_fn_kwargs": {"k": 3}}, "activation_fn_kwargs is .*, and only the activation topk has any"),
+        (TOPK | {"activation_fn": "relu"}, "topk beside another one is not supported"),
+        (TOPK | {"architecture": "jumprelu"}, "topk beside another one is not supported"),
+        (TOPK | {"activation_fn_kwargs": {"k": 3, "postact_fn": "abs"}}, "only k is supported in it"),
+        (TOPK | {"activation_fn_kwargs": [3]}, "only k is supported in it"),
+        (TOPK | {"activation_fn_kwargs": {}}, "a topk needs k"),
+        ({"architecture": "topk"}, "a topk needs k"),
+        (TOPK | {"k": 2}, "k must be one whole number, and it is 3 in activation_fn_kwargs"),
+        ({"architecture": "topk", "k": "3"}, "k must be one whole number, and it is '3'"),
         ({"architecture": "topk", "k": 99}, "k is 99, of 5 atoms"),
+        ({"architecture": "topk", "k": 0}, "k is 0, of 5 atoms"),
     ],
 )
 def test_settings_of_saelens_that_are_not_supported_are_named(
     changes: dict[str, object], message: str, tmp_path: Path
 ) -> None:
-    write_saelens(tmp_path, encoders(np.random.default_rng(2))["threshold"], "x")
-    settings = json.loads((tmp_path / CONFIGURATION).read_text()) | changes
-    (tmp_path / CONFIGURATION).write_text(json.dumps(settings))
+    of_version_5(tmp_path, of_version_5_tensors(2), **changes)
     with pytest.raises(InvalidRequest, match=message):
+        read_foreign(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["finetuning_scaling_factor", "scaling_factor"])
+def test_scales_of_older_saelens_must_be_1(name: str, tmp_path: Path) -> None:
+    """Some versions wrote them into every file, whether they were used or not."""
+    of_version_5(tmp_path, of_version_5_tensors(2) | {name: torch.ones(5)})
+    read_foreign(tmp_path)
+    of_version_5(tmp_path, of_version_5_tensors(2) | {name: torch.full((5,), 1.5)})
+    with pytest.raises(InvalidRequest, match=f"a {name} other than 1"):
         read_foreign(tmp_path)
 
 
