@@ -105,15 +105,28 @@ def transformers(path: str | None = None, download: str | None = None, device: s
     source, here = _source(path, download), download is None
     network = AutoModel.from_pretrained(source, local_files_only=here).to(device).eval()
     processor = AutoProcessor.from_pretrained(source, local_files_only=here)
+    padding = _padding(network.config, processor.tokenizer.model_input_names)
 
     def images(pictures: Sequence[Image.Image]) -> Any:
         return _features(network.get_image_features(**processor(images=pictures, return_tensors="pt").to(device)))
 
     def texts(words: Sequence[str]) -> Any:
-        given = processor(text=list(words), return_tensors="pt", padding=True, truncation=True).to(device)
+        given = processor(text=list(words), return_tensors="pt", truncation=True, **padding).to(device)
         return _features(network.get_text_features(**given))
 
     return _Made(download or Path(source).name, network, images, texts)
+
+
+def _padding(configuration: Any, inputs: Sequence[str]) -> dict[str, Any]:
+    """How texts are padded: to one length wherever the model sees what is padded.
+
+    SigLIP takes a text's vector from the last position, and was trained with all texts padded to its full length; with
+    less, a vector depends on the longest text beside it. A model that is given no mask sees what is padded, too.
+    """
+    if not configuration.model_type.startswith("siglip") and "attention_mask" in inputs:
+        return {"padding": True}
+    text = getattr(configuration, "text_config", configuration)
+    return {"padding": "max_length", "max_length": getattr(text, "max_position_embeddings", None)}
 
 
 @contextlib.contextmanager
