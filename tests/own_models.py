@@ -105,6 +105,16 @@ def planted() -> tuple[nn.Module, dict]:
     return model, PREPROCESSING
 
 
+def planted_probabilities() -> tuple[nn.Module, dict]:
+    """`planted`, which ends with a softmax, layer "5"."""
+    return nn.Sequential(*planted()[0], nn.Softmax(dim=1)), PREPROCESSING
+
+
+def planted_log_probabilities() -> tuple[nn.Module, dict]:
+    """`planted`, which ends with the logarithm of a softmax, layer "5"."""
+    return nn.Sequential(*planted()[0], nn.LogSoftmax(dim=1)), PREPROCESSING
+
+
 def wide() -> tuple[nn.Module, dict]:
     """64 neurons each in "1" and "3", with maps of 5 x 7 cells, and in "6", which answers with 64 classes."""
     model = nn.Sequential(

@@ -36,15 +36,19 @@ def numbered(count: int) -> dict[str, tuple[str, int]]:
 
 
 def build_planted(
-    images: Path, out: Path, changes: dict[int, float] | None = None, telling: Telling = NOTHING_SAID
-) -> Path:
-    """Build an index; ``changes`` are other biases of the neurons of layer "1", as training may change them."""
-    model, _ = planted()
+    images: Path, out: Path, changes: dict[int, float] | None = None, telling: Telling = NOTHING_SAID,
+    model: str = "planted", layers: tuple[str, ...] = LAYERS,
+) -> Path:  # fmt: skip
+    """Build an index; ``changes`` are other biases of the neurons of layer "1", as training may change them.
+
+    ``model`` is one of tests/own_models.py with the same weights.
+    """
+    network, _ = planted()
     with torch.no_grad():
         for neuron, bias in (changes or {}).items():
-            model[0].bias[neuron] = bias
+            network[0].bias[neuron] = bias
     weights = out.parent / f"{out.name}.pth"
-    torch.save(model.state_dict(), weights)
-    settings = {"model": "tests.own_models:planted", "weights": str(weights), "layers": LAYERS, "preprocessing": {}}
+    torch.save(network.state_dict(), weights)
+    settings = {"model": f"tests.own_models:{model}", "weights": str(weights), "layers": layers, "preprocessing": {}}
     build(out, build_request(images, telling=telling, **settings))
     return out

@@ -1,7 +1,7 @@
 """Small changes of an image after which a network answers something else.
 
 An attack works on one image (1, 3, h, w), with colours from 0 to 1, and on ``outputs``, a function from images to a
-network's outputs (B, O). Norms are over colours from 0 to 1.
+network's outputs (B, O): logits, or logarithms of probabilities. Norms are over colours from 0 to 1.
 """
 
 from collections.abc import Callable

@@ -16,10 +16,11 @@ from indexer.explain.outputs import answering_outputs, output_named
 from indexer.explain.sources import Progress, Stop, never, silent
 from indexer.network.forward import Network
 from indexer.query.index import Index
+from indexer.query.learning.answering.output_kind import kind_of, probabilities_of
 from indexer.synthesis.ascending.ascent import ascend
 from indexer.synthesis.ascending.chance import chance
 from indexer.synthesis.ascending.differentiable import Differentiable
-from indexer.synthesis.ascending.objectives import Certain
+from indexer.synthesis.ascending.objectives import Certain, competing
 from indexer.synthesis.attacks import OutputsOf, descend, is_other, nearest_boundary, norm_of
 from indexer.synthesis.images.parametrisations import Pixels
 from indexer.synthesis.images.pixels import peaks_of, to_colours, to_pixels
@@ -37,7 +38,7 @@ _NOISE: Final = 0.1
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network answers: an output, its name, and its softmax."""
+    """What a network answers: an output, its name, and its probability, as its kind of outputs tells it."""
 
     output: int
     name: str
@@ -121,7 +122,7 @@ def fool(
     _check(norm, most)
     outputs = answering_outputs(index)
     wanted = None if target is None else output_named(index, target)
-    seen = _Seen(network, outputs.layer, outputs.names)
+    seen = _Seen(network, outputs.layer, outputs.names, kind_of(index, outputs.layer))
     before = seen.answer(pixels)
     if wanted == before.output:
         raise InvalidRequest(f"the network answers {before.name} already; name another target")
@@ -170,10 +171,10 @@ def noise(
     Stopped, UserCodeFailed, BadActivations
     """
     outputs, wanted = answering_outputs(index), output_named(index, target)
-    seen = _Seen(network, outputs.layer, outputs.names)
+    seen = _Seen(network, outputs.layer, outputs.names, kind_of(index, outputs.layer))
     start = torch.randn((1, 3, *seen.network.size), generator=chance(seed, "noise", wanted)).to(seen.network.device)
     images, _ = ascend(
-        seen.network, Pixels(start * _NOISE), Certain(outputs.layer, [wanted]), lambda views, step: views,
+        seen.network, Pixels(start * _NOISE), Certain(outputs.layer, [wanted], seen.kind), lambda views, step: views,
         steps=steps, rate=rate, told=lambda step: progress(step, steps), stop=stop,
     )  # fmt: skip
     (pixels,) = to_pixels(images)
@@ -184,10 +185,10 @@ def noise(
 class _Seen:
     """A network as attacks see it, and as it answers."""
 
-    def __init__(self, network: Network, layer: str, names: list[str]) -> None:
-        self.network = Differentiable(network)
+    def __init__(self, network: Network, layer: str, names: list[str], kind: str) -> None:
+        self.network, self.kind = Differentiable(network), kind
         self._layer, self._names = layer, names
-        self.outputs: OutputsOf = lambda images: self.network.maps(images, [layer])[layer][:, :, 0, 0]
+        self.outputs: OutputsOf = lambda images: competing(self.network.maps(images, [layer])[layer][:, :, 0, 0], kind)
 
     def tensor(self, pixels: np.ndarray) -> torch.Tensor:
         """(1, 3, h, w), colours from 0 to 1."""
@@ -199,7 +200,8 @@ class _Seen:
         found = network.run(network.stacked([pixels]), lambda _, maps: maps[0, :, 0, 0].float().cpu(), [self._layer])
         values = found[self._layer]
         output = int(values.argmax())
-        return Answer(output, self._names[output], float(values.softmax(dim=0)[output]))
+        probabilities = probabilities_of(values[:, None].numpy(), self.kind)[:, 0]
+        return Answer(output, self._names[output], float(probabilities[output]))
 
     @torch.no_grad()
     def same(self, pixels: np.ndarray, answer: int) -> float:

@@ -14,7 +14,7 @@ from indexer.defaults import MADE_AIMS, MADE_RATE, MADE_STEPS, MADE_WAYS
 from indexer.errors import DamagedFile, InvalidRequest
 from indexer.index.configuration import Configuration
 
-VERSIONS: Final = {"optimal": 2, "wanted": 2, "fool": 2}
+VERSIONS: Final = {"optimal": 2, "wanted": 2, "fool": 3, "noise": 2}
 """Of uses, 1 where none is said; counts up when the same recipe makes another image."""
 TEXT: Final = "unitscope"
 """The key of the recipe among a PNG's texts."""

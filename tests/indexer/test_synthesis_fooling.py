@@ -9,8 +9,9 @@ import torch
 
 import indexer
 from indexer.cli import main
-from indexer.defaults import FOOLING_NORMS
+from indexer.defaults import FOOLING_NORMS, MULTI_LABEL
 from indexer.errors import InvalidRequest, NotFound
+from indexer.index.told_outputs import Telling
 from indexer.network.forward import Network
 from indexer.query.index import Index
 from indexer.synthesis.ascending.chance import chance
@@ -142,6 +143,56 @@ def test_noise_is_answered_with_certainty(index: Index, network: Network) -> Non
         assert many.answer.output == target
         assert many.answer.confidence > 0.9
         assert many.answer.confidence >= few.answer.confidence or few.answer.output != target
+
+
+@pytest.fixture(scope="module", params=["probabilities", "log_probabilities"])
+def ended(request: pytest.FixtureRequest, index: Index) -> Iterator[Index]:
+    """An index of the same network and images, whose network returns its softmax."""
+    folder = index.path.parent
+    model = f"planted_{request.param}"
+    with indexer.open(build_planted(folder / "photos", folder / model, model=model, layers=("1", "5"))) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(("most", "target"), [(None, None), (None, "1"), (0.5, "1")])
+def test_a_network_that_returns_its_softmax_is_fooled_as_the_same_without(
+    index: Index, network: Network, ended: Index, most: float | None, target: str | None
+) -> None:
+    """By L2: with L-infinity, the sign of a slope decides that is 0 without the softmax, and nearly 0 with it."""
+    preprocessing, other = index.manifest.configuration.preprocessing, ended.network()
+    for record in index.find_images(limit=20).items[::5]:
+        pixels = preprocessing.pixels(index.picture(record))
+        logits = network.run(network.stacked([pixels]), lambda _, maps: maps.flatten(1).clone())["4"][0]
+        if target is not None and int(logits.argmax()) == int(target):
+            continue
+        plain, found = (
+            fool(one, of, pixels, most=most, target=target) for one, of in ((index, network), (ended, other))
+        )
+        assert found.answer_before.confidence == pytest.approx(float(logits.softmax(0).max()), rel=1e-4)
+        for ours, theirs in ((found.answer_before, plain.answer_before), (found.answer_after, plain.answer_after)):
+            assert ours.output == theirs.output
+            assert ours.confidence == pytest.approx(theirs.confidence, rel=0.01)
+        assert found.fooled == plain.fooled
+        assert found.distance == pytest.approx(plain.distance, rel=0.02)
+
+
+def test_noise_is_made_for_a_softmax_as_for_its_logits(index: Index, network: Network, ended: Index) -> None:
+    for target in ("0", "1", "2"):
+        plain = noise(index, network, target, steps=40, rate=0.2)
+        found = noise(ended, ended.network(), target, steps=40, rate=0.2)
+        assert found.answer.output == plain.answer.output
+        assert found.answer.confidence == pytest.approx(plain.answer.confidence, rel=0.01)
+        assert np.abs(found.pixels.astype(int) - plain.pixels).mean() < 1
+
+
+def test_the_confidence_of_several_labels_is_a_sigmoid(index: Index, network: Network) -> None:
+    telling = Telling(kind=MULTI_LABEL)
+    folder = index.path.parent
+    with indexer.open(build_planted(folder / "photos", folder / "labels", telling=telling)) as labels:
+        pixels = labels.manifest.configuration.preprocessing.pixels(labels.picture(labels.image(0)))
+        logits = network.run(network.stacked([pixels]), lambda _, maps: maps.flatten(1).clone())["4"][0]
+        found = fool(labels, labels.network(), pixels).answer_before
+    assert found.confidence == pytest.approx(float(logits.sigmoid()[found.output]), rel=1e-4)
 
 
 def test_what_cannot_be_fooled_is_refused(index: Index, network: Network) -> None:

@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch.nn import functional
 
+from indexer.defaults import LOGITS, PROBABILITIES
+
 Maps = Mapping[str, torch.Tensor]
 
 
@@ -80,12 +82,17 @@ class Amplified(_OfOneLayer):
 
 @dataclass(frozen=True)
 class Certain(_OfOneLayer):
-    """Each image's own output, by the logarithm of its softmax: as certain as can be."""
+    """Each image's own output, by the logarithm of its softmax: as certain as can be.
+
+    ``kind`` says what the layer's values are, one of `indexer.defaults.OUTPUT_KINDS`.
+    """
 
     outputs: Sequence[int]
+    kind: str = LOGITS
 
     def __call__(self, maps: Maps) -> torch.Tensor:
-        return _own(maps[self.layer].log_softmax(dim=1), self.outputs).mean(dim=(1, 2))
+        values = competing(maps[self.layer], self.kind)
+        return _own(values.log_softmax(dim=1), self.outputs).mean(dim=(1, 2))
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,15 @@ class Weighted:
 
     def __call__(self, maps: Maps) -> torch.Tensor:
         return torch.stack([weight * part(maps) for weight, part in self.parts]).sum(dim=0)
+
+
+def competing(values: torch.Tensor, kind: str) -> torch.Tensor:
+    """Outputs whose softmax is what the network says: logarithms where it returns probabilities.
+
+    The softmax of probabilities is nearly flat, and so are its gradients. That of their logarithms gives them back,
+    where they add up to one.
+    """
+    return values.clamp_min(torch.finfo(values.dtype).tiny).log() if kind == PROBABILITIES else values
 
 
 def gram(maps: torch.Tensor) -> torch.Tensor:
