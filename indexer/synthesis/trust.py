@@ -145,8 +145,9 @@ class _Photographs:
 
     @cached_property
     def _scale(self) -> tuple[np.ndarray, np.ndarray]:
-        deviation = self._sample.std(axis=0)
-        return self._sample.mean(axis=0), np.where(deviation > 0, deviation, np.inf)
+        """Mean and deviation, the latter infinite where all are equal: float32 would round that to almost nothing."""
+        deviation = self._sample.std(axis=0, dtype=np.float64)
+        return self._sample.mean(axis=0, dtype=np.float64), np.where(deviation > 0, deviation, np.inf)
 
     @cached_property
     def _distances(self) -> np.ndarray:
@@ -175,7 +176,7 @@ def _length(standard: np.ndarray) -> np.ndarray:
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float | None:
-    if first.std() == 0 or second.std() == 0:
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(np.corrcoef(first, second)[0, 1])
 

@@ -25,6 +25,7 @@ from indexer.synthesis.kept import kept_optimal
 from indexer.synthesis.optimal import Maker, optimal
 from indexer.synthesis.recipe import Settings, from_png
 from tests.conftest import build_request, write_photos
+from tests.planted import build_planted, numbered, write_colours
 
 LAYERS = ("0", "1", "2", "5")
 """A convolution, its ReLU, another convolution, and the output."""
@@ -110,6 +111,22 @@ def test_the_place_in_earlier_layers_against_a_slow_twin(index: Index, network: 
         assert (earlier.photographs, earlier.of) == (12, 12)
         assert earlier.like_top is not None
         assert -1 <= earlier.like_top <= 1
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.3, 7.7])
+def test_neurons_that_are_the_same_on_all_photographs_add_nothing(constant: float, tmp_path: Path) -> None:
+    """Pruned channels behind a normalisation are: their deviation is 0, and not what rounding leaves."""
+    photos = write_colours(tmp_path / "photos", 3, numbered(11), noise=90)
+    with indexer.open(build_planted(photos, tmp_path / "index", {3: constant})) as opened:
+        peaks = opened.layer("1").peaks_by_image.astype(np.float64)
+        assert len(peaks) == 33
+        assert (peaks[:, 3] == np.float32(constant)).all()
+        network = opened.network()
+        made = optimal(opened, network, "4", 1, Settings(steps=8))
+        (earlier,) = made.trust.earlier
+        own = network.run(made.pixels[None], lambda _, maps: maps.amax(dim=(2, 3)).numpy(), ["1"])["1"][0]
+    standard = [0.0 if n == 3 else (float(own[n]) - peaks[:, n].mean()) / peaks[:, n].std() for n in range(6)]
+    assert earlier.distance == pytest.approx(np.sqrt(np.mean(np.square(standard))), rel=1e-6)
 
 
 def test_a_file_carries_its_recipe_and_its_figures(index: Index, network: Network) -> None:
