@@ -25,7 +25,8 @@ def learn_kmeans(vectors: np.ndarray, components: int, seed: int) -> KMeansEncod
 def learn_nmf(vectors: np.ndarray, components: int, seed: int) -> NMFEncoder:
     """Components of vectors (n, C) that are not negative, by coordinate descent (Cichocki and Phan 2009).
 
-    They have length 1, so that the weights of one can be compared with those of another.
+    They have length 1, so that the weights of one can be compared with those of another. They begin at singular vectors
+    (Boutsidis and Gallopoulos 2008), or by chance where more are wanted than there are channels or vectors.
 
     Raises
     ------
@@ -34,7 +35,8 @@ def learn_nmf(vectors: np.ndarray, components: int, seed: int) -> NMFEncoder:
     """
     if bool((vectors < 0).any()):
         raise InvalidRequest("nmf needs a layer without negative activations, as behind a ReLU; use kmeans or sae")
-    learned = _sklearn("decomposition").NMF(components, init="nndsvda", random_state=seed, max_iter=_NMF_STEPS)
+    begins = "nndsvda" if components <= min(vectors.shape) else "random"  # singular vectors: there are no more of them
+    learned = _sklearn("decomposition").NMF(components, init=begins, random_state=seed, max_iter=_NMF_STEPS)
     with warnings.catch_warnings():  # of a fit that could go on; its metrics say how good it is
         warnings.simplefilter("ignore")
         components = learned.fit(vectors).components_

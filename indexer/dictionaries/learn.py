@@ -30,7 +30,7 @@ class Recipe:
     components : int
     seed : int
     cells : int
-        About how many vectors are taken from the kept maps.
+        At most so many vectors of the kept maps are learned from.
     k, steps, rate
         Of an autoencoder: atoms that a vector has on average, steps of Adam and its learning rate.
     """

@@ -27,7 +27,9 @@ class Sample:
 
 
 def take_sample(index: Index, layer: str, cells: int, seed: int) -> Sample:
-    """Take ``cells`` vectors, or all if there are fewer, the same number of each image.
+    """Take at most ``cells`` vectors to learn from, the same number of each image, or one each of ``cells`` images.
+
+    As many of each of the other images are held out.
 
     Raises
     ------
@@ -44,9 +46,10 @@ def take_sample(index: Index, layer: str, cells: int, seed: int) -> Sample:
     chance = np.random.default_rng(seed)
     order = chance.permutation(images)
     held_out = max(1, round(images * HELD_OUT))
-    each = max(1, min(info.cells, -(-cells // images)))
+    learned = order[held_out:][:cells]
+    each = min(info.cells, -(-cells // images), cells // len(learned))
     return Sample(
-        _vectors(index, layer, np.sort(order[held_out:]), each, chance),
+        _vectors(index, layer, np.sort(learned), each, chance),
         _vectors(index, layer, np.sort(order[:held_out]), each, chance),
     )
 

@@ -341,6 +341,41 @@ def test_samples_are_of_other_images(index: Path) -> None:
     assert not learned & held_out
 
 
+@pytest.mark.parametrize("cells", [1, 5, 10, 11, 12, 13, 21, 22, 60, 100, 10**6])
+def test_no_more_is_learned_from_than_was_asked_for(index: Path, cells: int) -> None:
+    with Index(index) as opened:
+        there = opened.layer(LAYER).info.cells
+        sample = take_sample(opened, LAYER, cells, seed=2)
+    learned, held_out = len(sample.learned), len(sample.held_out)
+    assert 1 <= learned <= cells
+    assert learned == min(cells, 11 * held_out)
+    assert held_out <= there
+    assert cells < 11 * there or learned == 11 * there
+
+
+@pytest.mark.parametrize("shape", [(40, 6), (6, 40), (9, 1), (1, 9)])
+@pytest.mark.parametrize("seed", seeds(2))
+def test_nmf_may_have_more_components_than_channels(shape: tuple[int, int], seed: int) -> None:
+    vectors = np.random.default_rng(seed).random(shape).astype(np.float32)
+    for components in (1, shape[1], shape[1] + 1, shape[0]):
+        encoder, again = (learn_nmf(vectors, components, seed) for _ in range(2))
+        assert encoder.atoms.shape == (components, shape[1])
+        assert torch.equal(encoder.atoms, again.atoms)
+        assert bool((encoder.atoms >= 0).all())
+        exact = components >= min(shape)
+        assert not exact or measured(encoder, vectors)["r2"] > 0.98 or shape[0] == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_dictionary_may_have_as_many_atoms_as_vectors(index: Path, method: str) -> None:
+    changes = {"components": 11, "cells": 11, "k": 2} if method == "sae" else {"components": 11, "cells": 11}
+    learn_into(index, "few", recipe(method, **changes))
+    with indexer.open(index) as opened:
+        assert opened.layer(f"{LAYER}~few").info.channels == 11
+    with pytest.raises(InvalidRequest, match="12 components need at least as many vectors, and 11 were taken"):
+        learn_into(index, "more", recipe(method, **changes | {"components": 12}))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
