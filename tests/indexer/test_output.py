@@ -74,13 +74,22 @@ def test_everything_else_is_done_with_names_that_are_not_utf8(odd: Path, tmp_pat
         ["sheet", "--layer", "0", "--neurons", "0,1", "--class", CAFE, "--out", str(tmp_path / CAFE / "sheet.png")],
         ["sheet", "--layer", "0", "--neurons", "0,1", "--out", str(tmp_path / "sheet.svg")],
         ["export", "--layer", "0", "--top", "2", "--out", str(tmp_path / CAFE / "export")],
+        ["export-activations", "--layer", "0", "--out", str(tmp_path / CAFE / "activations")],
         ["page", "--out", str(tmp_path / CAFE / "page.html")],
+        *(["neurons", "--layer", "0", "--format", form] for form in ("text", "json", "csv")),
+        ["describe", "--layer", "0", "--out", str(tmp_path / CAFE / "names.jsonl")],
+        ["pack", str(tmp_path / CAFE / "packed.tar")],
         ["report"], ["report", "--format", "json"], ["report", "--format", "html"],
         ["add"], ["relabel"], ["verify", "--repair"], ["remove", "--class", CAFE], ["compact"], ["verify"],
     ):  # fmt: skip
         assert main([command[0], str(index), *command[1:]]) == 0, command
     labels = json.loads((tmp_path / CAFE / "export" / "labels.json").read_bytes())
     assert len(labels["images"]) == len(list((tmp_path / CAFE / "export" / "data").iterdir())) > 0
+    with (tmp_path / CAFE / "activations" / "images.csv").open("rb") as table:
+        paths = [line.split(b",")[1] for line in table.read().splitlines()[1:]]
+    with indexer.open(odd / "index") as whole:
+        assert paths == [os.fsencode(image.path) for image in whole.find_images(limit=9).items]
+    assert sum(path.startswith(os.fsencode(CAFE)) for path in paths) == 3
     with indexer.open(index) as remaining:
         assert [image.class_ for image in remaining.find_images(limit=9).items] == ["boats", "boats"]
     assert len([*(photos / CAFE).iterdir()]) == 5

@@ -157,7 +157,7 @@ def _about(index: Index, layer: str, dtype: str, cells: Cells) -> Json:
 
 
 def _write_images(index: Index, path: Path, images: list[int]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:  # names need not be UTF-8
         table = csv.writer(file)
         table.writerow(["image", "path", "class"])
         for number in images:
