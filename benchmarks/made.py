@@ -31,6 +31,7 @@ from benchmarks.measure import write_records
 from indexer.network.forward import Network
 from indexer.query import top
 from indexer.query.index import Index
+from indexer.shards.format import LEAST_POSITIVE
 from indexer.synthesis.ascending.chance import chance
 from indexer.synthesis.ascending.differentiable import Differentiable
 from indexer.synthesis.images.natural import natural
@@ -90,7 +91,7 @@ def ways(index: Index, network: Network, layer: str, steps: int, seed: int) -> d
 
 def highest_photograph(index: Index, layer: str, neuron: int) -> np.ndarray:
     """Pixels (h, w, 3) uint8 of the photograph on which a neuron's peak is highest."""
-    (row, *_) = top.peaks_of(index.layer(layer), neuron, None, top.LEAST_POSITIVE)
+    (row, *_) = top.peaks_of(index.layer(layer), neuron, None, LEAST_POSITIVE)
     return index.manifest.configuration.preprocessing.pixels(index.picture(index.image(int(index.images.id[row]))))
 
 

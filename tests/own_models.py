@@ -115,6 +115,18 @@ def planted_log_probabilities() -> tuple[nn.Module, dict]:
     return nn.Sequential(*planted()[0], nn.LogSoftmax(dim=1)), PREPROCESSING
 
 
+def faint() -> tuple[nn.Module, dict]:
+    """A vector, layer "2", of 60 activations so small that many are rounded to 0 where they are kept."""
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 60))
+    with torch.no_grad():
+        numbers = torch.arange(60.0)
+        model[2].weight[:] = torch.stack([(numbers * 7) % 11 - 5, (numbers * 5) % 13 - 6, (numbers * 3) % 7 - 3], dim=1)
+        model[2].bias[:] = (numbers * 11) % 17 - 8
+        for parameter in model[2].parameters():
+            parameter *= 4e-9
+    return model, PREPROCESSING
+
+
 def wide() -> tuple[nn.Module, dict]:
     """64 neurons each in "1" and "3", with maps of 5 x 7 cells, and in "6", which answers with 64 classes."""
     model = nn.Sequential(

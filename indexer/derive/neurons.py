@@ -9,7 +9,7 @@ from indexer.derive.selectivity import Selectivity, Tally
 from indexer.derive.sources import Sources, opened
 from indexer.index.configuration import LayerInfo
 from indexer.shards.counting import Counter
-from indexer.shards.format import as_kept
+from indexer.shards.format import LEAST_POSITIVE, as_kept
 from indexer.shards.histogram import Histogram
 from indexer.system.threads import in_threads
 
@@ -67,7 +67,7 @@ def block_of(sources: Sources, layer: LayerInfo, first: int, firing_from: np.nda
         order[neurons] = np.argsort(-own_peaks, axis=1, kind="stable")
         fires = as_kept(own_peaks) >= firing_from[neurons, None]  # thresholds are float16, so peaks are rounded too
         statistics["maximum"][neurons] = np.take_along_axis(own_peaks, order[neurons, :1], axis=1)[:, 0]
-        statistics["positive_images"][neurons] = np.mean(own_peaks > 0, axis=1)
+        statistics["positive_images"][neurons] = np.mean(own_peaks >= LEAST_POSITIVE, axis=1)
         statistics["firing_images"][neurons] = np.mean(fires, axis=1)
         for neuron in range(len(own_peaks)):
             tally.add(neurons.start + neuron, own_peaks[neuron], order[neurons.start + neuron], fires[neuron])

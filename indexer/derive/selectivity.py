@@ -25,7 +25,7 @@ from functools import cached_property
 import numpy as np
 
 from indexer.defaults import SELECTIVE_AUC
-from indexer.shards.format import as_kept
+from indexer.shards.format import LEAST_POSITIVE, as_kept
 
 ENTROPY_DEPTH = 100
 """How many top images the entropy of the classes is computed over."""
@@ -179,7 +179,7 @@ class Tally:
         order, ranked = order[ranked >= 0], ranked[ranked >= 0]
         descending = peaks[order]
         self._auc[:, neuron] = auc_by_class(descending, ranked, images)
-        positive = descending[:ENTROPY_DEPTH] > 0
+        positive = descending[:ENTROPY_DEPTH] >= LEAST_POSITIVE
         self._entropy[neuron] = entropy_of(np.bincount(ranked[:ENTROPY_DEPTH][positive], minlength=len(images)))
 
     def selectivity(self) -> Selectivity:

@@ -15,7 +15,7 @@ from indexer.query.deadline import checked
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.query.learning.answering.outputs import NeuronNames
-from indexer.shards.format import as_kept
+from indexer.shards.format import LEAST_POSITIVE, as_kept
 
 LEAST_IMAGES = 20
 LEAST_FIRING = 3
@@ -127,7 +127,7 @@ def describe(
     if min(used.sum(), (~used).sum()) < LEAST_IMAGES // 2:
         raise InvalidRequest(f"{len(rows)} images with their originals are too few; {LEAST_IMAGES} are enough")
     scores = soft_wpmi(similarities[used], peaks[used], examples=examples)
-    alive = peaks[used].max(axis=0) > 0
+    alive = peaks[used].max(axis=0) >= LEAST_POSITIVE
     items = []
     for neuron in checked([each for each in wanted if alive[each]]):
         fires = as_kept(peaks[~used, neuron]) >= known.firing_from(None)[neuron]

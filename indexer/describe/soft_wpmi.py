@@ -6,6 +6,8 @@ Networks".
 
 import numpy as np
 
+from indexer.shards.format import LEAST_POSITIVE
+
 EXAMPLES = 100
 """How many images with the highest peaks stand for a neuron."""
 SHARPNESS = 10.0
@@ -45,7 +47,7 @@ def soft_wpmi(
     full = np.zeros(peaks.shape[1], bool)
     for neuron in range(peaks.shape[1]):
         own = np.argsort(-peaks[:, neuron], kind="stable")[:count]
-        own = own[peaks[own, neuron] > 0]
+        own = own[peaks[own, neuron] >= LEAST_POSITIVE]
         logs[neuron] = np.log(1 + places[: len(own), None] * (given[own] - 1) + _LEAST).sum(axis=0)
         full[neuron] = len(own) == count
     prior = _log_mean(logs[full] if full.any() else logs)

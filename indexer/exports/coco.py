@@ -31,7 +31,7 @@ from indexer.query.index import Index
 from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.learning.neurons import scored_by, scores_of
 from indexer.query.records import ImageRecord, Patch
-from indexer.query.top import LEAST_POSITIVE
+from indexer.shards.format import LEAST_POSITIVE
 from indexer.store import atomic
 from indexer.synthesis.kept import kept_optimal
 

@@ -24,7 +24,7 @@ from indexer.query.learning import neurons
 from indexer.query.learning.answering.confusion import confusion
 from indexer.query.learning.report import of_confusion, report
 from indexer.query.records import Patch
-from indexer.query.top import LEAST_POSITIVE
+from indexer.shards.format import LEAST_POSITIVE
 from indexer.synthesis.kept import kept_optimal
 
 TILE = 112

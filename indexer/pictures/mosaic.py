@@ -14,7 +14,7 @@ from indexer.pictures.mask import Mask, unmasked
 from indexer.pictures.sheet_layout import view_of
 from indexer.query.index import Index
 from indexer.query.records import Patch
-from indexer.query.top import LEAST_POSITIVE
+from indexer.shards.format import LEAST_POSITIVE
 
 MAX_TILES = 25
 GROUND = (128, 128, 128)

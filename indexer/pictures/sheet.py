@@ -25,7 +25,7 @@ from indexer.pictures.sheet_layout import Line, view_of
 from indexer.query.index import Index
 from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.records import ImageRecord, Patch
-from indexer.query.top import LEAST_POSITIVE
+from indexer.shards.format import LEAST_POSITIVE
 
 _NAME = 24  # characters of a neuron's name
 MAX_NEURONS = 50
@@ -129,7 +129,7 @@ def sheet(
     for neuron, own, maximum, pictures in zip(neurons, patches, maxima, drawn, strict=True):
         made = [Tile(p, f"{patch.activation / maximum:.2f}") for p, patch in zip(pictures, own, strict=True)]
         for first in range(0, max(1, len(made)), columns):
-            note = f"max {_short(maximum)}" if own else ("dead" if maximum <= 0 else "not active")
+            note = f"max {_short(maximum)}" if own else ("dead" if maximum < LEAST_POSITIVE else "not active")
             note = _with_name(names.of(layer, neuron), note)
             lines.append(Line("", f"from {first + 1}", False) if first else Line(str(neuron), note))
             tiles.append(made[first : first + columns])

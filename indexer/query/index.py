@@ -13,7 +13,7 @@ from indexer.query.generation import check_page, page_of
 from indexer.query.layer import Layer, cell_of
 from indexer.query.nearest.search import Search
 from indexer.query.records import Firing, ImageRecord, Page, Patch, PerImage
-from indexer.shards.format import as_kept
+from indexer.shards.format import LEAST_POSITIVE, as_kept
 from indexer.store.remote import parse_location
 from indexer.store.storage import Location
 
@@ -156,7 +156,7 @@ class Index(Search):
         At most ``depth`` images, and only those on which the neuron is positive: of the others none is above another.
         """
         neurons = self.layer(layer)
-        rows = top.peaks_of(neurons, neurons.check_neuron(neuron), None, top.LEAST_POSITIVE)[:depth]
+        rows = top.peaks_of(neurons, neurons.check_neuron(neuron), None, LEAST_POSITIVE)[:depth]
         with neurons.reading():
             codes = self.images.class_code[rows]
         names, counts = np.unique(codes[codes >= 0], return_counts=True)

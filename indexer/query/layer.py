@@ -20,6 +20,7 @@ from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from indexer.index import hdf5
 from indexer.index.configuration import LayerInfo
 from indexer.query.deadline import check, checked, paused
+from indexer.shards.format import LEAST_POSITIVE
 from indexer.store.storage import Location, storage_at
 
 _HISTOGRAM = ("codes", "ends", "cumulative")
@@ -99,8 +100,8 @@ class Layer:
 
     @property
     def dead(self) -> np.ndarray:
-        """Whether each neuron (C,) is never positive on any image."""
-        return self.statistics["maximum"] <= 0
+        """Whether each neuron (C,) is positive on no image, as its activations are kept."""
+        return self.statistics["maximum"] < LEAST_POSITIVE
 
     @cached_property
     def states(self) -> np.ndarray:

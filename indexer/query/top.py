@@ -21,9 +21,6 @@ from indexer.shards.format import as_kept
 BLOCK_IMAGES = 1 << 10
 """Images whose peaks are read at a time."""
 
-LEAST_POSITIVE = float(np.nextafter(np.float32(0), np.float32(1)))
-"""As a minimum: only activations above 0."""
-
 
 @dataclass(frozen=True, slots=True)
 class Hit:

@@ -46,6 +46,13 @@ def present_chunk(channels: int, width: int) -> tuple[int, int, int]:
     return min(64, max(1, _PRESENT_BYTES // (channels * width))), channels, width
 
 
+LEAST_POSITIVE: Final = float(np.nextafter(np.float32(2**-25), np.float32(1)))
+"""The least float32 that `as_kept` leaves above 0: half of the smallest float16, which itself is rounded to 0.
+
+A peak is positive from here on, so that one of a single cell is exactly if the cell is.
+"""
+
+
 def as_kept(activations: np.ndarray) -> np.ndarray:
     """Activations as maps keep them: float16, clipped to its range."""
     halves: np.ndarray = np.clip(activations, -HALF_MAX, HALF_MAX).astype(np.float16)

@@ -17,6 +17,7 @@ from indexer.explain.sources import spread
 from indexer.query import top
 from indexer.query.index import Index
 from indexer.query.layer import Layer
+from indexer.shards.format import LEAST_POSITIVE
 from indexer.synthesis.ascending.chance import chance
 from indexer.synthesis.ascending.differentiable import Differentiable
 from indexer.synthesis.images.pixels import peaks_of, to_colours
@@ -113,7 +114,7 @@ class Judge:
 
     def _of_one(self, pixels: np.ndarray, neuron: int, peaks: dict[str, np.ndarray]) -> Trust:
         highest = float(self._index.layer(self._layer).statistics["maximum"][neuron])
-        rows = top.peaks_of(self._index.layer(self._layer), neuron, None, top.LEAST_POSITIVE)[:_LIKE]
+        rows = top.peaks_of(self._index.layer(self._layer), neuron, None, LEAST_POSITIVE)[:_LIKE]
         activation, transformed = float(peaks[self._layer][neuron]), self._transformed(pixels, neuron)
         ratios = [value / highest if highest > 0 else None for value in (activation, transformed)]
         return Trust(

@@ -16,9 +16,13 @@ from indexer.derive import layer as module
 from indexer.derive.executor import Executor, LocalExecutor, in_order
 from indexer.derive.image_table import write_image_table
 from indexer.derive.layer import write_layer
+from indexer.derive.selectivity import DEAD
 from indexer.derive.sources import Sources, closing_opened, open_shards
 from indexer.index.manifest import read_manifest
+from indexer.jobs.build import build
+from indexer.shards.format import LEAST_POSITIVE, as_kept
 from indexer.shards.reader import Shard
+from tests.conftest import build_request, write_photos
 
 LAYER = "features.7"
 IMAGES = 40
@@ -94,6 +98,36 @@ def test_a_file_without_peaks_by_image_answers_the_same(own_index: Path) -> None
         del derived["peaks_by_image"]
     with indexer.open(own_index) as index:
         assert asked(index) == expected
+
+
+def test_an_activation_is_positive_if_it_is_kept_so(tmp_path: Path) -> None:
+    """In a layer of one cell, as many images as cells are positive, also where float16 leaves 0 of a peak."""
+    photos = write_photos(tmp_path / "photos", seed=2, count=12)
+    settings = {"model": "tests.own_models:faint", "weights": "none", "layers": ("2",), "preprocessing": {}}
+    build(tmp_path / "index", build_request(photos, **settings))
+    with indexer.open(tmp_path / "index") as index:
+        peaks, found = np.asarray(index.layer("2").peaks), index.neuron_statistics("2")
+        positive = peaks.astype(np.float16) > 0
+        lost = (peaks > 0) & ~positive
+        assert lost.any(axis=1).sum() > 5, "some are lost"
+        assert ((peaks > 0).any(axis=1) & ~positive.any(axis=1)).any(), "some neurons lose all"
+        assert positive.any()
+        assert found["positive_images"].tolist() == positive.mean(axis=1).tolist()
+        assert found["positive_cells"].tolist() == pytest.approx(positive.mean(axis=1).tolist(), abs=1e-12)
+        assert found["dead"].tolist() == (~positive.any(axis=1)).tolist()
+        assert (index.layer("2").states == DEAD).tolist() == found["dead"].tolist()
+        for neuron in range(len(peaks)):
+            for per_image in ("one", "all"):
+                top = index.top_patches("2", neuron, limit=99, min=LEAST_POSITIVE, per_image=per_image)
+                assert {hit.image.id for hit in top.items} == set(np.flatnonzero(positive[neuron]).tolist())
+
+
+def test_the_least_positive_activation_is_the_least_that_is_kept() -> None:
+    least = np.float32(LEAST_POSITIVE)
+    assert as_kept(least) > 0
+    assert as_kept(np.nextafter(least, np.float32(0))) == 0
+    values = np.float32(2.0) ** np.random.default_rng(0).uniform(-28, -20, 100_000).astype(np.float32)
+    assert ((values >= LEAST_POSITIVE) == (as_kept(values) > 0)).all()
 
 
 def test_results_that_come_early_wait_for_their_turn() -> None:

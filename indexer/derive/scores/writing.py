@@ -16,6 +16,7 @@ from indexer.derive.unit import unit
 from indexer.index import hdf5
 from indexer.index.configuration import LayerInfo
 from indexer.index.score_recipe import ScoreRecipe
+from indexer.shards.format import LEAST_POSITIVE
 
 BLOCK_BYTES = 1 << 26
 """Most bytes of the vectors of one piece of work."""
@@ -83,7 +84,7 @@ def _tops(derived: Path, layer: LayerInfo, patches: int) -> Tops:
     arrays = hdf5.map_arrays(derived, derived.name, LAYER_KIND, LAYER_VERSION)
     rows = np.asarray(arrays["order"][:, :patches]).astype(np.int64)
     peaks, cells = (np.take_along_axis(arrays[name], rows, axis=1) for name in ("peaks", "peak_cells"))
-    return Tops(rows, cells.astype(np.int64), (peaks > 0).sum(axis=1))
+    return Tops(rows, cells.astype(np.int64), (peaks >= LEAST_POSITIVE).sum(axis=1))
 
 
 def scored(sources: Sources, layer: LayerInfo, by: LayerInfo, recipe: ScoreRecipe, tops: Tops) -> Scored:

@@ -14,6 +14,7 @@ from indexer.query.deadline import checked
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.query.learning.correlation import correlations
+from indexer.shards.format import LEAST_POSITIVE
 
 SORTS = ("neuron", "correlation")
 """Orders of neurons."""
@@ -188,7 +189,7 @@ def best_matches(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _side(index: Index, layer: Layer, rows: np.ndarray) -> Side:
     if len(rows) == len(layer.classes):
         return Side(index, layer, rows, index.classes, layer.dead, layer.selectivity, layer.states)
-    dead = np.array([bool(peaks[rows].max() <= 0) for peaks in checked(layer.peaks)])
+    dead = np.array([bool(peaks[rows].max() < LEAST_POSITIVE) for peaks in checked(layer.peaks)])
     codes = layer.classes[rows]
     present, codes[codes >= 0] = np.unique(codes[codes >= 0], return_inverse=True)
     names = [index.classes[code] for code in present.tolist()]

@@ -15,6 +15,7 @@ from indexer.derive.unit import unit
 from indexer.errors import InvalidRequest
 from indexer.query.generation import page_of
 from indexer.query.index import Index
+from indexer.shards.format import LEAST_POSITIVE
 
 LEAST_CHECKED: Final = 3
 """A text is checked on a neuron with so many patches that were not used to rank it."""
@@ -89,7 +90,7 @@ def top_cells(index: Index, layer: str, patches: int) -> TopCells:
     with known.reading():
         rows = np.asarray(known.order[:, :patches]).astype(np.int64)
         peaks, cells = (np.take_along_axis(array, rows, axis=1) for array in (known.peaks, known.peak_cells))
-    return TopCells(rows, cells.astype(np.int64), peaks > 0)
+    return TopCells(rows, cells.astype(np.int64), peaks >= LEAST_POSITIVE)
 
 
 def check_encoder(index: Index, layer: str, encoder: EncoderName) -> PatchVectors:

@@ -14,6 +14,7 @@ from indexer.derive.unit import unit
 from indexer.query.cells import vectors_at
 from indexer.query.index import Index
 from indexer.query.layer import Layer
+from indexer.shards.format import LEAST_POSITIVE
 
 TOP: Final = 20
 AT_PLACE: Final = 0.8
@@ -56,7 +57,7 @@ def at_one_place(index: Index, layer: Layer) -> list[OnePlace]:
         return []
     rows = np.asarray(layer.order[:, :TOP]).astype(np.int64)
     with layer.reading():
-        positive = (np.take_along_axis(layer.peaks, rows, axis=1) > 0).all(axis=1)
+        positive = (np.take_along_axis(layer.peaks, rows, axis=1) >= LEAST_POSITIVE).all(axis=1)
         cells = np.take_along_axis(layer.peak_cells, rows, axis=1).astype(np.int64)
         codes = layer.classes[rows]
     places, share = place_of(cells, layer.info.height, layer.info.width)
