@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 import indexer
 from indexer.cli import main
-from indexer.errors import InvalidRequest, NotFound
+from indexer.errors import InvalidRequest, NotAnIndex, NotFound
 from indexer.exports.activations import torch_data
 from indexer.exports.activations.files import export_activations
 from indexer.exports.activations.rows import Cells
@@ -112,6 +112,22 @@ def test_a_data_set_gives_any_row(index: Index, vectors: dict) -> None:
     batches = DataLoader(pickle.loads(pickle.dumps(data)), batch_size=50, shuffle=True)
     for batch, where in batches:
         assert_rows(batch.numpy(), where.numpy(), vectors)
+
+
+def test_an_index_is_named_by_its_path_or_by_a_text(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(index.path.parent)
+    named = [index.path, str(index.path), index.path.name, f"file://{index.path}"]
+    rows = [Activations(name, LAYER)[5] for name in named]
+    streams = [next(iter(ActivationStream(name, LAYER, Cells(2, 3)))) for name in named]
+    for vector, where in rows:
+        assert torch.equal(vector, rows[0][0])
+        assert torch.equal(where, rows[0][1])
+    for vector, where in streams:
+        assert torch.equal(vector, streams[0][0])
+        assert torch.equal(where, streams[0][1])
+    for kind in (Activations, ActivationStream):
+        with pytest.raises(NotAnIndex):
+            kind("nowhere", LAYER)
 
 
 @pytest.mark.parametrize("seed", seeds(2))

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from indexer.exports.activations.rows import Cells, images_of, rows_of
-from indexer.query.index import Index
+from indexer.query.index import Index, open
 from indexer.store.storage import Location
 
 Row = tuple[torch.Tensor, torch.Tensor]
@@ -21,10 +21,10 @@ Row = tuple[torch.Tensor, torch.Tensor]
 class _Opened:
     """An index that is opened where it is used: an open one cannot go to another process."""
 
-    def __init__(self, index: Location, layer: str, class_: str | None) -> None:
+    def __init__(self, index: str | Location, layer: str, class_: str | None) -> None:
         self._location, self._layer = index, layer
         self._index: Index | None = None
-        with Index(index) as opened:
+        with open(index) as opened:
             self.images = images_of(opened, class_)
             self.info = opened.layer(layer).info
 
@@ -33,7 +33,7 @@ class _Opened:
 
     def rows(self, image: int, cells: Cells) -> tuple[torch.Tensor, torch.Tensor]:
         if self._index is None:
-            self._index = Index(self._location)
+            self._index = open(self._location)
         rows = rows_of(self._index, self._layer, image, cells)
         return torch.from_numpy(rows.vectors.astype(np.float32)), torch.from_numpy(rows.where)
 
@@ -46,7 +46,7 @@ class Activations(Dataset[Row]):
     Parameters
     ----------
     index : Path or str
-        Of an index that does not change meanwhile.
+        The folder or the URL of an index that does not change meanwhile.
     class_ : str, optional
         Only images of this class.
 
@@ -55,7 +55,7 @@ class Activations(Dataset[Row]):
     NotFound, NotAnIndex
     """
 
-    def __init__(self, index: Location, layer: str, class_: str | None = None) -> None:
+    def __init__(self, index: str | Location, layer: str, class_: str | None = None) -> None:
         self._opened = _Opened(index, layer, class_)
 
     def __len__(self) -> int:
@@ -97,7 +97,7 @@ class ActivationStream(IterableDataset[Row]):
     """
 
     def __init__(
-        self, index: Location, layer: str, cells: Cells = Cells(), class_: str | None = None,  # noqa: B008 - it is frozen
+        self, index: str | Location, layer: str, cells: Cells = Cells(), class_: str | None = None,  # noqa: B008 - it is frozen
         *, seed: int = 0, mixed: int = 64,
     ) -> None:  # fmt: skip
         self._opened = _Opened(index, layer, class_)
