@@ -205,12 +205,12 @@ class ImageTable:
         width, rows = paths.dtype.itemsize, list[int]()
         if not wanted or b"\0" in wanted or not len(paths):
             return rows
-        for found in re.finditer(re.escape(wanted), paths.view(np.uint8).data, re.IGNORECASE):
-            row = found.start() // width  # a match may also begin in one path and end in the next
-            if (found.end() - 1) // width == row and rows[-1:] != [row]:
+        pattern, data, begin = re.compile(re.escape(wanted), re.IGNORECASE), paths.view(np.uint8).data, 0
+        while len(rows) < most and (found := pattern.search(data, begin)):
+            row = found.start() // width
+            if (found.end() - 1) // width == row:  # it may also begin in one path and end in the next
                 rows.append(row)
-                if len(rows) == most:
-                    break
+            begin = (row + 1) * width  # not behind the match: it may end in the next path
         return rows
 
     def id_of_digest(self, sha256: str) -> int | None:

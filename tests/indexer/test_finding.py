@@ -9,6 +9,7 @@ import indexer
 from indexer.derive.image_table import ImageTable
 from indexer.query.finding import find, grade_of
 from indexer.query.index import Index
+from tests.marks import seeds
 
 PATHS = ["birds/Photo 1.png", "birds/photo 2.png", "a/böse.png", "a/B.png", "photo/x", "b/photo photo.png", "ab", "b"]
 
@@ -26,6 +27,28 @@ def test_paths_that_hold_a_text(text: str, most: int) -> None:
     table._arrays = {"path": np.array([path.encode() for path in PATHS])}
     expected = [row for row, path in enumerate(PATHS) if text.lower() in path.lower()]
     assert table.rows_with(text, most) == expected[:most]
+
+
+@pytest.mark.parametrize("seed", seeds(10, 5))
+def test_random_paths_that_hold_a_text(seed: int) -> None:
+    """Few letters, so that texts overlap themselves, and paths of full width, which end where the next begin."""
+    chance = np.random.default_rng(seed)
+    for _ in range(200):
+        least, width = chance.integers(1, 4), chance.integers(4, 7)
+        names = ["".join(chance.choice(list("aAgG."), chance.integers(least, width))) for _ in range(12)]
+        table = ImageTable.__new__(ImageTable)
+        table._arrays = {"path": np.array([name.encode() for name in names])}
+        text = "".join(chance.choice(list("ag."), chance.integers(1, 5)))
+        most = int(chance.integers(1, 14))
+        expected = [row for row, name in enumerate(names) if text in name.lower()]
+        assert table.rows_with(text, most) == expected[:most], (names, text)
+
+
+def test_a_match_that_ends_in_the_next_path_hides_none_in_it() -> None:
+    table = ImageTable.__new__(ImageTable)
+    table._arrays = {"path": np.array([b"aag.jpg", b"gg.jpgg", b"gggjpgg", b"g......"])}
+    assert table.rows_with("gg", 9) == [1, 2]
+    assert table.rows_with("ggg", 9) == [2]
 
 
 @pytest.mark.parametrize("text", ["", "\0", "birds\0"])
