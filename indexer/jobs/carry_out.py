@@ -40,8 +40,8 @@ def carry_out(
     reporter.total(len(plan.files))
     try:
         shards = run_plan(index, plan, engine, reporter.progress, limits)
-    except NotReproducible:  # then none of the shards written so far can be trusted
-        _forget(index, plan)
+    except NotReproducible:  # none of its shards is left
+        layout.plan_path(index).unlink()
         raise
     if not any(shard.rows for shard in shards):
         unusable = _undo(index, shards)
@@ -68,13 +68,6 @@ def carry_out(
     published = derive_and_publish(index, grown, reporter.stage, engine if isinstance(engine, Executor) else None)
     layout.plan_path(index).unlink()
     return published
-
-
-def _forget(index: Location, plan: Plan) -> None:
-    """Remove everything that an unfinished job has written."""
-    for shard in plan.shards():
-        atomic.remove(index / layout.shard_file(shard.number))  # before the plan, as in `_undo`
-    layout.plan_path(index).unlink()
 
 
 def _undo(index: Location, shards: Sequence[ShardInfo]) -> list[tuple[str, str]]:

@@ -56,6 +56,8 @@ def add_layers(
     InvalidRequest
         The index has one of the layers already, or an unfinished job, or removed images; or an original file is gone or
         has changed since it was indexed.
+    NotReproducible
+        Nothing is left of the added layers, also not of an interrupted run.
     NotAnIndex, ConfigurationMismatch, ModelUnavailable, IndexBusy, BadActivations
     """
     reporter = reporter or Reporter()

@@ -15,13 +15,18 @@ from torch import nn
 
 from indexer.errors import BadActivations, InvalidRequest, NotReproducible
 from indexer.index.manifest import read_manifest
+from indexer.index.shard_info import ShardInfo
 from indexer.jobs.build import BuildRequest, add, build
 from indexer.jobs.info import skipped_images
+from indexer.jobs.layers import add_layers
 from indexer.jobs.limits import Limits
+from indexer.jobs.pipeline.write_shards import Progress, ShardTask, index_shards
+from indexer.jobs.plan import ShardPlan
 from indexer.network.forward import Network
 from indexer.network.layers import check_layers
 from indexer.network.models import load_model
 from indexer.network.passes.replicas import apart
+from indexer.network.restore import network_of
 from indexer.network.trial import Trial
 from indexer.shards.reader import Shard
 from tests import stateful_models as models
@@ -238,17 +243,41 @@ def test_drift_is_found_later() -> None:
         trial.again(pixels)
 
 
-def test_the_last_batch_is_compared_too(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
+def with_a_white_one(folder: Path, count: int, white: int) -> Path:
+    folder.mkdir()
     rng = np.random.default_rng(0)
-    for number in range(16):
+    for number in range(count):
         photo = random_photo(rng, *SIZE[::-1])
-        photo = Image.new("RGB", SIZE[::-1], "white") if number == 14 else photo
-        photo.save(tmp_path / "images" / f"{number:02}.png")
-    request = request_of(tmp_path / "images", "Dazzled", batch_size=1, limits=Limits(passes=1))
+        photo = Image.new("RGB", SIZE[::-1], "white") if number == white else photo
+        photo.save(folder / f"{number:02}.png")
+    return folder
+
+
+def test_the_last_batch_is_compared_too(tmp_path: Path) -> None:
+    pictures = with_a_white_one(tmp_path / "images", 16, white=14)
+    request = request_of(pictures, "Dazzled", batch_size=1, limits=Limits(passes=1))
     with pytest.raises(NotReproducible, match="again"):
         build(tmp_path / "index", request)
     assert not list(tmp_path.glob("index/shards/*"))
+
+
+def test_nothing_of_added_layers_stays_that_cannot_be_trusted(tmp_path: Path) -> None:
+    pictures = with_a_white_one(tmp_path / "images", 20, white=18)
+    index = tmp_path / "index"
+    alone = Limits(passes=1)
+    build(index, request_of(pictures, "DazzledLate", "mid", batch_size=1, shard_size=4, limits=alone))
+    published = sorted((index / "shards").iterdir())
+
+    def interrupted(task: ShardTask, plans: list[ShardPlan], *, progress: Progress) -> list[ShardInfo]:
+        index_shards(task, plans[:1], network_of(task.configuration), progress)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        add_layers(index, ["dec"], engine=interrupted)
+    assert len(list((index / "shards").iterdir())) == len(published) + 1
+    with pytest.raises(NotReproducible, match="nothing was kept"):
+        add_layers(index, ["dec"], limits=alone)
+    assert sorted((index / "shards").iterdir()) == published
 
 
 @pytest.mark.parametrize("name", ["Retrying", "retrying_everything", "Suppressing"])

@@ -11,14 +11,14 @@ Both queues, of images and of passes, are bounded, so memory does not depend on 
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from indexer.defaults import MAX_PIXELS
-from indexer.errors import DamagedFile
+from indexer.errors import DamagedFile, NotReproducible
 from indexer.images.listing import ImageFile
 from indexer.index import layout
 from indexer.index.configuration import Configuration
@@ -200,7 +200,13 @@ def run_plan(
 
 
 def write_missing(task: ShardTask, plans: Sequence[ShardPlan], engine: Engine, progress: Progress) -> list[ShardInfo]:
-    """Write those of the planned shards that an interrupted job has not left; return all of them, in order."""
+    """Write those of the planned shards that an interrupted job has not left; return all of them, in order.
+
+    Raises
+    ------
+    NotReproducible
+        None of the planned shards is left, as those that were written before cannot be trusted either.
+    """
     atomic.remove_partial(task.index / layout.SHARDS)
     done: dict[int, ShardInfo] = {}
     missing: list[ShardPlan] = []
@@ -213,7 +219,17 @@ def write_missing(task: ShardTask, plans: Sequence[ShardPlan], engine: Engine, p
             done[shard.number] = info
             progress(len(shard.ids))
     if missing:
-        made = engine(task, missing, progress=progress)
+        try:
+            made = engine(task, missing, progress=progress)
+        except NotReproducible:
+            remove_shards(task.index, plans)
+            raise
         atomic.remove_partial(task.index / layout.SHARDS)  # left by lost workers
         done |= {shard.number: info for shard, info in zip(missing, made, strict=True)}
     return [done[number] for number in sorted(done)]
+
+
+def remove_shards(index: Location, plans: Iterable[ShardPlan]) -> None:
+    """Remove the files of planned shards, whoever wrote them."""
+    for plan in plans:
+        atomic.remove(index / layout.shard_file(plan.number))
