@@ -23,10 +23,11 @@ from indexer.jobs.build import add, build
 from indexer.jobs.cluster.dask_worker import checked, index_shard, kept_network, versions
 from indexer.jobs.distributed import DaskEngine
 from indexer.jobs.limits import Limits
-from indexer.jobs.pipeline.write_shards import ShardTask, existing_shard, index_shards
+from indexer.jobs.pipeline.write_shards import ShardTask, index_shards
 from indexer.jobs.plan import ShardPlan, read_plan
 from indexer.jobs.reporter import Reporter
 from indexer.jobs.upkeep.verify import verify
+from indexer.jobs.written import planned_shard
 from indexer.system.cores import cores
 from tests.conftest import build_request, write_photos
 from tests.indexer.cluster import Cluster, kill
@@ -256,7 +257,7 @@ def test_a_shard_made_again_is_the_one_there(work: tuple[ShardTask, ShardPlan]) 
     found = [index_shards(task, [plan], network)[0] for _ in range(2)]
     [path] = (task.index / "shards").iterdir()
     written = path.stat()
-    assert found[0] == found[1] == index_shard(task, plan) == existing_shard(task.index, plan, task.configuration)
+    assert found[0] == found[1] == index_shard(task, plan) == planned_shard(task.index, plan, task.configuration)
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
 
 

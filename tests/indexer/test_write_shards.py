@@ -1,6 +1,7 @@
 """Failures while shards are written: which one reaches the caller, and that every shard written whole stays."""
 
 import itertools
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import DamagedFile
-from indexer.jobs.build import build
+from indexer.jobs.build import BuildRequest, build
 from indexer.jobs.cluster.dask_worker import kept_network
 from indexer.jobs.limits import Limits
 from indexer.jobs.pipeline import write_shards
 from indexer.jobs.pipeline.decode import Decoded, Skipped, decode
-from indexer.jobs.pipeline.write_shards import ShardTask, existing_shard, index_shards
+from indexer.jobs.pipeline.write_shards import ShardTask, index_shards
 from indexer.jobs.plan import ShardPlan, read_plan
+from indexer.jobs.written import planned_shard
 from indexer.shards.writer import ShardWriter
 from tests.conftest import build_request, write_photos
 
@@ -35,18 +37,19 @@ def whole(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
     return task.index / "shards"
 
 
+def request(photos: Path, **changes: object) -> BuildRequest:
+    settings = {"model": "tests.own_models:small", "layers": ("0", "1"), "preprocessing": {}, "shard_size": SHARD}
+    return build_request(photos, **settings | {"batch_size": 2} | changes)
+
+
 def planned(folder: Path, photos: Path) -> tuple[ShardTask, list[ShardPlan]]:
     """A job that has been planned, and nothing more."""
 
     def stop(task: ShardTask, plans: list[ShardPlan], *, progress: object) -> None:
         raise KeyboardInterrupt
 
-    request = build_request(
-        photos, model="tests.own_models:small", layers=("0", "1"), preprocessing={}, shard_size=SHARD, batch_size=2,
-        engine=stop,
-    )  # fmt: skip
     with pytest.raises(KeyboardInterrupt):
-        build(folder / "index", request)
+        build(folder / "index", request(photos, engine=stop))
     plan = read_plan(folder / "index")
     return ShardTask(folder / "index", photos, plan.configuration, 2, Limits(passes=1)), plan.shards()
 
@@ -123,7 +126,7 @@ def test_a_failure_at_any_step_of_a_shard_reaches_the_caller(
     assert caught.value is error
     check_there(task, whole, list(range(failing)))
     monkeypatch.undo()
-    left = [plan for plan in plans if existing_shard(task.index, plan, task.configuration) is None]
+    left = [plan for plan in plans if planned_shard(task.index, plan, task.configuration) is None]
     assert [plan.number for plan in left] == list(range(failing, SHARDS))
     index_shards(task, left, kept_network(task.configuration))
     check_there(task, whole, list(range(SHARDS)))
@@ -139,6 +142,53 @@ def test_another_file_that_took_the_name_of_a_shard_is_told(
         index_shards(task, plans, kept_network(task.configuration))
     assert (task.index / "shards" / "000001.h5").read_bytes() == b"not a shard"
     assert (task.index / "shards" / "000000.h5").read_bytes() == (whole / "000000.h5").read_bytes()
+
+
+def _new_before(photos: Path) -> None:
+    shutil.copy(next(photos.rglob("*.png")), photos / "aa new.png")
+
+
+def _exchanged(photos: Path) -> None:
+    first, second = sorted(photos.rglob("*.png"))[:2]
+    first.rename(photos / "away")
+    second.rename(first.with_name("a.png"))
+    (photos / "away").rename(second.with_name("b.png"))
+
+
+def _other_class(photos: Path) -> None:
+    folder = min(path.parent for path in photos.rglob("*.png"))
+    folder.rename(folder.with_name(f"{folder.name}2"))
+
+
+def _broken_before(photos: Path) -> None:
+    first = min(photos.rglob("*.png"))
+    first.rename(first.with_name("zz.png"))
+    first.with_name("0 broken.png").write_bytes(b"no image")
+
+
+def _last_gone(photos: Path) -> None:
+    max(photos.rglob("*.png")).unlink()
+
+
+@pytest.mark.parametrize("change", [_new_before, _exchanged, _other_class, _broken_before, _last_gone])
+def test_a_shard_of_a_plan_that_was_removed_is_kept_only_if_it_has_the_same_images(
+    photos: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    own = shutil.copytree(photos, tmp_path / "photos")
+    min(own.rglob("*.png")).write_bytes(b"no image")
+    task, plans = planned(tmp_path, own)
+    index_shards(task, plans[:2], kept_network(task.configuration))
+    there = {path: path.stat().st_mtime_ns for path in (task.index / "shards").iterdir()}
+    (task.index / "plan.jsonl").unlink()
+    change(own)
+    asked = request(own)
+    build(task.index, asked)
+    build(tmp_path / "twin", asked)
+    files = sorted(path.name for path in (tmp_path / "twin" / "shards").iterdir())
+    assert sorted(path.name for path in (task.index / "shards").iterdir()) == files
+    check_there(task, tmp_path / "twin" / "shards", list(range(len(files))))
+    kept = [path for path, written in there.items() if path.stat().st_mtime_ns == written]
+    assert len(kept) == {_last_gone: 2, _exchanged: 1}.get(change, 0)
 
 
 def test_no_more_passes_wait_than_their_bound(

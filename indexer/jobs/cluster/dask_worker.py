@@ -18,8 +18,9 @@ import indexer
 from indexer.errors import ConfigurationMismatch
 from indexer.index.configuration import Configuration
 from indexer.index.shard_info import ShardInfo
-from indexer.jobs.pipeline.write_shards import ShardTask, existing_shard, index_shards
+from indexer.jobs.pipeline.write_shards import ShardTask, index_shards
 from indexer.jobs.plan import ShardPlan
+from indexer.jobs.written import planned_shard
 from indexer.network.forward import Network
 from indexer.network.restore import configuration_of, network_of
 from indexer.system.malloc import keep_freed_memory
@@ -100,5 +101,5 @@ def index_shard(task: ShardTask, plan: ShardPlan) -> ShardInfo:
     ConfigurationMismatch
         The driver's weights or configuration are not those of this worker.
     """
-    existing = existing_shard(task.index, plan, task.configuration)
+    existing = planned_shard(task.index, plan, task.configuration)
     return existing or index_shards(task, [plan], kept_network(task.configuration))[0]

@@ -30,7 +30,7 @@ from indexer.jobs.pipeline.forwarding import Passes, StartedPass, Tables, batche
 from indexer.jobs.pipeline.handover import Handover
 from indexer.jobs.plan import Plan, ShardPlan
 from indexer.jobs.shard_file import attributes_of
-from indexer.jobs.written import written_shard
+from indexer.jobs.written import planned_shard
 from indexer.network.forward import Network
 from indexer.network.passes.threads import forward_pool, passes_at_once
 from indexer.shards.writer import ShardWriter
@@ -170,15 +170,10 @@ def _write_passes(writer: ShardWriter, passes: Iterator[StartedPass]) -> None:
 def _shard_of_another_run(task: ShardTask, plan: ShardPlan, error: FileExistsError) -> ShardInfo:
     file = layout.shard_file(plan.number)
     log.info("%s was written by another run meanwhile", file)
-    existing = existing_shard(task.index, plan, task.configuration)
+    existing = planned_shard(task.index, plan, task.configuration)
     if existing is None:
         raise DamagedFile(file, "was put there by another job; run this one again") from error
     return existing
-
-
-def existing_shard(index: Location, plan: ShardPlan, configuration: Configuration) -> ShardInfo | None:
-    """The shard of a plan, if a job has written it."""
-    return written_shard(index, plan.number, configuration, plan.ids[0], plan.ids[-1] + 1)
 
 
 class Engine(Protocol):
@@ -211,7 +206,7 @@ def write_missing(task: ShardTask, plans: Sequence[ShardPlan], engine: Engine, p
     done: dict[int, ShardInfo] = {}
     missing: list[ShardPlan] = []
     for shard in plans:
-        info = existing_shard(task.index, shard, task.configuration)
+        info = planned_shard(task.index, shard, task.configuration)
         if info is None:
             atomic.remove(task.index / layout.shard_file(shard.number))  # whatever it is, it is not this shard
             missing.append(shard)
