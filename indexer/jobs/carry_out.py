@@ -34,12 +34,15 @@ def carry_out(
         No image can be used, and there is no manifest yet.
     NotReproducible
         Nothing that the job has written is left.
+    InvalidRequest
+        The index lists a file that the plan is to write.
     IndexBusy, BadActivations, EngineUnavailable
     """
     plan.write(index)
     reporter.total(len(plan.files))
     try:
-        shards = run_plan(index, plan, engine, reporter.progress, limits)
+        listed = manifest.shard_checksums if manifest else {}
+        shards = run_plan(index, plan, listed, engine, reporter.progress, limits)
     except NotReproducible:  # none of its shards is left
         layout.plan_path(index).unlink()
         raise

@@ -75,7 +75,7 @@ def add_layers(
         )  # fmt: skip
         reporter.total(manifest.images)
         engine = engine or partial(index_shards, network=network)
-        made = write_missing(task, plans, engine, reporter.progress)
+        made = write_missing(task, plans, manifest.shard_checksums, engine, reporter.progress)
         grown = with_parts(_with_output(manifest, network), made, added)
         executor = engine if isinstance(engine, Executor) else None
         return derive_and_publish(index, grown, reporter.stage, executor, unchanged=layer_names(manifest.configuration))

@@ -11,14 +11,14 @@ Both queues, of images and of passes, are bounded, so memory does not depend on 
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from indexer.defaults import MAX_PIXELS
-from indexer.errors import DamagedFile, NotReproducible
+from indexer.errors import DamagedFile, InvalidRequest, NotReproducible
 from indexer.images.listing import ImageFile
 from indexer.index import layout
 from indexer.index.configuration import Configuration
@@ -184,24 +184,34 @@ class Engine(Protocol):
 
 
 def run_plan(
-    index: Location, plan: Plan, engine: Engine, progress: Progress, limits: Limits = DEFAULT_LIMITS
+    index: Location,
+    plan: Plan,
+    listed: Container[str],
+    engine: Engine,
+    progress: Progress,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> list[ShardInfo]:
-    """Write the shards of a plan that are not there yet; return all of them, in order."""
+    """Write the shards of a plan that are not there yet; return all of them, in order. See `write_missing`."""
     max_pixels = plan.intake.max_pixels if plan.intake else MAX_PIXELS
     task = ShardTask(
         index.resolve(), parse_location(plan.image_root), plan.configuration, plan.batch_size, limits, max_pixels
     )
-    return write_missing(task, plan.shards(), engine, progress)
+    return write_missing(task, plan.shards(), listed, engine, progress)
 
 
-def write_missing(task: ShardTask, plans: Sequence[ShardPlan], engine: Engine, progress: Progress) -> list[ShardInfo]:
+def write_missing(
+    task: ShardTask, plans: Sequence[ShardPlan], listed: Container[str], engine: Engine, progress: Progress
+) -> list[ShardInfo]:
     """Write those of the planned shards that an interrupted job has not left; return all of them, in order.
 
     Raises
     ------
+    InvalidRequest
+        A planned file is among those that the index lists already. Nothing is written.
     NotReproducible
         None of the planned shards is left, as those that were written before cannot be trusted either.
     """
+    _refuse_listed(plans, listed)
     atomic.remove_partial(task.index / layout.SHARDS)
     done: dict[int, ShardInfo] = {}
     missing: list[ShardPlan] = []
@@ -222,6 +232,15 @@ def write_missing(task: ShardTask, plans: Sequence[ShardPlan], engine: Engine, p
         atomic.remove_partial(task.index / layout.SHARDS)  # left by lost workers
         done |= {shard.number: info for shard, info in zip(missing, made, strict=True)}
     return [done[number] for number in sorted(done)]
+
+
+def _refuse_listed(plans: Sequence[ShardPlan], listed: Container[str]) -> None:
+    for file in (layout.shard_file(plan.number) for plan in plans):
+        if file in listed:
+            raise InvalidRequest(
+                f"the unfinished job would write {file}, which the index has got meanwhile; delete {layout.PLAN} to "
+                "give that job up, then give the command again"
+            )
 
 
 def remove_shards(index: Location, plans: Iterable[ShardPlan]) -> None:
