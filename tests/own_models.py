@@ -136,6 +136,33 @@ def wide() -> tuple[nn.Module, dict]:
     return model, PREPROCESSING
 
 
+class _Spread(nn.Module):
+    """Everything of an image, spread over a map of a given shape (C, H, W)."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.conv, self.shape = nn.Conv2d(3, shape[0], 3), shape
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.interpolate(self.conv(x), self.shape[1:])
+
+
+def huge() -> tuple[nn.Module, dict]:
+    """The last layer, "1", has more cells than a map may have."""
+    return nn.Sequential(nn.ReLU(), _Spread(1, 4100, 4100)), PREPROCESSING
+
+
+def long() -> tuple[nn.Module, dict]:
+    """The last layer, "1", has more cells in a row than a map may have."""
+    return nn.Sequential(nn.ReLU(), _Spread(1, 1, 65537)), PREPROCESSING
+
+
+def many() -> tuple[nn.Module, dict]:
+    """The last layer, "2", has more neurons than a layer may have."""
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 65537))
+    return model, PREPROCESSING
+
+
 def frozen() -> tuple[nn.Module, dict]:
     """The network of the indexes in tests/frozen, which must never change: "0" has negative maps, "4" is a vector."""
     model = nn.Sequential(

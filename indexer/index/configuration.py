@@ -14,6 +14,10 @@ from indexer.receptive_field.layout import Layout
 
 MAX_CELLS = 1 << 24
 """The most cells that a map may have: 4096 x 4096."""
+MAX_NEURONS = 1 << 16
+"""The most neurons that a layer may have; shards count them in 16 bits."""
+MAX_SIDE = 1 << 16
+"""The most cells that a map may have in a row or a column."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class LayerInfo:
         """Height and width of a map."""
         return self.height, self.width
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether an index can have a layer of this shape."""
+        sides = min(self.channels, *self.shape) >= 1 and max(self.shape) <= MAX_SIDE
+        return sides and self.channels <= MAX_NEURONS and self.cells <= MAX_CELLS
+
     def to_json(self) -> dict[str, Any]:
         given: dict[str, Any] = {"layout": str(self.layout)} if self.layout else {}  # unknown to older programs
         if self.dictionary is not None:
@@ -78,8 +88,6 @@ class LayerInfo:
     def from_json(cls, data: dict[str, Any]) -> "LayerInfo":
         shape = (int(data["channels"]), int(data["height"]), int(data["width"]))
         field = ReceptiveField.from_json(data["receptive_field"])
-        if min(shape) < 1 or shape[0] > 65536 or shape[1] * shape[2] > MAX_CELLS:
-            raise ValueError(f"layer {data['name']!r} has the impossible shape {shape}")
         for axis, cells in ((field.y, shape[1]), (field.x, shape[2])):
             if axis is not None and len(axis.intervals) != cells:
                 raise ValueError(f"layer {data['name']!r} has {cells} cells and {len(axis.intervals)} receptive fields")
@@ -88,7 +96,10 @@ class LayerInfo:
         if "dictionary" in data:
             kept = data["dictionary"]
             dictionary = DictionaryFile(kept["file"], kept["sha256"], json.dumps(kept["recipe"], sort_keys=True))
-        return cls(str(data["name"]), *shape, field, layout, dictionary)
+        info = cls(str(data["name"]), *shape, field, layout, dictionary)
+        if not info.is_possible:
+            raise ValueError(f"layer {info.name!r} has the impossible shape {shape}")
+        return info
 
 
 @dataclass(frozen=True)

@@ -260,6 +260,26 @@ def encoded(index: Location, manifest: Manifest) -> bytes:
     return json.dumps(body, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
+def checked(index: Location, manifest: Manifest) -> bytes:
+    """As `encoded`, of a manifest that can be read again.
+
+    Raises
+    ------
+    InvalidRequest
+        This program would refuse it.
+    """
+    data = encoded(index, manifest)
+    try:
+        if len(data) > _MAX_BYTES:
+            raise DamagedFile(layout.MANIFEST, f"is larger than {_MAX_BYTES} bytes")
+        _parsed(json.loads(data))
+    except DamagedFile as error:
+        raise InvalidRequest(
+            f"nothing was published, as no program could read the index then: its {error.file} {error.cause}"
+        ) from error
+    return data
+
+
 def publish(index: Location, manifest: Manifest) -> None:
     """Make a generation the visible one: one atomic rename, or one conditional write.
 
@@ -267,10 +287,13 @@ def publish(index: Location, manifest: Manifest) -> None:
     ------
     IndexBusy
         Another job has published meanwhile. This happens only in a bucket, where no lock of the system prevents it.
+    InvalidRequest
+        This program would refuse the manifest; the one that is there stays.
     """
     path = layout.manifest_path(index)
+    data = checked(index, manifest)
     try:
-        storage_at(path).replace_if(encoded(index, manifest), lambda: _comes_next(index, manifest.generation))
+        storage_at(path).replace_if(data, lambda: _comes_next(index, manifest.generation))
     except FileExistsError as error:
         raise IndexBusy(f"another job has published {index} meanwhile; nothing was changed") from error
 

@@ -6,11 +6,13 @@ import jsonschema_rs
 
 from indexer.defaults import MOST_SCORE_PATCHES, OUTPUT_KINDS, SCORE_POOLS
 from indexer.images.input_size import MAX_CHANNELS
+from indexer.index.configuration import MAX_SIDE
+from indexer.index.shard_info import MAX_PARTS
 
 _COUNT: Final = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
 _TEXT: Final = {"type": "string", "maxLength": 4096}
 _SHA256: Final = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
-_SIDE: Final = {"type": "integer", "minimum": 1, "maximum": 65536}
+_SIDE: Final = {"type": "integer", "minimum": 1, "maximum": MAX_SIDE}
 _PIXEL: Final = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
 _FILES: Final = {"type": "object", "additionalProperties": _TEXT, "maxProperties": 100_000}
 
@@ -83,7 +85,7 @@ _PART: Final = _object(file=_TEXT, sha256=_SHA256, layers=_list(_TEXT), configur
 _SHARD: Final = _or_with(
     _object(file=_TEXT, rows=_COUNT, sha256=_SHA256, first_id=_COUNT, end_id=_COUNT, skipped=_COUNT),
     configuration=_SHA256,
-    parts={**_list(_PART), "maxItems": 256},
+    parts={**_list(_PART), "maxItems": MAX_PARTS},
 )
 _REQUIRED: Final = _object(
     generation=_COUNT,

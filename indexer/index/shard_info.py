@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+MAX_PARTS: Final = 256
+"""The most further files that a shard may have; a reader opens them all."""
 
 
 @dataclass(frozen=True)

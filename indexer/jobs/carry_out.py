@@ -9,7 +9,7 @@ from indexer.errors import NotFound, NotReproducible
 from indexer.images.left_out import none_usable
 from indexer.index import layout
 from indexer.index.fingerprint import path_fingerprint
-from indexer.index.manifest import Manifest
+from indexer.index.manifest import Manifest, checked
 from indexer.index.shard_info import ShardInfo
 from indexer.jobs.limits import Limits
 from indexer.jobs.pipeline.write_shards import Engine, run_plan
@@ -35,9 +35,10 @@ def carry_out(
     NotReproducible
         Nothing that the job has written is left.
     InvalidRequest
-        The index lists a file that the plan is to write.
+        The index lists a file that the plan is to write, or its manifest could not be read again.
     IndexBusy, BadActivations, EngineUnavailable
     """
+    checked(index, _grown(manifest, plan, []))  # now, not when all images have passed
     plan.write(index)
     reporter.total(len(plan.files))
     try:
@@ -51,26 +52,29 @@ def carry_out(
         if manifest is None:
             raise NotFound(none_usable(unusable))
         return replace(manifest, skipped=manifest.skipped_with(unusable))
+    grown = _grown(manifest, plan, shards)
+    published = derive_and_publish(index, grown, reporter.stage, engine if isinstance(engine, Executor) else None)
+    layout.plan_path(index).unlink()
+    return published
+
+
+def _grown(manifest: Manifest | None, plan: Plan, shards: Sequence[ShardInfo]) -> Manifest:
+    """The manifest with the shards of a plan."""
     if manifest is None:
         manifest = Manifest(
             0, plan.configuration, plan.image_root, 0, plan.shard_size, plan.batch_size, plan.categories
         )
-    skipped = manifest.skipped_with(plan.skipped)
-    left_out = sorted({*manifest.left_out} - {path_fingerprint(file.path) for file in plan.files})
-    grown = replace(
+    return replace(
         manifest,
         shards=[*manifest.shards, *shards],
         next_id=plan.next_id,
-        skipped=skipped,
-        left_out=left_out,
+        skipped=manifest.skipped_with(plan.skipped),
+        left_out=sorted({*manifest.left_out} - {path_fingerprint(file.path) for file in plan.files}),
         intake=plan.intake or manifest.intake,
         endings=plan.endings or manifest.endings,
         output=manifest.output if plan.output is None else plan.output,
         told_outputs=plan.told_outputs,
     )
-    published = derive_and_publish(index, grown, reporter.stage, engine if isinstance(engine, Executor) else None)
-    layout.plan_path(index).unlink()
-    return published
 
 
 def _undo(index: Location, shards: Sequence[ShardInfo]) -> list[tuple[str, str]]:

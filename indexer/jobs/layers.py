@@ -18,7 +18,7 @@ from indexer.images.reading import file_digest
 from indexer.index.configuration import Configuration
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
-from indexer.index.shard_info import ShardInfo, ShardPart, next_number
+from indexer.index.shard_info import MAX_PARTS, ShardInfo, ShardPart, next_number
 from indexer.inputs.categories import check_categories
 from indexer.jobs.limits import DEFAULT_LIMITS, Limits
 from indexer.jobs.pipeline.write_shards import Engine, ShardTask, index_shards, write_missing
@@ -54,8 +54,8 @@ def add_layers(
     Raises
     ------
     InvalidRequest
-        The index has one of the layers already, or an unfinished job, or removed images; or an original file is gone or
-        has changed since it was indexed.
+        The index has one of the layers already, or an unfinished job, or removed images, or shards of too many files;
+        or an original file is gone or has changed since it was indexed; or no index can have a layer of that shape.
     NotReproducible
         Nothing is left of the added layers, also not of an interrupted run.
     NotAnIndex, ConfigurationMismatch, ModelUnavailable, IndexBusy, BadActivations
@@ -120,8 +120,22 @@ def _check_addable(index: Location, manifest: Manifest, layers: Sequence[str]) -
         raise InvalidRequest("name at least one layer to add")
     if there := [layer for layer in layers if layer in layer_names(manifest.configuration)]:
         raise InvalidRequest(f"the index has the layer {there[0]!r} already")
+    refuse_full(manifest)
     if manifest.removed:
         raise InvalidRequest("the index holds removed images, which are not run again: compact it first")
+
+
+def refuse_full(manifest: Manifest) -> None:
+    """Refuse an index whose shards can have no further files.
+
+    Raises
+    ------
+    InvalidRequest
+    """
+    if any(len(info.parts) >= MAX_PARTS for info in manifest.shards):
+        raise InvalidRequest(
+            f"layers were added {MAX_PARTS} times, and no shard may have more files; compact the index to join them"
+        )
 
 
 def _without_empty(index: Location, manifest: Manifest) -> Manifest:

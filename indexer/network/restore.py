@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from indexer.errors import ConfigurationMismatch, DamagedFile, ModelUnavailable
-from indexer.index.configuration import Configuration, DictionaryFile, LayerInfo
+from indexer.errors import ConfigurationMismatch, DamagedFile, InvalidRequest, ModelUnavailable
+from indexer.index.configuration import MAX_CELLS, MAX_NEURONS, MAX_SIDE, Configuration, DictionaryFile, LayerInfo
 from indexer.network.encoding.encoders import Encoder
 from indexer.network.encoding.files import read_dictionary
 from indexer.network.forward import Network, device_named
@@ -22,11 +22,24 @@ log = logging.getLogger(__name__)
 def configuration_of(
     network: Network, keep_images: bool, dictionaries: Mapping[str, DictionaryFile] = MappingProxyType({})
 ) -> Configuration:
-    """What an index of this network's activations records; ``dictionaries`` has the files of its encoded layers."""
+    """What an index of this network's activations records; ``dictionaries`` has the files of its encoded layers.
+
+    Raises
+    ------
+    InvalidRequest
+        No index can have a layer of that shape.
+    """
     layers = tuple(
         LayerInfo(name, *network.shapes[name], trace.field, trace.layout, dictionaries.get(name))
         for name, trace in network.traces.items()
     )
+    for layer in layers:
+        if not layer.is_possible:
+            raise InvalidRequest(
+                f"layer {layer.name!r} has {layer.channels} neurons and maps of {layer.height} x {layer.width} cells; "
+                f"an index takes {MAX_NEURONS} neurons, {MAX_CELLS} cells and {MAX_SIDE} in a row at most: leave it "
+                "out (--layers; --output none, if it is the network's output)"
+            )
     model = network.model
     return Configuration(
         model.name, model.weights, model.digest, model.preprocessing, layers, keep_images, network.precision,

@@ -21,7 +21,7 @@ from indexer.index.encoded_names import encoded_name
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
 from indexer.index.shard_info import ShardInfo, next_number
-from indexer.jobs.layers import layer_names, with_parts
+from indexer.jobs.layers import layer_names, refuse_full, with_parts
 from indexer.jobs.plan import refuse_unfinished
 from indexer.jobs.reporter import Reporter
 from indexer.jobs.shard_file import write_shard
@@ -96,6 +96,7 @@ def add_dictionary(
 def _check_new(manifest: Manifest, encoded: str) -> None:
     if encoded in layer_names(manifest.configuration):
         raise InvalidRequest(f"the index has the layer {encoded!r} already; drop it first, or choose another name")
+    refuse_full(manifest)
 
 
 def _info_of(manifest: Manifest, layer: str) -> LayerInfo:

@@ -14,7 +14,7 @@ from indexer.index import layout
 from indexer.index.configuration import LayerInfo
 from indexer.index.lock import writing
 from indexer.index.manifest import Manifest, read_manifest
-from indexer.index.shard_info import ShardInfo, next_number
+from indexer.index.shard_info import MAX_PARTS, ShardInfo, next_number
 from indexer.jobs.plan import refuse_unfinished
 from indexer.jobs.upkeep.rewriting import rewritten
 from indexer.shards.listed import open_listed
@@ -25,7 +25,8 @@ from indexer.store.storage import Location
 def compact(index: Location, report: Report = lambda stage: None) -> Manifest:
     """Rewrite the shards that hold removed images or dropped layers, publish, and delete the files no longer listed.
 
-    A reader that has the old generation open can read it until it opens the new one.
+    A shard of as many files as there may be becomes one file, too. A reader that has the old generation open can read
+    it until it opens the new one.
 
     Raises
     ------
@@ -55,12 +56,12 @@ def compact(index: Location, report: Report = lambda stage: None) -> Manifest:
 def _without(index: Location, manifest: Manifest, info: ShardInfo, layers: set[str], number: int) -> ShardInfo | None:
     """A shard without removed images and dropped layers: itself where it has none, else a new one of this number.
 
-    None if all its images were removed.
+    A shard that may have no further file becomes a new one as well. None if all its images were removed.
     """
     removed = set(manifest.removed)
     with open_listed(info, index.__truediv__) as old:
         rows = [row for row, id in enumerate(old.ids.tolist()) if id not in removed]
-        if len(rows) == old.rows and layers.issuperset(old.layers()):
+        if len(rows) == old.rows and layers.issuperset(old.layers()) and len(info.parts) < MAX_PARTS:
             return info
         if not rows:
             return None
