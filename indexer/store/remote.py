@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from indexer.errors import NotInstalled, StorageUnavailable
+from indexer.store import held
 
 if TYPE_CHECKING:
     from indexer.store.cache import Cache
@@ -68,7 +69,8 @@ class Status:
 class RemotePath:
     """A file or folder by protocol and path, the bucket first; `str` gives its URL.
 
-    Every call raises `StorageUnavailable` where the storage does not answer, or refuses to.
+    Every call raises `StorageUnavailable` where the storage does not answer, or refuses to; every call that writes or
+    removes raises `IndexBusy` where this process had the lease of the folder, and another has it now.
     """
 
     protocol: str
@@ -168,6 +170,7 @@ class RemotePath:
 
     def upload(self, file: Path) -> None:
         """Write a whole file; until all of it is there, what was there before is."""
+        held.check(self)
         with self._answers():
             self._fs.put_file(str(file), self._key)
 
@@ -180,6 +183,7 @@ class RemotePath:
         return self._put(data, {"e_tag": version, "version": ""})
 
     def unlink(self, missing_ok: bool = False) -> None:
+        held.check(self)
         with self._answers(), contextlib.suppress(*[FileNotFoundError] * missing_ok):
             self._fs.rm_file(self._key)
 
@@ -192,6 +196,7 @@ class RemotePath:
     # -- the file system ------------------------------------------------------------------------------------------
 
     def _put(self, data: bytes, mode: str | dict[str, str]) -> str:
+        held.check(self)
         with self._answers():
             return self._fs.pipe_file(self._key, data, mode=mode)["e_tag"]
 

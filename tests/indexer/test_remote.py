@@ -1,6 +1,9 @@
 """Indexes and images in a bucket of a real S3 server: every job, as on a disk."""
 
+import os
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +29,7 @@ from indexer.shards import listed
 from indexer.store import atomic, lease, remote, remote_storage
 from indexer.store.cache import Cache
 from indexer.store.remote import RemotePath, parse_location
+from indexer.store.storage import storage_at
 from tests.conftest import build_request, write_photos
 from tests.indexer.test_jobs import TINY, answers
 from tests.object_store import ObjectStore, upload
@@ -159,6 +163,105 @@ def test_a_dead_job_holds_nothing_up(index: RemotePath, monkeypatch: pytest.Monk
     monkeypatch.setattr(lease, "SILENT_AT_MOST", 0.1)
     (index / "lease.json").create(b'{"host": "elsewhere", "process": 7}')
     assert remove(index, ids=[1]).generation == 2
+
+
+OTHER = b'{"host": "elsewhere", "process": 7}'
+
+
+def replaced(path: RemotePath) -> None:
+    with atomic.publishing(path) as partial:
+        partial.write_bytes(b"mine")
+
+
+def created(path: RemotePath) -> None:
+    with atomic.creating(path.parent / "new") as partial:
+        partial.write_bytes(b"mine")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        replaced, created, atomic.remove, RemotePath.unlink, lambda path: atomic.remove(path.parent),
+        lambda path: storage_at(path).rename("other"), lambda path: path.replace(b"mine", path.stat().version),
+        lambda path: publish(path.parent.parent, replace(read_manifest(path.parent.parent), generation=2)),
+    ],
+)  # fmt: skip
+def test_a_job_that_has_lost_its_lease_changes_nothing(
+    index: RemotePath, write: Callable[[RemotePath], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "SILENT_AT_MOST", 0)
+    before = {str(path): (index / path).stat().version for path in index.files()}
+    elsewhere = index.parent / "elsewhere"
+    with writing(index):
+        remote_write(index / "lease.json", OTHER)
+        for _ in range(2):
+            with pytest.raises(IndexBusy, match=r"another job has taken over s3://.*index, as this one was silent"):
+                write(index / "shards" / "000001.h5")
+        replaced(elsewhere)
+    assert elsewhere.read_bytes() == b"mine"
+    assert (index / "lease.json").read_bytes() == OTHER
+    (index / "lease.json").unlink()
+    assert {str(path): (index / path).stat().version for path in index.files()} == before
+
+
+def test_a_request_that_is_sent_again_does_not_lose_the_lease(
+    index: RemotePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "SILENT_AT_MOST", 0)
+    real = RemotePath.replace
+
+    def twice(path: RemotePath, data: bytes, version: str) -> str:
+        real(path, data, version)
+        return real(path, data, version)
+
+    monkeypatch.setattr(RemotePath, "replace", twice)
+    with writing(index):
+        replaced(index / "one")
+        replaced(index / "two")
+    assert (index / "two").read_bytes() == b"mine"
+    assert not (index / "lease.json").exists()
+
+
+STOPPED = """
+import sys
+from indexer.errors import IndexBusy
+from indexer.jobs.upkeep.compact import compact
+from indexer.store import lease
+from indexer.store.remote import parse_location
+
+def report(stage):
+    print(stage, flush=True)
+    sys.stdin.readline()
+
+lease.SILENT_AT_MOST, lease.RENEWED_EVERY = 2, 0.2
+try:
+    compact(parse_location(sys.argv[1]), report)
+except IndexBusy as error:
+    print(error)
+"""
+
+
+def test_a_job_that_was_stopped_leaves_what_another_has_published(
+    object_store: ObjectStore, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, index = shutil.copytree(photos, tmp_path / "photos"), object_store.place("stopped/index")
+    build(index, build_request(own, **CHANGES))
+    remove(index, ids=[1])
+    write_photos(own / "more", seed=8, count=3)
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(index)], env=os.environ | object_store.environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as stopped:  # fmt: skip
+        assert stopped.stdout.readline() == "shards/000000.h5\n"
+        stopped.send_signal(signal.SIGSTOP)
+        monkeypatch.setattr(lease, "SILENT_AT_MOST", 2)
+        monkeypatch.setattr(lease, "RENEWED_EVERY", 0.2)
+        published = add(index)
+        stopped.send_signal(signal.SIGCONT)
+        said, _ = stopped.communicate("\n" * 100)
+    assert "another job has taken over" in said
+    assert read_manifest(index) == published
+    assert verify(index) == []
 
 
 def test_two_jobs_cannot_both_publish(index: RemotePath) -> None:
