@@ -22,7 +22,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from indexer.errors import ConfigurationMismatch, EngineUnavailable, InvalidRequest, NotInstalled, UnitscopeError
+from indexer.errors import (
+    ConfigurationMismatch,
+    EngineUnavailable,
+    InvalidRequest,
+    NotInstalled,
+    NotReproducible,
+    UnitscopeError,
+)
 from indexer.index.shard_info import ShardInfo
 from indexer.jobs.cluster import pickled_call
 from indexer.jobs.cluster.dask_worker import check_versions, checked, index_shard, versions
@@ -138,9 +145,19 @@ class DaskEngine:
                 if future.status == "finished":
                     yield number, future.result()
                 else:
-                    self._refuse_another_try(future, failures, f"{function.__name__} {number}", number)
+                    try:
+                        self._refuse_another_try(future, failures, f"{function.__name__} {number}", number)
+                    except NotReproducible:
+                        self._wait_for_all(futures)
+                        raise
                     queue.put_first(number)
                 futures.update(queue.hand_out(1))
+
+    def _wait_for_all(self, futures: Any) -> None:
+        """Wait for all that is handed out: what a worker writes after the driver's clearing up would be kept."""
+        with contextlib.suppress(*_scheduler_lost(self._distributed)):
+            for _ in futures:
+                pass
 
     @contextlib.contextmanager
     def _watching_workers(self, client: Any, results: Any) -> Iterator[None]:

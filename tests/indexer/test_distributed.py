@@ -5,6 +5,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from PIL import Image
 from indexer.cli import main
 from indexer.derive import layer
 from indexer.derive.nearest import vectors
-from indexer.errors import BadActivations, ConfigurationMismatch, EngineUnavailable, NotInstalled
+from indexer.errors import BadActivations, ConfigurationMismatch, EngineUnavailable, NotInstalled, NotReproducible
 from indexer.jobs import distributed
 from indexer.jobs.build import add, build
 from indexer.jobs.cluster.dask_worker import checked, index_shard, kept_network, versions
@@ -31,6 +32,7 @@ from indexer.jobs.written import planned_shard
 from indexer.system.cores import cores
 from tests.conftest import build_request, write_photos
 from tests.indexer.cluster import Cluster, kill
+from tests.indexer.test_passes import request_of, with_a_white_one
 
 TINY = {"model": "tests.own_models:small", "layers": ("0", "1"), "preprocessing": {}, "shard_size": 2, "batch_size": 1}
 
@@ -307,6 +309,17 @@ def test_the_driver_hears_what_is_wrong_with_a_network(cluster: Cluster, tmp_pat
     request = build_request(tmp_path / "photos", **changes, engine=DaskEngine(cluster.address))
     with pytest.raises(BadActivations, match=r"layer '1', neuron 0 gives NaN or infinity on the image white.png"):
         build(tmp_path / "index", request)
+
+
+def test_nothing_of_a_network_that_cannot_be_trusted_comes_later(cluster: Cluster, tmp_path: Path) -> None:
+    folder = with_a_white_one(tmp_path / "photos", 80, white=14)
+    request = request_of(
+        folder, "Dazzled", batch_size=1, shard_size=20, limits=Limits(passes=1), engine=DaskEngine(cluster.address)
+    )
+    with pytest.raises(NotReproducible):
+        build(tmp_path / "index", request)
+    time.sleep(3)  # in which the other worker would end its shard
+    assert not list(tmp_path.glob("index/shards/*"))
 
 
 def test_nobody_there(photos: Path, tmp_path: Path) -> None:
