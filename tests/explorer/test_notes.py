@@ -1,6 +1,7 @@
 """Notes in the browser: written, taken back, found; and nothing that an author writes runs."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,17 +64,79 @@ def test_a_neuron_is_named_and_the_name_taken_back(browser: Browser, written: st
         expect(title).to_contain_text("hard edges")
 
 
+def fields_of(page: Page) -> list[str]:
+    return [page.locator(f".note-form [name={name}]").input_value() for name in ("name", "text", "tags")]
+
+
 def test_who_comes_second_is_told_and_keeps_the_text(browser: Browser, written: str) -> None:
     with visiting(browser, written, **DESKTOP) as visit:
         page = visit.open(f"#/small/layers/{LAYER}/neurons/6")
         page.get_by_role("button", name="Write").click()
-        put(written, f"indexes/small/note?layer={LAYER}&neuron=6", {"name": "theirs"})
-        page.get_by_label("Name").fill("mine")
+        put(
+            written,
+            f"indexes/small/note?layer={LAYER}&neuron=6",
+            {"name": "theirs", "text": "their *text*", "tags": ["x"]},
+        )
+        mine = ["mine", "my text", "a, b"]
+        for label, text in zip(("Name", "Note", "Tags"), mine, strict=True):
+            page.locator(".note-form").get_by_role("textbox", name=label).fill(text)
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("heading", name="Somebody has changed it meanwhile")).to_be_visible()
         visit.expect_error("412")
-        page.get_by_role("button", name="See what is there now").click()
-        expect(page.get_by_label("Name")).to_have_value("theirs")
+        now = page.get_by_role("region", name="What is there now")
+        for theirs in ("theirs", "their text", "x"):
+            expect(now.get_by_text(theirs, exact=True)).to_be_visible()
+        assert fields_of(page) == mine
+        assert serious_findings(page) == []
+        page.get_by_role("button", name="Save mine in its place").click()
+        expect(page.locator(".note-form")).to_have_count(0)
+        expect(page.locator(".note-name")).to_have_text("mine")
+
+
+def test_who_comes_second_can_go_on_from_what_is_there(browser: Browser, written: str) -> None:
+    """Untouched fields too keep what they had: a name of one and tags of another were nobody's note."""
+    about = f"indexes/small/note?layer={LAYER}&neuron=10"
+    put(written, about, {"name": "first", "text": "first", "tags": ["first"]})
+    with visiting(browser, written, **DESKTOP) as visit:
+        page = visit.open(f"#/small/layers/{LAYER}/neurons/10")
+        page.get_by_role("button", name="Edit").click()
+        put(written, about, {"name": "theirs", "text": "theirs", "tags": ["theirs"]})
+        write_more(page, "mine")
+        page.get_by_role("button", name="Save").click()
+        visit.expect_error("412")
+        expect(page.get_by_role("region", name="What is there now")).to_be_visible()
+        assert fields_of(page) == ["mine", "first", "first"]
+        page.get_by_role("button", name="Drop mine and edit this").click()
+        expect(page.get_by_role("region", name="What is there now")).to_have_count(0)
+        assert fields_of(page) == ["theirs", "theirs", "theirs"]
+        write_more(page, "both")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator(".note-name")).to_have_text("both")
+
+
+def write_more(page: Page, name: str) -> None:
+    page.locator(".note-form").get_by_role("textbox", name="Name").fill(name)
+
+
+def test_the_buttons_beside_a_form_leave_what_is_written_in_it(browser: Browser, written: str) -> None:
+    about = f"indexes/small/note?layer={LAYER}&neuron=11"
+    for name in ("older", "newer"):
+        put(written, about, {"name": name})
+    with visiting(browser, written, **DESKTOP) as visit:
+        page = visit.open(f"#/small/layers/{LAYER}/neurons/11")
+        page.get_by_role("button", name="Edit").click()
+        write_more(page, "half")
+        page.get_by_role("button", name="History").click()
+        expect(page.get_by_role("list", name="History").get_by_role("listitem")).to_have_count(2)
+        assert fields_of(page)[0] == "half"
+        page.get_by_role("button", name="Undo").click()
+        now = page.get_by_role("region", name="What is there now")
+        expect(now.get_by_text("older", exact=True)).to_be_visible()
+        page.get_by_role("button", name="Go back to revision 2").click()
+        expect(now.get_by_text("newer", exact=True)).to_be_visible()
+        page.locator(".switch", has_text="Heat").click()
+        expect(page).to_have_url(re.compile("heat=true"))
+        assert fields_of(page)[0] == "half"
 
 
 @pytest.mark.parametrize("device", BOTH)

@@ -11,14 +11,14 @@ import { Failure, Loading } from './states.js';
 
 const SHOWN = 48;
 
-/** Where the text is written; an empty one leads back to all neurons. */
+/** Where the text is written; an empty one leads back to all neurons. It needs a key of the text, as what is typed stays. */
 export function ByText({ text }) {
   const ask = (event) => {
     event.preventDefault();
     change({ text: new FormData(event.target).get('text').trim() || null });
   };
   return html`<form class="controls finder" onSubmit=${ask}><label class="choice"><span>Fires for</span>
-    <input name="text" type="search" maxlength="200" size="32" value=${text ?? ''} placeholder="a photo of a wheel" /></label>
+    <input name="text" type="search" maxlength="200" size="32" defaultValue=${text ?? ''} placeholder="a photo of a wheel" /></label>
     <button class="button">Find</button>
     ${text && html`<button class="button" type="button" onClick=${() => change({ text: null })}>All neurons</button>`}</form>`;
 }

@@ -1,6 +1,6 @@
-/** Choices: one of a few, one of many, on or off. */
+/** Choices: one of a few, one of many, on or off; and a field that is typed into. */
 
-import { html } from './html.js';
+import { html, useLayoutEffect, useState } from './html.js';
 
 /** One of a few, side by side; `options` are [value, label]. */
 export function Segmented({ label, value, options, onChange }) {
@@ -24,6 +24,19 @@ export function Switch({ label, on, onChange }) {
   return html`<label class="switch"><input type="checkbox" role="switch" checked=${on}
     onChange=${(event) => onChange(event.target.checked)} /><span>${label}</span></label>`;
 }
+
+/**
+ * A field that shows `value`, what is stored: until that changes, what somebody types in it stays. An <input> with a value and
+ * without this would show what is stored again each time that anything is drawn anew. `onStore` gets what was typed, if it is valid.
+ */
+export function Typed({ value, onStore, ...own }) {
+  const [text, setText] = useState(stored(value));
+  useLayoutEffect(() => setText(stored(value)), [value]);
+  const store = ({ target }) => target.reportValidity() && onStore(target.value);
+  return html`<input ...${own} value=${text} onInput=${(event) => setText(event.target.value)} onChange=${store} />`;
+}
+
+const stored = (value) => String(value ?? '');
 
 /** Classes as options, with "any" first. */
 export const classOptions = (classes, any = 'Any class') =>

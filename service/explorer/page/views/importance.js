@@ -5,7 +5,7 @@ import { useJson } from '../lib/hooks.js';
 import { editsText, ended, useFresh, useStart } from '../lib/jobs.js';
 import { api, tellingLayer, to } from '../lib/names.js';
 import { change } from '../lib/route.js';
-import { Choice } from '../parts/controls.js';
+import { Choice, Typed } from '../parts/controls.js';
 import { html, useState } from '../parts/html.js';
 import { JobStatus } from '../parts/job.js';
 import { Empty, Failure, Loading } from '../parts/states.js';
@@ -34,8 +34,8 @@ function Measured({ index, layer, layers, query }) {
   return html`<div class="controls">
       <${Choice} label="Layer" value=${layer} options=${layers.map((one) => [one.layer, one.layer])}
         onChange=${(value) => change({ layer: value, job: null })} />
-      <label class="choice"><span>Images</span><input type="number" min="1" value=${images}
-        onChange=${(event) => event.target.reportValidity() && setImages(Number(event.target.value) || IMAGES)} /></label>
+      <label class="choice"><span>Images</span><${Typed} type="number" min="1" required value=${images}
+        onStore=${(text) => setImages(Number(text))} /></label>
       <button class="button" onClick=${measure} disabled=${busy}>Measure</button>
     </div>
     ${problem ? html`<${Failure} error=${problem} />` : job.error ? html`<${Failure} error=${job.error} retry=${job.again} />`

@@ -6,7 +6,7 @@ import { withQuery } from '../lib/api.js';
 import { api, to } from '../lib/names.js';
 import { change, go } from '../lib/route.js';
 import { ByText, FiringFor } from '../parts/by-text.js';
-import { Choice, classOptions, Segmented } from '../parts/controls.js';
+import { Choice, classOptions, Segmented, Typed } from '../parts/controls.js';
 import { asMade } from '../parts/groups.js';
 import { html } from '../parts/html.js';
 import { MadeWall } from '../parts/made-wall.js';
@@ -103,8 +103,8 @@ function Found({ index, layer, neurons, value, shown }) {
 
 /** The statistic that the wall is sorted by, from and to a number. */
 const Bounds = ({ least, most }) => html`${[['least', 'From', least], ['most', 'to', most]].map(([key, label, value]) => html`
-  <label class="choice" key=${key}><span>${label}</span><input type="number" step="any" size="6" value=${value ?? ''}
-    onChange=${(event) => change({ [key]: event.target.value === '' ? null : event.target.value })} /></label>`)}`;
+  <label class="choice" key=${key}><span>${label}</span><${Typed} type="number" step="any" size="6" value=${value}
+    onStore=${(text) => change({ [key]: text })} /></label>`)}`;
 
 /** Go to a neuron by its number. */
 function Finder({ index, layer, neurons }) {

@@ -5,7 +5,7 @@ import { useJson } from '../lib/hooks.js';
 import { editsText, ended, HOW, parseEdits, useFresh, useStart } from '../lib/jobs.js';
 import { api, tellingLayer, tilesOf, to } from '../lib/names.js';
 import { change } from '../lib/route.js';
-import { Choice, classOptions, Switch } from '../parts/controls.js';
+import { Choice, classOptions, Switch, Typed } from '../parts/controls.js';
 import { html } from '../parts/html.js';
 import { JobStatus } from '../parts/job.js';
 import { Tiles } from '../parts/neuron-card.js';
@@ -18,7 +18,8 @@ export function WhatIfView({ index, query }) {
   const about = useJson(api.index(index));
   const job = useFresh(query.get('job') ? api.job(query.get('job')) : null, ended);
   if (about.error) return html`<${Failure} error=${about.error} retry=${about.retry} />`;
-  if (!about.data || (query.get('job') && !job.data && !job.error)) return html`<${Loading} what="Opening the workbench" />`;
+  // Only the job says what was asked for, where the URL does not. Else all stays while a new job is fetched, with what is being typed.
+  if (!about.data || (query.get('job') && !query.has('layer') && !job.data && !job.error)) return html`<${Loading} what="Opening the workbench" />`;
   return html`<${Workbench} index=${index} query=${query} about=${about.data} job=${job} />`;
 }
 
@@ -103,7 +104,7 @@ function EditRow({ index, layer, edit, onChange, onRemove }) {
       layer=${layer.layer} neuron=${edit.neuron} columns=${2} rows=${2} link=${to.neuron(index, layer.layer, edit.neuron)} />`}</div>
     <b>${name}</b>
     <${Choice} label=${`What is done to neuron ${edit.neuron}`} value=${edit.how} options=${Object.entries(HOW)} onChange=${how} />
-    ${valued && html`<label class="choice"><span>Value</span><input type="number" step="any" required value=${edit.value}
-      onChange=${(event) => event.target.reportValidity() && onChange({ value: Number(event.target.value) })} /></label>`}
+    ${valued && html`<label class="choice"><span>Value</span><${Typed} type="number" step="any" required value=${edit.value}
+      onStore=${(text) => onChange({ value: Number(text) })} /></label>`}
     <button type="button" class="button small" onClick=${onRemove} aria-label=${`Leave ${name} as it is`}>Remove</button></li>`;
 }
