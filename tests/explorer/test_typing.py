@@ -1,6 +1,7 @@
 """What somebody types stays until they store or drop it, whatever the page draws anew meanwhile."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -73,6 +74,53 @@ def with_notes(small_index: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("typing")
     with served(small_index, "--notes", str(folder / "notes"), "--results", str(folder / "results")) as address:
         yield address
+
+
+PASTE = """(given) => {
+  const data = new DataTransfer();
+  if (given.text !== null) data.setData('text/plain', given.text);
+  for (const [name, type] of given.files) data.items.add(new File([new Uint8Array([1])], name, { type }));
+  const at = given.at === null ? document.body : document.querySelector(given.at);
+  at.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+}"""
+PNG = ("image.png", "image/png")
+
+
+@pytest.mark.parametrize("field", ["[name=name]", "textarea", "[name=tags]", ".find input", ".controls select"])
+def test_a_paste_into_a_field_stays_there(browser: Browser, with_notes: str, field: str) -> None:
+    with visiting(browser, with_notes, **DESKTOP) as visit:
+        page = visit.open(f"#/small/layers/{LAYER}/neurons/6")
+        page.get_by_role("button", name="Write").click()
+        page.locator("textarea").fill("half an hour of work")
+        for text in (None, "42"):
+            page.evaluate(PASTE, {"text": text, "files": [PNG], "at": field})
+        draw_anew(page)
+        expect(page).to_have_url(re.compile("neurons/6$"))
+        expect(page.locator("textarea")).to_have_value("half an hour of work")
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "taken"),
+    [
+        (None, [PNG], True),
+        ("/home/me/image.png", [PNG], True),
+        ("42", [PNG], False),
+        (None, [("notes.pdf", "application/pdf")], False),
+        (None, [("notes.pdf", "application/pdf"), PNG], True),
+        ("42", [], False),
+    ],
+)
+def test_only_a_pasted_image_leads_to_the_lookup(
+    visit: Visit, text: str | None, files: list[tuple[str, str]], taken: bool
+) -> None:
+    page = visit.open("#/small/images")
+    expect(page.get_by_role("heading", name="Images")).to_be_visible()
+    visit.page.route("**/lookup*", lambda route: route.abort())
+    page.evaluate(PASTE, {"text": text, "files": files, "at": None})
+    draw_anew(page)
+    expect(page).to_have_url(re.compile("lookup$" if taken else "images$"))
+    if taken:
+        visit.expect_error("ERR_FAILED")
 
 
 def value_of(page: Page) -> Locator:

@@ -24,6 +24,19 @@ export function Chooser({ index, label = 'Your image' }) {
     <input ref=${field} type="file" accept="image/*" hidden onChange=${chosen} aria-label="Image file" />`;
 }
 
+const TYPED_INTO = 'input, textarea, select, [contenteditable]';
+
+/**
+ * The images that a paste means, none if it means something else: text in a field, or text of which a program (a spreadsheet)
+ * gives a picture, too. A file manager gives the names of its files as text.
+ */
+function pastedImages({ target, clipboardData }) {
+  if (!clipboardData || target.closest?.(TYPED_INTO)) return [];
+  const images = [...clipboardData.files].filter((file) => file.type.startsWith('image/'));
+  const text = clipboardData.getData('text/plain');
+  return text === '' ? images : images.filter((file) => text.includes(file.name));
+}
+
 const holdsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes('Files');
 
 /** Listens on the whole page while an index is open. */
@@ -49,7 +62,7 @@ export function DropAnywhere({ index }) {
       setOver(false);
       accept(index, [...event.dataTransfer.files]);
     };
-    const paste = (event) => accept(index, [...(event.clipboardData?.files ?? [])]);
+    const paste = (event) => accept(index, pastedImages(event));
     const listen = { dragenter: enter, dragover: hold, dragleave: leave, drop, paste };
     for (const [name, listener] of Object.entries(listen)) document.addEventListener(name, listener);
     return () => {
