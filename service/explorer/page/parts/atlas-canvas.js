@@ -5,6 +5,7 @@ import { withQuery } from '../lib/api.js';
 import { drawer, nearestTo, placeOfPoint } from './atlas-points.js';
 import { moved, MOVING, paced, placeOf, thinned, zoomed } from './atlas-view.js';
 import { html, useEffect, useRef, useState } from './html.js';
+import { Bare } from './picture.js';
 
 const SETTLED_MS = 250;
 /** Once the view has stood still for so long, all points are drawn; while it moves, as many as the browser keeps up with. */
@@ -120,7 +121,7 @@ function Thumbnails({ url, thumbnail, view }) {
     if (across < 0 || across > 1 || down < 0 || down > 1) return null;
     const { link, alt } = thumbnail(item);
     return html`<li key=${`${item.neuron} ${item.links.patch}`} style=${{ left: `${100 * across}%`, top: `${100 * down}%` }}>
-      <a href=${link}><img src=${item.links.patch} alt=${alt} loading="lazy" /></a></li>`;
+      <a href=${link}><${Bare} src=${item.links.patch} alt=${alt} loading="lazy" /></a></li>`;
   })}</ul>`;
 }
 

@@ -1,8 +1,11 @@
 /** A picture made by the API, with the link to the call that made it. */
 
 import { absolute, getBlob, token, whyNot } from '../lib/api.js';
-import { html, useEffect, useState } from './html.js';
+import { html, useEffect, useRef, useState } from './html.js';
 import { copy } from './toast.js';
+
+/** How often a picture that failed, and can be had when one asks why, is asked for again. */
+const AGAIN = 2;
 
 /** A link to an API call; a click copies it. */
 export function ApiLink({ url, what }) {
@@ -17,8 +20,8 @@ export function ApiLink({ url, what }) {
 }
 
 /** A URL that an <img> can show: the picture's own or, if a token is needed, one of its bytes, which is null at first. */
-export function useShowable(src) {
-  const [own, setOwn] = useState({ src: null, url: null });
+function useShowable(src, attempt = 0) {
+  const [own, setOwn] = useState({ src: null, attempt: 0, url: null });
   const direct = src === null || token() === null || !src.startsWith('/');
   useEffect(() => {
     if (direct) return undefined;
@@ -27,15 +30,41 @@ export function useShowable(src) {
     getBlob(src).then((blob) => {
       if (!live) return;
       url = URL.createObjectURL(blob);
-      setOwn({ src, url });
-    }, () => live && setOwn({ src, url: src }));
+      setOwn({ src, attempt, url });
+    }, () => live && setOwn({ src, attempt, url: src }));
     return () => {
       live = false;
       if (url) URL.revokeObjectURL(url);
     };
-  }, [src, direct]);
+  }, [src, direct, attempt]);
   if (direct) return src;
-  return own.src === src ? own.url : null;
+  return own.src === src && own.attempt === attempt ? own.url : null;
+}
+
+/**
+ * A picture on its way: `{url, is, error, key, onLoad, onError}`. `url` is null until there is one; `is` is 'loading', 'shown' or
+ * 'failed', then with the `error` of the API, or null. `key`, `onLoad` and `onError` belong to the <img>.
+ */
+export function useImage(src) {
+  const current = useRef(src);
+  current.current = src;
+  const [state, setState] = useState({ src: null });
+  const own = state.src === src ? state : { src, is: 'loading', error: null, attempt: 0 };
+  const url = useShowable(src, own.attempt);
+  // What is known of a picture may come when another one is shown in its place, and would hide that.
+  const put = (part) => current.current === src && setState({ ...own, ...part });
+  const onError = async () => {
+    const asked = src.startsWith('/'); // an upload has no URL of the API; its format may be one that browsers do not show
+    const error = asked ? await whyNot(src) : null;
+    put(asked && error === null && own.attempt < AGAIN ? { attempt: own.attempt + 1 } : { is: 'failed', error });
+  };
+  return { url, is: own.is, error: own.error, key: `${own.attempt} ${url}`, onLoad: () => put({ is: 'shown' }), onError };
+}
+
+/** A picture of the API without a frame of its own; an <img> in its place would carry no token. */
+export function Bare({ src, alt, ...own }) {
+  const { url, key, onLoad, onError } = useImage(src);
+  return url && html`<img key=${key} src=${url} alt=${alt} onLoad=${onLoad} onError=${onError} ...${own} />`;
 }
 
 /**
@@ -43,18 +72,12 @@ export function useShowable(src) {
  * the picture arrives. `children` are laid over it; `to` makes it a link.
  */
 export function Picture({ src, alt, ratio = 1, to = null, fit = 'contain', children }) {
-  const [state, setState] = useState({ src: null, is: 'loading', error: null });
-  const url = useShowable(src);
-  const is = state.src === src ? state.is : 'loading';
-  const fail = async () => {
-    const error = await whyNot(src);
-    setState({ src, is: 'failed', error });
-  };
+  const { url, is, error, key, onLoad, onError } = useImage(src);
   const image = is === 'failed'
     ? html`<span class="picture-failed" role="img" aria-label=${`${alt}: cannot be shown`}>
-        ${state.error ? state.error.detail : 'This picture cannot be shown.'}</span>`
-    : url && html`<img key=${url} src=${url} alt=${alt} decoding="async"
-        style=${{ objectFit: fit }} onLoad=${() => setState({ src, is: 'shown' })} onError=${fail} />`;
+        ${error ? error.detail : 'This picture cannot be shown.'}</span>`
+    : url && html`<img key=${key} src=${url} alt=${alt} decoding="async"
+        style=${{ objectFit: fit }} onLoad=${onLoad} onError=${onError} />`;
   const body = html`${image}${children}`;
   return html`<div class="picture" data-is=${is} style=${{ aspectRatio: String(ratio) }}>
     ${to ? html`<a class="picture-to" href=${to}>${body}</a>` : body}

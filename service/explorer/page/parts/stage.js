@@ -1,22 +1,16 @@
 /** A picture to point at: with heat over it, boxes on it, and a cross that the mouse or the arrow keys place. */
 
-import { whyNot } from '../lib/api.js';
 import { html, useRef, useState } from './html.js';
 import { Outline } from './patch-card.js';
-import { useShowable } from './picture.js';
+import { Bare, useImage } from './picture.js';
 
 const STEPS = 40;
 
 /** `image` is {width, height, src, alt}; `point` is {x, y} in its pixels or null; `onPoint` is called with another. */
 export function Stage({ image, heat, boxes, point, onPoint }) {
   const stage = useRef(null);
-  const [shown, warm] = [useShowable(image.src), useShowable(heat)];
+  const { url: shown, is, error, key, onLoad, onError } = useImage(image.src);
   const [aim, setAim] = useState(null);
-  const [failed, setFailed] = useState({ src: null, error: null });
-  const fail = async () => { // an upload has no URL of the API; its format may be one that browsers do not show
-    const error = image.src.startsWith('/') ? await whyNot(image.src) : null;
-    setFailed({ src: image.src, error });
-  };
   const target = aim ?? point ?? { x: image.width / 2, y: image.height / 2 };
   const aimAt = (event) => {
     const step = event.shiftKey ? STEPS / 4 : STEPS;
@@ -42,10 +36,10 @@ export function Stage({ image, heat, boxes, point, onPoint }) {
   return html`<button class="stage" ref=${stage} onKeyDown=${aimAt} onClick=${choose} onBlur=${() => setAim(null)}
     aria-label=${`${image.alt}. Click a point to see what fires there, or aim with the arrow keys and press Enter.`}
     style=${{ aspectRatio: `${image.width} / ${image.height}`, width: `min(100%, ${Math.round((72 * image.width) / image.height)}vh)` }}>
-    ${failed.src === image.src
-      ? html`<span class="picture-failed">${failed.error ? failed.error.detail : 'This picture cannot be shown.'}</span>`
-      : shown && html`<img src=${shown} alt="" onError=${fail} />`}
-    ${warm && html`<img class="stage-heat" key=${warm} src=${warm} alt="" />`}
+    ${is === 'failed'
+      ? html`<span class="picture-failed">${error ? error.detail : 'This picture cannot be shown.'}</span>`
+      : shown && html`<img key=${key} src=${shown} alt="" onLoad=${onLoad} onError=${onError} />`}
+    ${heat && html`<${Bare} class="stage-heat" src=${heat} alt="" />`}
     <${Outline} image=${image} boxes=${boxes} />
     ${cross && html`<span class="cross" data-aiming=${aim ? '' : null} aria-hidden="true"
       style=${{ left: `${(cross.x / image.width) * 100}%`, top: `${(cross.y / image.height) * 100}%` }}></span>`}

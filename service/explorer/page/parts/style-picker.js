@@ -5,7 +5,7 @@ import { useJson } from '../lib/hooks.js';
 import { withQuery } from '../lib/api.js';
 import { api } from '../lib/names.js';
 import { html, useState } from './html.js';
-import { useShowable } from './picture.js';
+import { Bare } from './picture.js';
 import { Failure, Loading } from './states.js';
 
 const PAGE = 12;
@@ -23,7 +23,7 @@ export function StylePicker({ index, label, value, onChange }) {
 }
 
 function Option({ image, checked, onChange }) {
-  const src = useShowable(withQuery(image.links.picture, { size: SIZE }));
   return html`<label><input type="radio" name="pick" checked=${checked} onChange=${() => onChange(image.image)}
-    aria-label=${`Image ${image.image}, ${fileName(image.path)}`} />${src && html`<img src=${src} alt="" loading="lazy" />`}</label>`;
+    aria-label=${`Image ${image.image}, ${fileName(image.path)}`} /><${Bare} src=${withQuery(image.links.picture, { size: SIZE })} alt=""
+      loading="lazy" /></label>`;
 }

@@ -7,7 +7,7 @@ import { change } from '../lib/route.js';
 import { Choice } from './controls.js';
 import { html, useState } from './html.js';
 import { called, Tiles } from './neuron-card.js';
-import { useShowable } from './picture.js';
+import { Bare } from './picture.js';
 import { Failure, Loading } from './states.js';
 
 const EACH = 5;
@@ -93,9 +93,8 @@ const signed = (value) => `${value > 0 ? '+' : ''}${number(value)}`;
 
 /** The picture, with the cells of a neuron's map in the colour of what they add or take. */
 function Heated({ image, places, shown }) {
-  const src = useShowable(image.src);
   return html`<div class="why-picture" style=${{ aspectRatio: `${image.width} / ${image.height}` }}>
-    ${src && html`<img src=${src} alt=${shown ? `${image.alt}, with the share of neuron ${shown.neuron}` : image.alt} />`}
+    <${Bare} src=${image.src} alt=${shown ? `${image.alt}, with the share of neuron ${shown.neuron}` : image.alt} />
     <svg viewBox=${`0 0 ${image.width} ${image.height}`} preserveAspectRatio="none" aria-hidden="true">
       ${shown && cells(shown.heat, places, image)}</svg></div>`;
 }

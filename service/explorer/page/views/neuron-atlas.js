@@ -10,6 +10,7 @@ import { AtlasControls, AtlasTitle, Legend, NoAtlas, usePainted, usePolygon, use
 import { classOf, neuronOf, parsePoints } from '../parts/atlas-points.js';
 import { html } from '../parts/html.js';
 import { Tiles } from '../parts/neuron-card.js';
+import { Bare } from '../parts/picture.js';
 import { Empty, Failure, Loading } from '../parts/states.js';
 
 const LISTED = 48;
@@ -39,7 +40,7 @@ function Shown({ index, layer, about, points, query }) {
   const [polygon, select] = usePolygon(query);
   const hovered = (i) => {
     const neuron = neuronOf(points, i);
-    return html`<img src=${tilesOf(index, layer, neuron)} alt="" /><p>${`neuron ${neuron}`}</p>`;
+    return html`<${Bare} src=${tilesOf(index, layer, neuron)} alt="" /><p>${`neuron ${neuron}`}</p>`;
   };
   return html`<${AtlasControls} query=${query} view=${view} setView=${setView} polygon=${polygon} select=${select} />
     <div class="split"><section class="split-main" aria-label="Atlas">
