@@ -1,5 +1,7 @@
 /** The public API: JSON with a short memory, uploads with progress, and problems as errors. */
 
+import { encode, queryText } from './encode.js';
+
 const BASE = new URL('v1/', document.baseURI);
 const KEPT = 300;
 const FRESH_MS = 60_000;
@@ -18,12 +20,11 @@ const SILENT = {
 };
 
 /** The path of a resource below /v1; segments are encoded. */
-export const path = (...segments) => new URL(segments.map(encodeURIComponent).join('/'), BASE).pathname;
+export const path = (...segments) => new URL(segments.map(encode).join('/'), BASE).pathname;
 
 /** A URL with more query parameters. Parameters that are null, undefined or '' are left out. */
 export function withQuery(url, parameters) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== '');
-  const query = new URLSearchParams(given).toString();
+  const query = queryText(Object.entries(parameters));
   return query ? `${url}${url.includes('?') ? '&' : '?'}${query}` : url;
 }
 

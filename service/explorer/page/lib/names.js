@@ -1,6 +1,7 @@
 /** The URLs of the views, and of the API's resources. */
 
 import { path, withQuery } from './api.js';
+import { queryText } from './encode.js';
 import { href } from './route.js';
 
 export const api = {
@@ -63,7 +64,7 @@ export const to = {
   class: (index, name, query) => href([index, 'classes', name], query),
   mistakes: (index, query) => href([index, 'mistakes'], query),
   report: (index) => href([index, 'report']),
-  trend: (names) => `${href(['trend'])}?${new URLSearchParams(names.map((name) => ['index', name]))}`,
+  trend: (names) => `${href(['trend'])}?${queryText(names.map((name) => ['index', name]))}`,
   compare: (query) => href(['compare'], query),
   whatIf: (index, query) => href([index, 'what-if'], query),
   concept: (index, query) => href([index, 'concept'], query),

@@ -4,6 +4,7 @@
  */
 
 import { useEffect, useState } from '../vendor/preact-htm.js';
+import { decode, encode, Query, queryText } from './encode.js';
 
 const listeners = new Set();
 const positions = new Map(); // scroll positions by history entry
@@ -12,22 +13,13 @@ let newest = entry;
 
 function parse(hash) {
   const [path, query = ''] = hash.replace(/^#\/?/, '').split('?');
-  return { segments: path.split('/').filter(Boolean).map(decode), query: new URLSearchParams(query), path };
-}
-
-function decode(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  return { segments: path.split('/').filter(Boolean).map(decode), query: new Query(query), path };
 }
 
 /** The fragment of a view. */
 export function href(segments, parameters = {}) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== '');
-  const query = new URLSearchParams(given).toString();
-  return `#/${segments.map(encodeURIComponent).join('/')}${query ? `?${query}` : ''}`;
+  const query = queryText(Object.entries(parameters));
+  return `#/${segments.map(encode).join('/')}${query ? `?${query}` : ''}`;
 }
 
 function announce() {
@@ -48,11 +40,8 @@ export function go(hash, { replace = false, stay = false } = {}) {
 /** Change parameters of the view on screen; null removes one. */
 export function change(parameters, { replace = false } = {}) {
   const { path, query } = parse(location.hash);
-  for (const [name, value] of Object.entries(parameters)) {
-    if (value === null || value === undefined || value === '') query.delete(name);
-    else query.set(name, value);
-  }
-  const text = query.toString();
+  for (const [name, value] of Object.entries(parameters)) query.set(name, value);
+  const text = queryText(query);
   go(`#/${path}${text ? `?${text}` : ''}`, { replace, stay: true });
 }
 
@@ -94,7 +83,7 @@ export function start() {
   addEventListener('popstate', travel);
 }
 
-/** The route on screen: `segments`, `query` (URLSearchParams) and `path` (without the query). */
+/** The route on screen: `segments`, `query` (Query) and `path` (without the query). */
 export function useRoute() {
   const [route, setRoute] = useState(() => parse(location.hash));
   useEffect(() => {

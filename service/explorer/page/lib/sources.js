@@ -10,6 +10,7 @@
  */
 
 import { get, postJson, send, withQuery } from './api.js';
+import { encode, queryText } from './encode.js';
 import { api } from './names.js';
 
 const HEAT_SIZE = 512;
@@ -17,7 +18,7 @@ const NEAREST = 8;
 
 export function indexedSource(image) {
   const own = image.links.self;
-  const inLayer = (layer) => `${own}/layers/${encodeURIComponent(layer)}`;
+  const inLayer = (layer) => `${own}/layers/${encode(layer)}`;
   return {
     async firing(layer, limit) {
       const { items, total } = await get(withQuery(image.links.neurons, { layer, limit }));
@@ -75,7 +76,7 @@ export function uploadedSource(index, url, file, onProgress) {
     change: (use, { neurons, style_layers: layers, ...asked }) => {
       const several = [...(neurons ?? []).map((one) => ['neuron', one]), ...(layers ?? []).map((one) => ['style_layer', one])];
       const own = withQuery(api.uploadChange(index, use), asked);
-      return send(several.length ? `${own}${own.includes('?') ? '&' : '?'}${new URLSearchParams(several)}` : own, file);
+      return send(several.length ? `${own}${own.includes('?') ? '&' : '?'}${queryText(several)}` : own, file);
     },
   };
 }

@@ -1,5 +1,6 @@
 /** How the layers change over several indexes, in order of training. */
 
+import { queryText } from '../lib/encode.js';
 import { useJson } from '../lib/hooks.js';
 import { api, to } from '../lib/names.js';
 import { go } from '../lib/route.js';
@@ -25,7 +26,7 @@ export function TrendView({ query }) {
 }
 
 function Drawn({ chosen }) {
-  const asked = new URLSearchParams(chosen.map((name) => ['index', name])).toString();
+  const asked = queryText(chosen.map((name) => ['index', name]));
   const { data, error, retry } = useJson(`${api.trend()}?${asked}`);
   if (error) return html`<${Failure} error=${error} retry=${retry} />`;
   if (!data) return html`<${Loading} what="Counting" />`;
