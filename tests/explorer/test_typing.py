@@ -173,3 +173,42 @@ def test_another_text_that_neurons_fire_for_is_shown(visit: Visit) -> None:
     text.fill("half a word")
     page.evaluate("location.hash = location.hash.replace('wheel', 'spoke')")
     expect(text).to_have_value("spoke")
+
+
+def test_enter_in_the_box_goes_to_a_hit_of_what_is_typed(visit: Visit) -> None:
+    page = visit.open("#/small/images")
+    box = page.get_by_label("Find", exact=True)
+    found = page.get_by_role("list", name="Found").get_by_role("link")
+    for before, text, hit in (("", "features.7", "features.7"), ("features.7", "features.12", "features.12")):
+        box.fill(before)
+        if before:
+            expect(found.first).to_contain_text(before)
+        box.fill(text)
+        box.press("Enter")  # before the service was even asked
+        expect(page).to_have_url(re.compile(f"layers/{re.escape(hit)}$"))
+
+
+def test_enter_that_waits_is_taken_back_by_another_text_and_by_escape(visit: Visit) -> None:
+    held: list[Route] = []
+    page = visit.open("#/small/images")
+    page.route("**/find?*", lambda route: held.append(route))
+    box = page.get_by_label("Find", exact=True)
+
+    def answer(text: str) -> None:
+        while not page.locator(".find-list a", has_text=text).first.is_visible():
+            while held:
+                held.pop().continue_()
+            page.wait_for_timeout(20)
+
+    box.fill("features.7")
+    box.press("Enter")
+    box.fill("features.12")
+    answer("features.12")
+    box.fill("birds")
+    box.press("Enter")
+    box.press("Escape")
+    page.wait_for_timeout(400)
+    box.fill("birds ")  # which opens it again
+    answer("birds")
+    page.wait_for_timeout(300)
+    expect(page).to_have_url(re.compile("images$"))

@@ -35,14 +35,23 @@ export function Find({ index }) {
     };
   }, []);
   const items = (open && wanted && data?.items) || [];
-  const enter = (event) => {
-    event.preventDefault();
-    if (!items.length) return;
+  const follow = (item) => {
     setOpen(false);
     field.current.blur();
-    go(toSubject(index, items[0].about));
+    go(toSubject(index, item.about));
   };
-  return html`<form class="find" role="search" ref=${box} onSubmit=${enter} onKeyDown=${(event) => move(event, setOpen, field)}>
+  // Enter waits for the hits of what is typed: those that are shown may be of an earlier text. Another text, or Escape, ends it.
+  const [entered, enter] = useState(null);
+  const answered = entered !== null && entered === wanted && (data || error);
+  useEffect(() => {
+    if (answered || !open || entered !== text.trim()) enter(null);
+    if (answered && open && entered === text.trim() && items.length) follow(items[0]);
+  }, [entered, answered, open, text]);
+  const submit = (event) => {
+    event.preventDefault();
+    if (open) enter(text.trim());
+  };
+  return html`<form class="find" role="search" ref=${box} onSubmit=${submit} onKeyDown=${(event) => move(event, setOpen, field)}>
     <input type="search" ref=${field} value=${text} maxlength="200" placeholder="Find  /" aria-label="Find"
       autocomplete="off" onFocus=${() => setOpen(true)} onInput=${(event) => { setText(event.target.value); setOpen(true); }} />
     ${open && wanted && html`<div class="find-list">
