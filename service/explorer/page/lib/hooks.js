@@ -63,40 +63,42 @@ export function useList(url, page, depth) {
   };
 }
 
+const NO_PAGES = { total: null, pages: new Map(), failed: new Map() };
+
 /**
  * A long list that asks only for the items on screen: `{total, at, want, error, retry}`.
  *
- * `at(i)` is an item or null, `want(first, end)` asks for those in between.
+ * `at(i)` is an item or null, `want(first, end)` asks for those in between. `error` is of a page that failed and has not come
+ * since; `retry` asks for all of those again.
  */
 export function useSparse(url, page) {
-  const [state, setState] = useState({ url: null, total: null, pages: new Map(), error: null });
+  const [state, setState] = useState({ url: null, ...NO_PAGES });
   const asked = useRef({ url: null, pages: new Set() });
   const want = useCallback((first, end) => {
     if (asked.current.url !== url) asked.current = { url, pages: new Set() };
     const mine = asked.current;
+    const put = (change) => asked.current === mine && setState((old) => ({ url, ...change(old.url === url ? old : NO_PAGES) }));
     for (let number = Math.floor(first / page); number * page < Math.max(end, 1); number += 1) {
       if (mine.pages.has(number)) continue;
       mine.pages.add(number);
       get(withQuery(url, { limit: page, offset: number * page })).then(
-        ({ items, total }) => asked.current === mine && setState((old) => {
-          const pages = new Map(old.url === url ? old.pages : []);
-          return { url, total, pages: pages.set(number, items), error: null };
-        }),
+        ({ items, total }) => put(({ pages, failed }) => (
+          { total, pages: new Map(pages).set(number, items), failed: new Map([...failed].filter(([other]) => other !== number)) })),
         (error) => {
           mine.pages.delete(number);
-          if (asked.current === mine) setState((old) => (old.url === url ? { ...old, error } : { url, total: null, pages: new Map(), error }));
+          put(({ total, pages, failed }) => ({ total, pages, failed: new Map(failed).set(number, error) }));
         },
       );
     }
   }, [url, page]);
   useEffect(() => want(0, 1), [want]);
-  const own = state.url === url ? state : { total: null, pages: new Map(), error: null };
+  const own = state.url === url ? state : NO_PAGES;
   return {
     total: own.total,
-    error: own.error,
+    error: [...own.failed.values()][0] ?? null,
     at: (index) => own.pages.get(Math.floor(index / page))?.[index % page] ?? null,
     want,
-    retry: () => want(0, 1),
+    retry: () => [...own.failed.keys()].forEach((number) => want(number * page, number * page + 1)),
   };
 }
 

@@ -9,7 +9,7 @@ import { Followed } from './job.js';
 import { CardWaiting, State } from './neuron-card.js';
 import { Picture } from './picture.js';
 import { Failure } from './states.js';
-import { Wall } from './wall.js';
+import { Wall, WallFailure } from './wall.js';
 
 const AT_ONCE = 16; // as many as a job makes
 
@@ -26,8 +26,8 @@ export function MadeWall({ index, layer, total, at, want, label }) {
   useEffect(() => made.want(near), [near.join(',')]);
   const card = (i) => (at(i) ? html`<${Card} index=${index} neuron=${at(i)} made=${made.of(at(i).neuron)} />` : html`<${CardWaiting} />`);
   return html`<${Make} index=${index} layer=${layer} missing=${near.filter((one) => made.of(one) && !made.of(one).recipe)} onMade=${made.again} />
-    ${made.error && html`<${Failure} error=${made.error} retry=${made.again} />`}
-    <${Wall} count=${total} label=${label} least=${150} height=${(width) => width + 52} render=${card} want=${wantBoth} />`;
+    <${Wall} count=${total} label=${label} least=${150} height=${(width) => width + 52} render=${card} want=${wantBoth} />
+    ${made.error && html`<${WallFailure} error=${made.error} retry=${made.again} />`}`;
 }
 
 function Card({ index, neuron, made }) {

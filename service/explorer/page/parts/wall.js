@@ -6,6 +6,7 @@
 
 import { useWidth } from '../lib/hooks.js';
 import { html, useEffect, useLayoutEffect, useRef, useState } from './html.js';
+import { Failure } from './states.js';
 
 const GAP = 12;
 const AHEAD = 1.5; // how many screens of cards exist above and below the visible one
@@ -31,6 +32,9 @@ export function Wall({ count, label, least, height, render, want }) {
   return html`<ul class="wall" ref=${list} aria-label=${label} style=${{ height: `${Math.max(rows * step - GAP, 0)}px` }}
     onKeyDown=${(event) => step && move(event, columns)} onLoadCapture=${settle} onErrorCapture=${settle}>${cards}</ul>`;
 }
+
+/** Why some cards of the wall before it wait; it stays on the screen, as they may be far from both ends. */
+export const WallFailure = ({ error, retry }) => html`<div class="wall-failure"><${Failure} error=${error} retry=${retry} /></div>`;
 
 /** How many screens exist beside the visible one: none until its pictures have arrived, as others would compete with them. */
 function useAhead(list) {

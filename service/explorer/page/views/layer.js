@@ -12,7 +12,7 @@ import { html } from '../parts/html.js';
 import { MadeWall } from '../parts/made-wall.js';
 import { CardWaiting, NeuronCard } from '../parts/neuron-card.js';
 import { Empty, Failure, Loading } from '../parts/states.js';
-import { Wall } from '../parts/wall.js';
+import { Wall, WallFailure } from '../parts/wall.js';
 
 const PAGE = 100;
 
@@ -92,13 +92,14 @@ function Found({ index, layer, neurons, value, shown }) {
   }
   const label = `Neurons of ${layer}`;
   const counted = html`<p class="quiet" role="status">${count(total)} ${total === 1 ? 'neuron' : 'neurons'}</p>`;
-  if (shown === 'made') return html`${counted}<${MadeWall} index=${index} layer=${layer} total=${total} at=${at} want=${want} label=${label} />`;
+  const failed = error && html`<${WallFailure} error=${error} retry=${retry} />`;
+  if (shown === 'made') return html`${counted}<${MadeWall} index=${index} layer=${layer} total=${total} at=${at} want=${want} label=${label} />${failed}`;
   const card = (i) => {
     const neuron = at(i);
     return neuron ? html`<${NeuronCard} index=${index} neuron=${neuron} value=${value(neuron)} />` : html`<${CardWaiting} />`;
   };
   return html`${counted}<${Wall} count=${total} label=${label} least=${150} height=${(width) => width + 52} render=${card}
-      want=${want} />`;
+      want=${want} />${failed}`;
 }
 
 /** The statistic that the wall is sorted by, from and to a number. */
