@@ -18,7 +18,6 @@ from werkzeug.routing import Rule
 from service.access.policy import Admission
 from service.access.proxies import Proxies
 from service.explorer import Explorer
-from service.handlers import Services
 from service.http import compression, problems, request_log
 from service.http.bounded_queue import Gate
 from service.http.contract import Contract
@@ -36,6 +35,7 @@ from service.jobs.queue import Jobs
 from service.notes.database.database import Database
 from service.notes.database.place import notes_location
 from service.notes.store import Notes
+from service.questions import Services
 from service.reference import page
 from service.settings import Settings
 from service.telemetry import metrics

@@ -10,8 +10,8 @@ from flask import Request
 from werkzeug.datastructures import FileStorage
 
 from service.errors import ContractViolation, Fault
-from service.handlers import Question
 from service.inference.loader import ForwardResult
+from service.questions import Question
 
 PART: Final = "image"
 FORM: Final = "multipart/form-data"

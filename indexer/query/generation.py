@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -17,7 +17,7 @@ from indexer.derive.image_table import ImageTable
 from indexer.derive.scores.encoder_file import read_encoder_scores
 from indexer.derive.scores.file import Scores, read_scores
 from indexer.derive.scores.file import key_of as scores_key
-from indexer.errors import DamagedFile, InvalidRequest, NotFound
+from indexer.errors import DamagedFile, NotFound
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
 from indexer.index import layout
@@ -28,6 +28,7 @@ from indexer.query import deadline
 from indexer.query.boxes import Boxes, EffectiveBoxes
 from indexer.query.layer import Layer
 from indexer.query.originals import Originals
+from indexer.query.paging import page_of
 from indexer.query.records import ImageRecord, Page
 from indexer.receptive_field.effective import EffectiveField
 from indexer.shards.listed import open_listed, shards_at_once
@@ -40,11 +41,6 @@ if TYPE_CHECKING:
     from indexer.network.forward import Network
 
 
-class _Rows(Protocol):
-    def __getitem__(self, rows: slice, /) -> Self: ...
-
-
-RowsT = TypeVar("RowsT", bound=_Rows)
 T = TypeVar("T")
 
 
@@ -350,20 +346,3 @@ def _of_shape(shard: Shard, maps: np.ndarray, shape: tuple[int, ...]) -> np.ndar
 def _pool(index: Location, shards: list[ShardInfo]) -> ShardPool:
     """The shards. Not a method: a generation that held itself would keep its files open for longer."""
     return ShardPool(lambda number: open_listed(shards[number], index.__truediv__), len(shards), shards_at_once(shards))
-
-
-def check_limit(limit: int) -> None:
-    """Refuse to give nothing."""
-    if limit < 1:
-        raise InvalidRequest(f"limit must be at least 1, not {limit}")
-
-
-def check_page(limit: int, offset: int) -> None:
-    """Refuse a page of nothing, and one from before the first."""
-    if limit < 1 or offset < 0:
-        raise InvalidRequest(f"limit must be at least 1 and offset at least 0, not {limit} and {offset}")
-
-
-def page_of(rows: RowsT, limit: int, offset: int) -> RowsT:
-    check_page(limit, offset)
-    return rows[offset : offset + limit]

@@ -9,9 +9,9 @@ import numpy as np
 from indexer.derive.distribution import DEFAULT_FRACTION
 from indexer.errors import InvalidRequest
 from indexer.query import top
-from indexer.query.generation import check_page, page_of
 from indexer.query.layer import Layer, cell_of
 from indexer.query.nearest.search import Search
+from indexer.query.paging import check_page, page_of
 from indexer.query.records import Firing, ImageRecord, Page, Patch, PerImage
 from indexer.shards.format import LEAST_POSITIVE, as_kept
 from indexer.store.remote import parse_location

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from service import handlers
-from service.handlers import Handler, Services
+from service.handlers import Handler
 from service.http.contract import Operation
+from service.questions import Services
 from service.views import cells, classes, figures, frontpage, images, indexes, layers, operations, points
 from service.views.jobs import explaining, made, pictured, results, served
 from service.views.learning import answers, reports, why

@@ -8,11 +8,11 @@ from indexer import pictures
 from indexer.defaults import Field, Method
 from indexer.errors import InvalidRequest
 from indexer.query.records import ImageRecord
-from service.handlers import Drawn, Json, Picture, Question
 from service.http.paging import walked
 from service.inference.loader import UnitAddress
 from service.payloads import records
 from service.payloads.versions import Versions
+from service.questions import Drawn, Json, Picture, Question
 from service.views.masks import mask_asked
 
 

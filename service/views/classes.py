@@ -1,9 +1,9 @@
 """Classes of images."""
 
 from indexer.errors import NotFound
-from service.handlers import Json, Question
 from service.http.paging import cut, listing
 from service.payloads import records
+from service.questions import Json, Question
 
 
 def list_classes(question: Question, limit: int, offset: int) -> Json:

@@ -11,8 +11,8 @@ from indexer.pictures.mosaic import mosaic
 from indexer.pictures.saliency import saliency
 from indexer.pictures.sheet import neuron_numbers, sheet
 from indexer.pictures.sheet_draw import raster
-from service.handlers import Drawn, Picture, Question
 from service.inference.loader import UnitAddress
+from service.questions import Drawn, Picture, Question
 from service.telemetry import metrics
 from service.views.masks import attribution_of, mask_asked
 

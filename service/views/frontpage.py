@@ -2,8 +2,8 @@
 
 from flask import Response, request
 
-from service.handlers import Services
 from service.http import etags
+from service.questions import Services
 
 
 def get_root(services: Services) -> Response:

@@ -8,9 +8,9 @@ from PIL import Image
 from indexer import pictures
 from indexer.images.bands import MEDIA_TYPE, is_array
 from indexer.images.reading import FORMATS
-from service.handlers import Drawn, Json, Picture, Question
 from service.http.paging import listing
 from service.payloads import records
+from service.questions import Drawn, Json, Picture, Question
 
 
 def list_images(question: Question, **options: Any) -> Json:

@@ -5,11 +5,12 @@ from flask import Response, request
 from indexer.errors import NotFound, UnitscopeError
 from indexer.query.learning.answering.output_kind import kind_of
 from indexer.query.learning.answering.outputs import named_outputs, output_layer, outputs_of, unmatched_classes
-from service.handlers import Json, Question, Services, as_json
+from service.handlers import as_json
 from service.http import etags
 from service.http.paging import listing, whole
 from service.indexes.generations import OpenGeneration
 from service.payloads.links import index_url
+from service.questions import Json, Question, Services
 from service.views.layers import layer_json
 
 

@@ -6,9 +6,9 @@ from indexer.errors import InvalidRequest
 from indexer.query.learning.groups import groups
 from indexer.query.learning.neurons import aucs, table
 from indexer.query.records import PerImage
-from service.handlers import Json, Question
 from service.http.paging import DEEPEST, cut, listing, walked, whole
 from service.payloads import records
+from service.questions import Json, Question
 
 
 def list_layers(question: Question) -> Json:

@@ -7,8 +7,8 @@ import numpy as np
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.pictures.mask import Cell, CellAttribution, Mask, mask_of, unmasked
-from service.handlers import Question
 from service.inference.loader import UnitAddress
+from service.questions import Question
 
 if TYPE_CHECKING:
     from indexer.defaults import Method

@@ -4,10 +4,11 @@ from flask import Response, request
 
 from indexer.errors import UnitscopeError
 from service.errors import IndexUnavailable
-from service.handlers import Json, Services, as_json
+from service.handlers import as_json
 from service.http import etags
 from service.http.headers import styled_policy
 from service.indexes.generations import OpenGeneration
+from service.questions import Json, Services
 from service.reference.page import STYLE
 from service.telemetry import metrics
 

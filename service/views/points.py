@@ -7,8 +7,8 @@ from flask import Response
 from indexer import pictures
 from indexer.images.reading import read_picture
 from indexer.query.point import Spot, at_point, at_point_on
-from service.handlers import Json, Question
 from service.payloads import records
+from service.questions import Json, Question
 from service.uploads import forward_upload, uploaded_file
 
 

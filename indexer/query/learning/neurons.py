@@ -14,11 +14,11 @@ from indexer.derive.image_table import class_code
 from indexer.derive.scores.file import SCORES
 from indexer.derive.selectivity import DEAD, STATES
 from indexer.errors import InvalidRequest
-from indexer.query.generation import page_of
 from indexer.query.index import Index
 from indexer.query.layer import Layer
 from indexer.query.learning.answering.outputs import NeuronNames
 from indexer.query.learning.correlation import correlations
+from indexer.query.paging import page_of
 from indexer.query.records import Page
 
 SORTS = (

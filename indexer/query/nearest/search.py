@@ -3,10 +3,11 @@
 import numpy as np
 
 from indexer.errors import InvalidRequest
-from indexer.query.generation import Generation, check_limit, check_page
+from indexer.query.generation import Generation
 from indexer.query.layer import Layer
 from indexer.query.nearest import similarity
 from indexer.query.nearest.proposals import SearchPlan
+from indexer.query.paging import check_limit, check_page
 from indexer.query.records import Page, PerImage, SimilarImage, SimilarPatch
 
 

@@ -13,8 +13,8 @@ from indexer.derive.carried.patch_vectors import EncoderName, PatchVectors
 from indexer.derive.selectivity import auc_by_class, wilson_bound
 from indexer.derive.unit import unit
 from indexer.errors import InvalidRequest
-from indexer.query.generation import page_of
 from indexer.query.index import Index
+from indexer.query.paging import page_of
 from indexer.shards.format import LEAST_POSITIVE
 
 LEAST_CHECKED: Final = 3

@@ -21,9 +21,9 @@ import numpy as np
 from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.query.deadline import checked
-from indexer.query.generation import page_of
 from indexer.query.index import Index
 from indexer.query.layer import Layer
+from indexer.query.paging import page_of
 from indexer.query.records import Page
 from indexer.query.searching.contrast import EVERYTHING_ELSE, Against, rest_of
 from indexer.receptive_field.centres import cell_centres

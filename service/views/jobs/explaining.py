@@ -10,8 +10,8 @@ from indexer.explain.edits import Edit, check_edits
 from indexer.explain.outputs import answering_outputs, layer_of_outputs, output_named
 from indexer.explain.why import question
 from indexer.query.index import Index
-from service.handlers import Json, Services
 from service.http.current import current_request
+from service.questions import Json, Services
 from service.uploads import uploaded_file
 from service.views.jobs.served import submit
 

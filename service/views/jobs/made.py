@@ -11,13 +11,14 @@ from indexer.pictures.sheet import neuron_numbers
 from indexer.query.index import Index
 from indexer.synthesis.kept import kept_optimal
 from indexer.synthesis.recipe import Settings
-from service.handlers import Json, Services, as_json
+from service.handlers import as_json
 from service.http import etags
 from service.http.current import current_request
 from service.indexes.generations import OpenGeneration
 from service.jobs.records import Request
 from service.notes.beside import known_names, names_in, put_names
 from service.payloads import jobs as payloads
+from service.questions import Json, Services
 from service.views.jobs.results import result_of
 from service.views.jobs.served import served_job, submit
 

@@ -8,8 +8,8 @@ from flask import Response
 from indexer.errors import InvalidRequest
 from indexer.explain.outputs import answering_outputs, output_named
 from indexer.query.index import Index
-from service.handlers import Json, Services
 from service.http.current import current_request
+from service.questions import Json, Services
 from service.uploads import uploaded_file
 from service.views.jobs.served import submit
 

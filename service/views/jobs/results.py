@@ -7,7 +7,7 @@ from flask import Response
 
 from indexer.errors import NotFound
 from service.errors import ResultGone
-from service.handlers import Json, Question, Services, as_json, question_of
+from service.handlers import as_json
 from service.http import etags
 from service.http.current import current_request
 from service.http.paging import cut, link_header, listing
@@ -15,6 +15,7 @@ from service.indexes.generations import OpenGeneration
 from service.jobs.records import Job
 from service.notes.beside import known_names, names_in, put_names
 from service.payloads import jobs as payloads
+from service.questions import Json, Question, Services, question_of
 from service.views.jobs.served import served_job
 
 _OF_KIND: Final = {"importance": payloads.importance, "why": payloads.why, "upload-why": payloads.upload_why}

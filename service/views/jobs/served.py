@@ -8,7 +8,7 @@ from flask import Response, g
 
 from indexer.errors import NotFound, UnitscopeError
 from indexer.query.index import Index
-from service.handlers import Json, Services, as_json
+from service.handlers import as_json
 from service.http import etags
 from service.http.current import current_request
 from service.http.paging import cut, link_header, listing
@@ -16,6 +16,7 @@ from service.indexes.generations import OpenGeneration
 from service.jobs.kinds.registry import KINDS
 from service.jobs.records import Job, Request
 from service.payloads import jobs as payloads
+from service.questions import Json, Services
 
 _ACCEPTED: Final = 202
 

@@ -5,9 +5,9 @@ from typing import Any
 from indexer.query.learning.answering.answers import answer_on
 from indexer.query.learning.answering.mistakes import mistakes
 from indexer.query.learning.answering.scores import scores
-from service.handlers import Json, Question
 from service.http.paging import listing
 from service.payloads import answers
+from service.questions import Json, Question
 
 
 def get_answer(question: Question, image: int, limit: int) -> Json:

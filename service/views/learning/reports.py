@@ -8,9 +8,9 @@ from indexer.query.learning.neurons import correlated
 from indexer.query.learning.report import of_confusion, report
 from indexer.query.learning.report_text import STYLE, WRITERS
 from indexer.query.learning.trend import trend
-from service.handlers import Document, Json, Question
 from service.http.paging import cut, listing
 from service.payloads import learning
+from service.questions import Document, Json, Question
 
 
 def list_correlated(question: Question, layer: str, neuron: int, limit: int, offset: int) -> Json:

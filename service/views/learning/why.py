@@ -1,8 +1,8 @@
 """Why the network answers so, on an indexed image and on an uploaded one."""
 
 from indexer.explain.why import explained, question, why_on
-from service.handlers import Json, Question
 from service.payloads import why
+from service.questions import Json, Question
 from service.uploads import uploaded_file
 
 

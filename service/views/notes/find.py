@@ -6,13 +6,14 @@ from urllib.parse import quote
 from flask import Response
 
 from indexer.query import finding as names
-from service.handlers import Json, Question, Services, as_json, question_of
+from service.handlers import as_json
 from service.http import etags
 from service.http.current import current_request
 from service.indexes.generations import OpenGeneration
 from service.notes import finding
 from service.notes.about.records import Note
 from service.notes.about.subjects import LIST
+from service.questions import Json, Question, Services, question_of
 from service.views.notes.subjects import found_again
 
 TEXT: Final = "text"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from flask import Response
 
 from indexer.errors import UnitscopeError
-from service.handlers import Json, Services, as_json, question_of
+from service.handlers import as_json
 from service.http.current import current_request
 from service.http.revisions import finish, seen_revision
 from service.indexes.generations import OpenGeneration
@@ -17,6 +17,7 @@ from service.notes.about.markdown import to_html
 from service.notes.about.records import Note
 from service.notes.about.subjects import LIST, Subject, of_list
 from service.payloads import notes as payloads
+from service.questions import Json, Services, question_of
 from service.views.notes.notes import author, page, page_of_changes, tidy
 from service.views.notes.subjects import found_again, located, named_by
 

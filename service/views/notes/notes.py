@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, g
 
 from indexer.errors import InvalidRequest, NotFound
-from service.handlers import Json, Services, as_json, question_of
+from service.handlers import as_json
 from service.http.current import current_request
 from service.http.etags import REVALIDATE, tag
 from service.http.etags import finish as finish_tagged
@@ -19,6 +19,7 @@ from service.notes.about.subjects import DIRECTION, IMAGE, KINDS, LIST, directio
 from service.notes.store import EDIT
 from service.payloads import notes as payloads
 from service.payloads.links import index_url
+from service.questions import Json, Services, question_of
 from service.views.notes.subjects import Located, found_again, locate, located
 
 

@@ -7,7 +7,7 @@ from flask import Response
 
 from indexer.errors import DamagedFile, InvalidRequest, NotFound
 from service.errors import IndexUnavailable
-from service.handlers import Json, Services, as_json, question_of
+from service.handlers import as_json
 from service.http.current import current_request
 from service.http.paging import cut, listing
 from service.indexes.generations import OpenGeneration
@@ -15,6 +15,7 @@ from service.notes.exchange.proposing import Proposal, by_machine, proposals
 from service.notes.exchange.suggestions import Suggestion, refuse
 from service.payloads.links import Links, index_url
 from service.payloads.notes import note_url
+from service.questions import Json, Services, question_of
 from service.views.notes.notes import author, page, tidy
 from service.views.notes.subjects import located
 

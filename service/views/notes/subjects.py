@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from indexer.errors import InvalidRequest, NotFound
 from indexer.query.index import Index
-from service.handlers import Json, Services, question_of
 from service.http.current import current_request
 from service.indexes.generations import OpenGeneration
 from service.notes.about.naming import called, subject_of
 from service.notes.about.subjects import Subject
 from service.payloads.links import Links
+from service.questions import Json, Services, question_of
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """A layer's atlas: what it is, its points, patches of a part of it, and what tells a selection from the rest."""
 
 from indexer.query.atlases.atlas import points_of, select, spread
-from service.handlers import Binary, Json, Question
 from service.payloads import atlas as payloads
+from service.questions import Binary, Json, Question
 
 
 def get_atlas(question: Question, layer: str) -> Json:

@@ -3,9 +3,9 @@
 from indexer.describe.by_text import check_text
 from indexer.errors import ModelUnavailable
 from indexer.query.searching.by_text import fires_for
-from service.handlers import Json, Question
 from service.inference.encoding import NO_ENCODER
 from service.payloads.by_text import firing_for
+from service.questions import Json, Question
 
 
 def list_firing_for(question: Question, layer: str, text: str, limit: int) -> Json:

@@ -8,8 +8,8 @@ from indexer.errors import InvalidRequest
 from indexer.images.geometry import Box
 from indexer.query.searching import concepts
 from indexer.query.searching.contrast import Against
-from service.handlers import Json, Question
 from service.payloads import records
+from service.questions import Json, Question
 from service.uploads import uploaded_files
 
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from service.handlers import Json, Question
 from service.http.paging import listing
 from service.payloads import records
+from service.questions import Json, Question
 
 
 def search_direction(question: Question, layer: str, weights: dict[str, float], **options: Any) -> Json:

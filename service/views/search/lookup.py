@@ -4,8 +4,8 @@ from typing import Any
 
 from indexer.query.layer import cell_of
 from indexer.query.lookup import layers_for, look_up
-from service.handlers import Json, Question
 from service.payloads import records
+from service.questions import Json, Question
 from service.uploads import forward_upload
 
 

@@ -1,9 +1,9 @@
 """The atlas of a layer's neurons: what it is, its points, neurons of a part of it, and those within a polygon."""
 
 from indexer.query.atlases.neuron_atlas import neuron_atlas, neuron_points, select_neurons, spread_neurons
-from service.handlers import Binary, Json, Question
 from service.payloads import atlas as atlas_payloads
 from service.payloads import neuron_atlas as payloads
+from service.questions import Binary, Json, Question
 
 
 def get_neuron_atlas(question: Question, layer: str) -> Json:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from indexer.query.deadline import checked
-from indexer.query.generation import check_limit
 from indexer.query.index import Index
 from indexer.query.learning.answering.output_kind import kind_of, probabilities_of
 from indexer.query.learning.answering.outputs import Outputs, named_outputs, outputs_of, own_outputs
+from indexer.query.paging import check_limit
 from indexer.query.records import ImageRecord
 
 ANSWERS = 5

@@ -6,10 +6,10 @@ import numpy as np
 
 from indexer.defaults import MISTAKE_SORTS as SORTS
 from indexer.errors import InvalidRequest, NotFound
-from indexer.query.generation import page_of
 from indexer.query.index import Index
 from indexer.query.learning.answering.answers import Judged, class_named, judged_answers
 from indexer.query.learning.answering.outputs import Outputs, outputs_named
+from indexer.query.paging import page_of
 from indexer.query.records import ImageRecord, Page
 
 
