@@ -25,8 +25,10 @@ RUN make install VENV=/opt/unitscope DEVICE="${DEVICE}" EXTRAS="${EXTRAS}" EDITA
 FROM python:3.11-slim-bookworm
 RUN useradd --system --create-home --uid 10001 unitscope && install --directory --owner=10001 /results
 COPY --from=build /opt/unitscope /opt/unitscope
+# Whoever runs this may have no home, or a file system of which /tmp alone takes files: weights by name are kept there.
 ENV PATH="/opt/unitscope/bin:${PATH}" \
     PYTHONUNBUFFERED=1 \
+    TORCH_HOME=/tmp/torch \
     UNITSCOPE_DIRECTORY=/data \
     UNITSCOPE_RESULTS=/results \
     UNITSCOPE_HOST=0.0.0.0 \

@@ -6,7 +6,7 @@ the work needs and returns the exit status.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from indexer.commands.console.output import guarded, leave_at_once, tell
@@ -18,7 +18,12 @@ PROG: Final = "python -m indexer"
 
 def main(arguments: Sequence[str] | None = None, prog: str = PROG, commands: Sequence[Command] = COMMANDS) -> int:
     """Run a command; 0 if it did what was asked, 1 if not, with a line on standard error that says why."""
-    status, written = guarded(lambda: run(make_parser(prog, commands).parse_args(arguments)))
+    return main_of(lambda: make_parser(prog, commands), arguments)
+
+
+def main_of(parser: Callable[[], argparse.ArgumentParser], arguments: Sequence[str] | None) -> int:
+    """As `main`, with the commands of another parser."""
+    status, written = guarded(lambda: run(parser().parse_args(arguments)))
     if arguments is None and not written:
         leave_at_once(status)
     return status

@@ -177,6 +177,27 @@ def test_each_folder_model_and_weights_has_an_index_of_its_own(tmp_path: Path, m
     assert all(one.parent == tmp_path / "unitscope" / "look" for one in ones)
     assert folder(str(tmp_path / "a"), "--model", "resnet18") == ones[0]
     assert folder("a", "--model", "resnet18", "--weights", str(tmp_path / "w.pth")) == ones[3]
+    (tmp_path / "net.pt2").touch()
+    program = folder("a", "--model", "net.pt2")
+    assert program == folder("a", "--model", str(tmp_path / "net.pt2"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "net.pt2").touch()
+    assert program != folder("a", "--model", "other/net.pt2")
+
+
+def test_look_at_a_network_of_ones_own(tmp_path: Path) -> None:
+    """It is run only where it is named: when images are added, and for uploads, too."""
+    photos = write_photos(tmp_path / "photos", seed=6, count=2)
+    network = ["--model", "tests.own_models:small", "--layers", "0"]
+    for _ in range(2):
+        with looking(str(photos), *network, cache=tmp_path / "cache") as (url, process):
+            [index] = json.load(urllib.request.urlopen(f"{url}v1/indexes", timeout=60))["items"]
+            photo = next(path for path in photos.rglob("*.png"))
+            asked = urllib.request.Request(f"{url}v1/indexes/{index['name']}/lookup", photo.read_bytes())
+            asked.add_header("Content-Type", "image/png")
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                assert json.load(answer)["layer"] == "0"
+        assert process.returncode == 0
 
 
 def test_an_index_goes_through_one_file(small_index: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; see `indexer.cli.main`."""
-    return cli.run(parser().parse_args(arguments))
+    return cli.main_of(parser, arguments)
 
 
 def command() -> NoReturn:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from indexer.commands.options.shared import add_device_option
 from indexer.index import layout
+from indexer.index.loading import is_own
 from indexer.store.remote import parse_location
 from indexer.store.storage import Location
 
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from service.__main__ import main
 
     ready = _leave_alone if options.no_browser else _show
-    return main([str(index), "--port", options.port], "unitscope look", ready)
+    return main([str(index), "--port", options.port, *_own_model(options)], "unitscope look", ready)
 
 
 def cache_folder() -> Path:
@@ -49,11 +50,10 @@ def cache_folder() -> Path:
 
 def index_folder(options: argparse.Namespace) -> Path:
     """The index of these images by this model, weights and layers: one each, and the same another time."""
-    parts = [_absolute(options.images), options.model, _weights(options.weights), options.layers]
+    parts = [_absolute(options.images), _named(options.model), _named(options.weights or ""), options.layers]
     digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
-    words = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{parts[0].rstrip('/').rpartition('/')[2]}-{options.model}").strip("-")[
-        :60
-    ]
+    last = [part.rstrip("/").rpartition("/")[2] for part in (parts[0], options.model)]
+    words = re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(last)).strip("-")[:60]
     return cache_folder() / f"{words}-{digest}"
 
 
@@ -61,11 +61,16 @@ def _absolute(images: Location) -> str:
     return str(images.resolve())
 
 
-def _weights(weights: str | None) -> str:
-    """What names the weights wherever this is called: a file by its whole path."""
-    if weights is None:
-        return ""
-    return str(Path(weights).resolve()) if Path(weights).exists() else weights
+def _named(name: str) -> str:
+    """What names a model or weights wherever this is called: a file by its whole path."""
+    return str(Path(name).resolve()) if Path(name).is_file() else name
+
+
+def _own_model(options: argparse.Namespace) -> list[str]:
+    """A person's own network is run only where it is named again; torchvision's are known by their names."""
+    if not is_own(options.model):
+        return []
+    return ["--model", options.model, *(["--weights", options.weights] if options.weights else [])]
 
 
 def _fill(index: Path, options: argparse.Namespace) -> int:
@@ -86,7 +91,7 @@ def _build_command(index: Path, options: argparse.Namespace) -> list[str]:
 
 
 def _add_command(index: Path, options: argparse.Namespace) -> list[str]:
-    return ["add", str(index), str(options.images)]
+    return ["add", str(index), str(options.images), *_own_model(options)]
 
 
 def _show(url: str) -> None:

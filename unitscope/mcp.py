@@ -18,6 +18,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--token-file", type=Path, help="a file with the token of that service")
     command.add_argument("--model", help="your own module:factory, for questions that run the network of an index")
     command.add_argument("--weights", help="where its weights are now")
+    command.add_argument(
+        "--model-args", metavar="KEY=VALUE", action="append", default=[],
+        help="an argument of module:factory that the index was built with; may be repeated",
+    )  # fmt: skip
     add_encoder_options(command, "the encoder that patch-vectors had, for texts that find neurons", required=False)
     command.add_argument(
         "--allow-notes", action="store_true", help="also offer take_name and refuse_name, which write to the notes"
@@ -49,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     service = (
         RunningService(options.source, _token(options.token_file))
         if is_url
-        else OwnService(parse_location(options.source), options.model, options.weights, **_encoder(options))
+        else OwnService(parse_location(options.source), options.model, options.weights, **_arguments(options))
     )
     _serve(options, Questions(service))
     return 0
@@ -73,11 +77,12 @@ def _serve(options: argparse.Namespace, questions: "Questions") -> None:
     uvicorn.run(http_app(server, host, port, token), host=host, port=port, log_level="warning")
 
 
-def _encoder(options: argparse.Namespace) -> dict[str, Any]:
+def _arguments(options: argparse.Namespace) -> dict[str, Any]:
     from indexer.index.loading import Loading, parse_arguments
 
-    arguments = Loading(parse_arguments(options.encoder_args, "--encoder-args")).keywords
-    return {"encoder": options.encoder, "encoder_args": arguments}
+    of_encoder = Loading(parse_arguments(options.encoder_args, "--encoder-args")).keywords
+    of_model = Loading(parse_arguments(options.model_args, "--model-args")).keywords
+    return {"encoder": options.encoder, "encoder_args": of_encoder, "model_args": of_model}
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -11,6 +11,11 @@ PROGRAM_ENDINGS: Final = (".pt", ".pth", ".pt2", ".ts", ".torchscript", ".jit")
 """Endings of files that hold a network together with its code: TorchScript, and exported programs."""
 
 
+def is_own(name: str) -> bool:
+    """Whether a model's name leads to a person's own code: ``module:factory``, or a program's file."""
+    return ":" in name or name.lower().endswith(PROGRAM_ENDINGS)
+
+
 @dataclass(frozen=True)
 class Loading:
     """Options of a model, besides its name and the name of its weights.

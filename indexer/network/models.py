@@ -14,7 +14,7 @@ from torch import nn
 
 from indexer.errors import InvalidRequest
 from indexer.images.preprocessing import Preprocessing
-from indexer.index.loading import PLAIN, Loading
+from indexer.index.loading import PLAIN, Loading, is_own
 from indexer.inputs.told import Told
 from indexer.network.loading import factories, programs, torchvision_models
 from indexer.network.loading.digest import state_digest
@@ -57,11 +57,6 @@ class LoadedModel:
     loading: Loading = PLAIN
     sources: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-
-def is_own(name: str) -> bool:
-    """Whether a model's name leads to a person's own code: ``module:factory``, or a program's file."""
-    return ":" in name or programs.is_program(name)
 
 
 def default_weights(name: str) -> str:

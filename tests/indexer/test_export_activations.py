@@ -3,6 +3,7 @@
 import csv
 import json
 import pickle
+import sys
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader
 
 import indexer
 from indexer.cli import main
-from indexer.errors import InvalidRequest, NotAnIndex, NotFound
+from indexer.errors import InvalidRequest, NotAnIndex, NotFound, NotInstalled
 from indexer.exports.activations import torch_data
 from indexer.exports.activations.files import export_activations
 from indexer.exports.activations.rows import Cells
@@ -157,11 +158,19 @@ def test_the_command(small_index: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "exists; name a folder that does not exist yet" in capsys.readouterr().err
 
 
+def test_a_package_that_is_missing_is_named(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    with pytest.raises(NotInstalled, match=r"^files of safetensors need .*: install unitscope\[safetensors\]$"):
+        export_activations(index, LAYER, tmp_path / "a", format="safetensors")
+
+
 def test_wrong_wishes_are_a_line(index: Index, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="format must be one of npy, safetensors, not 'pickle'"):
         export_activations(index, LAYER, tmp_path / "a", format="pickle")
     with pytest.raises(InvalidRequest, match="take 1 or more cells of each image, not 0"):
         export_activations(index, LAYER, tmp_path / "a", cells=Cells(0))
+    with pytest.raises(InvalidRequest, match="seed must be at least 0, not -1"):
+        export_activations(index, LAYER, tmp_path / "a", cells=Cells(1, seed=-1))
     with pytest.raises(NotFound):
         export_activations(index, "nowhere", tmp_path / "a")
     with pytest.raises(NotFound):

@@ -27,9 +27,9 @@ CAFE = os.fsdecode(b"caf\xe9")
 ARGUMENTS = ["--model", "tests.own_models:small", "--layers", "0,5"]
 
 
-def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+def run(*arguments: str, program: str = "indexer", **options: object) -> subprocess.CompletedProcess[bytes]:
     environment = os.environ | {"PYTHONIOENCODING": "ascii:strict", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "indexer", *arguments]
+    command = [sys.executable, "-m", program, *arguments]
     return subprocess.run(command, **({"capture_output": True, "env": environment} | options))
 
 
@@ -105,18 +105,19 @@ def test_a_summary_in_ascii(odd: Path) -> None:
     assert b"caf\\udce9" in done.stderr
 
 
+@pytest.mark.parametrize("program", ["indexer", "unitscope"])
 @pytest.mark.parametrize("output", ["/dev/full", "closed"])
-def test_output_that_nobody_takes(odd: Path, output: str) -> None:
+def test_output_that_nobody_takes(odd: Path, output: str, program: str) -> None:
     command = ["info", str(odd / "index"), "--skipped"]
     if output == "closed":
         reading, writing = os.pipe()
         os.close(reading)
         with open(writing, "wb") as stdout:
-            done = run(*command, capture_output=False, stdout=stdout, stderr=subprocess.PIPE)
+            done = run(*command, program=program, capture_output=False, stdout=stdout, stderr=subprocess.PIPE)
         assert (done.returncode, done.stderr) == (141, b"")
     else:
         with open(output, "wb") as stdout:
-            done = run(*command, capture_output=False, stdout=stdout, stderr=subprocess.PIPE)
+            done = run(*command, program=program, capture_output=False, stdout=stdout, stderr=subprocess.PIPE)
         assert (done.returncode, done.stderr) == (1, b"unitscope: standard output: No space left on device\n")
 
 

@@ -17,12 +17,14 @@ from urllib.request import Request, urlopen
 import pytest
 from mcp import Client, StdioServerParameters
 from PIL import Image
+from starlette.testclient import TestClient
 
 import indexer
+from indexer.query.learning.neurons import table
 from tests.conftest import LAYERS
 from tests.marked import LAYER, MARKED, build_marked
 from tests.waiting import wait_until
-from unitscope.assistants.server import make_server
+from unitscope.assistants.server import http_app, make_server
 from unitscope.cli import main
 from unitscope.client.transport import OwnService, Questions, Refused, RunningService
 
@@ -94,6 +96,17 @@ def test_answers_are_those_of_the_index(questions: Questions, small_index: Path)
         assert seen["images"][0]["image"] == 3
 
 
+@pytest.mark.parametrize("sort", ["auc_at_least", "maximum", "firing_images"])
+def test_the_best_neurons_come_first(questions: Questions, small_index: Path, sort: str) -> None:
+    with indexer.open(small_index) as index:
+        statistics = table(index, LAYER_12)
+        best = statistics.ranked(sort, descending=True).tolist()[:10]
+    (found,) = called(questions, "find_neurons", index="small", layer=LAYER_12, sort=sort)
+    assert [item["neuron"] for item in found["items"]] == best
+    (found,) = called(questions, "find_neurons", index="small", layer=LAYER_12, sort="neuron", limit=3)
+    assert [item["neuron"] for item in found["items"]] == [0, 1, 2]
+
+
 def test_what_is_wrong_is_said(questions: Questions) -> None:
     server = make_server(questions, local_files=True, jobs=False)
     for tool, arguments, message in (
@@ -149,14 +162,33 @@ def test_over_http_other_hosts_and_tokens_are_refused(small_index: Path, tmp_pat
             process.terminate()
 
 
+@pytest.mark.parametrize(
+    ("listens", "host", "status"),
+    [
+        (("127.0.0.1", 80), "127.0.0.1", 200), (("127.0.0.1", 8765), "127.0.0.1", 421),
+        (("::1", 8765), "[::1]:8765", 200), (("::1", 8765), "[::2]:8765", 421),
+        (("0.0.0.0", 8765), "192.168.1.5:8765", 200), (("::", 8765), "host.example:8765", 200),
+        (("192.168.1.5", 8765), "192.168.1.5:8765", 200), (("192.168.1.5", 8765), "evil.example:8765", 421),
+    ],
+)  # fmt: skip
+def test_the_host_that_requests_name(questions: Questions, listens: tuple[str, int], host: str, status: int) -> None:
+    app = http_app(make_server(questions, local_files=False, jobs=False), *listens, "secret")
+    headers = {"Authorization": "Bearer secret", "Host": host, **KINDS}
+    with TestClient(app) as client:
+        assert client.post("/mcp", content=json.dumps(MESSAGE), headers=headers).status_code == status
+
+
+MESSAGE = {
+    "jsonrpc": "2.0", "id": 1, "method": "initialize",
+    "params": {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}},
+}  # fmt: skip
+"""A first message of the protocol."""
+KINDS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+
+
 def _status(port: int, headers: dict[str, str]) -> int | None:
     """The status of a first message of the protocol; None if nothing listens yet."""
-    message = {
-        "jsonrpc": "2.0", "id": 1, "method": "initialize",
-        "params": {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}},
-    }  # fmt: skip
-    kinds = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-    request = Request(f"http://127.0.0.1:{port}/mcp", json.dumps(message).encode(), kinds | headers)
+    request = Request(f"http://127.0.0.1:{port}/mcp", json.dumps(MESSAGE).encode(), KINDS | headers)
     try:
         with urlopen(request, timeout=20) as answer:
             return int(answer.status)

@@ -1,10 +1,13 @@
 """One client for files and for services: the same answers, the contract's fields, and patience with a busy service."""
 
 import io
+import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ import indexer
 import unitscope
 from indexer.errors import InvalidRequest, NotFound
 from tests.service.conforming import CONTRACT
+from tests.service.conftest import make_app
 from unitscope.client import pages as paging
 from unitscope.client import transport
 from unitscope.client.index import IndexClient
@@ -117,6 +121,60 @@ def test_lists_fetch_page_by_page(files: IndexClient, monkeypatch: pytest.Monkey
     assert files.images().first(0) == []
     monkeypatch.setattr(paging, "PAGE", 8)  # the last page is full
     assert list(files.images()) == whole
+
+
+def test_a_list_ends_at_the_last_offset_that_the_service_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "PAGE", 7)
+    asked: list[int] = []
+
+    def fetch(limit: int, offset: int) -> dict[str, Any]:
+        asked.append(offset)
+        return {"items": list(range(offset, offset + limit)), "total": 1000}
+
+    assert list(paging.Pages(fetch, lambda item: item).until(20)) == list(range(21))
+    assert asked == [0, 7, 14]
+
+
+@pytest.mark.parametrize("answer", [b"no HTTP at all\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"])
+def test_what_speaks_no_http_is_a_line(answer: bytes) -> None:
+    def speak(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(9999)
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as other:
+        speaking = other.submit(speak, server)
+        with pytest.raises(Refused, match="no service answers at"):
+            unitscope.connect(f"http://127.0.0.1:{server.getsockname()[1]}")
+        speaking.result()
+    with pytest.raises(Refused, match="no service answers at"):
+        unitscope.connect("http://127.0.0.1:80a")
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_links_lead_through_a_proxy_that_puts_a_prefix_before_them(small_index: Path, cut: bool) -> None:
+    """A proxy may cut the prefix off, or leave it to the service."""
+    app = make_app(small_index, prefix="/tools/unitscope")
+
+    def proxied(environ: dict[str, Any], start: Any) -> Any:
+        if cut:
+            environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix("/tools/unitscope")
+        return app(environ, start)
+
+    with make_server("127.0.0.1", 0, proxied, handler_class=Silent) as server, ThreadPoolExecutor(1) as other:
+        serving = other.submit(server.serve_forever)
+        with unitscope.connect(f"http://127.0.0.1:{server.server_port}/tools/unitscope/") as index:
+            (patch,) = index.top_patches(LAYER, 7).first(1)
+            assert patch.picture().size[0] > 0
+        server.shutdown()
+        serving.result()
+    app.close()
+
+
+class Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing is logged."""
 
 
 def test_lists_are_tables(files: IndexClient) -> None:

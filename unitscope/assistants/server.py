@@ -2,6 +2,7 @@
 
 import functools
 import hmac
+import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -61,11 +62,26 @@ def _telling(tool: Callable[..., Any]) -> Callable[..., Any]:
 
 def http_app(server: MCPServer, host: str, port: int, token: str | None) -> App:
     """The server as an ASGI application at ``/mcp``, for requests to this host and port, and with this token."""
-    names = {host, "127.0.0.1", "localhost"} if token is None else {host}
-    allowed = [f"{name}:{port}" for name in sorted(names)]
-    security = TransportSecuritySettings(allowed_hosts=allowed, allowed_origins=[f"http://{name}" for name in allowed])
+    security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    if not _is_any(host):  # of any address, clients name one that is not known here; a token is needed then
+        allowed = _allowed({host, "127.0.0.1", "localhost"} if token is None else {host}, port)
+        origins = [f"http://{name}" for name in allowed]
+        security = TransportSecuritySettings(allowed_hosts=allowed, allowed_origins=origins)
     app: App = server.streamable_http_app(transport_security=security, host=host)
     return app if token is None else _asking_for(token, app)
+
+
+def _is_any(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _allowed(names: set[str], port: int) -> list[str]:
+    """Hosts as requests name them: an IPv6 address in brackets, and port 80 left out."""
+    hosts = [f"[{name}]" if ":" in name else name for name in sorted(names)]
+    return [*(f"{host}:{port}" for host in hosts), *(hosts if port == 80 else [])]
 
 
 def _asking_for(token: str, app: App) -> App:

@@ -57,10 +57,11 @@ class Tools:
         self, index: str, layer: str, sort: str = "auc_at_least", state: str | None = None,
         class_name: str | None = None, limit: int = 10,
     ) -> Answer:  # fmt: skip
-        """Neurons of a layer, by `sort` (auc_at_least, selectivity, maximum, firing_images, neuron; clarity,
-        polysemanticity, redundancy where the layer has scores), perhaps only those in a `state` (dead, dense,
-        selective, mixed) or those whose best class is `class_name`."""
-        query = {"sort": sort, "state": state, "class": class_name, "limit": min(limit, _MOST)}
+        """Neurons of a layer, the highest first, by `sort` (auc_at_least, selectivity, maximum, firing_images; clarity,
+        polysemanticity, redundancy where the layer has scores; neuron: by number, ascending), perhaps only those in a
+        `state` (dead, dense, selective, mixed) or those whose best class is `class_name`."""
+        order = "asc" if sort == "neuron" else "desc"
+        query = {"sort": sort, "order": order, "state": state, "class": class_name, "limit": min(limit, _MOST)}
         return _said(self._ask.get(path_of("indexes", index, "layers", layer, "neurons"), query))
 
     def show_neuron(self, index: str, layer: str, neuron: int) -> Answer:

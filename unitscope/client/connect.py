@@ -18,6 +18,7 @@ def connect(
     token: str | None = None,
     model: str | None = None,
     weights: str | None = None,
+    model_args: Mapping[str, Any] | None = None,
     encoder: str | None = None,
     encoder_args: Mapping[str, Any] | None = None,
     seconds: float = SECONDS,
@@ -32,8 +33,9 @@ def connect(
         Its name, where there are several.
     token : str, optional
         For a service that asks for one.
-    model, weights : str, optional
-        Your own ``module:factory`` and where its weights are now, for questions to files that run the network.
+    model, weights, model_args : str, str, dict, optional
+        Your own ``module:factory``, where its weights are now, and the arguments that it was indexed with, for
+        questions to files that run the network.
     encoder, encoder_args : str, dict, optional
         The ``module:factory`` of the image-text encoder that ``patch-vectors`` had, and its arguments, for texts that
         are asked of files.
@@ -52,7 +54,7 @@ def connect(
     service = _service(
         str(where),
         token,
-        lambda location: OwnService(location, model, weights, seconds, encoder, encoder_args),
+        lambda location: OwnService(location, model, weights, seconds, encoder, encoder_args, model_args),
         seconds,
     )
     ask = Questions(service)

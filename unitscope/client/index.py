@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 JOB_SECONDS: Final = 3600
+_LAST_NEAR: Final = 10_000
+"""The last offset among nearest patches, see ``NearOffset`` in openapi.yaml."""
 R = TypeVar("R", bound=Record)
 
 
@@ -138,9 +140,10 @@ class IndexClient:
         return self._get("images", image, "why", layer=layer, against=against, limit=limit, **{"for": output})
 
     def similar(self, layer: str, image: int, cell: tuple[int, int]) -> Pages[SimilarPatch]:
-        """What looks like a patch to a layer, by cosine."""
+        """What looks like a patch to a layer, by cosine: the first 10,000 or somewhat more, where there are more."""
         y, x = cell
-        return self._pages(SimilarPatch, "images", image, "layers", layer, "cells", f"{y},{x}", "similar")
+        parts = ("images", image, "layers", layer, "cells", f"{y},{x}", "similar")
+        return self._pages(SimilarPatch, *parts).until(_LAST_NEAR)
 
     def look_up(
         self, picture: "str | Path | bytes | Picture", *, layer: str | None = None, limit: int | None = None

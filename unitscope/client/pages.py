@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from indexer.errors import NotInstalled
 
@@ -33,6 +33,12 @@ class Pages(Generic[T]):
 
     def __init__(self, fetch: Callable[[int, int], dict[str, Any]], make: Callable[[dict[str, Any]], T]) -> None:
         self._fetch, self._make = fetch, make
+        self._last: int | None = None
+
+    def until(self, last: int) -> Self:
+        """These, of a list whose last offset is ``last``: a page from there ends it."""
+        self._last = last
+        return self
 
     @property
     def total(self) -> int | None:
@@ -53,7 +59,7 @@ class Pages(Generic[T]):
             items = self._fetch(size, offset)["items"]
             yield from map(self._make, items)
             offset += len(items)
-            if len(items) < size:
+            if len(items) < size or (self._last is not None and offset > self._last):
                 return
 
     def to_pandas(self) -> "DataFrame":

@@ -4,9 +4,10 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any, Final, Protocol
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 from indexer.errors import InvalidRequest, UnitscopeError
@@ -57,19 +58,24 @@ class RunningService:
 
     def __init__(self, url: str, token: str | None = None, seconds: float = SECONDS) -> None:
         self._url, self._seconds = url.rstrip("/"), seconds
+        self._prefix = urlsplit(self._url).path
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def send(self, method: str, path: str, body: bytes | None, kind: str | None, seen: str | None = None) -> Reply:
         headers = self._headers | ({"Content-Type": kind} if kind else {}) | ({"If-Match": seen} if seen else {})
-        request = Request(self._url + path, body, headers, method=method)
         try:
+            request = Request(self._url + self._below(path), body, headers, method=method)
             with urlopen(request, timeout=self._seconds) as answer:
                 return Reply(answer.status, answer.read(), etag=answer.headers.get("ETag"))
         except HTTPError as error:
             with error:
                 return Reply(error.code, error.read(), error.headers.get("Retry-After"))
-        except (URLError, OSError) as error:
+        except (URLError, OSError, HTTPException, ValueError) as error:
             raise Refused(f"no service answers at {self._url} ({error})") from error
+
+    def _below(self, path: str) -> str:
+        """A path below the URL. Links in answers begin with the prefix that a service has behind a proxy."""
+        return path.removeprefix(self._prefix) if path.startswith(f"{self._prefix}/v1/") else path
 
     def close(self) -> None:
         """Nothing is open between requests."""
@@ -86,6 +92,7 @@ class OwnService:
         seconds: float = SECONDS,
         encoder: str | None = None,
         encoder_args: Mapping[str, Any] | None = None,
+        model_args: Mapping[str, Any] | None = None,
     ) -> None:
         from indexer.index.loading import arguments_of
         from service.app import create_app
@@ -94,7 +101,7 @@ class OwnService:
         self._app = create_app(
             Settings(
                 directory=directory, model=model, weights=weights, question_seconds=seconds, encoder=encoder,
-                encoder_args=arguments_of(dict(encoder_args or {})),
+                encoder_args=arguments_of(dict(encoder_args or {})), model_args=arguments_of(dict(model_args or {})),
             )
         )  # fmt: skip
 

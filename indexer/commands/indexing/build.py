@@ -53,8 +53,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from indexer.commands.console.progress import Bar
     from indexer.commands.console.summary import print_summary
+    from indexer.index.loading import is_own
     from indexer.jobs.build import BuildRequest, build
-    from indexer.network.models import NO_WEIGHTS, default_weights, is_own
+    from indexer.network.models import NO_WEIGHTS, default_weights
 
     weights = options.weights or default_weights(options.model)
     request = BuildRequest(

@@ -128,7 +128,9 @@ def _write_safetensors(folder: Path, number: str, vectors: np.ndarray, where: np
     try:
         from safetensors.numpy import save
     except ImportError as error:
-        raise NotInstalled("files of safetensors", "safetensors") from error
+        raise NotInstalled(
+            "files of safetensors need safetensors, which is not installed: install unitscope[safetensors]"
+        ) from error
     name = f"activations-{number}.safetensors"
     # Not its own save_file: only their owner could read its files.
     (folder / name).write_bytes(save({"activations": np.ascontiguousarray(vectors), "rows": where}))

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from indexer.errors import InvalidRequest
 from indexer.query.index import Index
 
 COLUMNS: Final = ("image", "y", "x")
@@ -38,10 +39,19 @@ class Cells:
         So many of each image, by lot; all if None or more than there are.
     seed : int
         Together with an image's id it says which.
+
+    Raises
+    ------
+    InvalidRequest
+        The seed is negative.
     """
 
     each: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:  # numpy's generator takes no such seed
+            raise InvalidRequest(f"seed must be at least 0, not {self.seed}")
 
     def of(self, image: int, count: int) -> np.ndarray:
         """Numbers (n,) of the cells of an image that are taken, row by row of the map, in order."""
