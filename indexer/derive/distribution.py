@@ -1,7 +1,6 @@
 """Thresholds and percentiles of every neuron, read off an exact histogram."""
 
 from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -89,8 +88,7 @@ class Distribution:
         rank = max(1, int(fraction * self.size + 1e-6))
         # Of another type, numpy would convert what it reads.
         most = self.cumulative.dtype.type(max(0, self.size - rank))
-        places = self._first(self._starts, self.ends, lambda at: self.cumulative[at] > most)
-        return decode(self.codes[places]).astype(np.float32)
+        return decode(self.codes[self._first_above(most)]).astype(np.float32)
 
     def below(self, neurons: np.ndarray, values: np.ndarray) -> np.ndarray:
         """How many activations of each of ``neurons`` (K,) are below the value (K,) beside it; (K,) int64."""
@@ -113,15 +111,15 @@ class Distribution:
         searches = zip(wanted.tolist(), starts.tolist(), ends.tolist(), strict=True)
         return np.array([bisect_left(codes, code, start, end) for code, start, end in searches], np.int64)
 
-    def _first(self, starts: np.ndarray, ends: np.ndarray, reached: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """The first of the entries from each of ``starts`` (K,) that is ``reached``, or the end beside it, by halving.
+    def _first_above(self, most: np.integer) -> np.ndarray:
+        """Each neuron's first entry (C,) with more than ``most`` activations at or below it, or its end.
 
-        ``reached`` tells it of entries (K,), one for each search. A neuron has at most 65,536, so 17 rounds do.
+        All neurons' are found at once, by halving. A neuron has at most 65,536 entries, so 17 rounds do.
         """
-        low, high, last = starts, ends, max(0, len(self.codes) - 1)
+        low, high, last = self._starts, self.ends, max(0, len(self.codes) - 1)
         while (low < high).any():
             middle = (low + high) >> 1
-            open_, found = low < high, reached(np.minimum(middle, last))
+            open_, found = low < high, self.cumulative[np.minimum(middle, last)] > most
             low, high = np.where(open_ & ~found, middle + 1, low), np.where(open_ & found, middle, high)
         return low
 

@@ -11,9 +11,14 @@ PROGRAM_ENDINGS: Final = (".pt", ".pth", ".pt2", ".ts", ".torchscript", ".jit")
 """Endings of files that hold a network together with its code: TorchScript, and exported programs."""
 
 
+def is_program(name: str) -> bool:
+    """Whether a model's name is that of a program's file."""
+    return name.lower().endswith(PROGRAM_ENDINGS) and ":" not in name
+
+
 def is_own(name: str) -> bool:
     """Whether a model's name leads to a person's own code: ``module:factory``, or a program's file."""
-    return ":" in name or name.lower().endswith(PROGRAM_ENDINGS)
+    return ":" in name or is_program(name)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import nn
 
 from indexer.errors import InvalidRequest
 from indexer.images.preprocessing import Preprocessing
-from indexer.index.loading import PLAIN, Loading, is_own
+from indexer.index.loading import PLAIN, Loading, is_own, is_program
 from indexer.inputs.told import Told
 from indexer.network.loading import factories, programs, torchvision_models
 from indexer.network.loading.digest import state_digest
@@ -105,7 +105,7 @@ def load_model(
 
 
 def _places(name: str, weights: str) -> tuple[str, str]:
-    if programs.is_program(name):
+    if is_program(name):
         name = str(Path(name).resolve())
     known = [] if is_own(name) else torchvision_models.weight_names(name)
     if weights not in (NO_WEIGHTS, *known):
@@ -126,12 +126,12 @@ def _check_options(name: str, weights: str, loading: Loading) -> None:
     given = [option for option, is_given in of_file.items() if is_given]
     if given and not _is_file(weights):
         raise InvalidRequest(f"{', '.join(given)}: say how a weights file is read, and --weights names none")
-    if programs.is_program(name) and (loading.arguments or weights != NO_WEIGHTS):
+    if is_program(name) and (loading.arguments or weights != NO_WEIGHTS):
         raise InvalidRequest(f"{name} is a program with its weights in it: it takes no --model-args and no --weights")
 
 
 def _make(name: str, weights: str, loading: Loading) -> Made:
-    if programs.is_program(name):
+    if is_program(name):
         return programs.make(name)
     if is_own(name):
         return factories.make(name, loading)

@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 from indexer.errors import ConfigurationMismatch, DamagedFile, InvalidRequest, ModelUnavailable
 from indexer.index.configuration import MAX_CELLS, MAX_NEURONS, MAX_SIDE, Configuration, DictionaryFile, LayerInfo
+from indexer.index.loading import is_program
 from indexer.network.encoding.encoders import Encoder
 from indexer.network.encoding.files import read_dictionary
 from indexer.network.forward import Network, device_named
-from indexer.network.loading.programs import is_program
 from indexer.network.models import LoadedModel, load_model
 from indexer.receptive_field.layout import Layout
 from indexer.store.atomic import file_sha256

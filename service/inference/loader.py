@@ -22,7 +22,7 @@ from indexer.explain.asked import Asked, Said
 from indexer.images.geometry import Box
 from indexer.images.reading import read_picture
 from indexer.index.configuration import Configuration
-from indexer.index.loading import PROGRAM_ENDINGS
+from indexer.index.loading import is_own
 from service.inference.encoding import EncodedText, TextEncoder
 from service.telemetry import metrics
 
@@ -292,4 +292,4 @@ def _refusing(configuration: Configuration, kind: type[UnitscopeError], when: st
 
 def is_code(model: str) -> bool:
     """Whether a model's name leads to somebody's code: ``module:factory``, or the file of a program."""
-    return ":" in model or "/" in model or model.lower().endswith(PROGRAM_ENDINGS)
+    return is_own(model) or "/" in model

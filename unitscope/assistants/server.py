@@ -2,7 +2,6 @@
 
 import functools
 import hmac
-import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from mcp.types import ToolAnnotations
 
 import unitscope
 from indexer.errors import UnitscopeError
+from service.access.addresses import address_of
 from unitscope.assistants.tools import LocalTools, RunningTools, Tools, WritingTools
 from unitscope.client.transport import Questions
 
@@ -63,19 +63,14 @@ def _telling(tool: Callable[..., Any]) -> Callable[..., Any]:
 def http_app(server: MCPServer, host: str, port: int, token: str | None) -> App:
     """The server as an ASGI application at ``/mcp``, for requests to this host and port, and with this token."""
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    if not _is_any(host):  # of any address, clients name one that is not known here; a token is needed then
+    # Of a server on all addresses, clients name one that is not known here. It needs a token, see `unitscope.mcp`.
+    address = address_of(host)
+    if address is None or not address.is_unspecified:
         allowed = _allowed({host, "127.0.0.1", "localhost"} if token is None else {host}, port)
         origins = [f"http://{name}" for name in allowed]
         security = TransportSecuritySettings(allowed_hosts=allowed, allowed_origins=origins)
     app: App = server.streamable_http_app(transport_security=security, host=host)
     return app if token is None else _asking_for(token, app)
-
-
-def _is_any(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False
 
 
 def _allowed(names: set[str], port: int) -> list[str]:

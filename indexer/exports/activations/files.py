@@ -65,7 +65,7 @@ def export_activations(
     NotInstalled
         safetensors is missing.
     """
-    _check(out, format, dtype, cells)
+    _check(out, format, dtype)
     images, info = images_of(index, class_), index.layer(layer).info
     rows_each = max(1, file_bytes // (info.channels * np.dtype(dtype).itemsize))
     write = _WRITERS[format]
@@ -82,14 +82,12 @@ def export_activations(
     return about
 
 
-def _check(out: Path, format: str, dtype: str, cells: Cells) -> None:
+def _check(out: Path, format: str, dtype: str) -> None:
     if out.exists():
         raise InvalidRequest(f"{out} exists; name a folder that does not exist yet, so that no file is lost")
     for name, value, known in (("format", format, FORMATS), ("dtype", dtype, DTYPES)):
         if value not in known:
             raise InvalidRequest(f"{name} must be one of {', '.join(known)}, not {value!r}")
-    if cells.each is not None and cells.each < 1:
-        raise InvalidRequest(f"take 1 or more cells of each image, not {cells.each}")
 
 
 def _counted(all_of_them: Iterator[Rows], progress: Callable[[int], None]) -> Iterator[Rows]:

@@ -43,13 +43,15 @@ class Cells:
     Raises
     ------
     InvalidRequest
-        The seed is negative.
+        There are to be none, or the seed is negative.
     """
 
     each: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.each is not None and self.each < 1:
+            raise InvalidRequest(f"take 1 or more cells of each image, not {self.each}")
         if self.seed < 0:  # numpy's generator takes no such seed
             raise InvalidRequest(f"seed must be at least 0, not {self.seed}")
 

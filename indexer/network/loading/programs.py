@@ -13,16 +13,10 @@ import torch
 from torch import nn
 
 from indexer.errors import InvalidRequest, ModelUnavailable
-from indexer.index.loading import PROGRAM_ENDINGS
 from indexer.inputs.told import Told
 from indexer.network.loading.factories import unflattened
 from indexer.network.loading.made import Made
 from indexer.system.user_code import of_user
-
-
-def is_program(name: str) -> bool:
-    """Whether a model's name is that of a program's file."""
-    return name.lower().endswith(PROGRAM_ENDINGS) and ":" not in name
 
 
 def make(name: str) -> Made:

@@ -185,14 +185,17 @@ def _in_rounds(
     """
     given: list[Scored] = []
     waiting: list[Scored] = []
-    known, wanted = np.empty(0, np.int64), limit
-    while True:
+    known, wanted, count = np.empty(0, np.int64), limit, offset + limit
+    while len(given) < count:
         numbers = np.setdiff1d(proposed(wanted), known)
+        if not len(numbers):  # there are no others, however many are wanted
+            wanted = count
         waiting = ranked(waiting + _score_cells(layer, numbers, read_maps, score, len(numbers), one))
-        waiting = _move(waiting, given, wanted, one)
-        if wanted >= offset + limit:
-            return given[: offset + limit]
+        waiting = _move(waiting, given, min(wanted, count), one)
+        if wanted >= count:
+            break
         known, wanted = np.union1d(known, numbers), 2 * wanted
+    return given
 
 
 def _move(waiting: list[Scored], given: list[Scored], most: int, one: bool) -> list[Scored]:

@@ -75,10 +75,8 @@ def proposals(
     if same_weights(index, other):
         raise InvalidRequest(f"{index.name} and {other.name} have the same weights, so they share all names")
     check_wanted(index, layer, neuron)
-    known, (_, refused) = (
-        known_names(notes, index, other),
-        suggested(notes, index.manifest.configuration.weights_digest),
-    )
+    known = known_names(notes, index, other)
+    _, refused = suggested(notes, index.manifest.configuration.weights_digest)
     there, here = names_in(known, other), names_in(known, index)
     layers = [name for name in there if name in index.layers and name in other.layers and layer in (None, name)]
     found = [proposal for name in layers for proposal in _of_layer(index, other, name, there, here, least)]
