@@ -71,8 +71,8 @@ class MeasuredWay:
     candidates : int
         How many times as many candidates as wanted are asked for.
     recall : float
-        The share of the ten nearest that are then among the candidates. Vectors that are as near as the eleventh are
-        left out of it: where images repeat, or cells see the same plain ground, any of them is as right as another.
+        The share of the ten nearest that are then among the candidates. Only those count that are nearer than the
+        eleventh: where images repeat, or cells see the same plain ground, any of the others is as right.
     """
 
     probes: int

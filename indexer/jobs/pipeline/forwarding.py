@@ -83,7 +83,7 @@ class Passes:
 class Checks:
     """Compares passes, before the first batch of a job and then now and then; see `indexer.network.trial`.
 
-    That images alone are as they are within a batch is told by the first batch of several, whichever that is.
+    The first batch of several images, whichever that is, tells whether an image alone gives what it gives in a batch.
     """
 
     def __init__(self, network: Network, forwards: ThreadPoolExecutor, batch_size: int) -> None:

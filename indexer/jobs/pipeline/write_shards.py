@@ -46,7 +46,7 @@ _BATCHES_AHEAD = 2
 _WRITES_WAITING = 2
 """Passes that may wait to be written, beside those that run."""
 SHARDS_AT_ONCE = 2
-"""Shards in memory: one ends, which keeps no core busy all the time, while the next is written."""
+"""Shards in memory. While one ends, which leaves cores idle now and then, the next is written."""
 Progress = Callable[[int], None]
 """Told numbers of images."""
 
